@@ -1,0 +1,266 @@
+//! What may be asked of the state machine. A command is complete: every identifier, time and
+//! secret hash that it needs was put in by the proposer, so that each replica does the same.
+
+#![allow(missing_docs, reason = "fields carry the names of the model and the API")]
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{
+    ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId,
+};
+use crate::model::{Algorithm, Fingerprint, IdempotencyKey, KeyHash, Metadata, Mode, Plan, Priority, SnapshotVersion, Target};
+use crate::time::Timestamp;
+
+/// A command with what the proposer stamped on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// The proposer's wall clock. The state machine never lets log time go back, so the time
+    /// that takes effect may be later.
+    pub at: Timestamp,
+    /// The request that caused it.
+    pub request_id: RequestId,
+    /// How a retry is recognised, if the client asked for that.
+    pub idempotency: Option<Idempotency>,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// A client's idempotency key and what it was used for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idempotency {
+    /// The client's key.
+    pub key: IdempotencyKey,
+    /// What was asked with it.
+    pub fingerprint: Fingerprint,
+}
+
+/// On whose behalf: everything a command touches must be in this environment; what is not is
+/// answered like something that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// The key's workspace.
+    pub workspace_id: WorkspaceId,
+    /// The key's environment.
+    pub environment_id: EnvironmentId,
+    /// The key.
+    pub api_key_id: ApiKeyId,
+}
+
+/// What may be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    Bootstrap(Box<Bootstrap>),
+    RevokeApiKey(RevokeApiKey),
+    CreateUpstream(Actor, CreateUpstream),
+    UpdateUpstream(Actor, UpdateUpstream),
+    DeleteUpstream(Actor, DeleteUpstream),
+    CreateRoute(Actor, CreateRoute),
+    UpdateRoute(Actor, UpdateRoute),
+    ArchiveRoute(Actor, ArchiveRoute),
+    CreateRule(Actor, CreateRule),
+    UpdateRule(Actor, UpdateRule),
+    ArchiveRule(Actor, ArchiveRule),
+    Publish(Actor, Publish),
+    Rollback(Actor, Rollback),
+}
+
+impl Command {
+    /// On whose behalf, where there is an actor.
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        match self {
+            Self::Bootstrap(_) | Self::RevokeApiKey(_) => None,
+            Self::CreateUpstream(actor, _)
+            | Self::UpdateUpstream(actor, _)
+            | Self::DeleteUpstream(actor, _)
+            | Self::CreateRoute(actor, _)
+            | Self::UpdateRoute(actor, _)
+            | Self::ArchiveRoute(actor, _)
+            | Self::CreateRule(actor, _)
+            | Self::UpdateRule(actor, _)
+            | Self::ArchiveRule(actor, _)
+            | Self::Publish(actor, _)
+            | Self::Rollback(actor, _) => Some(actor),
+        }
+    }
+}
+
+/// Makes the first workspace with a live environment `production` and a test environment
+/// `sandbox`, and one key for each. Refused once a workspace exists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bootstrap {
+    pub org_id: OrgId,
+    pub workspace_id: WorkspaceId,
+    pub workspace_name: String,
+    pub plan: Plan,
+    pub production: NewEnvironment,
+    pub sandbox: NewEnvironment,
+    /// Recognises the pepper, so that a node started with another one can say so.
+    pub pepper_check: KeyHash,
+}
+
+/// An environment and its first key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewEnvironment {
+    pub id: EnvironmentId,
+    pub key_id: ApiKeyId,
+    pub key_hash: KeyHash,
+}
+
+/// Ends a key; repeating it changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeApiKey {
+    pub id: ApiKeyId,
+}
+
+/// Makes an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateUpstream {
+    pub id: UpstreamId,
+    pub name: String,
+    pub algorithm: Algorithm,
+    pub targets: Vec<Target>,
+}
+
+/// Changes the given fields of an upstream and gives every route that uses it a new draft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateUpstream {
+    pub id: UpstreamId,
+    /// From this, each using route's draft identifier is derived.
+    pub draft_seed: DraftSeed,
+    pub name: Option<String>,
+    pub algorithm: Option<Algorithm>,
+    pub targets: Option<Vec<Target>>,
+}
+
+/// Time and random bits for draft identifiers of which the proposer cannot know how many are
+/// needed: the n-th is made from `random + n`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DraftSeed {
+    pub unix_ms: u64,
+    pub random: u64,
+}
+
+/// Removes an upstream that no rule or route uses, drafts and live snapshots included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteUpstream {
+    pub id: UpstreamId,
+}
+
+/// Makes a route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateRoute {
+    pub id: RouteId,
+    pub draft_id: SnapshotId,
+    pub name: String,
+    /// Normalised by [`crate::content::hostname`].
+    pub hostname: String,
+    pub mode: Mode,
+    pub enabled: bool,
+    /// The `config` object as compact JSON.
+    pub config: String,
+}
+
+/// Changes the given fields of a route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateRoute {
+    pub id: RouteId,
+    pub draft_id: SnapshotId,
+    pub name: Option<String>,
+    pub hostname: Option<String>,
+    pub mode: Option<Mode>,
+    pub enabled: Option<bool>,
+    /// An RFC 7396 merge patch on `config`, as compact JSON.
+    pub config_patch: Option<String>,
+}
+
+/// Archives a route that is not live, or whose live snapshot is disabled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveRoute {
+    pub id: RouteId,
+}
+
+/// Makes a rule, as a draft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateRule {
+    pub id: RuleId,
+    pub draft_id: SnapshotId,
+    pub route_id: RouteId,
+    pub name: String,
+    pub priority: Priority,
+    /// The `match` object as compact JSON, as sent.
+    pub criteria: String,
+    /// The `action` object as compact JSON, as sent.
+    pub action: String,
+    pub metadata: Metadata,
+}
+
+/// Changes the given fields of a rule; never what is live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateRule {
+    pub id: RuleId,
+    pub draft_id: SnapshotId,
+    pub name: Option<String>,
+    pub priority: Option<Priority>,
+    pub criteria: Option<String>,
+    pub action: Option<String>,
+    /// Merged; `None` removes a label.
+    pub metadata: Vec<(String, Option<String>)>,
+    pub status: Option<DesiredStatus>,
+}
+
+/// The statuses that a patch may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DesiredStatus {
+    /// In the next snapshot.
+    Active,
+    /// Not in the next snapshot.
+    Paused,
+}
+
+/// Archives a rule that is not live; on an archived one it changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveRule {
+    pub id: RuleId,
+    pub draft_id: SnapshotId,
+}
+
+/// Freezes a route's draft into a snapshot and makes it the active one. Where nothing differs
+/// from the active snapshot, the reply is that one and nothing changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publish {
+    pub route_id: RouteId,
+    /// The draft that starts after this one.
+    pub next_draft_id: SnapshotId,
+    /// The draft that is meant, if the client named one; another one is a failed precondition.
+    pub draft_id: Option<SnapshotId>,
+    /// The active snapshot that the client expects; another one is a failed precondition.
+    pub expected_active: Option<SnapshotId>,
+    pub comment: Option<String>,
+}
+
+/// Makes an earlier snapshot's content the active one again, as a new snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    pub route_id: RouteId,
+    /// The new snapshot.
+    pub snapshot_id: SnapshotId,
+    /// The draft that starts after it.
+    pub next_draft_id: SnapshotId,
+    pub to: RollbackTo,
+    pub expected_active: Option<SnapshotId>,
+    /// Also sets the draft to the target's content.
+    pub reset_draft: bool,
+    pub comment: Option<String>,
+}
+
+/// Which snapshot a rollback goes back to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RollbackTo {
+    /// This one.
+    Snapshot(SnapshotId),
+    /// The one with this version.
+    Version(SnapshotVersion),
+    /// So many versions before the active one; at least 1.
+    Steps(u64),
+}

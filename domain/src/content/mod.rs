@@ -1,0 +1,155 @@
+//! What a published configuration consists of, with types: the normalised form of a route's
+//! settings and rules, as edges compile it. Records keep the JSON that clients sent; this module
+//! turns it into these types and says, with a path, what is wrong with it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{RouteId, RuleId, TargetId, UpstreamId};
+use crate::model::{Algorithm, Metadata, Mode, Priority};
+use crate::tree::Hash;
+
+/// A published route: the content of a snapshot's head chunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteContent {
+    /// The route.
+    pub route_id: RouteId,
+    /// Its label.
+    pub name: String,
+    /// The public hostname: lower-case A-labels, perhaps one leading `*.` label.
+    pub hostname: String,
+    /// The traffic mode.
+    pub mode: Mode,
+    /// A disabled route answers like a hostname that nobody has.
+    pub enabled: bool,
+    /// Where requests go that no rule matches; empty where nowhere.
+    pub default_upstreams: Vec<WeightedUpstream>,
+    /// The `config` object as canonical JSON (RFC 8785).
+    pub config: String,
+    /// The tree of [`UpstreamContent`] by identifier.
+    pub upstreams: Hash,
+    /// The tree of [`RuleContent`] by (priority, identifier).
+    pub rules: Hash,
+    /// How many rules the tree holds.
+    pub rule_count: u64,
+}
+
+/// A published rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleContent {
+    /// The rule.
+    pub id: RuleId,
+    /// Its place: lower runs first.
+    pub priority: Priority,
+    /// Its label.
+    pub name: String,
+    /// Which requests it takes.
+    pub criteria: Criteria,
+    /// What it does with them.
+    pub action: Action,
+    /// Labels.
+    pub metadata: Metadata,
+}
+
+/// A published upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamContent {
+    /// The upstream.
+    pub id: UpstreamId,
+    /// Its label.
+    pub name: String,
+    /// How a target is chosen.
+    pub algorithm: Algorithm,
+    /// The targets, in the order given.
+    pub targets: Vec<TargetContent>,
+}
+
+/// A published target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetContent {
+    /// The target.
+    pub id: TargetId,
+    /// A host name or IP address.
+    pub address: String,
+    /// The TCP port.
+    pub port: u16,
+    /// Its share.
+    pub weight: u32,
+}
+
+/// Which requests a rule takes: every criterion that is present must hold (AND), each by any of
+/// its alternatives (OR). Without any criterion the rule takes every request. Alternatives are
+/// sorted and free of repetition, so that the same meaning has the same bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Criteria {
+    /// Alternatives for the path.
+    pub path: Vec<PathPattern>,
+    /// Alternatives for the method, upper-case.
+    pub method: Vec<String>,
+    /// Alternatives for the edge's region.
+    pub region: Vec<String>,
+    /// By lower-case header name, alternatives for its value; all named headers must hold.
+    pub header: BTreeMap<String, Vec<ValuePattern>>,
+}
+
+/// A pattern for a path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PathPattern {
+    /// The whole path.
+    Exact(String),
+    /// This path and everything below it: a prefix that ends at a segment boundary.
+    Prefix(String),
+    /// A regular expression over the whole path (linear-time dialect of the `regex` crate).
+    Regex(String),
+}
+
+/// A pattern for a header's value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ValuePattern {
+    /// The whole value.
+    Exact(String),
+    /// The value's beginning.
+    Prefix(String),
+    /// A regular expression over the whole value.
+    Regex(String),
+    /// Whether the header is there at all.
+    Present(bool),
+}
+
+/// What a rule does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Sends the request on.
+    Forward {
+        /// To one of these, by weight.
+        upstreams: Vec<WeightedUpstream>,
+    },
+    /// Answers with a redirect.
+    Redirect {
+        /// The target: absolute, or a path.
+        url: String,
+        /// 301, 302, 307 or 308.
+        status: u16,
+        /// Appends the request's path and query to the target.
+        preserve_path: bool,
+    },
+    /// Answers by itself.
+    FixedResponse {
+        /// 200 to 599.
+        status: u16,
+        /// Headers by lower-case name.
+        headers: BTreeMap<String, String>,
+        /// The body, up to 64 KiB.
+        body: String,
+    },
+}
+
+/// An upstream and its share.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WeightedUpstream {
+    /// Which upstream.
+    pub upstream_id: UpstreamId,
+    /// Its share, 0 to 1000.
+    pub weight: u32,
+}

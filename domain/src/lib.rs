@@ -1,0 +1,17 @@
+//! The pure core of VectorGate: what may change, what a change does, and what a published
+//! configuration is. It has no async code, clock, randomness, IO or storage engine; those
+//! belong to `platform`, `raft-store`, `node` and `edge`.
+//!
+//! Three calls carry everything: [`machine::step`] applies one command to the rows,
+//! [`query`] reads them, and [`tree`] turns a route's rules into content-addressed chunks.
+#![forbid(unsafe_code)]
+
+pub mod command;
+pub mod content;
+pub mod id;
+pub mod model;
+pub mod outcome;
+pub mod rejection;
+pub mod rows;
+pub mod time;
+pub mod tree;

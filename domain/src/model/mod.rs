@@ -1,0 +1,18 @@
+//! The records that a workspace's state is made of. Each is stored as one row; how rows are
+//! keyed and encoded is [`crate::table`]'s matter, what may change is `decide`'s.
+
+mod access;
+mod idempotency;
+mod manifest;
+mod route;
+mod rule;
+mod snapshot;
+mod upstream;
+
+pub use access::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Workspace};
+pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord};
+pub use manifest::{Epoch, Manifest, ManifestVersion};
+pub use route::{Mode, PublishedRoute, Route, RouteDraft};
+pub use rule::{Metadata, PRIORITY_MAX, Priority, PublishedRule, Rule, RuleChange, RuleEvent, RuleEventKind, RuleStatus};
+pub use snapshot::{Snapshot, SnapshotState, SnapshotVersion};
+pub use upstream::{Algorithm, Target, Upstream, WEIGHT_MAX};

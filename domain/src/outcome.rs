@@ -1,0 +1,60 @@
+//! What the state machine answers. A reply is stored with its idempotency key and replayed from
+//! any node, so it holds the objects as they were then, not references to them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{EnvironmentId, UpstreamId, WorkspaceId};
+use crate::model::{ApiKey, Route, RouteDraft, Rule, Snapshot, Upstream};
+use crate::rejection::Rejection;
+use crate::time::{Revision, Timestamp};
+
+/// A command's result. A rejection is a *successful* log entry: every replica gives it alike.
+pub type Reply = Result<Outcome, Rejection>;
+
+/// A command's result with what the log adds to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// What is answered.
+    pub reply: Reply,
+    /// The entry that made the change: an earlier one where `replayed`.
+    pub revision: Revision,
+    /// Whether this is the stored reply of an earlier entry.
+    pub replayed: bool,
+}
+
+/// What a command did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "replies are made once and moved, never kept in bulk")]
+pub enum Outcome {
+    /// The first workspace was made.
+    Bootstrapped {
+        /// The workspace.
+        workspace_id: WorkspaceId,
+        /// The environment `production`.
+        production_id: EnvironmentId,
+        /// The environment `sandbox`.
+        sandbox_id: EnvironmentId,
+    },
+    /// A key was revoked.
+    ApiKey(ApiKey),
+    /// An upstream was made or changed.
+    Upstream(Upstream),
+    /// An upstream was removed.
+    UpstreamDeleted {
+        /// Which.
+        id: UpstreamId,
+        /// When.
+        at: Timestamp,
+    },
+    /// A route was made, changed or archived; with its draft.
+    Route(Route, RouteDraft),
+    /// A rule was made, changed or archived.
+    Rule(Rule),
+    /// A snapshot is the active one. `unchanged` where a publish found nothing to change.
+    Published {
+        /// The active snapshot.
+        snapshot: Snapshot,
+        /// Whether it was the active one already.
+        unchanged: bool,
+    },
+}

@@ -1,0 +1,138 @@
+//! Why a command was refused: the first of the three kinds of failure, replicated like any other
+//! result and shown to the client as a 4xx. The rim maps each variant to its status and code.
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that is wrong with a draft, found when it is published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Machine-readable: `unknown_upstream`, `invalid_match`, `invalid_action`, `no_weight`.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// Where: `rule_….action.upstream_id`, `config.upstreams[0]`.
+    pub param: Option<String>,
+}
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Rejection {
+    /// The object does not exist in the caller's environment.
+    #[error("No such {object}: {id}")]
+    NotFound {
+        /// `rule`, `route`, `upstream`, `snapshot`, `api_key`.
+        object: String,
+        /// The identifier as it was given.
+        id: String,
+        /// The parameter that named it, where it was a body field.
+        param: Option<String>,
+    },
+    /// The identifier is taken: the proposer drew one twice.
+    #[error("The identifier {id} is taken.")]
+    IdTaken {
+        /// Which.
+        id: String,
+    },
+    /// A workspace exists already.
+    #[error("This cluster has been bootstrapped already.")]
+    AlreadyBootstrapped,
+    /// Another rule of the route has this priority.
+    #[error("A rule with priority {priority} already exists on the route: {rule_id}.")]
+    PriorityConflict {
+        /// The priority.
+        priority: u32,
+        /// The rule that has it.
+        rule_id: String,
+    },
+    /// The route is disabled.
+    #[error("The specified route is currently disabled.")]
+    RouteDisabled {
+        /// Which.
+        route_id: String,
+    },
+    /// The object is archived and cannot be changed.
+    #[error("The {object} is archived.")]
+    Archived {
+        /// `rule` or `route`.
+        object: String,
+    },
+    /// The active snapshot depends on the rule.
+    #[error("The rule is part of the active snapshot; publish the route without it first.")]
+    RulePublished,
+    /// The active snapshot of the route is enabled.
+    #[error("The route is live; disable it and publish before archiving it.")]
+    RoutePublished,
+    /// Another route has the hostname.
+    #[error("Another route of this environment has the hostname {hostname}.")]
+    HostnameConflict {
+        /// Which hostname.
+        hostname: String,
+    },
+    /// The plan allows no more routes.
+    #[error("The plan {plan} allows {limit} routes in an environment.")]
+    RouteLimitExceeded {
+        /// The plan.
+        plan: String,
+        /// Its limit.
+        limit: u64,
+    },
+    /// A rule or route uses the upstream.
+    #[error("The upstream is used by {used_by}.")]
+    UpstreamInUse {
+        /// An identifier of one user.
+        used_by: String,
+    },
+    /// A field is missing, for which the rest of the object asks.
+    #[error("Missing required parameter: {param}.")]
+    ParameterMissing {
+        /// The dotted path.
+        param: String,
+    },
+    /// A field has a value that cannot be.
+    #[error("{message}")]
+    InvalidParameter {
+        /// The dotted path.
+        param: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// Fields are well-formed but do not go together.
+    #[error("{message}")]
+    InvalidConfig {
+        /// The dotted path.
+        param: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The draft cannot be published.
+    #[error("The draft has {} problem(s) and cannot be published.", .problems.len())]
+    ValidationFailed {
+        /// All of them, up to 100.
+        problems: Vec<Problem>,
+    },
+    /// The snapshot cannot be made active.
+    #[error("{reason}")]
+    SnapshotNotPublishable {
+        /// Why.
+        reason: String,
+    },
+    /// The state is not the one that the client expected.
+    #[error("{message}")]
+    PreconditionFailed {
+        /// The parameter that carried the expectation.
+        param: String,
+        /// What was found instead.
+        message: String,
+    },
+    /// The idempotency key was used for another request.
+    #[error("This Idempotency-Key was used for a different request.")]
+    IdempotencyKeyReused,
+    /// A limit on the size of what may be configured.
+    #[error("{message}")]
+    LimitExceeded {
+        /// The parameter.
+        param: String,
+        /// Which limit.
+        message: String,
+    },
+}

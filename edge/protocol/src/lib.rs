@@ -1,0 +1,1 @@
+//! The protocol between nodes and edges, without IO.

@@ -1,0 +1,1 @@
+//! The data plane: subscriber, last-good store and HTTP proxy.

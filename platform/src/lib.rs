@@ -1,0 +1,14 @@
+//! The ports to the outside world, the network, the wall clock and entropy, and the adapters that
+//! production uses. The simulation has adapters of its own; everything above takes these as
+//! values and never asks the operating system itself. Durations are tokio's matter, which the
+//! simulation controls.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod entropy;
+pub mod network;
+pub mod tls;
+
+pub use clock::{Clock, SystemClock};
+pub use entropy::{Entropy, SystemEntropy};
+pub use network::{Listener, Network, TokioNetwork};

@@ -1,0 +1,99 @@
+//! The network: TCP streams and QUIC endpoints, by `host:port`.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Opens and accepts connections.
+pub trait Network: Clone + Send + Sync + 'static {
+    /// A TCP stream.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// A bound TCP socket.
+    type Listener: Listener<Stream = Self::Stream>;
+
+    /// Connects to `host:port`. It has no deadline of its own.
+    ///
+    /// # Errors
+    /// When the name does not resolve or nobody answers there.
+    fn connect(&self, to: &str) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Binds a TCP socket; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the address cannot be had.
+    fn listen(&self, on: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> + Send;
+
+    /// Binds a QUIC endpoint, which accepts connections if `server` is given.
+    ///
+    /// # Errors
+    /// When the address cannot be had.
+    fn quic(&self, on: SocketAddr, server: Option<quinn::ServerConfig>) -> io::Result<quinn::Endpoint>;
+
+    /// The addresses behind `host:port`.
+    ///
+    /// # Errors
+    /// When the name does not resolve.
+    fn resolve(&self, name: &str) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+}
+
+/// A bound TCP socket.
+pub trait Listener: Send + 'static {
+    /// What it accepts.
+    type Stream;
+
+    /// Waits for the next connection.
+    ///
+    /// # Errors
+    /// When the operating system refuses; most such errors pass, and the caller goes on.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+
+    /// Where it is bound.
+    ///
+    /// # Errors
+    /// When the socket is broken.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+/// The operating system's network through tokio.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokioNetwork;
+
+impl Network for TokioNetwork {
+    type Stream = tokio::net::TcpStream;
+    type Listener = tokio::net::TcpListener;
+
+    async fn connect(&self, to: &str) -> io::Result<Self::Stream> {
+        let stream = tokio::net::TcpStream::connect(to).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn listen(&self, on: SocketAddr) -> io::Result<Self::Listener> {
+        tokio::net::TcpListener::bind(on).await
+    }
+
+    fn quic(&self, on: SocketAddr, server: Option<quinn::ServerConfig>) -> io::Result<quinn::Endpoint> {
+        let socket = std::net::UdpSocket::bind(on)?;
+        quinn::Endpoint::new(quinn::EndpointConfig::default(), server, socket, std::sync::Arc::new(quinn::TokioRuntime))
+    }
+
+    async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
+        Ok(tokio::net::lookup_host(name).await?.collect())
+    }
+}
+
+impl Listener for tokio::net::TcpListener {
+    type Stream = tokio::net::TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)> {
+        let (stream, from) = Self::accept(self).await?;
+        stream.set_nodelay(true)?;
+        Ok((stream, from))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
+    }
+}
