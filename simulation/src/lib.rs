@@ -1,1 +1,8 @@
-//! A turmoil world that runs the real node and edge under faults, and the checks on what it saw.
+//! A simulated world that runs the real node and edge, on turmoil's network and virtual time,
+//! under faults drawn from one seed, and the checks on what its clients saw.
+#![forbid(unsafe_code)]
+
+pub mod checks;
+pub mod history;
+pub mod network;
+pub mod ports;
