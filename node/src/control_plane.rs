@@ -1,0 +1,226 @@
+//! What the rest of the node sees of consensus: propose a command, read at a revision, ask peers.
+//!
+//! REST, the publisher and bootstrap code against [`ControlPlane`], which the real `Consensus`
+//! implements and tests replace by one process in memory. How entries are replicated,
+//! forwarded and classified is `consensus`' own matter.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use domain::command::Stamped;
+use domain::outcome::Applied;
+use domain::rows::View;
+use domain::time::Revision;
+use tokio::sync::watch;
+
+/// A future behind a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A node as Raft knows it. Stable for the life of a disk.
+pub type MemberId = u64;
+
+/// A node: who it is and where it listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its id.
+    pub id: MemberId,
+    /// The region it is in.
+    pub region: String,
+    /// `host:port` of gRPC between nodes.
+    pub internal: String,
+    /// Base URL of its REST API.
+    pub rest: String,
+    /// `host:port` of QUIC for edges.
+    pub publisher: String,
+}
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// It sees every write that was acknowledged before the read began.
+    #[default]
+    Linearizable,
+    /// It sees whatever this node has applied.
+    Stale,
+}
+
+/// Why a command has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// It was **not** applied and never will be: asking again is safe.
+    #[error("the cluster cannot take the command now: {reason}")]
+    Unavailable {
+        /// When to ask again.
+        retry_after_s: u64,
+        /// For people.
+        reason: String,
+    },
+    /// Nobody knows whether it was applied. Asking again is safe only with the same idempotency
+    /// key.
+    #[error("whether the command took effect is not known: {reason}")]
+    OutcomeUnknown {
+        /// For people.
+        reason: String,
+    },
+}
+
+/// Why a read has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// No leader that a quorum follows answered in time.
+    #[error("the cluster cannot answer a linearizable read now: {reason}")]
+    Unavailable {
+        /// When to ask again.
+        retry_after_s: u64,
+        /// For people.
+        reason: String,
+    },
+    /// The local storage failed; the process is about to end.
+    #[error("the local storage failed")]
+    Storage,
+}
+
+/// Why a peer gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// It is no member.
+    #[error("node {0} is not a member")]
+    Unknown(MemberId),
+    /// It did not answer in time, or refused.
+    #[error("node {id} did not answer: {reason}")]
+    Silent {
+        /// Which.
+        id: MemberId,
+        /// For people.
+        reason: String,
+    },
+}
+
+/// How this node stands, for `/readyz`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// The leader that this node follows or is, if it knows one.
+    pub leader: Option<MemberId>,
+    /// Whether it is this node.
+    pub leading: bool,
+    /// The Raft term.
+    pub term: u64,
+    /// What this node has applied.
+    pub applied: Revision,
+    /// What this node knows to be committed.
+    pub committed: Revision,
+    /// How long ago this node was last sure of being up to date with a leader; `None` if never.
+    pub last_contact: Option<Duration>,
+    /// Whether it is shutting down.
+    pub draining: bool,
+}
+
+impl Readiness {
+    /// Whether writes and linearizable reads may be sent here.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.leader.is_some() && !self.draining
+    }
+}
+
+/// A reader of one consistent view; see [`ControlPlane::with_view`].
+pub type ViewVisitor<'a> = &'a mut dyn FnMut(&dyn View, Revision);
+
+/// The replicated state machine as the rest of the node uses it.
+pub trait ControlPlane: Send + Sync + 'static {
+    /// Has the cluster apply `stamped`. On success this node has applied it as well, so what it
+    /// reads next contains it. A rejection is a success (`Applied::reply`). Answers within
+    /// [`PROPOSE_DEADLINE`].
+    ///
+    /// # Errors
+    /// [`ProposeError`] says whether it may have been applied.
+    fn propose(&self, stamped: Stamped) -> BoxFuture<'_, Result<Applied, ProposeError>>;
+
+    /// Waits until a local read is as fresh as asked. The revision is one that this node has
+    /// applied. Answers within [`READ_DEADLINE`].
+    ///
+    /// # Errors
+    /// When that cannot be had.
+    fn barrier(&self, consistency: Consistency) -> BoxFuture<'_, Result<Revision, ReadError>>;
+
+    /// Shows the local state to `visit`, once, on one consistent view, with the revision of that
+    /// view. It blocks the calling thread for the time of the look-ups: keep it to pages.
+    ///
+    /// # Errors
+    /// When the storage failed; what `visit` saw must then not be used.
+    fn with_view(&self, visit: ViewVisitor<'_>) -> Result<(), ReadError>;
+
+    /// The members of the cluster, by id.
+    fn members(&self) -> Vec<Member>;
+
+    /// This node.
+    fn this(&self) -> Member;
+
+    /// The leader, as far as this node knows.
+    fn leader(&self) -> Option<MemberId>;
+
+    /// What this node has applied, as it moves on. It never goes back.
+    fn changes(&self) -> watch::Receiver<Revision>;
+
+    /// How this node stands.
+    fn readiness(&self) -> Readiness;
+}
+
+impl dyn ControlPlane {
+    /// Runs `read` on a view that is as fresh as asked, and says at which revision it was.
+    ///
+    /// # Errors
+    /// When that freshness cannot be had, or the storage failed.
+    pub async fn read<T: Send>(
+        &self,
+        consistency: Consistency,
+        read: impl FnOnce(&dyn View) -> T + Send,
+    ) -> Result<(T, Revision), ReadError> {
+        self.barrier(consistency).await?;
+        self.read_local(read)
+    }
+
+    /// Runs `read` on what this node has applied now.
+    ///
+    /// # Errors
+    /// When the storage failed.
+    pub fn read_local<T>(
+        &self,
+        read: impl FnOnce(&dyn View) -> T,
+    ) -> Result<(T, Revision), ReadError> {
+        let mut read = Some(read);
+        let mut found = None;
+        self.with_view(&mut |view, revision| {
+            if let Some(read) = read.take() {
+                found = Some((read(view), revision));
+            }
+        })?;
+        found.ok_or(ReadError::Storage)
+    }
+}
+
+/// By when a proposal is answered: applied, known not applied, or unknown.
+pub const PROPOSE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// By when a read is answered. Without a quorum a caller should hear so before it gives up itself.
+pub const READ_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Asks other nodes about what only they know: the edges connected to them. The bytes are the
+/// fleet's own; this carries them.
+pub trait PeerFleet: Send + Sync + 'static {
+    /// Sends `query` to the member's [`LocalFleet`]. At most [`FLEET_MESSAGE_BYTES_MAX`] each way.
+    ///
+    /// # Errors
+    /// When it does not answer in time.
+    fn ask(&self, member: MemberId, query: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>, PeerError>>;
+}
+
+/// Answers other nodes about the edges connected to this one.
+pub trait LocalFleet: Send + Sync + 'static {
+    /// The answer to `query`; garbage gets `None`.
+    fn answer(&self, query: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// A question about the fleet or its answer: 10 000 edges with 300 bytes each are 3 MB.
+pub const FLEET_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -1,0 +1,400 @@
+//! API keys: their text, their checksum, and the keyed hash that is all the cluster stores.
+//!
+//! `vg_live_sk_v2_` or `vg_test_sk_v2_`, 32 base-62 characters (190 random bits), 6 base-62
+//! characters of CRC-32 over everything before them. The checksum lets a mistyped key be
+//! refused without a look-up; it is no secret and proves nothing else. What a key may do is
+//! decided by whoever finds its hash.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use domain::model::{KeyHash, KeyKind};
+use hmac::{Hmac, KeyInit, Mac};
+use platform::Entropy;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, Zeroizing};
+
+const LIVE: &str = "vg_live_sk_v2_";
+const TEST: &str = "vg_test_sk_v2_";
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const RANDOM_LEN: usize = 32;
+const CHECKSUM_LEN: usize = 6;
+
+/// Shorter peppers are refused: 256 bits, as the hash has.
+pub const PEPPER_BYTES_MIN: usize = 32;
+
+/// Longer pepper files are refused: nothing sensible is bigger, and the file is read whole.
+pub const PEPPER_BYTES_MAX: usize = 1024;
+
+/// What [`KeyRing::pepper_check`] hashes. No API key starts like this.
+const PEPPER_CHECK_TEXT: &[u8] = b"vectorgate pepper check v1";
+
+/// An API key's whole text. It is shown once, by [`Secret::reveal`], and never by `Debug`.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// The text, for the one place that hands it to its owner.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// A key text that is well-formed: known prefix, right length and alphabet, right checksum.
+#[derive(Clone, Copy)]
+pub struct PresentedKey<'a> {
+    text: &'a str,
+    kind: KeyKind,
+}
+
+impl<'a> PresentedKey<'a> {
+    /// Checks the form alone; nothing is looked up.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (kind, prefix) = if text.starts_with(LIVE) {
+            (KeyKind::Live, LIVE)
+        } else {
+            (KeyKind::Test, TEST)
+        };
+        let body = text.strip_prefix(prefix)?.as_bytes();
+        if body.len() != RANDOM_LEN + CHECKSUM_LEN || !body.iter().all(u8::is_ascii_alphanumeric) {
+            return None;
+        }
+        let (signed, checksum) = text.split_at(prefix.len() + RANDOM_LEN);
+        let expected = checksum_of(signed);
+        bool::from(expected.ct_eq(checksum.as_bytes())).then_some(Self { text, kind })
+    }
+
+    /// Which kind its prefix names.
+    #[must_use]
+    pub fn kind(&self) -> KeyKind {
+        self.kind
+    }
+}
+
+impl fmt::Debug for PresentedKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PresentedKey")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no pepper.
+#[derive(Debug, thiserror::Error)]
+pub enum PepperError {
+    /// The file cannot be read.
+    #[error("cannot read the pepper file {path}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Others than its owner may read it.
+    #[error(
+        "the pepper file {path} must not be readable by group or others (mode {mode:o}; use 600)"
+    )]
+    Exposed {
+        /// Which.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It holds something else.
+    #[error("the pepper must be {PEPPER_BYTES_MIN} to {PEPPER_BYTES_MAX} bytes in hexadecimal")]
+    Malformed,
+}
+
+/// The cluster's pepper, and what is made with it.
+#[derive(Clone)]
+pub struct KeyRing {
+    keyed: Hmac<Sha256>,
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyRing(..)")
+    }
+}
+
+impl KeyRing {
+    /// Reads the pepper from a file that only its owner may read.
+    ///
+    /// # Errors
+    /// When it cannot be read, is exposed or malformed.
+    pub fn load(path: &Path) -> Result<Self, PepperError> {
+        refuse_exposed(path)?;
+        let text = fs::read_to_string(path).map_err(|source| PepperError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::from_hex(&Zeroizing::new(text))
+    }
+
+    /// Takes the pepper as hexadecimal text; space around it is ignored.
+    ///
+    /// # Errors
+    /// When it is malformed, too short or too long.
+    pub fn from_hex(text: &str) -> Result<Self, PepperError> {
+        let mut pepper = hex::decode(text.trim()).map_err(|_| PepperError::Malformed)?;
+        let ring = Self::new(&pepper);
+        pepper.zeroize();
+        ring
+    }
+
+    /// Takes the pepper's bytes.
+    ///
+    /// # Errors
+    /// When it is too short or too long.
+    pub fn new(pepper: &[u8]) -> Result<Self, PepperError> {
+        if !(PEPPER_BYTES_MIN..=PEPPER_BYTES_MAX).contains(&pepper.len()) {
+            return Err(PepperError::Malformed);
+        }
+        let keyed = Hmac::new_from_slice(pepper).map_err(|_| PepperError::Malformed)?;
+        Ok(Self { keyed })
+    }
+
+    /// The hash by which the cluster knows a key.
+    #[must_use]
+    pub fn hash(&self, key: PresentedKey<'_>) -> KeyHash {
+        self.hash_bytes(key.text.as_bytes())
+    }
+
+    /// Draws a new key; the hash is stored, the secret shown once.
+    #[must_use]
+    pub fn mint(&self, kind: KeyKind, entropy: &dyn Entropy) -> (Secret, KeyHash) {
+        let mut text = String::with_capacity(LIVE.len() + RANDOM_LEN + CHECKSUM_LEN);
+        text.push_str(match kind {
+            KeyKind::Live => LIVE,
+            KeyKind::Test => TEST,
+        });
+        push_random(&mut text, entropy);
+        let checksum = checksum_of(&text);
+        text.extend(checksum.map(char::from));
+        let hash = self.hash_bytes(text.as_bytes());
+        (Secret(Zeroizing::new(text)), hash)
+    }
+
+    /// Recognises the pepper without telling it: stored at bootstrap, compared at every start.
+    #[must_use]
+    pub fn pepper_check(&self) -> KeyHash {
+        self.hash_bytes(PEPPER_CHECK_TEXT)
+    }
+
+    /// Whether `check` was made with this pepper.
+    #[must_use]
+    pub fn matches(&self, check: &KeyHash) -> bool {
+        self.pepper_check().0.ct_eq(&check.0).into()
+    }
+
+    fn hash_bytes(&self, bytes: &[u8]) -> KeyHash {
+        let mut keyed = self.keyed.clone();
+        keyed.update(bytes);
+        KeyHash(keyed.finalize().into_bytes().into())
+    }
+}
+
+/// Appends [`RANDOM_LEN`] characters, each equally likely: bytes from 248 on, which would favour
+/// the first characters, are drawn again.
+fn push_random(text: &mut String, entropy: &dyn Entropy) {
+    let mut left = RANDOM_LEN;
+    let mut bytes = Zeroizing::new([0_u8; RANDOM_LEN]);
+    while left > 0 {
+        entropy.fill(&mut *bytes);
+        for byte in bytes.iter().filter(|byte| **byte < 248).take(left) {
+            text.push(char::from(ALPHABET[usize::from(byte % 62)]));
+            left -= 1;
+        }
+    }
+}
+
+/// CRC-32 of `text` in six base-62 digits, most significant first.
+fn checksum_of(text: &str) -> [u8; CHECKSUM_LEN] {
+    let mut value = crc32fast::hash(text.as_bytes());
+    let mut digits = [0; CHECKSUM_LEN];
+    for digit in digits.iter_mut().rev() {
+        *digit = ALPHABET[(value % 62) as usize];
+        value /= 62;
+    }
+    digits
+}
+
+/// Fails for a file that group or others may read or write.
+///
+/// # Errors
+/// When they may, or the file cannot be looked at.
+#[cfg(unix)]
+pub fn refuse_exposed(path: &Path) -> Result<(), PepperError> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = fs::metadata(path).map_err(|source| PepperError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(PepperError::Exposed {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    Ok(())
+}
+
+/// Elsewhere permissions are not what unix means by them.
+#[cfg(not(unix))]
+pub fn refuse_exposed(_path: &Path) -> Result<(), PepperError> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::SystemEntropy;
+
+    use super::*;
+
+    fn ring() -> KeyRing {
+        KeyRing::new(&[7; 32]).unwrap()
+    }
+
+    /// Bytes that count up, so that the rejected range comes up as well.
+    struct Counting(std::sync::atomic::AtomicU8);
+
+    impl Entropy for Counting {
+        fn fill(&self, buffer: &mut [u8]) {
+            for byte in buffer {
+                *byte = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[test]
+    fn a_minted_key_parses_as_its_kind_and_hashes_as_stored() {
+        for kind in [KeyKind::Live, KeyKind::Test] {
+            let (secret, hash) = ring().mint(kind, &SystemEntropy);
+            let presented = PresentedKey::parse(secret.reveal()).unwrap();
+            assert_eq!(presented.kind(), kind);
+            assert_eq!(ring().hash(presented), hash);
+            assert_ne!(KeyRing::new(&[8; 32]).unwrap().hash(presented), hash);
+        }
+    }
+
+    #[test]
+    fn every_single_character_change_is_noticed() {
+        let (secret, _) = ring().mint(KeyKind::Live, &SystemEntropy);
+        let text = secret.reveal();
+        for position in 0..text.len() {
+            let mut bytes = text.as_bytes().to_vec();
+            bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(bytes).unwrap();
+            assert!(
+                PresentedKey::parse(&changed).is_none(),
+                "position {position}"
+            );
+        }
+    }
+
+    #[test]
+    fn malformed_keys_are_refused_without_a_look_up() {
+        let (secret, _) = ring().mint(KeyKind::Live, &SystemEntropy);
+        let text = secret.reveal();
+        let longer = format!("{text}0");
+        let shorter = &text[..text.len() - 1];
+        let other_kind = text.replacen("live", "test", 1);
+        let spaced = format!(" {text}");
+        let non_ascii = format!("{}ü{}", &text[..20], &text[22..]);
+        for bad in [
+            "",
+            "vg_live_sk_v2_",
+            "sk_live_1",
+            &longer,
+            shorter,
+            &other_kind,
+            &spaced,
+            &non_ascii,
+        ] {
+            assert!(PresentedKey::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_key_is_fixed_for_fixed_entropy() {
+        let (secret, _) = ring().mint(KeyKind::Live, &Counting(240.into()));
+        // 240..=247 are kept (54 to 61), 248..=255 drawn again, then 0, 1, 2, …
+        assert_eq!(
+            &secret.reveal()[..46],
+            "vg_live_sk_v2_stuvwxyz0123456789ABCDEFGHIJKLMN"
+        );
+        assert_eq!(secret.reveal().len(), 52);
+    }
+
+    #[test]
+    fn secrets_do_not_show_in_debug_output() {
+        let (secret, hash) = ring().mint(KeyKind::Live, &SystemEntropy);
+        let presented = PresentedKey::parse(secret.reveal()).unwrap();
+        let shown = format!("{secret:?} {presented:?} {hash:?} {:?}", ring());
+        assert!(!shown.contains(&secret.reveal()[14..]), "{shown}");
+        assert!(
+            !shown.contains("07, 07") && !shown.contains("7, 7"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_pepper_is_recognised_by_its_check_alone() {
+        let check = ring().pepper_check();
+        assert!(ring().matches(&check));
+        assert!(!KeyRing::new(&[8; 32]).unwrap().matches(&check));
+    }
+
+    #[test]
+    fn bad_peppers_are_refused() {
+        for bad in [
+            "",
+            "00",
+            "zz",
+            &"0".repeat(63),
+            &"0".repeat(62),
+            &"00".repeat(1025),
+        ] {
+            assert!(
+                matches!(KeyRing::from_hex(bad), Err(PepperError::Malformed)),
+                "{bad}"
+            );
+        }
+        assert!(KeyRing::from_hex(&format!("  {}\n", "ab".repeat(32))).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pepper_file_that_others_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pepper");
+        fs::write(&path, "ab".repeat(32)).unwrap();
+        for (mode, good) in [
+            (0o600, true),
+            (0o400, true),
+            (0o640, false),
+            (0o604, false),
+            (0o620, false),
+        ] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(KeyRing::load(&path).is_ok(), good, "{mode:o}");
+        }
+        assert!(matches!(
+            KeyRing::load(&dir.path().join("none")),
+            Err(PepperError::Read { .. })
+        ));
+    }
+}
