@@ -1,1 +1,4 @@
 //! The data plane: subscriber, last-good store and HTTP proxy.
+#![forbid(unsafe_code)]
+
+pub mod configuration;
