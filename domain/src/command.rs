@@ -3,6 +3,8 @@
 
 #![allow(missing_docs, reason = "fields carry the names of the model and the API")]
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{
@@ -23,6 +25,13 @@ pub struct Stamped {
     pub idempotency: Option<Idempotency>,
     /// What is asked.
     pub command: Command,
+}
+
+impl fmt::Display for Stamped {
+    /// What kind of command it is and who asked; never what it carries, because this ends up in logs.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({})", self.command.name(), self.request_id.as_str())
+    }
 }
 
 /// A client's idempotency key and what it was used for.
@@ -65,6 +74,26 @@ pub enum Command {
 }
 
 impl Command {
+    /// What kind of command it is, for logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Bootstrap(_) => "bootstrap",
+            Self::RevokeApiKey(_) => "revoke_api_key",
+            Self::CreateUpstream(..) => "create_upstream",
+            Self::UpdateUpstream(..) => "update_upstream",
+            Self::DeleteUpstream(..) => "delete_upstream",
+            Self::CreateRoute(..) => "create_route",
+            Self::UpdateRoute(..) => "update_route",
+            Self::ArchiveRoute(..) => "archive_route",
+            Self::CreateRule(..) => "create_rule",
+            Self::UpdateRule(..) => "update_rule",
+            Self::ArchiveRule(..) => "archive_rule",
+            Self::Publish(..) => "publish",
+            Self::Rollback(..) => "rollback",
+        }
+    }
+
     /// On whose behalf, where there is an actor.
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
