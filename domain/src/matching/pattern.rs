@@ -1,0 +1,200 @@
+//! Regular expressions with bounds: linear time by construction, and a limit on everything else.
+//! Publishing checks with the same function with which edges compile, so that what was published
+//! compiles.
+
+use std::fmt;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+/// The longest pattern: longer ones are lists that should be several rules.
+pub const PATTERN_BYTES_MAX: usize = 512;
+
+/// The largest compiled program of one pattern. It bounds both an edge's memory and the work per
+/// byte of input, which grows with the program, not with the input's square.
+pub const PATTERN_PROGRAM_BYTES_MAX: usize = 64 * 1024;
+
+/// How many patterns one rule may hold, so that one rule costs a bounded time to try.
+pub const PATTERNS_PER_RULE_MAX: usize = 20;
+
+/// The cache of a pattern's lazily built automaton, one per pattern and thread that uses it.
+const AUTOMATON_BYTES_MAX: usize = 256 * 1024;
+
+/// How deep groups may nest, so that parsing needs a bounded stack.
+const NESTING_MAX: u32 = 32;
+
+/// A regular expression over a whole text. It reads bytes: `.`, `\w` and `\d` mean ASCII classes
+/// and single bytes, which is what paths and header values consist of; `(?u)` turns Unicode on
+/// within a pattern.
+#[derive(Clone)]
+pub struct Pattern(Regex);
+
+/// Why a text is no pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// It is longer than [`PATTERN_BYTES_MAX`].
+    #[error("the pattern is longer than {PATTERN_BYTES_MAX} bytes")]
+    TooLong,
+    /// Its program would be larger than [`PATTERN_PROGRAM_BYTES_MAX`].
+    #[error("the pattern is too large when compiled")]
+    TooLarge,
+    /// The rule has more than [`PATTERNS_PER_RULE_MAX`] of them.
+    #[error("the rule has more than {PATTERNS_PER_RULE_MAX} patterns")]
+    TooMany,
+    /// It is not in the dialect.
+    #[error("the pattern is not a regular expression: {0}")]
+    Syntax(String),
+}
+
+impl Pattern {
+    /// Compiles a pattern.
+    ///
+    /// # Errors
+    /// When it is too long, too large, or not in the dialect.
+    pub fn compile(pattern: &str) -> Result<Self, PatternError> {
+        if pattern.len() > PATTERN_BYTES_MAX {
+            return Err(PatternError::TooLong);
+        }
+        // Alone first: `a)|(b` would be an expression between the anchors, but not by itself.
+        build(pattern)?;
+        // The line end closes a comment that `(?x)` may have left open.
+        build(&format!("\\A(?:{pattern})\\z"))
+            .or_else(|error| {
+                if pattern.contains("(?") {
+                    build(&format!("\\A(?:{pattern}\n)\\z"))
+                } else {
+                    Err(error)
+                }
+            })
+            .map(Self)
+    }
+
+    /// Whether the whole text is in the pattern's language.
+    #[must_use]
+    pub fn is_match(&self, text: &[u8]) -> bool {
+        self.0.is_match(text)
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pattern").field(&self.0.as_str()).finish()
+    }
+}
+
+fn build(pattern: &str) -> Result<Regex, PatternError> {
+    RegexBuilder::new(pattern)
+        .unicode(false)
+        .size_limit(PATTERN_PROGRAM_BYTES_MAX)
+        .dfa_size_limit(AUTOMATON_BYTES_MAX)
+        .nest_limit(NESTING_MAX)
+        .build()
+        .map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
+            other => PatternError::Syntax(last_line(&other.to_string())),
+        })
+}
+
+/// The parser's message without the drawing that points into the pattern.
+fn last_line(message: &str) -> String {
+    let line = message
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or(message);
+    line.trim().trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pattern: &str, good: &[&str], bad: &[&str]) {
+        let compiled = Pattern::compile(pattern).unwrap();
+        for text in good {
+            assert!(compiled.is_match(text.as_bytes()), "{pattern} takes {text}");
+        }
+        for text in bad {
+            assert!(
+                !compiled.is_match(text.as_bytes()),
+                "{pattern} refuses {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_about_the_whole_text() {
+        check(
+            "/v[0-9]+/items",
+            &["/v1/items", "/v22/items"],
+            &["/v1/items/", "x/v1/items", "/v/items"],
+        );
+        check("a|b", &["a", "b"], &["ab", "ba", "", "xa"]);
+        check("^/a$", &["/a"], &["/a\n", "/aa"]);
+        check("(?i)/Users/.*", &["/users/", "/USERS/x"], &["/user"]);
+        check("(?m)a$", &["a"], &["a\nb"]);
+        check("(?x) a b # says so", &["ab"], &["a b", "abc"]);
+        check("", &[""], &["a"]);
+    }
+
+    #[test]
+    fn bytes_outside_ascii_are_matched_one_by_one() {
+        let any = Pattern::compile(".*bad.*").unwrap();
+        assert!(
+            any.is_match(b"\xff bad \xfe"),
+            "no byte hides what follows it"
+        );
+        check("/caf\u{e9}", &["/caf\u{e9}"], &["/cafe"]);
+        check("(?u)/\\w+", &["/caf\u{e9}"], &["/-"]);
+        assert!(
+            !Pattern::compile("/\\w+")
+                .unwrap()
+                .is_match("/caf\u{e9}".as_bytes())
+        );
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused_with_a_reason() {
+        assert_eq!(
+            Pattern::compile(&"a".repeat(PATTERN_BYTES_MAX + 1)).unwrap_err(),
+            PatternError::TooLong
+        );
+        assert_eq!(
+            Pattern::compile("(?:a{1000}){1000}").unwrap_err(),
+            PatternError::TooLarge
+        );
+        assert_eq!(
+            Pattern::compile("a{1000}{1000}").unwrap_err(),
+            PatternError::TooLarge
+        );
+        for pattern in [
+            "a)|(b",
+            "(",
+            "[",
+            "a**b(",
+            "\\",
+            "(?P<x",
+            "(?=a)",
+            "(a)\\1",
+            "\\xZZ",
+            &"(".repeat(200),
+        ] {
+            let Err(PatternError::Syntax(reason)) = Pattern::compile(pattern) else {
+                panic!("{pattern} was taken");
+            };
+            assert!(!reason.is_empty() && !reason.contains('\n'), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_people_write_fits_the_bounds() {
+        for pattern in [
+            "/v[12]/(users|orders|invoices)/[0-9a-f-]{36}(/.*)?",
+            "\\w{1,64}@\\w{1,64}\\.(com|org)",
+            "/[^/]+/[^/]+/[^/]+\\.(jpe?g|png|gif|webp|avif|svg)",
+            "(?i).*(bot|crawler|spider|slurp).*",
+            "[A-Za-z0-9_-]{1,255}",
+        ] {
+            assert!(Pattern::compile(pattern).is_ok(), "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! A published route, ready to be asked.
+
+use super::pattern::PatternError;
+use super::predicate::{CompiledCriteria, Headers, Request};
+use crate::content::{
+    Action, RouteContent, RuleContent, TargetContent, UpstreamContent, WeightedUpstream,
+};
+use crate::id::{RouteId, RuleId, TargetId, UpstreamId};
+use crate::model::Priority;
+
+/// A route with its rules in order and its references resolved.
+#[derive(Clone, Debug)]
+pub struct CompiledRoute {
+    /// The route.
+    pub id: RouteId,
+    /// The hostname that it serves.
+    pub hostname: String,
+    /// A disabled route answers like a hostname that nobody has.
+    pub enabled: bool,
+    /// Where requests go that no rule takes; empty where nowhere.
+    pub defaults: Vec<Share>,
+    rules: Vec<CompiledRule>,
+    upstreams: Vec<CompiledUpstream>,
+}
+
+/// A rule, ready to be tried.
+#[derive(Clone, Debug)]
+pub struct CompiledRule {
+    /// The rule.
+    pub id: RuleId,
+    /// Its place: lower runs first.
+    pub priority: Priority,
+    /// Which requests it takes.
+    pub criteria: CompiledCriteria,
+    /// What it does with them.
+    pub action: CompiledAction,
+}
+
+/// What a rule does, with references resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompiledAction {
+    /// Sends the request on, to one of these by weight.
+    Forward(Vec<Share>),
+    /// Answers with a redirect.
+    Redirect {
+        /// The target: absolute, or a path.
+        url: String,
+        /// 301, 302, 307 or 308.
+        status: u16,
+        /// Appends the request's path and query to the target.
+        preserve_path: bool,
+    },
+    /// Answers by itself.
+    FixedResponse {
+        /// 200 to 599.
+        status: u16,
+        /// Headers by lower-case name.
+        headers: Vec<(String, String)>,
+        /// The body.
+        body: String,
+    },
+}
+
+/// One upstream's share of a choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The upstream's place in [`CompiledRoute::upstreams`].
+    pub upstream: usize,
+    /// Its weight; 0 takes nothing.
+    pub weight: u32,
+}
+
+/// An upstream as a route uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompiledUpstream {
+    /// The upstream.
+    pub id: UpstreamId,
+    /// Its targets, in the order given.
+    pub targets: Vec<TargetContent>,
+}
+
+impl CompiledUpstream {
+    /// A target's place, by identity.
+    #[must_use]
+    pub fn position(&self, id: &TargetId) -> Option<usize> {
+        self.targets.iter().position(|target| target.id == *id)
+    }
+}
+
+/// Why a route cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// A rule's pattern is none.
+    #[error("rule {rule}, pattern `{pattern}`: {error}")]
+    Pattern {
+        /// The rule.
+        rule: RuleId,
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        error: PatternError,
+    },
+    /// A rule forwards to an upstream that the snapshot does not hold.
+    #[error("rule {rule}: its upstream {upstream} is not in the snapshot")]
+    RuleUpstream {
+        /// The rule.
+        rule: RuleId,
+        /// The upstream.
+        upstream: UpstreamId,
+    },
+    /// The route's own upstreams name one that the snapshot does not hold.
+    #[error("the route's upstream {upstream} is not in the snapshot")]
+    RouteUpstream {
+        /// The upstream.
+        upstream: UpstreamId,
+    },
+}
+
+impl CompiledRoute {
+    /// Makes a published route ready. Rules and upstreams may come in any order.
+    ///
+    /// # Errors
+    /// When a pattern does not compile or an upstream is missing.
+    pub fn compile(
+        content: RouteContent,
+        rules: Vec<RuleContent>,
+        upstreams: Vec<UpstreamContent>,
+    ) -> Result<Self, CompileError> {
+        let mut upstreams: Vec<_> = upstreams
+            .into_iter()
+            .map(|upstream| CompiledUpstream {
+                id: upstream.id,
+                targets: upstream.targets,
+            })
+            .collect();
+        upstreams.sort_by(|a, b| a.id.cmp(&b.id));
+        let defaults = resolve(&upstreams, &content.default_upstreams)
+            .map_err(|upstream| CompileError::RouteUpstream { upstream })?;
+        let mut rules = rules
+            .into_iter()
+            .map(|rule| CompiledRule::compile(rule, &upstreams))
+            .collect::<Result<Vec<_>, _>>()?;
+        rules.sort_by(|a, b| (a.priority, &a.id).cmp(&(b.priority, &b.id)));
+        Ok(Self {
+            id: content.route_id,
+            hostname: content.hostname,
+            enabled: content.enabled,
+            defaults,
+            rules,
+            upstreams,
+        })
+    }
+
+    /// The first rule by (priority, identifier) that takes the request, with its place in
+    /// [`Self::rules`].
+    #[must_use]
+    pub fn find<H: Headers + ?Sized>(
+        &self,
+        request: &Request<'_, H>,
+    ) -> Option<(usize, &CompiledRule)> {
+        self.rules
+            .iter()
+            .enumerate()
+            .find(|(_, rule)| rule.criteria.hold(request))
+    }
+
+    /// The rules, in the order in which they are tried.
+    #[must_use]
+    pub fn rules(&self) -> &[CompiledRule] {
+        &self.rules
+    }
+
+    /// The upstreams that the route refers to, by identifier.
+    #[must_use]
+    pub fn upstreams(&self) -> &[CompiledUpstream] {
+        &self.upstreams
+    }
+}
+
+impl CompiledRule {
+    fn compile(rule: RuleContent, upstreams: &[CompiledUpstream]) -> Result<Self, CompileError> {
+        let criteria = CompiledCriteria::compile(&rule.criteria).map_err(|(pattern, error)| {
+            CompileError::Pattern {
+                rule: rule.id.clone(),
+                pattern,
+                error,
+            }
+        })?;
+        let action = match rule.action {
+            Action::Forward { upstreams: shares } => {
+                CompiledAction::Forward(resolve(upstreams, &shares).map_err(|upstream| {
+                    CompileError::RuleUpstream {
+                        rule: rule.id.clone(),
+                        upstream,
+                    }
+                })?)
+            }
+            Action::Redirect {
+                url,
+                status,
+                preserve_path,
+            } => CompiledAction::Redirect {
+                url,
+                status,
+                preserve_path,
+            },
+            Action::FixedResponse {
+                status,
+                headers,
+                body,
+            } => CompiledAction::FixedResponse {
+                status,
+                headers: headers.into_iter().collect(),
+                body,
+            },
+        };
+        Ok(Self {
+            id: rule.id,
+            priority: rule.priority,
+            criteria,
+            action,
+        })
+    }
+}
+
+/// Identifiers become places; the first that is not there is the error. `upstreams` is sorted.
+fn resolve(
+    upstreams: &[CompiledUpstream],
+    shares: &[WeightedUpstream],
+) -> Result<Vec<Share>, UpstreamId> {
+    let place = |share: &WeightedUpstream| {
+        let upstream = upstreams.binary_search_by(|upstream| upstream.id.cmp(&share.upstream_id));
+        upstream
+            .map(|upstream| Share {
+                upstream,
+                weight: share.weight,
+            })
+            .map_err(|_| share.upstream_id.clone())
+    };
+    shares.iter().map(place).collect()
+}
+
+#[cfg(test)]
+mod tests;
