@@ -1,2 +1,118 @@
-//! Builds, runs, tests and measures VectorGate.
-fn main() {}
+//! The command line of `cargo xtask`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use xtask::commands::{bench, down, env, lint, process, sim, status, test, up};
+use xtask::local::Name;
+use xtask::local::process::End;
+use xtask::local::topology::{EDGES_MAX, NODES_MAX};
+use xtask::repository::Repository;
+
+/// Builds, runs, tests and measures VectorGate.
+///
+/// Sets the machine up as needed: missing Debian packages are installed with apt-get (it says which
+/// before it does), RocksDB is compiled once and kept in ~/.cache/vectorgate, where build output goes
+/// too.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Brings up a local cluster under target/local and sends a request through each edge.
+    ///
+    /// Builds in release, starts nodes, edges and two demonstration origins in the background,
+    /// bootstraps the first workspace, creates and publishes a route for api.example.net. Leaves it
+    /// running; running it again completes what is missing, or says that nothing is.
+    Up {
+        /// Nodes of the control plane; REST on 127.0.0.1:7101 and up [default: 3]
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(NODES_MAX)))]
+        nodes: Option<u16>,
+        /// Edges of the data plane; HTTP on 127.0.0.1:8101 and up [default: 2]
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(EDGES_MAX)))]
+        edges: Option<u16>,
+    },
+    /// Ends the local cluster.
+    Down {
+        /// Removes its data, keys and logs as well
+        #[arg(long)]
+        wipe: bool,
+    },
+    /// Starts one process of the local cluster again, with its data.
+    Start {
+        /// node-1, edge-1, origin-1 …
+        name: Name,
+    },
+    /// Ends one process of the local cluster; it drains first.
+    Stop {
+        /// node-1, edge-1, origin-1 …
+        name: Name,
+        /// Kills it as a crash would
+        #[arg(long)]
+        kill: bool,
+    },
+    /// Shows which processes of the local cluster run.
+    Status,
+    /// Runs every test.
+    Test {
+        /// Passed on to the test runner: names of tests, options
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        filter: Vec<String>,
+    },
+    /// Checks formatting, lints, documentation and dependencies.
+    Lint,
+    /// Runs the simulation: --seed N [--seconds S] for one world, --seeds N for many.
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// Passed on to the simulation; --help lists what it takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Measures: writes, reads, scale, propagation or failover. Results go to target/bench/NAME.json.
+    Bench {
+        /// Which benchmark
+        #[arg(value_parser = ["writes", "reads", "scale", "propagation", "failover"])]
+        name: String,
+        /// Passed on to the benchmark; -- --help lists what it takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Prints the environment that builds use, for `source <(cargo xtask env)`.
+    Env,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let repository = &Repository::here()?;
+    match command {
+        Command::Up { nodes, edges } => up::run(repository, up::Options { nodes, edges }),
+        Command::Down { wipe } => down::run(repository, wipe),
+        Command::Start { name } => process::start(repository, name),
+        Command::Stop { name, kill } => process::stop(
+            repository,
+            name,
+            if kill { End::Killed } else { End::Drained },
+        ),
+        Command::Status => status::run(repository),
+        Command::Test { filter } => test::run(repository, &filter),
+        Command::Lint => lint::run(repository),
+        Command::Sim { arguments } => sim::run(repository, &arguments),
+        Command::Bench { name, arguments } => bench::run(repository, &name, &arguments),
+        Command::Env => env::run(repository),
+    }
+}

@@ -1,0 +1,44 @@
+//! `cargo xtask bench NAME`: builds everything in release and runs one benchmark. What it measures
+//! and how stands in the `bench` package.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::local::Kind;
+use crate::report;
+use crate::repository::Repository;
+use crate::toolchain::{Toolchain, packages, run as run_to_its_end};
+
+const PACKAGE: &str = "bench";
+const BINARY: &str = "vectorgate-bench";
+
+/// The benchmarks that have etcd beside them.
+const AGAINST_ETCD: &[&str] = &["writes", "reads"];
+
+/// Builds and runs a benchmark with the arguments that were given.
+///
+/// # Errors
+/// When the build or the benchmark fails.
+pub fn run(repository: &Repository, name: &str, arguments: &[String]) -> Result<()> {
+    let toolchain = Toolchain::prepare(repository)?;
+    if AGAINST_ETCD.contains(&name) {
+        packages::ensure(packages::TO_COMPARE_WITH_ETCD)?;
+    }
+    let binaries = [
+        (Kind::Node.package(), Kind::Node.binary()),
+        (Kind::Edge.package(), Kind::Edge.binary()),
+        (Kind::Origin.package(), Kind::Origin.binary()),
+        (PACKAGE, BINARY),
+    ];
+    report::step("Building nodes, edges and the benchmark (release)");
+    let built = toolchain.build_release(&binaries)?;
+    let mut bench = Command::new(built.join(BINARY));
+    bench
+        .arg(name)
+        .arg("--binaries")
+        .arg(&built)
+        .args(arguments)
+        .current_dir(repository.root());
+    run_to_its_end(bench)
+}

@@ -1,0 +1,147 @@
+//! The machine's part in a build: Debian packages, the RocksDB library, and a cargo that is called
+//! with the right environment. [`Toolchain::prepare`] makes sure of all of it and is cheap when
+//! everything is there.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cache::Cache;
+use crate::report;
+use crate::repository::Repository;
+
+pub mod deny;
+pub mod environment;
+pub mod packages;
+pub mod rocksdb;
+
+/// A machine that can build VectorGate.
+#[derive(Debug)]
+pub struct Toolchain {
+    repository: Repository,
+    cache: Cache,
+    target: PathBuf,
+    rocksdb: PathBuf,
+}
+
+impl Toolchain {
+    /// Installs what is missing: system packages, then the RocksDB library.
+    ///
+    /// # Errors
+    /// When something is missing that cannot be installed here; the message says what to do.
+    pub fn prepare(repository: &Repository) -> Result<Self> {
+        environment::warn_of_ignored_flags();
+        let cache = Cache::locate()?;
+        packages::ensure(packages::TO_BUILD)?;
+        let target = environment::target_directory(&cache)?;
+        let rocksdb = rocksdb::ensure(repository, &cache)?;
+        Ok(Self {
+            repository: repository.clone(),
+            cache,
+            target,
+            rocksdb,
+        })
+    }
+
+    /// The clone that it builds.
+    #[must_use]
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The cache outside the clone.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// What cargo has to be told through its environment.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let mut variables = vec![("CARGO_TARGET_DIR", self.target.clone().into_os_string())];
+        variables.extend(rocksdb::variables(&self.rocksdb));
+        variables
+    }
+
+    /// A cargo that works in the clone.
+    #[must_use]
+    pub fn cargo(&self) -> Command {
+        let mut cargo = environment::cargo();
+        cargo
+            .current_dir(self.repository.root())
+            .envs(self.variables());
+        cargo
+    }
+
+    /// Builds binaries in release and says where they are.
+    ///
+    /// # Errors
+    /// When the build fails.
+    pub fn build_release(&self, binaries: &[(&str, &str)]) -> Result<PathBuf> {
+        let mut cargo = self.cargo();
+        cargo.args(["build", "--release", "--locked"]);
+        for (package, binary) in binaries {
+            cargo.args(["--package", package, "--bin", binary]);
+        }
+        run(cargo)?;
+        Ok(self.target.join("release"))
+    }
+
+    /// Builds one binary in the profile of tests and says where it is.
+    ///
+    /// # Errors
+    /// When the build fails.
+    pub fn build_dev(&self, package: &str, binary: &str) -> Result<PathBuf> {
+        let mut cargo = self.cargo();
+        cargo.args(["build", "--locked", "--package", package, "--bin", binary]);
+        run(cargo)?;
+        Ok(self.target.join("debug").join(binary))
+    }
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it cannot be started or does not succeed.
+pub fn run(mut command: Command) -> Result<()> {
+    let shown = describe(&command);
+    let status = command
+        .status()
+        .with_context(|| format!("`{shown}` could not be started"))?;
+    if !status.success() {
+        bail!("`{shown}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// A command as one would type it, without its environment.
+#[must_use]
+pub fn describe(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or_else(|| command.get_program());
+    std::iter::once(name)
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Where a program is, by `PATH`.
+#[must_use]
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file())
+}
+
+/// Announces a command and runs it.
+///
+/// # Errors
+/// As [`run`].
+pub fn announce(command: Command) -> Result<()> {
+    report::step(describe(&command));
+    run(command)
+}

@@ -1,0 +1,183 @@
+//! Debian packages: which are needed for what, how one tells that they are there, and installing
+//! them. Only what is missing is installed, and it is said before it is done. Nothing is ever
+//! removed or upgraded on purpose.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+
+use super::{announce, find_program};
+use crate::report;
+
+/// Something the machine must have, and the Debian package that brings it.
+pub struct Need {
+    package: &'static str,
+    purpose: &'static str,
+    is_there: fn() -> bool,
+}
+
+/// What building VectorGate takes.
+pub const TO_BUILD: &[Need] = &[
+    Need {
+        package: "g++",
+        purpose: "compiles and links RocksDB",
+        is_there: || find_program("c++").is_some(),
+    },
+    Need {
+        package: "make",
+        purpose: "builds jemalloc",
+        is_there: || find_program("make").is_some(),
+    },
+    Need {
+        package: "libclang-dev",
+        purpose: "reads RocksDB's C header (bindgen)",
+        is_there: has_libclang,
+    },
+];
+
+/// What the benchmarks that compare with etcd take besides.
+pub const TO_COMPARE_WITH_ETCD: &[Need] = &[Need {
+    package: "etcd-server",
+    purpose: "the neighbour that writes and reads are compared with",
+    is_there: || find_program("etcd").is_some(),
+}];
+
+/// Installs what of `needs` is missing.
+///
+/// # Errors
+/// When that cannot be done here; the message names the packages.
+pub fn ensure(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !(need.is_there)()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    report::step("Missing system packages, about to be installed with apt-get");
+    for need in &missing {
+        report::fact(format_args!("{:<14} {}", need.package, need.purpose));
+    }
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    install(&packages)?;
+    let still: Vec<&str> = missing
+        .iter()
+        .filter(|need| !(need.is_there)())
+        .map(|need| need.package)
+        .collect();
+    if !still.is_empty() {
+        bail!(
+            "apt-get succeeded, but what {} should have brought is not found",
+            still.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let by_hand = format!(
+        "install these packages by hand and start again: {}",
+        packages.join(" ")
+    );
+    if find_program("apt-get").is_none() {
+        bail!("this machine has no apt-get; {by_hand}");
+    }
+    let Some(become_root) = become_root() else {
+        bail!("apt-get needs root and there is no sudo; {by_hand}");
+    };
+    let apt_get = |arguments: &[&str]| {
+        let mut words =
+            become_root
+                .iter()
+                .copied()
+                .chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        let mut command = Command::new(words.next().unwrap_or("env"));
+        command.args(words).args(arguments).stdin(Stdio::null());
+        command
+    };
+    announce(apt_get(&["update", "--quiet"]))?;
+    let mut arguments = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
+    arguments.extend_from_slice(packages);
+    announce(apt_get(&arguments))
+}
+
+/// The words to put before a command so that it runs as root; `None` where there are none.
+fn become_root() -> Option<Vec<&'static str>> {
+    if rustix::process::geteuid().is_root() {
+        return Some(Vec::new());
+    }
+    find_program("sudo")?;
+    // Without a terminal nobody can type a password: fail at once instead of waiting for one.
+    Some(if std::io::stdin().is_terminal() {
+        vec!["sudo"]
+    } else {
+        vec!["sudo", "--non-interactive"]
+    })
+}
+
+/// Whether bindgen will find libclang, and libclang its own C headers. `LIBCLANG_PATH` is the
+/// caller's word that it will.
+fn has_libclang() -> bool {
+    if std::env::var_os("LIBCLANG_PATH").is_some() {
+        return true;
+    }
+    folders("/usr/lib")
+        .iter()
+        .filter(|folder| folder.contains("/llvm-"))
+        .any(|llvm| {
+            let library = names(&format!("{llvm}/lib"))
+                .iter()
+                .any(|name| is_libclang(name));
+            let headers = folders(&format!("{llvm}/lib/clang"))
+                .iter()
+                .any(|version| Path::new(version).join("include/stddef.h").is_file());
+            library && headers
+        })
+}
+
+/// `libclang.so`, `libclang-14.so.1`; not `libclang-cpp.so`, which is another library.
+fn is_libclang(name: &str) -> bool {
+    let version = name.strip_prefix("libclang").unwrap_or_default();
+    let numbered = version
+        .strip_prefix('-')
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    version.contains(".so") && (version.starts_with(".so") || numbered)
+}
+
+fn folders(parent: &str) -> Vec<String> {
+    names(parent)
+        .into_iter()
+        .map(|name| format!("{parent}/{name}"))
+        .filter(|path| Path::new(path).is_dir())
+        .collect()
+}
+
+fn names(folder: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libclang_is_told_from_its_neighbours() {
+        for yes in ["libclang.so", "libclang.so.14", "libclang-14.so.1"] {
+            assert!(is_libclang(yes), "{yes}");
+        }
+        for no in [
+            "libclang-cpp.so.14",
+            "libclang.a",
+            "libclang_rt.asan.so",
+            "libLLVM-14.so",
+            "clang",
+        ] {
+            assert!(!is_libclang(no), "{no}");
+        }
+    }
+}
