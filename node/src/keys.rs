@@ -6,12 +6,12 @@
 //! decided by whoever finds its hash.
 
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use domain::model::{KeyHash, KeyKind};
 use hmac::{Hmac, KeyInit, Mac};
 use platform::Entropy;
+use platform::secret_file::{self, SecretFileError};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
@@ -134,12 +134,8 @@ impl KeyRing {
     /// # Errors
     /// When it cannot be read, is exposed or malformed.
     pub fn load(path: &Path) -> Result<Self, PepperError> {
-        refuse_exposed(path)?;
-        let text = fs::read_to_string(path).map_err(|source| PepperError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::from_hex(&Zeroizing::new(text))
+        let text = Zeroizing::new(secret_file::read(path)?);
+        Self::from_hex(&text)
     }
 
     /// Takes the pepper as hexadecimal text; space around it is ignored.
@@ -228,33 +224,6 @@ fn checksum_of(text: &str) -> [u8; CHECKSUM_LEN] {
         value /= 62;
     }
     digits
-}
-
-/// Fails for a file that group or others may read or write.
-///
-/// # Errors
-/// When they may, or the file cannot be looked at.
-#[cfg(unix)]
-pub fn refuse_exposed(path: &Path) -> Result<(), PepperError> {
-    use std::os::unix::fs::PermissionsExt;
-    let metadata = fs::metadata(path).map_err(|source| PepperError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(PepperError::Exposed {
-            path: path.to_owned(),
-            mode,
-        });
-    }
-    Ok(())
-}
-
-/// Elsewhere permissions are not what unix means by them.
-#[cfg(not(unix))]
-pub fn refuse_exposed(_path: &Path) -> Result<(), PepperError> {
-    Ok(())
 }
 
 #[cfg(test)]
@@ -373,28 +342,5 @@ mod tests {
             );
         }
         assert!(KeyRing::from_hex(&format!("  {}\n", "ab".repeat(32))).is_ok());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_pepper_file_that_others_may_read_is_refused() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("pepper");
-        fs::write(&path, "ab".repeat(32)).unwrap();
-        for (mode, good) in [
-            (0o600, true),
-            (0o400, true),
-            (0o640, false),
-            (0o604, false),
-            (0o620, false),
-        ] {
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(KeyRing::load(&path).is_ok(), good, "{mode:o}");
-        }
-        assert!(matches!(
-            KeyRing::load(&dir.path().join("none")),
-            Err(PepperError::Read { .. })
-        ));
     }
 }

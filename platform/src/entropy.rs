@@ -17,7 +17,10 @@ pub trait Entropy: Send + Sync + 'static {
 
     /// What an identifier made at `now` is made of.
     fn seed(&self, now: Timestamp) -> Seed {
-        Seed { unix_ms: now.0, random: self.next_u64() }
+        Seed {
+            unix_ms: now.0,
+            random: self.next_u64(),
+        }
     }
 }
 
@@ -28,7 +31,10 @@ pub struct SystemEntropy;
 impl Entropy for SystemEntropy {
     /// # Panics
     /// When the operating system gives no randomness, without which nothing safe can be done.
-    #[allow(clippy::disallowed_methods, reason = "this is the one adapter that may ask")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one adapter that may ask"
+    )]
     fn fill(&self, buffer: &mut [u8]) {
         getrandom::fill(buffer).expect("the operating system gives randomness");
     }

@@ -7,6 +7,9 @@
 pub mod clock;
 pub mod entropy;
 pub mod network;
+pub mod secret_file;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod tls;
 
 pub use clock::{Clock, SystemClock};

@@ -29,7 +29,11 @@ pub trait Network: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// When the address cannot be had.
-    fn quic(&self, on: SocketAddr, server: Option<quinn::ServerConfig>) -> io::Result<quinn::Endpoint>;
+    fn quic(
+        &self,
+        on: SocketAddr,
+        server: Option<quinn::ServerConfig>,
+    ) -> io::Result<quinn::Endpoint>;
 
     /// The addresses behind `host:port`.
     ///
@@ -74,9 +78,18 @@ impl Network for TokioNetwork {
         tokio::net::TcpListener::bind(on).await
     }
 
-    fn quic(&self, on: SocketAddr, server: Option<quinn::ServerConfig>) -> io::Result<quinn::Endpoint> {
+    fn quic(
+        &self,
+        on: SocketAddr,
+        server: Option<quinn::ServerConfig>,
+    ) -> io::Result<quinn::Endpoint> {
         let socket = std::net::UdpSocket::bind(on)?;
-        quinn::Endpoint::new(quinn::EndpointConfig::default(), server, socket, std::sync::Arc::new(quinn::TokioRuntime))
+        quinn::Endpoint::new(
+            quinn::EndpointConfig::default(),
+            server,
+            socket,
+            std::sync::Arc::new(quinn::TokioRuntime),
+        )
     }
 
     async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {

@@ -33,7 +33,9 @@ pub struct Identity {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("chain", &self.chain.len()).finish_non_exhaustive()
+        f.debug_struct("Identity")
+            .field("chain", &self.chain.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,7 +74,10 @@ impl Identity {
     /// When a file cannot be read or holds something else.
     pub fn load(ca_file: &Path, cert_file: &Path, key_file: &Path) -> Result<Self, TlsError> {
         let read = |path: &Path| {
-            fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
+            fs::read(path).map_err(|source| TlsError::Read {
+                path: path.to_owned(),
+                source,
+            })
         };
         Self::from_pem(&read(ca_file)?, &read(cert_file)?, &read(key_file)?)
     }
@@ -87,9 +92,15 @@ impl Identity {
             roots.add(certificate)?;
         }
         let chain = certificates("the certificate", cert)?;
-        let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|error| TlsError::Pem { what: "the private key".to_owned(), reason: error.to_string() })?;
-        Ok(Self { roots: Arc::new(roots), chain, key })
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsError::Pem {
+            what: "the private key".to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            roots: Arc::new(roots),
+            chain,
+            key,
+        })
     }
 
     /// For accepting connections from peers that our authority vouches for.
@@ -97,9 +108,10 @@ impl Identity {
     /// # Errors
     /// When key and certificate do not fit.
     pub fn server(&self, alpn: &[u8]) -> Result<ServerConfig, TlsError> {
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&self.roots), provider())
-            .build()
-            .map_err(|error| TlsError::Verifier(error.to_string()))?;
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::clone(&self.roots), provider())
+                .build()
+                .map_err(|error| TlsError::Verifier(error.to_string()))?;
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_client_cert_verifier(verifier)
@@ -114,9 +126,10 @@ impl Identity {
     /// # Errors
     /// When key and certificate do not fit.
     pub fn client(&self, alpn: &[u8]) -> Result<ClientConfig, TlsError> {
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&self.roots), provider())
-            .build()
-            .map_err(|error| TlsError::Verifier(error.to_string()))?;
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::clone(&self.roots), provider())
+                .build()
+                .map_err(|error| TlsError::Verifier(error.to_string()))?;
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_webpki_verifier(verifier)
@@ -127,9 +140,13 @@ impl Identity {
 }
 
 fn certificates(what: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let fail = |reason: String| TlsError::Pem { what: what.to_owned(), reason };
-    let chain: Vec<_> =
-        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| fail(error.to_string()))?;
+    let fail = |reason: String| TlsError::Pem {
+        what: what.to_owned(),
+        reason,
+    };
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| fail(error.to_string()))?;
     if chain.is_empty() {
         return Err(fail("it holds no certificate".to_owned()));
     }
@@ -157,10 +174,14 @@ impl Peer {
     pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
         let names = parsed.subject_alternative_name().ok()??;
-        names.value.general_names.iter().find_map(|name| match name {
-            x509_parser::extensions::GeneralName::URI(uri) => Self::parse(uri),
-            _ => None,
-        })
+        names
+            .value
+            .general_names
+            .iter()
+            .find_map(|name| match name {
+                x509_parser::extensions::GeneralName::URI(uri) => Self::parse(uri),
+                _ => None,
+            })
     }
 
     fn parse(uri: &str) -> Option<Self> {
@@ -180,8 +201,17 @@ mod tests {
     #[test]
     fn a_peer_is_who_its_uri_says_and_nobody_else() {
         assert_eq!(Peer::parse("vg://node/3"), Some(Peer::Node(3)));
-        assert_eq!(Peer::parse("vg://edge/edge-1"), Some(Peer::Edge("edge-1".to_owned())));
-        for bad in ["vg://node/x", "vg://edge/", "vg://other/1", "https://node/1", ""] {
+        assert_eq!(
+            Peer::parse("vg://edge/edge-1"),
+            Some(Peer::Edge("edge-1".to_owned()))
+        );
+        for bad in [
+            "vg://node/x",
+            "vg://edge/",
+            "vg://other/1",
+            "https://node/1",
+            "",
+        ] {
             assert_eq!(Peer::parse(bad), None, "{bad}");
         }
     }

@@ -1,0 +1,202 @@
+//! A certificate authority for tests and the simulation: Ed25519 keys, serials and dates that
+//! depend on names alone, so that the same names give the same bytes in every run. The keys are
+//! as good as public; nothing outside tests may trust them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, SanType, SerialNumber,
+};
+use rustls_pki_types::PrivatePkcs8KeyDer;
+
+use crate::tls::{Identity, NODE_SERVER_NAME};
+
+/// What stands before the 32 secret bytes of an Ed25519 key in PKCS #8 (RFC 8410, section 7).
+const ED25519_PKCS8_PREFIX: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
+
+/// A certificate authority whose key follows from its name.
+#[derive(Debug)]
+pub struct TestAuthority {
+    name: String,
+    params: CertificateParams,
+    pem: String,
+}
+
+/// A certificate chain, its key and the authority's certificate, as PEM texts.
+#[derive(Clone, Debug)]
+pub struct Pems {
+    /// The authority's certificate.
+    pub ca: String,
+    /// The certificate.
+    pub cert: String,
+    /// Its private key.
+    pub key: String,
+}
+
+/// Where [`Pems::write`] put them.
+#[derive(Clone, Debug)]
+pub struct PemFiles {
+    /// The authority's certificate.
+    pub ca: PathBuf,
+    /// The certificate.
+    pub cert: PathBuf,
+    /// Its private key, mode 600.
+    pub key: PathBuf,
+}
+
+impl Default for TestAuthority {
+    fn default() -> Self {
+        Self::new("vectorgate test authority")
+    }
+}
+
+impl TestAuthority {
+    /// The authority of that name.
+    ///
+    /// # Panics
+    /// When the certificate cannot be made.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let mut params = params(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let pem = params
+            .self_signed(&key(name))
+            .expect("a test authority can be made")
+            .pem();
+        Self {
+            name: name.to_owned(),
+            params,
+            pem,
+        }
+    }
+
+    /// A node's material.
+    #[must_use]
+    pub fn node(&self, id: u64) -> Pems {
+        self.issue(
+            &format!("node-{id}"),
+            vec![uri(&format!("vg://node/{id}")), dns(NODE_SERVER_NAME)],
+        )
+    }
+
+    /// An edge's material.
+    #[must_use]
+    pub fn edge(&self, id: &str) -> Pems {
+        self.issue(id, vec![uri(&format!("vg://edge/{id}"))])
+    }
+
+    /// Material with any names, for tests of what must be refused.
+    ///
+    /// # Panics
+    /// When the certificate cannot be made.
+    #[must_use]
+    pub fn issue(&self, name: &str, names: Vec<SanType>) -> Pems {
+        let mut params = params(name);
+        params.subject_alt_names = names;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        let issuer = Issuer::from_params(&self.params, key(&self.name));
+        let key = key(name);
+        let cert = params
+            .signed_by(&key, &issuer)
+            .expect("a test certificate can be made")
+            .pem();
+        Pems {
+            ca: self.pem.clone(),
+            cert,
+            key: key.serialize_pem(),
+        }
+    }
+}
+
+impl Pems {
+    /// The material as a process uses it.
+    ///
+    /// # Panics
+    /// Never: the texts were made here.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity::from_pem(
+            self.ca.as_bytes(),
+            self.cert.as_bytes(),
+            self.key.as_bytes(),
+        )
+        .expect("test material can be read")
+    }
+
+    /// Writes `ca.pem`, `NAME.pem` and `NAME.key` into `dir`.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn write(&self, dir: &Path, name: &str) -> std::io::Result<PemFiles> {
+        let files = PemFiles {
+            ca: dir.join("ca.pem"),
+            cert: dir.join(format!("{name}.pem")),
+            key: dir.join(format!("{name}.key")),
+        };
+        fs::write(&files.ca, &self.ca)?;
+        fs::write(&files.cert, &self.cert)?;
+        fs::write(&files.key, &self.key)?;
+        restrict(&files.key)?;
+        Ok(files)
+    }
+}
+
+/// A SAN URI.
+///
+/// # Panics
+/// When it is not ASCII.
+#[must_use]
+pub fn uri(text: &str) -> SanType {
+    SanType::URI(text.try_into().expect("a test name is ASCII"))
+}
+
+/// A SAN DNS name.
+///
+/// # Panics
+/// When it is not ASCII.
+#[must_use]
+pub fn dns(text: &str) -> SanType {
+    SanType::DnsName(text.try_into().expect("a test name is ASCII"))
+}
+
+fn params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::CommonName, name);
+    params.distinguished_name = subject;
+    let serial: Vec<u8> = name.bytes().take(16).collect();
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    params
+}
+
+/// The key that follows from a name.
+fn key(name: &str) -> KeyPair {
+    let mut pkcs8 = ED25519_PKCS8_PREFIX.to_vec();
+    pkcs8.extend(
+        (0..32_u8)
+            .zip(name.bytes().cycle())
+            .map(|(index, byte)| byte ^ index.wrapping_mul(37)),
+    );
+    KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(pkcs8), &PKCS_ED25519)
+        .expect("any 32 bytes are an Ed25519 key")
+}
+
+#[cfg(unix)]
+fn restrict(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+fn restrict(_path: &Path) -> std::io::Result<()> {
+    Ok(())
+}
