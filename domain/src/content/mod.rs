@@ -2,13 +2,36 @@
 //! settings and rules, as edges compile it. Records keep the JSON that clients sent; this module
 //! turns it into these types and says, with a path, what is wrong with it.
 
+mod action;
+mod canonical;
+mod config;
+mod criteria;
+mod encoding;
+mod fields;
+mod hostname;
+mod invalid;
+mod merge;
+mod pattern;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{RouteId, RuleId, TargetId, UpstreamId};
-use crate::model::{Algorithm, Metadata, Mode, Priority};
+use crate::id::{RouteId, RuleId, SnapshotId, TargetId, UpstreamId};
+use crate::model::{Algorithm, Metadata, Mode, Priority, SnapshotVersion};
 use crate::tree::Hash;
+
+pub use action::{BODY_BYTES_MAX, UPSTREAMS_MAX, action_upstreams};
+pub use canonical::{JSON_DEPTH_MAX, canonical_json, json_depth};
+pub use config::{RouteConfig, route_config};
+pub use criteria::{ALTERNATIVES_MAX, HEADERS_MAX, REGEXES_MAX};
+pub use encoding::{DecodeError, route_key, rule_key, upstream_key};
+pub use hostname::hostname;
+pub use invalid::{Invalid, InvalidKind};
+pub use merge::merge_patch;
+pub use pattern::{PATTERN_BYTES_MAX, REGEX_BYTES_MAX, compile_regex};
 
 /// A published route: the content of a snapshot's head chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +56,23 @@ pub struct RouteContent {
     pub rules: Hash,
     /// How many rules the tree holds.
     pub rule_count: u64,
+}
+
+/// What a manifest says of a route: the value in its tree of routes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteEntry {
+    /// The route.
+    pub route_id: RouteId,
+    /// The hostname that is live.
+    pub hostname: String,
+    /// Whether the live version is enabled.
+    pub enabled: bool,
+    /// The active snapshot.
+    pub snapshot_id: SnapshotId,
+    /// Its version.
+    pub version: SnapshotVersion,
+    /// Its head chunk.
+    pub head: Hash,
 }
 
 /// A published rule.
@@ -152,4 +192,15 @@ pub struct WeightedUpstream {
     pub upstream_id: UpstreamId,
     /// Its share, 0 to 1000.
     pub weight: u32,
+}
+
+/// A header's name in lower case, if it is one.
+fn header_name(name: &str, path: &str) -> Result<String, Invalid> {
+    /// The longest header name that is taken.
+    const NAME_BYTES_MAX: usize = 100;
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(token) {
+        return Err(Invalid::new(path, "Expected the name of an HTTP header."));
+    }
+    Ok(name.to_ascii_lowercase())
 }

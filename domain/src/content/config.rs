@@ -1,0 +1,260 @@
+//! A route's `config`, from JSON: what must be there depends on the route's mode and on the TLS
+//! policy. What the edge does not use yet is checked all the same, so that nobody finds out
+//! later that it never could have worked.
+//!
+//! | field | where | |
+//! |---|---|---|
+//! | `upstreams` | `balanced`, required | array of `{upstream_id, weight}` |
+//! | `cache` | `cache_first`, required | `ttl_s`, `stale_while_revalidate_s`, `key` |
+//! | `origin_upstream_id` | `cache_first` and `origin_first`, required | |
+//! | `fallback` | `origin_first`: required; elsewhere optional | `upstream_id` or `action` |
+//! | `tls` | optional | `policy`, `min_version`, `certificate_id` |
+//! | `health_check` | optional | `path`, `method`, times and thresholds |
+//!
+//! Paths in errors start with `config`.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::action::{action_upstreams, upstream_id, weighted_upstreams};
+use super::canonical::{JSON_DEPTH_MAX, canonical_json, json_depth};
+use super::fields::{Fields, array, integer, text};
+use super::{Action, Invalid, WeightedUpstream, header_name};
+use crate::id::UpstreamId;
+use crate::model::Mode;
+
+/// The longest time that may be asked of a cache: a year.
+const CACHE_SECONDS_MAX: u32 = 365 * 24 * 60 * 60;
+
+/// The most parts of a cache key.
+const CACHE_KEY_PARTS_MAX: usize = 20;
+
+/// What a route's `config` says, as far as publishing needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteConfig {
+    /// Where requests go that no rule takes.
+    pub default_upstreams: Vec<WeightedUpstream>,
+    /// What is done when those fail.
+    pub fallback: Option<Action>,
+    /// The whole object as canonical JSON.
+    pub canonical: String,
+}
+
+impl RouteConfig {
+    /// Every upstream that the config names.
+    #[must_use]
+    pub fn upstreams(&self) -> BTreeSet<&UpstreamId> {
+        let default = self
+            .default_upstreams
+            .iter()
+            .map(|upstream| &upstream.upstream_id);
+        default
+            .chain(self.fallback.iter().flat_map(action_upstreams))
+            .collect()
+    }
+}
+
+/// Reads the `config` of a route with this mode.
+///
+/// # Errors
+/// With the path of the first thing that is wrong, starting with `config`.
+pub fn route_config(mode: Mode, config: &Value) -> Result<RouteConfig, Invalid> {
+    if json_depth(config) > JSON_DEPTH_MAX {
+        return Err(Invalid::new(
+            "config",
+            format!("Expected up to {JSON_DEPTH_MAX} levels of nesting."),
+        ));
+    }
+    const KNOWN: [&str; 6] = [
+        "tls",
+        "health_check",
+        "fallback",
+        "upstreams",
+        "cache",
+        "origin_upstream_id",
+    ];
+    let fields = Fields::read(config, "config", &KNOWN)?;
+    refuse_other_modes(mode, &fields)?;
+    let default_upstreams = match mode {
+        Mode::Balanced => weighted_upstreams(fields.require("upstreams")?, "config.upstreams")?,
+        Mode::CacheFirst | Mode::OriginFirst => vec![WeightedUpstream::alone(origin(&fields)?)],
+    };
+    if mode == Mode::CacheFirst {
+        check_cache(fields.require("cache")?)?;
+    }
+    if mode == Mode::OriginFirst {
+        fields.require("fallback")?;
+    }
+    fields.get("tls").map(check_tls).transpose()?;
+    fields
+        .get("health_check")
+        .map(check_health_check)
+        .transpose()?;
+    let fallback = fields.get("fallback").map(fallback).transpose()?;
+    Ok(RouteConfig {
+        default_upstreams,
+        fallback,
+        canonical: canonical_json(config),
+    })
+}
+
+/// A field of another mode would be ignored in silence.
+fn refuse_other_modes(mode: Mode, fields: &Fields<'_>) -> Result<(), Invalid> {
+    let others: &[&str] = match mode {
+        Mode::Balanced => &["cache", "origin_upstream_id"],
+        Mode::CacheFirst => &["upstreams"],
+        Mode::OriginFirst => &["upstreams", "cache"],
+    };
+    match others.iter().find(|name| fields.has(name)) {
+        Some(name) => {
+            let message = format!("{name} does not go with the mode {}.", mode.as_str());
+            Err(Invalid::conflict(&fields.path(name), message))
+        }
+        None => Ok(()),
+    }
+}
+
+fn origin(fields: &Fields<'_>) -> Result<UpstreamId, Invalid> {
+    upstream_id(
+        fields.require("origin_upstream_id")?,
+        &fields.path("origin_upstream_id"),
+    )
+}
+
+fn check_cache(value: &Value) -> Result<(), Invalid> {
+    let fields = Fields::read(
+        value,
+        "config.cache",
+        &["ttl_s", "stale_while_revalidate_s", "key"],
+    )?;
+    fields.integer("ttl_s", 1..=CACHE_SECONDS_MAX)?;
+    fields.optional_integer("stale_while_revalidate_s", 0..=CACHE_SECONDS_MAX)?;
+    let Some(parts) = fields.get("key") else {
+        return Ok(());
+    };
+    let mut seen = BTreeSet::new();
+    for (path, part) in array(parts, "config.cache.key", CACHE_KEY_PARTS_MAX)? {
+        let part = text(part, &path)?;
+        check_cache_key_part(part, &path)?;
+        if !seen.insert(part) {
+            return Err(Invalid::new(&path, "This part of the key is named twice."));
+        }
+    }
+    Ok(())
+}
+
+fn check_cache_key_part(part: &str, path: &str) -> Result<(), Invalid> {
+    match part.split_once(':') {
+        None if ["host", "path", "query", "method"].contains(&part) => Ok(()),
+        Some(("header" | "query" | "cookie", name)) => header_name(name, path).map(|_| ()),
+        _ => {
+            let message =
+                "Expected host, path, query, method, header:NAME, query:NAME or cookie:NAME.";
+            Err(Invalid::new(path, message))
+        }
+    }
+}
+
+fn check_tls(value: &Value) -> Result<(), Invalid> {
+    let fields = Fields::read(
+        value,
+        "config.tls",
+        &["policy", "min_version", "certificate_id"],
+    )?;
+    let policy = fields.choice("policy", &["strict", "flexible", "passthrough", "off"])?;
+    if fields.has("min_version") {
+        fields.choice("min_version", &["1.2", "1.3"])?;
+    }
+    if let Some(id) = fields.optional_text("certificate_id")? {
+        check_certificate_id(id, &fields.path("certificate_id"))?;
+    }
+    match policy {
+        "strict" => fields.require("certificate_id").map(|_| ()),
+        "passthrough" | "off" => refuse_with_policy(policy, &fields),
+        _ => Ok(()),
+    }
+}
+
+/// The edge ends no TLS under these policies, so there is nothing to set about it.
+fn refuse_with_policy(policy: &str, fields: &Fields<'_>) -> Result<(), Invalid> {
+    match ["certificate_id", "min_version"]
+        .into_iter()
+        .find(|name| fields.has(name))
+    {
+        Some(name) => {
+            let message = format!("{name} does not go with the policy {policy}.");
+            Err(Invalid::conflict(&fields.path(name), message))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_certificate_id(id: &str, path: &str) -> Result<(), Invalid> {
+    let body = id.strip_prefix("cert_").unwrap_or_default();
+    if (8..=64).contains(&body.len()) && body.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Ok(());
+    }
+    Err(Invalid::new(
+        path,
+        "Expected the identifier of a certificate (`cert_…`).",
+    ))
+}
+
+fn check_health_check(value: &Value) -> Result<(), Invalid> {
+    const KNOWN: [&str; 7] = [
+        "path",
+        "method",
+        "interval_s",
+        "timeout_s",
+        "healthy_threshold",
+        "unhealthy_threshold",
+        "expected_status",
+    ];
+    let fields = Fields::read(value, "config.health_check", &KNOWN)?;
+    super::pattern::literal_path(fields.text("path")?, "config.health_check.path")?;
+    if fields.has("method") {
+        fields.choice("method", &["GET", "HEAD"])?;
+    }
+    let interval = fields.optional_integer("interval_s", 5..=300)?;
+    let timeout = fields.optional_integer("timeout_s", 1..=300)?;
+    fields.optional_integer("healthy_threshold", 1..=100)?;
+    fields.optional_integer("unhealthy_threshold", 1..=100)?;
+    if let Some(expected) = fields.get("expected_status") {
+        for (path, status) in
+            super::fields::alternatives(expected, "config.health_check.expected_status", 20)?
+        {
+            integer(status, &path, 200..=599)?;
+        }
+    }
+    match (interval, timeout) {
+        (Some(interval), Some(timeout)) if timeout > interval => {
+            let message =
+                "A check must time out before the next one starts: timeout_s is above interval_s.";
+            Err(Invalid::conflict("config.health_check.timeout_s", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn fallback(value: &Value) -> Result<Action, Invalid> {
+    let fields = Fields::read(value, "config.fallback", &["upstream_id", "action"])?;
+    match (fields.get("upstream_id"), fields.get("action")) {
+        (Some(_), Some(_)) => {
+            let message = "Either upstream_id or action may be given, not both.";
+            Err(Invalid::conflict("config.fallback.action", message))
+        }
+        (None, Some(action)) => {
+            Action::from_json(action).map_err(|error| error.under("config.fallback.action"))
+        }
+        _ => {
+            let id = upstream_id(
+                fields.require("upstream_id")?,
+                "config.fallback.upstream_id",
+            )?;
+            Ok(Action::Forward {
+                upstreams: vec![WeightedUpstream::alone(id)],
+            })
+        }
+    }
+}

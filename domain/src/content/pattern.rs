@@ -1,0 +1,224 @@
+//! Patterns for paths and header values: their JSON forms, and the limits of regular expressions.
+//!
+//! A path is given as a string or as an object with one key:
+//!
+//! | JSON | takes | not |
+//! |---|---|---|
+//! | `"/api"`, `{"exact": "/api"}` | `/api` | `/api/`, `/api/v1` |
+//! | `"/api*"`, `{"prefix": "/api"}` | `/api`, `/api/`, `/api/v1` | `/apix` |
+//! | `"/api/*"`, `{"prefix": "/api/"}` | `/api/`, `/api/v1` | `/api`, `/apix` |
+//! | `"/*"`, `{"prefix": "/"}` | every path | |
+//! | `{"regex": "/v[0-9]+/.*"}` | `/v1/x` | `/x/v1/x` |
+//!
+//! A trailing `*` stands for "and what is below", never for "and more letters": a prefix ends
+//! where a segment ends, so that a rule for `/api` does not take `/api-internal` by accident.
+//! `"/api*"` therefore takes the path itself and what is below it, `"/api/*"` only what is below.
+//! What is meant by letters (`/img-1`, `/img-2`) needs a regular expression. A `*` anywhere else
+//! in a string is refused rather than taken literally; `{"exact": …}` takes every letter
+//! literally. A regular expression must match the whole path.
+//!
+//! Paths are compared as they stand in the request line, so letters outside ASCII must be
+//! percent-encoded here as there; the query is no part of the path.
+//!
+//! A header's value is given as a string (the whole value, in which `*` is a letter like any
+//! other) or as an object with one key, `exact`, `prefix` (the value's beginning), `regex` (the
+//! whole value) or `present` (true or false).
+
+use regex::{Regex, RegexBuilder};
+use serde_json::{Value, json};
+
+use super::fields::{Fields, text};
+use super::{Invalid, PathPattern, ValuePattern};
+
+/// The longest pattern: far beyond what people write, and what keeps compiling cheap.
+pub const PATTERN_BYTES_MAX: usize = 512;
+
+/// What a compiled regular expression may take: a rule's twenty of them stay below 1.3 MiB.
+pub const REGEX_BYTES_MAX: usize = 64 * 1024;
+
+/// Compiles a regular expression that must match the whole text, within the limits.
+///
+/// # Errors
+/// With a sentence for people, when it does not compile or is too long or too large.
+pub fn compile_regex(pattern: &str) -> Result<Regex, String> {
+    if pattern.len() > PATTERN_BYTES_MAX {
+        return Err(format!("A pattern may have {PATTERN_BYTES_MAX} bytes."));
+    }
+    // By itself first: `a)|(?:b` would only be balanced inside the anchors, and escape them.
+    build(pattern)?;
+    build(&format!("^(?:{pattern})$"))
+}
+
+fn build(pattern: &str) -> Result<Regex, String> {
+    RegexBuilder::new(pattern)
+        .size_limit(REGEX_BYTES_MAX)
+        .build()
+        .map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => {
+                "This regular expression is too large when compiled.".to_owned()
+            }
+            error => format!(
+                "This is not a regular expression: {}",
+                complaint(&error.to_string())
+            ),
+        })
+}
+
+/// The last line of the parser's drawing says what is wrong.
+fn complaint(message: &str) -> String {
+    let line = message
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default();
+    line.trim().trim_start_matches("error: ").to_owned()
+}
+
+impl PathPattern {
+    pub(super) fn from_json(value: &Value, path: &str) -> Result<Self, Invalid> {
+        if let Value::String(written) = value {
+            return Self::from_text(written, path);
+        }
+        let (name, written, path) = single(value, path, &["exact", "prefix", "regex"])?;
+        let written = text(written, &path)?;
+        match name {
+            "exact" => literal_path(written, &path).map(Self::Exact),
+            "regex" => checked_regex(written, &path).map(Self::Regex),
+            _ if written.ends_with('*') => Err(Invalid::new(
+                &path,
+                "A prefix is written without a trailing `*`.",
+            )),
+            _ => literal_path(written, &path).map(Self::Prefix),
+        }
+    }
+
+    fn from_text(written: &str, path: &str) -> Result<Self, Invalid> {
+        let (body, prefix) = match written.strip_suffix('*') {
+            Some(body) => (body, true),
+            None => (written, false),
+        };
+        if body.contains('*') {
+            let message =
+                "A `*` may stand only at the end; {\"regex\": …} or {\"exact\": …} take others.";
+            return Err(Invalid::new(path, message));
+        }
+        let body = literal_path(body, path)?;
+        Ok(if prefix {
+            Self::Prefix(body)
+        } else {
+            Self::Exact(body)
+        })
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        match self {
+            Self::Exact(path) if path.contains('*') => json!({ "exact": path }),
+            Self::Exact(path) => json!(path),
+            Self::Prefix(path) => json!({ "prefix": path }),
+            Self::Regex(pattern) => json!({ "regex": pattern }),
+        }
+    }
+}
+
+impl ValuePattern {
+    pub(super) fn from_json(value: &Value, path: &str) -> Result<Self, Invalid> {
+        if let Value::String(written) = value {
+            return literal_value(written, path).map(Self::Exact);
+        }
+        let (name, written, path) = single(value, path, &["exact", "prefix", "regex", "present"])?;
+        if name == "present" {
+            let present = written
+                .as_bool()
+                .ok_or_else(|| Invalid::new(&path, "Expected true or false."))?;
+            return Ok(Self::Present(present));
+        }
+        let written = text(written, &path)?;
+        match name {
+            "exact" => literal_value(written, &path).map(Self::Exact),
+            "prefix" => literal_value(written, &path).map(Self::Prefix),
+            _ => checked_regex(written, &path).map(Self::Regex),
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        match self {
+            Self::Exact(value) => json!(value),
+            Self::Prefix(value) => json!({ "prefix": value }),
+            Self::Regex(pattern) => json!({ "regex": pattern }),
+            Self::Present(present) => json!({ "present": present }),
+        }
+    }
+}
+
+/// The only field of an object: its name, its value and its path.
+fn single<'a, 'n>(
+    value: &'a Value,
+    path: &str,
+    known: &[&'n str],
+) -> Result<(&'n str, &'a Value, String), Invalid> {
+    if !value.is_object() {
+        return Err(Invalid::new(
+            path,
+            format!(
+                "Expected a string, or an object with one of {}.",
+                known.join(", ")
+            ),
+        ));
+    }
+    let fields = Fields::read(value, path, known)?;
+    let mut present = known.iter().filter(|name| fields.has(name));
+    match (present.next(), present.next()) {
+        (Some(name), None) => Ok((name, fields.require(name)?, fields.path(name))),
+        _ => Err(Invalid::new(
+            path,
+            format!("Expected exactly one of {}.", known.join(", ")),
+        )),
+    }
+}
+
+pub(super) fn literal_path(written: &str, path: &str) -> Result<String, Invalid> {
+    check_length(written, path)?;
+    if !written.starts_with('/') {
+        return Err(Invalid::new(path, "A path starts with `/`."));
+    }
+    if written
+        .bytes()
+        .any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'?' | b'#'))
+    {
+        let message =
+            "A path has neither query nor fragment nor blanks; other letters are percent-encoded.";
+        return Err(Invalid::new(path, message));
+    }
+    Ok(written.to_owned())
+}
+
+fn literal_value(written: &str, path: &str) -> Result<String, Invalid> {
+    check_length(written, path)?;
+    if written.trim() != written
+        || !written
+            .bytes()
+            .all(|byte| byte == b' ' || byte.is_ascii_graphic())
+    {
+        return Err(Invalid::new(
+            path,
+            "A header value has printable ASCII, and no blanks around it.",
+        ));
+    }
+    Ok(written.to_owned())
+}
+
+fn checked_regex(written: &str, path: &str) -> Result<String, Invalid> {
+    check_length(written, path)?;
+    compile_regex(written).map_err(|message| Invalid::new(path, message))?;
+    Ok(written.to_owned())
+}
+
+fn check_length(written: &str, path: &str) -> Result<(), Invalid> {
+    if (1..=PATTERN_BYTES_MAX).contains(&written.len()) {
+        return Ok(());
+    }
+    Err(Invalid::new(
+        path,
+        format!("Expected 1 to {PATTERN_BYTES_MAX} bytes."),
+    ))
+}
