@@ -6,10 +6,12 @@ mod action;
 mod canonical;
 mod config;
 mod criteria;
+pub mod diff;
 mod encoding;
 mod fields;
 mod hostname;
 mod invalid;
+mod load;
 mod merge;
 mod pattern;
 #[cfg(test)]
@@ -30,6 +32,7 @@ pub use criteria::{ALTERNATIVES_MAX, HEADERS_MAX, REGEXES_MAX};
 pub use encoding::{DecodeError, route_key, rule_key, upstream_key};
 pub use hostname::hostname;
 pub use invalid::{Invalid, InvalidKind};
+pub use load::{load_head, load_routes, load_rules, load_upstreams};
 pub use merge::merge_patch;
 pub use pattern::{PATTERN_BYTES_MAX, REGEX_BYTES_MAX, compile_regex};
 
