@@ -1,1 +1,40 @@
 //! The protocol between nodes and edges, without IO.
+//!
+//! An edge opens one bidirectional stream; both sides send [`frame`]s on it. The edge's half of
+//! the conversation is [`Follower`], the node's is [`Feeder`]: both are plain state machines that
+//! are given frames and the time and are asked what to send, so that tests step one against the
+//! other on a virtual clock. Sockets, TLS, disks and what a configuration means are left to
+//! whoever drives them.
+//!
+//! ```text
+//! edge                                   node
+//!  │ Hello {edge, environment, have} ──▶  │  is the certificate this edge's? which environment?
+//!  │ ◀── Welcome {node, environment}      │
+//!  │ ◀── Manifest {epoch, version, root}  │  at once, and again whenever it changes
+//!  │ Report Received ──▶                  │
+//!  │ Want {hashes} ──▶                    │  walks down from the root, asks for what it lacks
+//!  │ ◀── Chunks {bytes} | Gone {hashes}   │
+//!  │ Report Verified ──▶                  │  every chunk has the hash that it was asked by
+//!  │ Report Applied | Rejected ──▶        │
+//!  │ ◀── Ping · Pong ──▶                  │  each side notices when the other is stuck
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod backoff;
+pub mod feeder;
+pub mod follower;
+pub mod frame;
+pub mod limits;
+pub mod manifest;
+pub mod message;
+pub mod moment;
+
+pub use feeder::Feeder;
+pub use follower::Follower;
+pub use manifest::ManifestRef;
+pub use message::{Hello, Refusal, Report, ReportState, ToEdge, ToNode, Welcome};
+pub use moment::Moment;
+
+/// The version of the conversation that this software speaks. ALPN carries the incompatible
+/// part (`vg-edge/1`); this one is for what may be added within it.
+pub const PROTOCOL: u16 = 1;

@@ -1,0 +1,139 @@
+//! Which node to try next, and how long to wait first. Pure: randomness is passed in.
+
+use std::time::Duration;
+
+/// The wait after the first failure is between half of this and this: long enough that a
+/// thousand edges that lose a node do not arrive at the next one in the same instant.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(200);
+
+/// No wait is longer. An edge without any node asks at least this often.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(10);
+
+/// How long a connection must have served before its loss counts as the first failure again.
+/// Otherwise a node that lets edges in and drops them would be asked without pause.
+pub const STABLE_MIN: Duration = Duration::from_secs(5);
+
+/// Addresses that an edge keeps: those of its settings, and those it learns.
+pub const NODES_MAX: usize = 64;
+
+/// The wait after so many failures in a row: doubling from [`BACKOFF_MIN`] to [`BACKOFF_MAX`],
+/// of which the second half is random.
+#[must_use]
+pub fn delay(failures: u32, random: u64) -> Duration {
+    let doubled = BACKOFF_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    let half = doubled.min(BACKOFF_MAX) / 2;
+    let spread_ms = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);
+    half + Duration::from_millis(random % (spread_ms + 1))
+}
+
+/// Nodes in turn.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    nodes: Vec<String>,
+    next: usize,
+    failures: u32,
+}
+
+impl Rotation {
+    /// Starts at a node that `random` picks, so that edges spread over the nodes.
+    #[must_use]
+    pub fn new(nodes: impl IntoIterator<Item = String>, random: u64) -> Self {
+        let mut rotation = Self {
+            nodes: Vec::new(),
+            next: 0,
+            failures: 0,
+        };
+        rotation.learn(nodes);
+        let count = u64::try_from(rotation.nodes.len()).unwrap_or(1).max(1);
+        rotation.next = usize::try_from(random % count).unwrap_or(0);
+        rotation
+    }
+
+    /// Adds addresses that are not known yet, behind the known ones.
+    pub fn learn(&mut self, nodes: impl IntoIterator<Item = String>) {
+        for node in nodes {
+            if self.nodes.len() < NODES_MAX && !self.nodes.contains(&node) {
+                self.nodes.push(node);
+            }
+        }
+    }
+
+    /// The node to try now; the one after it comes next. `None` without any node.
+    pub fn take(&mut self) -> Option<String> {
+        let node = self.nodes.get(self.next)?.clone();
+        self.next = (self.next + 1) % self.nodes.len();
+        Some(node)
+    }
+
+    /// Notes that the node that was taken last could not be reached, or was lost after it
+    /// `served` for so long. Gives the wait before the next one.
+    pub fn failed(&mut self, served: Duration, random: u64) -> Duration {
+        if served >= STABLE_MIN {
+            self.failures = 0;
+        }
+        self.failures = self.failures.saturating_add(1);
+        delay(self.failures, random)
+    }
+
+    /// Failures in a row.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names(nodes: &[&str]) -> Vec<String> {
+        nodes.iter().map(|&node| node.to_owned()).collect()
+    }
+
+    #[test]
+    fn waits_double_up_to_the_bound() {
+        let longest = |failures| delay(failures, 100).as_millis();
+        assert_eq!(longest(1), BACKOFF_MIN.as_millis());
+        for (failures, half_ms) in [
+            (1, 100),
+            (2, 200),
+            (3, 400),
+            (6, 3200),
+            (7, 5000),
+            (40, 5000),
+        ] {
+            assert_eq!(delay(failures, 0).as_millis(), half_ms, "after {failures}");
+        }
+    }
+
+    #[test]
+    fn nodes_are_taken_in_turn_and_learned_ones_come_last() {
+        let mut rotation = Rotation::new(names(&["a", "b"]), 1);
+        assert_eq!(rotation.take().as_deref(), Some("b"));
+        rotation.learn(names(&["b", "c", "a"]));
+        let taken: Vec<_> = std::iter::from_fn(|| rotation.take()).take(4).collect();
+        assert_eq!(taken, ["a", "b", "c", "a"]);
+        assert_eq!(Rotation::new([], 7).take(), None);
+    }
+
+    #[test]
+    fn a_connection_that_served_long_enough_starts_the_waits_anew() {
+        let mut rotation = Rotation::new(names(&["a"]), 0);
+        for _ in 0..5 {
+            rotation.failed(Duration::ZERO, 0);
+        }
+        assert_eq!(rotation.failures(), 5);
+        assert!(rotation.failed(STABLE_MIN, u64::MAX) <= BACKOFF_MIN);
+        assert!(rotation.failed(STABLE_MIN - Duration::from_millis(1), 0) >= BACKOFF_MIN);
+    }
+
+    proptest! {
+        #[test]
+        fn every_wait_is_within_its_bounds(failures in 0_u32.., random: u64) {
+            let wait = delay(failures, random);
+            prop_assert!(wait >= BACKOFF_MIN / 2 && wait <= BACKOFF_MAX);
+        }
+    }
+}

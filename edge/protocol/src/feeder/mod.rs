@@ -1,0 +1,260 @@
+//! The node's side: lets an edge in, keeps it at the newest manifest, and answers what it wants.
+//! One for each connection.
+//!
+//! ```text
+//!   Greeting ── Hello ──▶ Admitting ── handle_admitted ──▶ Serving ──▶ Closed
+//!      │                     │ handle_refused                 │ violation, silence, drain
+//!      └─ anything else, GREETING_MAX ────────────────────────┴──▶ Refused{..}, Closed
+//! ```
+//!
+//! What waits to be sent is pulled, frame by frame, when the connection can take one: a slow edge
+//! costs its node the newest manifest and [`WANTS_IN_FLIGHT_MAX`] hashes, never a queue of chunks.
+//!
+//! Who the peer is, which environments there are and where chunks come from is left to the driver.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use domain::tree::Hash;
+
+use crate::limits::{
+    CHUNKS_FRAME_BYTES, GREETING_MAX, PING_INTERVAL, SILENCE_MAX, WANT_HASHES_MAX,
+    WANTS_IN_FLIGHT_MAX,
+};
+use crate::manifest::Standing;
+use crate::{
+    Hello, ManifestRef, Moment, PROTOCOL, Refusal, Report, ReportState, ToEdge, ToNode, Welcome,
+};
+
+/// The node's state machine for one edge.
+#[derive(Debug)]
+pub struct Feeder {
+    state: State,
+    newest: Option<ManifestRef>,
+    /// Whether the newest manifest has yet to be sent.
+    offer: bool,
+    /// What the edge said that it serves by.
+    edge_has: Option<ManifestRef>,
+    wants: VecDeque<Hash>,
+    ping_at: Moment,
+    heard: Moment,
+    ping: bool,
+    greeting: Option<ToEdge>,
+    farewell: Option<Refusal>,
+    actions: VecDeque<Action>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Greeting,
+    Admitting,
+    Serving,
+    Closed,
+}
+
+/// What the driver is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Decide whether this edge is served; answer by [`Feeder::handle_admitted`] or
+    /// [`Feeder::handle_refused`].
+    Admit(Hello),
+    /// Note how far the edge is.
+    Note(Report),
+    /// Close the connection once everything was sent.
+    Close(Refusal),
+}
+
+/// Where chunks come from.
+pub trait ChunkReader {
+    /// The first of `hashes`, in their order: at least one, and then as many as come to
+    /// `bytes_max`. `None` stands for a chunk that is not kept.
+    fn read(&self, hashes: &[Hash], bytes_max: usize) -> Vec<Option<Bytes>>;
+}
+
+impl Feeder {
+    /// A connection was accepted.
+    #[must_use]
+    pub fn new(now: Moment) -> Self {
+        Self {
+            state: State::Greeting,
+            newest: None,
+            offer: false,
+            edge_has: None,
+            wants: VecDeque::new(),
+            ping_at: now.plus(PING_INTERVAL),
+            heard: now,
+            ping: false,
+            greeting: None,
+            farewell: None,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Whether the edge was let in and is served.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.state == State::Serving
+    }
+
+    /// The edge sent something.
+    pub fn handle_frame(&mut self, now: Moment, frame: ToNode) {
+        self.heard = now;
+        match (self.state, frame) {
+            (State::Closed, _) => {}
+            (State::Greeting, ToNode::Hello(hello)) => self.handle_hello(hello),
+            (State::Serving, ToNode::Want(hashes)) => self.handle_want(hashes),
+            (State::Serving, ToNode::Report(report)) => self.handle_report(report),
+            (State::Serving, ToNode::Pong) => {}
+            (State::Greeting, _) => self.violation("something else came before the hello"),
+            (_, ToNode::Hello(_)) => self.violation("a second hello"),
+            (State::Admitting, _) => self.violation("something came before the welcome was sent"),
+        }
+    }
+
+    /// The edge is served, by the manifest that is the newest now.
+    pub fn handle_admitted(&mut self, now: Moment, welcome: Welcome, newest: ManifestRef) {
+        if self.state != State::Admitting {
+            return;
+        }
+        self.state = State::Serving;
+        self.greeting = Some(ToEdge::Welcome(welcome));
+        self.ping_at = now.plus(PING_INTERVAL);
+        self.handle_manifest(newest);
+    }
+
+    /// The edge is not, or no longer, served.
+    pub fn handle_refused(&mut self, refusal: Refusal) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.state = State::Closed;
+        self.wants.clear();
+        self.offer = false;
+        self.farewell = Some(refusal.clone());
+        self.actions.push_back(Action::Close(refusal));
+    }
+
+    /// The environment's manifest is now this one. Only the newest is ever sent; one that comes
+    /// late, because it was read before another, changes nothing.
+    pub fn handle_manifest(&mut self, newest: ManifestRef) {
+        if self.state != State::Serving
+            || matches!(
+                newest.standing(self.newest.as_ref()),
+                Standing::Same | Standing::Older
+            )
+        {
+            return;
+        }
+        self.newest = Some(newest);
+        self.consider_offer();
+    }
+
+    /// Time passed: pings, and gives up on who is silent.
+    pub fn handle_timeout(&mut self, now: Moment) {
+        match self.state {
+            State::Greeting | State::Admitting if now.since(self.heard) >= GREETING_MAX => {
+                self.violation("no hello came in time");
+            }
+            State::Serving if now.since(self.heard) >= SILENCE_MAX => {
+                self.violation("no answer to pings")
+            }
+            State::Serving if self.ping_at <= now => {
+                self.ping = true;
+                self.ping_at = now.plus(PING_INTERVAL);
+            }
+            _ => {}
+        }
+    }
+
+    /// When [`Self::handle_timeout`] should be called, if nothing happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Moment> {
+        match self.state {
+            State::Greeting | State::Admitting => Some(self.heard.plus(GREETING_MAX)),
+            State::Serving => Some(self.ping_at.min(self.heard.plus(SILENCE_MAX))),
+            State::Closed => None,
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The next frame for the edge, to be asked for when the connection can take one. The newest
+    /// manifest goes before chunks, so that an edge turns to it as early as possible.
+    pub fn poll_transmit(&mut self, chunks: &impl ChunkReader) -> Option<ToEdge> {
+        if let Some(welcome) = self.greeting.take() {
+            return Some(welcome);
+        }
+        if let Some(refusal) = self.farewell.take() {
+            return Some(ToEdge::Refused(refusal));
+        }
+        if std::mem::take(&mut self.ping) {
+            return Some(ToEdge::Ping);
+        }
+        if let Some(newest) = self.newest.filter(|_| std::mem::take(&mut self.offer)) {
+            return Some(ToEdge::Manifest(newest));
+        }
+        self.poll_chunks(chunks)
+    }
+
+    /// One frame of chunks, or of those that are gone.
+    fn poll_chunks(&mut self, chunks: &impl ChunkReader) -> Option<ToEdge> {
+        let batch: Vec<Hash> = self.wants.iter().take(WANT_HASHES_MAX).copied().collect();
+        if batch.is_empty() {
+            return None;
+        }
+        let mut found = chunks
+            .read(&batch, CHUNKS_FRAME_BYTES)
+            .into_iter()
+            .peekable();
+        let frame: Vec<Bytes> =
+            std::iter::from_fn(|| found.next_if(Option::is_some).flatten()).collect();
+        if !frame.is_empty() {
+            self.wants.drain(..frame.len());
+            return Some(ToEdge::Chunks(frame));
+        }
+        let gone = found.take_while(Option::is_none).count();
+        // The edge turns to the newest manifest. If it was that one, the edge finds a better node.
+        self.offer = self.newest.is_some();
+        Some(ToEdge::Gone(self.wants.drain(..gone).collect()))
+    }
+
+    fn handle_hello(&mut self, hello: Hello) {
+        if hello.protocol != PROTOCOL {
+            return self.handle_refused(Refusal::Protocol {
+                node: PROTOCOL,
+                edge: hello.protocol,
+            });
+        }
+        self.state = State::Admitting;
+        self.edge_has = hello.have;
+        self.actions.push_back(Action::Admit(hello));
+    }
+
+    fn handle_want(&mut self, hashes: Vec<Hash>) {
+        if self.wants.len() + hashes.len() > WANTS_IN_FLIGHT_MAX {
+            return self.violation("more chunks are wanted than may be in flight");
+        }
+        self.wants.extend(hashes);
+    }
+
+    fn handle_report(&mut self, report: Report) {
+        if report.state == ReportState::Applied {
+            self.edge_has = Some(report.manifest);
+        }
+        self.actions.push_back(Action::Note(report));
+    }
+
+    /// A node that is behind its edge says nothing until it has caught up: the edge would only
+    /// ignore it.
+    fn consider_offer(&mut self) {
+        let Some(newest) = &self.newest else { return };
+        self.offer = newest.standing(self.edge_has.as_ref()) != Standing::Older;
+    }
+
+    fn violation(&mut self, what: &str) {
+        self.handle_refused(Refusal::Violation(what.to_owned()));
+    }
+}

@@ -1,0 +1,199 @@
+//! One manifest being fetched: walks down from its root, skips what is held, and asks for the rest
+//! in the order in which it is found.
+//!
+//! A chunk found under two parents is asked for once. When a newer manifest takes the place of
+//! this one, the chunks that arrived carry over, because most of them belong to both.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use domain::tree::{self, Hash};
+
+use super::asked::Asked;
+use crate::limits::{FETCH_BYTES_MAX, WANT_HASHES_MAX};
+use crate::{ManifestRef, Moment};
+
+/// Chunks by hash.
+pub type Chunks = BTreeMap<Hash, Bytes>;
+
+/// What an edge has on its own disk.
+pub trait Holdings {
+    /// What is held of the chunk `hash` and of those under it.
+    fn held(&self, hash: &Hash) -> Held;
+}
+
+/// How much of a tree is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Not even the chunk.
+    Nothing,
+    /// The chunk, whose bytes these are; whether those under it are held must be asked.
+    Chunk(Bytes),
+    /// The chunk and all under it.
+    Tree,
+}
+
+#[derive(Debug)]
+pub(super) struct Fetch {
+    manifest: ManifestRef,
+    /// Found, not looked at yet.
+    frontier: Vec<Hash>,
+    /// Found under this manifest's root at any time.
+    seen: BTreeSet<Hash>,
+    /// Found and neither held nor received.
+    missing: BTreeSet<Hash>,
+    /// To be asked for, in the order found. What has arrived or was asked for meanwhile is skipped.
+    queue: VecDeque<Hash>,
+    chunks: Chunks,
+    bytes: u64,
+    chunks_received: u64,
+    bytes_received: u64,
+}
+
+impl Fetch {
+    pub(super) fn new(manifest: ManifestRef) -> Self {
+        Self::resume(manifest, Chunks::new())
+    }
+
+    /// A fetch for which `chunks` have been received before.
+    pub(super) fn resume(manifest: ManifestRef, chunks: Chunks) -> Self {
+        let mut fetch = Self {
+            manifest,
+            frontier: Vec::new(),
+            seen: BTreeSet::new(),
+            missing: BTreeSet::new(),
+            queue: VecDeque::new(),
+            bytes: bytes_of(&chunks),
+            chunks,
+            chunks_received: 0,
+            bytes_received: 0,
+        };
+        fetch.discover([manifest.root]);
+        fetch
+    }
+
+    /// The same fetch, for a newer manifest.
+    pub(super) fn redirect(self, manifest: ManifestRef) -> Self {
+        Self {
+            chunks_received: self.chunks_received,
+            bytes_received: self.bytes_received,
+            ..Self::resume(manifest, self.chunks)
+        }
+    }
+
+    pub(super) fn manifest(&self) -> &ManifestRef {
+        &self.manifest
+    }
+
+    /// Chunks and bytes received so far.
+    pub(super) fn received(&self) -> (u64, u64) {
+        (self.chunks_received, self.bytes_received)
+    }
+
+    /// Looks at everything found. True once nothing is missing.
+    ///
+    /// # Errors
+    /// When this manifest cannot be used by any edge, and why.
+    pub(super) fn walk(&mut self, holdings: &impl Holdings) -> Result<bool, String> {
+        while let Some(hash) = self.frontier.pop() {
+            let chunk = match self.chunks.get(&hash) {
+                Some(chunk) => chunk.clone(),
+                None => match holdings.held(&hash) {
+                    Held::Tree => continue,
+                    Held::Chunk(chunk) => chunk,
+                    Held::Nothing => {
+                        self.missing.insert(hash);
+                        self.queue.push_back(hash);
+                        continue;
+                    }
+                },
+            };
+            let children = tree::children(&chunk)
+                .map_err(|error| format!("chunk {hash} does not decode: {error}"))?;
+            self.discover(children);
+        }
+        self.check_size()?;
+        Ok(self.missing.is_empty())
+    }
+
+    /// The next chunks to ask for, while not too many are asked for already.
+    pub(super) fn poll_want(&mut self, now: Moment, asked: &mut Asked) -> Option<Vec<Hash>> {
+        let count = asked.room().min(WANT_HASHES_MAX);
+        let mut hashes = Vec::new();
+        while hashes.len() < count {
+            let Some(hash) = self.queue.pop_front() else {
+                break;
+            };
+            if self.missing.contains(&hash) && !asked.contains(&hash) {
+                hashes.push(hash);
+            }
+        }
+        if hashes.is_empty() {
+            return None;
+        }
+        asked.ask(now, &hashes);
+        Some(hashes)
+    }
+
+    /// Takes in a chunk that was asked for, for this manifest or for one before it.
+    pub(super) fn handle_chunk(&mut self, hash: Hash, chunk: Bytes) {
+        let length = length(&chunk);
+        self.chunks_received += 1;
+        self.bytes_received += length;
+        if self.chunks.insert(hash, chunk).is_none() {
+            self.bytes += length;
+        }
+        if self.missing.remove(&hash) {
+            self.frontier.push(hash);
+        }
+    }
+
+    pub(super) fn needs_any(&self, hashes: &[Hash]) -> bool {
+        hashes.iter().any(|hash| self.missing.contains(hash))
+    }
+
+    /// What is missing is asked for again, on the next connection.
+    pub(super) fn ask_again(&mut self) {
+        self.queue = self.missing.iter().copied().collect();
+    }
+
+    /// Those that this manifest needs.
+    pub(super) fn into_chunks(mut self) -> Chunks {
+        self.drop_unseen();
+        self.chunks
+    }
+
+    fn discover(&mut self, hashes: impl IntoIterator<Item = Hash>) {
+        for hash in hashes {
+            if hash != Hash::EMPTY_TREE && self.seen.insert(hash) {
+                self.frontier.push(hash);
+            }
+        }
+    }
+
+    fn check_size(&mut self) -> Result<(), String> {
+        if self.bytes > FETCH_BYTES_MAX {
+            self.drop_unseen();
+        }
+        if self.bytes > FETCH_BYTES_MAX {
+            return Err(format!(
+                "the manifest needs more than {FETCH_BYTES_MAX} bytes"
+            ));
+        }
+        Ok(())
+    }
+
+    fn drop_unseen(&mut self) {
+        let seen = &self.seen;
+        self.chunks.retain(|hash, _| seen.contains(hash));
+        self.bytes = bytes_of(&self.chunks);
+    }
+}
+
+fn bytes_of(chunks: &Chunks) -> u64 {
+    chunks.values().map(|chunk| length(chunk)).sum()
+}
+
+fn length(chunk: &[u8]) -> u64 {
+    u64::try_from(chunk.len()).unwrap_or(u64::MAX)
+}

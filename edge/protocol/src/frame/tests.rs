@@ -1,0 +1,239 @@
+//! Golden bytes of every message, and what hostile bytes get.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use bytes::Bytes;
+use domain::id::{EnvironmentId, Seed};
+use domain::model::{Epoch, ManifestVersion};
+use domain::tree::Hash;
+use proptest::prelude::*;
+
+use super::*;
+use crate::limits::{CHUNK_BYTES_MAX, WANT_HASHES_MAX};
+use crate::message::{Hello, Refusal, Report, ReportState, ToEdge, ToNode, Welcome};
+use crate::{ManifestRef, PROTOCOL};
+
+fn manifest() -> ManifestRef {
+    ManifestRef {
+        epoch: Epoch(1),
+        version: ManifestVersion(300),
+        root: Hash([0xab; 32]),
+    }
+}
+
+fn hello() -> Hello {
+    Hello {
+        protocol: PROTOCOL,
+        edge_id: "edge-1".to_owned(),
+        environment: "production".to_owned(),
+        region: "eu".to_owned(),
+        labels: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+        software: "0.1.0".to_owned(),
+        have: Some(manifest()),
+    }
+}
+
+fn report(state: ReportState) -> ToNode {
+    ToNode::Report(Report {
+        manifest: manifest(),
+        state,
+        apply_ms: 7,
+        chunks_fetched: 2,
+        bytes_fetched: 1000,
+    })
+}
+
+fn decode_one<M: DeserializeOwned + Bounded>(bytes: &[u8]) -> Result<Option<M>, FrameError> {
+    let mut decoder = Decoder::default();
+    decoder.push(bytes);
+    decoder.next_message()
+}
+
+fn golden<M: Serialize + DeserializeOwned + Bounded + PartialEq + Debug>(
+    message: &M,
+    expect: &str,
+) {
+    let bytes = encode(message).unwrap();
+    assert_eq!(hex(&bytes), expect.replace(' ', ""), "{message:?}");
+    assert_eq!(decode_one::<M>(&bytes).unwrap().as_ref(), Some(message));
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn messages_of_an_edge_keep_their_bytes() {
+    let root = "ab".repeat(32);
+    golden(
+        &ToNode::Hello(hello()),
+        &format!(
+            "00000047 01 00 01 06656467652d31 0a70726f64756374696f6e 026575 01 016b 0176 05302e312e30 01 01 ac02 {root}"
+        ),
+    );
+    golden(
+        &ToNode::Want(vec![Hash([0xab; 32])]),
+        &format!("00000023 01 01 01 {root}"),
+    );
+    golden(
+        &report(ReportState::Received),
+        &format!("0000002a 01 02 01 ac02 {root} 00 07 02 e807"),
+    );
+    golden(
+        &report(ReportState::Verified),
+        &format!("0000002a 01 02 01 ac02 {root} 01 07 02 e807"),
+    );
+    golden(
+        &report(ReportState::Applied),
+        &format!("0000002a 01 02 01 ac02 {root} 02 07 02 e807"),
+    );
+    let rejected = ReportState::Rejected {
+        reason: "no".to_owned(),
+    };
+    golden(
+        &report(rejected),
+        &format!("0000002d 01 02 01 ac02 {root} 03 026e6f 07 02 e807"),
+    );
+    golden(&ToNode::Pong, "00000002 01 03");
+}
+
+#[test]
+fn messages_of_a_node_keep_their_bytes() {
+    let root = "ab".repeat(32);
+    let environment_id = EnvironmentId::new(Seed {
+        unix_ms: 0,
+        random: 0,
+    });
+    golden(
+        &ToEdge::Welcome(Welcome {
+            node_id: 3,
+            environment_id,
+            publishers: vec!["a:1".to_owned()],
+        }),
+        &format!(
+            "00000023 01 00 03 1a 656e765f {} 01 03613a31",
+            "30".repeat(22)
+        ),
+    );
+    golden(
+        &ToEdge::Manifest(manifest()),
+        &format!("00000025 01 01 01 ac02 {root}"),
+    );
+    golden(
+        &ToEdge::Chunks(vec![Bytes::from_static(b"xy")]),
+        "00000006 01 02 01 02 7879",
+    );
+    golden(
+        &ToEdge::Gone(vec![Hash([0xab; 32])]),
+        &format!("00000023 01 03 01 {root}"),
+    );
+    golden(&ToEdge::Ping, "00000002 01 05");
+    for (refusal, expect) in [
+        (
+            Refusal::Protocol { node: 1, edge: 2 },
+            "00000005 01 04 00 01 02",
+        ),
+        (
+            Refusal::Identity {
+                edge_id: "e".to_owned(),
+            },
+            "00000005 01 04 01 01 65",
+        ),
+        (
+            Refusal::UnknownEnvironment {
+                name: "e".to_owned(),
+            },
+            "00000005 01 04 02 01 65",
+        ),
+        (Refusal::Full, "00000003 01 04 03"),
+        (Refusal::Draining, "00000003 01 04 04"),
+        (
+            Refusal::Violation("v".to_owned()),
+            "00000005 01 04 05 01 76",
+        ),
+    ] {
+        golden(&ToEdge::Refused(refusal), expect);
+    }
+}
+
+#[test]
+fn impossible_lengths_are_refused_before_anything_is_held_for_them() {
+    for length in [0, u32::try_from(FRAME_BYTES_MAX).unwrap() + 1, u32::MAX] {
+        let error = decode_one::<ToNode>(&length.to_be_bytes()).unwrap_err();
+        assert_eq!(error, FrameError::Length(length as usize));
+    }
+}
+
+#[test]
+fn other_formats_trailing_bytes_and_unknown_variants_are_refused() {
+    assert_eq!(
+        decode_one::<ToNode>(&[0, 0, 0, 2, 9, 3]),
+        Err(FrameError::Format(9))
+    );
+    assert!(matches!(
+        decode_one::<ToNode>(&[0, 0, 0, 3, 1, 3, 0]),
+        Err(FrameError::Message(_))
+    ));
+    assert!(matches!(
+        decode_one::<ToNode>(&[0, 0, 0, 2, 1, 77]),
+        Err(FrameError::Message(_))
+    ));
+    assert!(matches!(
+        decode_one::<ToNode>(&[0, 0, 0, 1, 1]),
+        Err(FrameError::Message(_))
+    ));
+}
+
+#[test]
+fn bounds_are_checked_after_decoding() {
+    let want = ToNode::Want(vec![Hash([1; 32]); WANT_HASHES_MAX + 1]);
+    assert!(matches!(
+        decode_one::<ToNode>(&encode(&want).unwrap()),
+        Err(FrameError::Bound(_))
+    ));
+    let long = ToNode::Hello(Hello {
+        edge_id: "e".repeat(129),
+        ..hello()
+    });
+    assert!(matches!(
+        decode_one::<ToNode>(&encode(&long).unwrap()),
+        Err(FrameError::Bound(_))
+    ));
+    let chunk = ToEdge::Chunks(vec![Bytes::from(vec![0; CHUNK_BYTES_MAX + 1])]);
+    assert!(matches!(
+        decode_one::<ToEdge>(&encode(&chunk).unwrap()),
+        Err(FrameError::Bound(_))
+    ));
+    let far_too_much = ToEdge::Chunks(vec![Bytes::from(vec![0; FRAME_BYTES_MAX])]);
+    assert!(matches!(encode(&far_too_much), Err(FrameError::Length(_))));
+}
+
+proptest! {
+    #[test]
+    fn messages_survive_any_cut_of_the_stream(cuts in prop::collection::vec(1_usize..50, 1..40)) {
+        let sent = [ToNode::Hello(hello()), ToNode::Pong, ToNode::Want(vec![Hash([2; 32]); 5]), report(ReportState::Applied)];
+        let stream: Vec<u8> = sent.iter().flat_map(|message| encode(message).unwrap()).collect();
+        let mut decoder = Decoder::default();
+        let mut received = Vec::new();
+        let mut rest = stream.as_slice();
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() { break; }
+            let (piece, after) = rest.split_at((*cut).min(rest.len()));
+            decoder.push(piece);
+            rest = after;
+            while let Some(message) = decoder.next_message::<ToNode>().unwrap() { received.push(message); }
+        }
+        prop_assert_eq!(received.as_slice(), sent.as_slice());
+    }
+
+    #[test]
+    fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let mut framed = u32::try_from(bytes.len() + 1).unwrap().to_be_bytes().to_vec();
+        framed.push(FORMAT);
+        framed.extend_from_slice(&bytes);
+        let _ = decode_one::<ToNode>(&framed);
+        let _ = decode_one::<ToEdge>(&framed);
+        let _ = decode_one::<ToEdge>(&bytes);
+    }
+}

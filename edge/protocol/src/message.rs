@@ -1,0 +1,221 @@
+//! What the two sides say to each other. Order and shape of variants and fields are the wire
+//! format: [`crate::frame`] keeps golden bytes of each.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use domain::id::EnvironmentId;
+use domain::tree::Hash;
+use serde::{Deserialize, Serialize};
+
+use crate::ManifestRef;
+use crate::limits::{
+    CHUNK_BYTES_MAX, LABEL_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, PUBLISHERS_MAX, REASON_BYTES_MAX,
+    WANT_HASHES_MAX,
+};
+
+/// From an edge to a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToNode {
+    /// Who the edge is and what it has; the first frame, and only the first.
+    Hello(Hello),
+    /// The chunks that the edge lacks, at most [`WANT_HASHES_MAX`].
+    Want(Vec<Hash>),
+    /// How far the edge is with a manifest.
+    Report(Report),
+    /// The answer to a ping.
+    Pong,
+}
+
+/// From a node to an edge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToEdge {
+    /// The edge is let in; the first frame, unless it is a refusal.
+    Welcome(Welcome),
+    /// The manifest to follow.
+    Manifest(ManifestRef),
+    /// Chunks that were asked for.
+    Chunks(Vec<Bytes>),
+    /// Chunks that were asked for and are no longer kept: the manifest that needs them is no
+    /// longer current. The one that is follows.
+    Gone(Vec<Hash>),
+    /// The edge is not, or no longer, served; the last frame.
+    Refused(Refusal),
+    /// Are you there?
+    Ping,
+}
+
+/// Who an edge is and what it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// What it speaks: [`crate::PROTOCOL`].
+    pub protocol: u16,
+    /// Its identifier, which its certificate must carry as well.
+    pub edge_id: String,
+    /// The name of the environment that it serves.
+    pub environment: String,
+    /// Where it is.
+    pub region: String,
+    /// Labels from its settings.
+    pub labels: BTreeMap<String, String>,
+    /// Its software version.
+    pub software: String,
+    /// The manifest that it serves by, if any.
+    pub have: Option<ManifestRef>,
+}
+
+/// What a node says to an edge that it lets in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The node.
+    pub node_id: u64,
+    /// The environment that the edge named.
+    pub environment_id: EnvironmentId,
+    /// `host:port` of every node that publishes.
+    pub publishers: Vec<String>,
+}
+
+/// How far an edge is with a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Which manifest.
+    pub manifest: ManifestRef,
+    /// How far.
+    pub state: ReportState,
+    /// How long decoding, compiling and storing took.
+    pub apply_ms: u64,
+    /// How many chunks were fetched for it.
+    pub chunks_fetched: u64,
+    /// How many bytes these were.
+    pub bytes_fetched: u64,
+}
+
+/// The steps of following a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReportState {
+    /// It is newer than what the edge serves, and is being fetched.
+    Received,
+    /// All of it is there and has the right hashes.
+    Verified,
+    /// Requests are answered by it.
+    Applied,
+    /// The edge goes on with what it has.
+    Rejected {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a node does not serve an edge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// No common protocol.
+    #[error("the node speaks protocol {node}, the edge {edge}")]
+    Protocol {
+        /// The node's.
+        node: u16,
+        /// The edge's.
+        edge: u16,
+    },
+    /// The certificate is not this edge's.
+    #[error("the certificate does not belong to edge {edge_id}")]
+    Identity {
+        /// Who the edge said it was.
+        edge_id: String,
+    },
+    /// There is no such environment.
+    #[error("there is no environment {name}")]
+    UnknownEnvironment {
+        /// The name as it was given.
+        name: String,
+    },
+    /// The node has as many edges as it takes.
+    #[error("the node serves as many edges as it can")]
+    Full,
+    /// The node is going away.
+    #[error("the node is shutting down")]
+    Draining,
+    /// The edge broke the protocol.
+    #[error("protocol violation: {0}")]
+    Violation(String),
+}
+
+/// A text cut to [`REASON_BYTES_MAX`] at a character's edge.
+#[must_use]
+pub fn reason(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
+    text
+}
+
+/// A message whose size can be judged beyond its shape.
+pub trait Bounded {
+    /// What is too large about it.
+    ///
+    /// # Errors
+    /// A sentence that names the bound.
+    fn check(&self) -> Result<(), &'static str>;
+}
+
+impl Bounded for ToNode {
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Hello(hello) => hello.check(),
+            Self::Want(hashes) if hashes.len() > WANT_HASHES_MAX => {
+                Err("too many chunks are wanted at once")
+            }
+            Self::Report(report) => report.check(),
+            Self::Want(_) | Self::Pong => Ok(()),
+        }
+    }
+}
+
+impl Bounded for ToEdge {
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Welcome(welcome) if welcome.publishers.len() > PUBLISHERS_MAX => {
+                Err("too many nodes")
+            }
+            Self::Chunks(chunks) if chunks.iter().any(|chunk| chunk.len() > CHUNK_BYTES_MAX) => {
+                Err("a chunk is too large")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Hello {
+    fn check(&self) -> Result<(), &'static str> {
+        let names = [
+            &self.edge_id,
+            &self.environment,
+            &self.region,
+            &self.software,
+        ];
+        if names.iter().any(|name| name.len() > NAME_BYTES_MAX) {
+            return Err("a name is too long");
+        }
+        if self.labels.len() > LABELS_MAX {
+            return Err("there are too many labels");
+        }
+        if self
+            .labels
+            .iter()
+            .any(|(key, value)| key.len().max(value.len()) > LABEL_BYTES_MAX)
+        {
+            return Err("a label is too long");
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn check(&self) -> Result<(), &'static str> {
+        match &self.state {
+            ReportState::Rejected { reason } if reason.len() > REASON_BYTES_MAX => {
+                Err("a reason is too long")
+            }
+            _ => Ok(()),
+        }
+    }
+}
