@@ -4,5 +4,8 @@
 
 pub mod checks;
 pub mod history;
+pub mod http;
 pub mod network;
+pub mod options;
 pub mod ports;
+pub mod workload;

@@ -41,8 +41,10 @@ fn expected_names(history: &History) -> BTreeMap<String, BTreeSet<String>> {
     }
     let mut expected: BTreeMap<String, BTreeSet<String>> =
         newest.into_iter().map(|(rule, (_, name))| (rule, BTreeSet::from([name]))).collect();
+    let told: BTreeSet<&str> = history.done().filter_map(|(attempt, _)| attempt.call.key()).collect();
     for attempt in &history.attempts {
-        if let (Call::Rename { rule, name, .. }, Answer::Unknown) = (&attempt.call, &attempt.answer)
+        if let (Call::Rename { key, rule, name }, Answer::Unknown) = (&attempt.call, &attempt.answer)
+            && !told.contains(key.as_str())
             && let Some(names) = expected.get_mut(rule)
         {
             names.insert(name.clone());
