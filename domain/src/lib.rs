@@ -8,10 +8,18 @@
 
 pub mod command;
 pub mod content;
+mod decide;
+pub mod event;
+mod evolve;
 pub mod id;
+pub mod machine;
+pub mod matching;
 pub mod model;
 pub mod outcome;
+pub mod query;
 pub mod rejection;
 pub mod rows;
+pub mod schema;
+pub mod table;
 pub mod time;
 pub mod tree;

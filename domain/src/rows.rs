@@ -21,6 +21,16 @@ pub trait View {
 
     /// Up to `limit` rows with `from <= key < until`, in descending key order.
     fn scan_back(&self, from: &[u8], until: &[u8], limit: usize) -> Vec<Row>;
+
+    /// Told when the core finds what cannot be: a record that does not decode, a chunk that is
+    /// missing. An adapter keeps it like a storage fault: nothing read since may be committed or
+    /// shown. It never repairs.
+    ///
+    /// # Panics
+    /// As provided, always: rows without an owner to ask halt on the spot.
+    fn broken(&self, what: &str) {
+        panic!("broken invariant: {what}");
+    }
 }
 
 /// Rows that can also be written. A write is seen by every later read through the same value.
@@ -44,6 +54,10 @@ impl<V: View + ?Sized> View for &V {
     fn scan_back(&self, from: &[u8], until: &[u8], limit: usize) -> Vec<Row> {
         (**self).scan_back(from, until, limit)
     }
+
+    fn broken(&self, what: &str) {
+        (**self).broken(what);
+    }
 }
 
 /// Rows in a map: for tests, for the oracle, and as the pending part of an [`Overlay`].
@@ -60,7 +74,11 @@ impl View for MemoryRows {
             return Vec::new();
         }
         let bounds = (Bound::Included(from), Bound::Excluded(until));
-        self.0.range::<[u8], _>(bounds).take(limit).map(|(key, value)| (key.clone(), value.clone())).collect()
+        self.0
+            .range::<[u8], _>(bounds)
+            .take(limit)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
 
     fn scan_back(&self, from: &[u8], until: &[u8], limit: usize) -> Vec<Row> {
@@ -68,7 +86,12 @@ impl View for MemoryRows {
             return Vec::new();
         }
         let bounds = (Bound::Included(from), Bound::Excluded(until));
-        self.0.range::<[u8], _>(bounds).rev().take(limit).map(|(key, value)| (key.clone(), value.clone())).collect()
+        self.0
+            .range::<[u8], _>(bounds)
+            .rev()
+            .take(limit)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
 }
 
@@ -93,7 +116,10 @@ pub struct Overlay<V> {
 impl<V: View> Overlay<V> {
     /// An overlay with nothing pending.
     pub fn new(base: V) -> Self {
-        Self { base, pending: BTreeMap::new() }
+        Self {
+            base,
+            pending: BTreeMap::new(),
+        }
     }
 
     /// The base and what is pending, in key order; `None` marks a removal.
@@ -101,13 +127,7 @@ impl<V: View> Overlay<V> {
         (self.base, self.pending)
     }
 
-    fn merge(
-        &self,
-        from: &[u8],
-        until: &[u8],
-        limit: usize,
-        back: bool,
-    ) -> Vec<Row> {
+    fn merge(&self, from: &[u8], until: &[u8], limit: usize, back: bool) -> Vec<Row> {
         if from >= until || limit == 0 {
             return Vec::new();
         }
@@ -153,6 +173,10 @@ impl<V: View> View for Overlay<V> {
     fn scan_back(&self, from: &[u8], until: &[u8], limit: usize) -> Vec<Row> {
         self.merge(from, until, limit, true)
     }
+
+    fn broken(&self, what: &str) {
+        self.base.broken(what);
+    }
 }
 
 impl<V: View> Rows for Overlay<V> {
@@ -170,11 +194,17 @@ mod tests {
     use super::*;
 
     fn rows(keys: &[&str]) -> MemoryRows {
-        MemoryRows(keys.iter().map(|key| (key.as_bytes().to_vec(), b"base".to_vec())).collect())
+        MemoryRows(
+            keys.iter()
+                .map(|key| (key.as_bytes().to_vec(), b"base".to_vec()))
+                .collect(),
+        )
     }
 
     fn keys(rows: Vec<Row>) -> Vec<String> {
-        rows.into_iter().map(|(key, _)| String::from_utf8_lossy(&key).into_owned()).collect()
+        rows.into_iter()
+            .map(|(key, _)| String::from_utf8_lossy(&key).into_owned())
+            .collect()
     }
 
     #[test]

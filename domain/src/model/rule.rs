@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, WorkspaceId};
 use crate::time::{Revision, Timestamp};
+use crate::tree::Hash;
 
 /// The highest priority number; lower numbers run first.
 pub const PRIORITY_MAX: u32 = 1_000_000;
@@ -121,6 +122,8 @@ pub struct PublishedRule {
     pub at: Timestamp,
     /// The priority that is live.
     pub priority: Priority,
+    /// The SHA-256 of the live content's canonical bytes: by it the draft is compared.
+    pub content: Hash,
 }
 
 /// A rule, as it is edited.

@@ -1,0 +1,180 @@
+//! Limits on what may be configured. The rim checks most of them earlier, with more comfort; here
+//! they hold whoever proposed the command.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Metadata, PRIORITY_MAX, Priority, Target, WEIGHT_MAX};
+use crate::rejection::Rejection;
+
+/// The longest name of anything, in characters.
+pub(crate) const NAME_CHARS_MAX: usize = 200;
+
+/// The most labels on a rule.
+pub(crate) const METADATA_KEYS_MAX: usize = 50;
+
+/// The longest label name, in characters.
+pub(crate) const METADATA_KEY_CHARS_MAX: usize = 40;
+
+/// The longest label value, in characters.
+pub(crate) const METADATA_VALUE_CHARS_MAX: usize = 500;
+
+/// The longest `match` object, as compact JSON.
+pub(crate) const CRITERIA_BYTES_MAX: usize = 64 * 1024;
+
+/// The longest `action` object: a body of 64 KiB escaped, and the fields around it.
+pub(crate) const ACTION_BYTES_MAX: usize = 160 * 1024;
+
+/// The longest `config` object.
+pub(crate) const CONFIG_BYTES_MAX: usize = 64 * 1024;
+
+/// The most targets of an upstream: its content stays one item of a snapshot's tree.
+pub(crate) const TARGETS_MAX: usize = 256;
+
+/// The longest comment on a snapshot, in characters.
+pub(crate) const COMMENT_CHARS_MAX: usize = 1000;
+
+/// The most rules of a route that are not archived: what an edge compiles in bounded time, and
+/// less than there are priorities, so that one is always free.
+pub(crate) const RULES_PER_ROUTE_MAX: u64 = 200_000;
+
+fn invalid(param: &str, message: String) -> Rejection {
+    Rejection::InvalidParameter {
+        param: param.to_owned(),
+        message,
+    }
+}
+
+fn too_large(param: &str, message: String) -> Rejection {
+    Rejection::LimitExceeded {
+        param: param.to_owned(),
+        message,
+    }
+}
+
+/// A label for people: not empty, not endless, no control characters.
+pub(super) fn name(param: &str, text: &str) -> Result<(), Rejection> {
+    let length = text.chars().count();
+    if !(1..=NAME_CHARS_MAX).contains(&length) {
+        return Err(invalid(
+            param,
+            format!("A name has 1 to {NAME_CHARS_MAX} characters."),
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(invalid(
+            param,
+            "A name has no control characters.".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// A comment on a snapshot.
+pub(super) fn comment(text: Option<&str>) -> Result<(), Rejection> {
+    if text.is_some_and(|text| text.chars().count() > COMMENT_CHARS_MAX) {
+        return Err(invalid(
+            "comment",
+            format!("A comment has up to {COMMENT_CHARS_MAX} characters."),
+        ));
+    }
+    Ok(())
+}
+
+/// A rule's place.
+pub(super) fn priority(priority: Priority) -> Result<(), Rejection> {
+    if priority.0 > PRIORITY_MAX {
+        return Err(invalid(
+            "priority",
+            format!("A priority is an integer from 0 to {PRIORITY_MAX}."),
+        ));
+    }
+    Ok(())
+}
+
+/// A rule's labels.
+pub(super) fn metadata(metadata: &Metadata) -> Result<(), Rejection> {
+    if metadata.len() > METADATA_KEYS_MAX {
+        return Err(invalid(
+            "metadata",
+            format!("There may be {METADATA_KEYS_MAX} metadata keys."),
+        ));
+    }
+    for (key, value) in metadata {
+        if !(1..=METADATA_KEY_CHARS_MAX).contains(&key.chars().count()) {
+            return Err(invalid(
+                "metadata",
+                format!("A metadata key has 1 to {METADATA_KEY_CHARS_MAX} characters."),
+            ));
+        }
+        if value.chars().count() > METADATA_VALUE_CHARS_MAX {
+            let message =
+                format!("A metadata value has up to {METADATA_VALUE_CHARS_MAX} characters.");
+            return Err(invalid("metadata", message));
+        }
+    }
+    Ok(())
+}
+
+/// The size of a JSON object.
+pub(super) fn json_size(param: &str, text: &str, bytes_max: usize) -> Result<(), Rejection> {
+    if text.len() > bytes_max {
+        return Err(too_large(
+            param,
+            format!("This object may have {bytes_max} bytes."),
+        ));
+    }
+    Ok(())
+}
+
+/// The form of a hostname that [`crate::content::hostname`] gives.
+pub(super) fn hostname(text: &str) -> Result<(), Rejection> {
+    match crate::content::hostname(text) {
+        Ok(normalised) if normalised == text => Ok(()),
+        Ok(_) => Err(invalid(
+            "hostname",
+            "The hostname is not in its normal form.".to_owned(),
+        )),
+        Err(error) => Err(invalid("hostname", error.message)),
+    }
+}
+
+/// An upstream's targets.
+pub(super) fn targets(targets: &[Target]) -> Result<(), Rejection> {
+    if targets.len() > TARGETS_MAX {
+        return Err(too_large(
+            "targets",
+            format!("An upstream may have {TARGETS_MAX} targets."),
+        ));
+    }
+    let mut seen = BTreeSet::new();
+    for (at, target) in targets.iter().enumerate() {
+        let param = |field: &str| format!("targets[{at}].{field}");
+        if !(1..=253).contains(&target.address.len())
+            || target.address.chars().any(|c| c.is_control() || c == ' ')
+        {
+            return Err(invalid(
+                &param("address"),
+                "An address has 1 to 253 characters and no blanks.".to_owned(),
+            ));
+        }
+        if target.port == 0 {
+            return Err(invalid(
+                &param("port"),
+                "A port is an integer from 1 to 65535.".to_owned(),
+            ));
+        }
+        if target.weight > WEIGHT_MAX {
+            return Err(invalid(
+                &param("weight"),
+                format!("A weight is an integer from 0 to {WEIGHT_MAX}."),
+            ));
+        }
+        if !seen.insert(&target.id) {
+            return Err(invalid(
+                &param("id"),
+                "Two targets have the same identifier.".to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}

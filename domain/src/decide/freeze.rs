@@ -1,0 +1,288 @@
+//! Freezes a route's draft into the content of a snapshot: the live trees with the dirty parts
+//! edited, so the cost follows what changed since the last publish. Also says everything that
+//! keeps the draft from being published.
+
+use super::Context;
+use super::content::{Inspector, Parsed, problem, read_config, upstream_content};
+use super::draft::is_wanted;
+use crate::content::{RouteContent, rule_key, upstream_key};
+use crate::id::UpstreamId;
+use crate::model::{Route, Rule};
+use crate::query::ViewChunks;
+use crate::rejection::{Problem, Rejection};
+use crate::rows::View;
+use crate::schema::{DIRTY_RULES, DIRTY_UPSTREAMS, RULES, UPSTREAMS, USES};
+use crate::tree::{self, Chunks, Edits, Hash, TreeKind};
+
+/// How many problems of a draft are told at once: more than anybody reads before the next try.
+const PROBLEMS_MAX: usize = 100;
+
+/// What a draft would be as a snapshot.
+pub(crate) struct Frozen {
+    /// The head chunk's content.
+    pub(super) content: RouteContent,
+    /// The head chunk.
+    pub(crate) head: Hash,
+    /// The chunks that the live snapshot does not have, the head among them.
+    pub(crate) chunks: Chunks,
+    /// The dirty rules, with the hash of what is published of them, if anything is.
+    pub(super) rules: Vec<(Rule, Option<Hash>)>,
+    /// The dirty upstreams, likewise.
+    pub(super) upstreams: Vec<(UpstreamId, Option<Hash>)>,
+    /// What keeps it from being published. Parts with problems are as they are in the live one.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// The content of the route's live snapshot.
+pub(super) fn live_content<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    route: &Route,
+) -> Result<Option<RouteContent>, Rejection> {
+    route
+        .published
+        .as_ref()
+        .map(|published| head_content(context, &published.head))
+        .transpose()
+}
+
+/// The content of a head chunk.
+pub(super) fn head_content<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    head: &Hash,
+) -> Result<RouteContent, Rejection> {
+    let bytes = crate::query::chunk(context.view, head);
+    let bytes = bytes.ok_or_else(|| context.broken(&format!("head chunk {head} is missing")))?;
+    RouteContent::decode(&bytes)
+        .map_err(|error| context.broken(&format!("head chunk {head}: {error}")))
+}
+
+/// Whether the settings of a route's draft differ from the live ones.
+pub(super) fn settings_differ<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    route: &Route,
+) -> Result<bool, Rejection> {
+    Ok(live_content(context, route)?.is_none_or(|live| settings_differ_from(&live, route)))
+}
+
+/// The same, from a content at hand.
+pub(super) fn settings_differ_from(content: &RouteContent, route: &Route) -> bool {
+    let mut drafted = content.clone();
+    match read_config(route.mode, &route.config) {
+        Ok(config) => {
+            set_settings(&mut drafted, route);
+            drafted.default_upstreams = config.default_upstreams;
+            drafted.config = config.canonical;
+            drafted != *content
+        }
+        Err(_) => true,
+    }
+}
+
+fn set_settings(content: &mut RouteContent, route: &Route) {
+    content.name.clone_from(&route.name);
+    content.hostname.clone_from(&route.hostname);
+    content.mode = route.mode;
+    content.enabled = route.enabled;
+}
+
+/// Freezes the draft of `route`.
+pub(crate) fn freeze<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    route: &Route,
+) -> Result<Frozen, Rejection> {
+    let draft = context.draft(&route.environment_id, &route.id)?;
+    let live = live_content(context, route)?;
+    let mut freezing = Freezing {
+        context,
+        route,
+        inspector: Inspector::new(context.view, &route.environment_id),
+        content: live.unwrap_or_else(|| empty(route)),
+        chunks: Chunks::new(),
+        problems: Vec::new(),
+    };
+    if draft.dirty_settings {
+        freezing.settings();
+    }
+    let rules = freezing.rules()?;
+    let upstreams = freezing.upstreams()?;
+    let Freezing {
+        content,
+        mut chunks,
+        mut problems,
+        ..
+    } = freezing;
+    problems.truncate(PROBLEMS_MAX);
+    let bytes = content.encode();
+    let head = Hash::of(&bytes);
+    chunks.insert(head, bytes);
+    Ok(Frozen {
+        content,
+        head,
+        chunks,
+        rules,
+        upstreams,
+        problems,
+    })
+}
+
+fn empty(route: &Route) -> RouteContent {
+    RouteContent {
+        route_id: route.id.clone(),
+        name: route.name.clone(),
+        hostname: route.hostname.clone(),
+        mode: route.mode,
+        enabled: route.enabled,
+        default_upstreams: Vec::new(),
+        config: "{}".to_owned(),
+        upstreams: Hash::EMPTY_TREE,
+        rules: Hash::EMPTY_TREE,
+        rule_count: 0,
+    }
+}
+
+struct Freezing<'c, 'v, V: ?Sized> {
+    context: &'c Context<'v, V>,
+    route: &'c Route,
+    inspector: Inspector<'c, V>,
+    content: RouteContent,
+    chunks: Chunks,
+    problems: Vec<Problem>,
+}
+
+impl<V: View + ?Sized> Freezing<'_, '_, V> {
+    fn settings(&mut self) {
+        match read_config(self.route.mode, &self.route.config) {
+            Ok(config) => {
+                let problems = self.inspector.settings(&config);
+                self.complain(problems);
+                set_settings(&mut self.content, self.route);
+                self.content.default_upstreams = config.default_upstreams;
+                self.content.config = config.canonical;
+            }
+            Err(rejection) => {
+                self.complain([problem(
+                    "invalid_config",
+                    rejection.to_string(),
+                    "config".to_owned(),
+                )]);
+            }
+        }
+    }
+
+    fn rules(&mut self) -> Result<Vec<(Rule, Option<Hash>)>, Rejection> {
+        let view = self.context.view;
+        let span = DIRTY_RULES.under((&self.route.environment_id, &self.route.id));
+        let mut edits = Edits::new();
+        let mut rules = Vec::new();
+        for ((environment, _, id), ()) in DIRTY_RULES.walk(view, span) {
+            let rule = RULES.get(view, (&environment, &id));
+            let rule = rule.ok_or_else(|| {
+                self.context
+                    .broken(&format!("dirty rule {id} does not exist"))
+            })?;
+            if let Some(published) = self.rule(&rule, &mut edits) {
+                rules.push((rule, published));
+            }
+        }
+        let edited = self.edit(TreeKind::Rules, self.content.rules, &edits)?;
+        if let Some((root, len)) = edited {
+            (self.content.rules, self.content.rule_count) = (root, len);
+        }
+        Ok(rules)
+    }
+
+    /// Edits one rule's part, and gives the hash of what is published of it; `None` where a
+    /// problem keeps it as it is.
+    fn rule(&mut self, rule: &Rule, edits: &mut Edits) -> Option<Option<Hash>> {
+        let mut content = None;
+        if is_wanted(rule.status) {
+            match Parsed::of(rule) {
+                Ok(parsed) => {
+                    let problems = self.inspector.rule(rule.id.as_str(), &parsed);
+                    self.complain(problems);
+                    content = Some(parsed.content(rule).encode());
+                }
+                Err(problem) => {
+                    self.complain([problem]);
+                    return None;
+                }
+            }
+        }
+        let hash = content.as_deref().map(Hash::of);
+        if content
+            .as_ref()
+            .is_some_and(|bytes| bytes.len() > RULE_BYTES_MAX)
+        {
+            let message = "The rule is too large to be published.".to_owned();
+            self.complain([problem("rule_too_large", message, rule.id.to_string())]);
+            return None;
+        }
+        if let Some(live) = &rule.published {
+            edits.insert(rule_key(live.priority, &rule.id), None);
+        }
+        if let Some(bytes) = content {
+            edits.insert(rule_key(rule.priority, &rule.id), Some(bytes));
+        }
+        Some(hash)
+    }
+
+    fn upstreams(&mut self) -> Result<Vec<(UpstreamId, Option<Hash>)>, Rejection> {
+        let view = self.context.view;
+        let span = DIRTY_UPSTREAMS.under((&self.route.environment_id, &self.route.id));
+        let mut edits = Edits::new();
+        let mut upstreams = Vec::new();
+        for ((environment, route, id), ()) in DIRTY_UPSTREAMS.walk(view, span) {
+            let wanted = USES
+                .get(view, (&environment, &route, &id))
+                .is_some_and(|uses| uses.wanted > 0);
+            let record = if wanted {
+                UPSTREAMS.get(view, (&environment, &id))
+            } else {
+                None
+            };
+            if wanted && record.is_none() {
+                // Its users are dirty too, and have been complained about.
+                continue;
+            }
+            let content = record.map(|upstream| upstream_content(&upstream));
+            if content
+                .as_ref()
+                .is_some_and(|content| content.targets.iter().all(|target| target.weight == 0))
+            {
+                let message = "The weights of the upstream's targets add up to 0.".to_owned();
+                self.complain([problem("no_weight", message, format!("{id}.targets"))]);
+            }
+            let bytes = content.map(|content| content.encode());
+            upstreams.push((id.clone(), bytes.as_deref().map(Hash::of)));
+            edits.insert(upstream_key(&id), bytes);
+        }
+        if let Some((root, _)) = self.edit(TreeKind::Upstreams, self.content.upstreams, &edits)? {
+            self.content.upstreams = root;
+        }
+        Ok(upstreams)
+    }
+
+    /// Applies edits to one of the trees: its new root and length, if there is anything to edit.
+    fn edit(
+        &mut self,
+        kind: TreeKind,
+        root: Hash,
+        edits: &Edits,
+    ) -> Result<Option<(Hash, u64)>, Rejection> {
+        if edits.is_empty() {
+            return Ok(None);
+        }
+        let edited = tree::edit(&ViewChunks(self.context.view), kind, root, edits);
+        let edited = edited.map_err(|error| self.context.broken(&error))?;
+        self.chunks.extend(edited.chunks);
+        Ok(Some((edited.root, edited.len)))
+    }
+
+    fn complain(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        let room = PROBLEMS_MAX.saturating_sub(self.problems.len());
+        self.problems.extend(problems.into_iter().take(room));
+    }
+}
+
+/// The largest rule that fits into a tree beside its key.
+const RULE_BYTES_MAX: usize = tree::ITEM_BYTES_MAX - tree::KEY_BYTES_MAX;

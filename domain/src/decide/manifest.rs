@@ -1,0 +1,64 @@
+//! Moves an environment's manifest to its next version, and lets go of the root that is too old
+//! to be kept.
+
+use super::Context;
+use crate::event::Event;
+use crate::id::EnvironmentId;
+use crate::model::{Manifest, ManifestVersion};
+use crate::query::{ViewChunks, manifest};
+use crate::rejection::Rejection;
+use crate::rows::View;
+use crate::schema::{MANIFEST_ROOTS, MANIFEST_ROOTS_KEPT};
+use crate::tree::{self, Edits, TreeKind};
+
+/// A manifest's next version.
+pub(super) struct Moved {
+    pub(super) version: ManifestVersion,
+    pub(super) events: Vec<Event>,
+}
+
+/// Applies edits to the tree of routes. An edited route's head must be kept by an earlier event.
+pub(super) fn move_manifest<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    environment: &EnvironmentId,
+    edits: Edits,
+) -> Result<Moved, Rejection> {
+    let current = manifest(context.view, environment);
+    let edited = tree::edit(
+        &ViewChunks(context.view),
+        TreeKind::Routes,
+        current.root,
+        &edits,
+    )
+    .map_err(|error| context.broken(&error))?;
+    let version = ManifestVersion(current.version.0 + 1);
+    let moved = Manifest {
+        version,
+        root: edited.root,
+        updated_at: context.at,
+        revision: context.revision,
+        ..current
+    };
+    let oldest = version
+        .0
+        .checked_sub(MANIFEST_ROOTS_KEPT)
+        .map(ManifestVersion);
+    let dropped = oldest.and_then(|version| {
+        let root = MANIFEST_ROOTS.get(context.view, (environment, &version))?;
+        Some((version, root))
+    });
+    let mut events = vec![
+        Event::TreeKept {
+            root: edited.root,
+            chunks: edited.chunks,
+        },
+        Event::ManifestMoved {
+            manifest: moved,
+            dropped: dropped.map(|(version, _)| version),
+        },
+    ];
+    if let Some((_, root)) = dropped {
+        events.push(Event::TreeDropped { root });
+    }
+    Ok(Moved { version, events })
+}

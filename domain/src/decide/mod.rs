@@ -1,0 +1,118 @@
+//! Judges commands: what happens, or why nothing does. One file per family of commands; they
+//! read through [`View`] and write nothing, so the same judgement serves the replicated log, a
+//! dry run and the simulation's oracle.
+
+mod access;
+mod check;
+mod content;
+mod draft;
+mod freeze;
+mod manifest;
+mod priorities;
+mod publish;
+mod rollback;
+mod route;
+mod rule;
+mod upstream;
+
+use std::fmt::Display;
+
+use crate::command::{Actor, Command};
+use crate::event::Event;
+use crate::id::{EnvironmentId, RouteId};
+use crate::machine::Decision;
+use crate::model::Route;
+use crate::outcome::Outcome;
+use crate::rejection::Rejection;
+use crate::rows::View;
+use crate::schema::{DRAFTS, Draft, ROUTES};
+use crate::time::{Revision, Timestamp};
+
+pub(crate) use freeze::{Frozen, freeze};
+
+/// What a judgement looks at besides the command.
+pub(crate) struct Context<'a, V: ?Sized> {
+    /// The state.
+    pub(crate) view: &'a V,
+    /// The log's time at this entry.
+    pub(crate) at: Timestamp,
+    /// This entry.
+    pub(crate) revision: Revision,
+}
+
+type Judgement = Result<Decision, Rejection>;
+
+/// Judges a command.
+pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, command: &Command) -> Judgement {
+    match command {
+        Command::Bootstrap(command) => access::bootstrap(context, command),
+        Command::RevokeApiKey(command) => access::revoke_api_key(context, command),
+        Command::CreateUpstream(actor, command) => upstream::create(context, actor, command),
+        Command::UpdateUpstream(actor, command) => upstream::update(context, actor, command),
+        Command::DeleteUpstream(actor, command) => upstream::delete(context, actor, command),
+        Command::CreateRoute(actor, command) => route::create(context, actor, command),
+        Command::UpdateRoute(actor, command) => route::update(context, actor, command),
+        Command::ArchiveRoute(actor, command) => route::archive(context, actor, command),
+        Command::CreateRule(actor, command) => rule::create(context, actor, command),
+        Command::UpdateRule(actor, command) => rule::update(context, actor, command),
+        Command::ArchiveRule(actor, command) => rule::archive(context, actor, command),
+        Command::Publish(actor, command) => publish::publish(context, actor, command),
+        Command::Rollback(actor, command) => rollback::rollback(context, actor, command),
+    }
+}
+
+impl<V: View + ?Sized> Context<'_, V> {
+    /// A route that can still be changed.
+    fn open_route(
+        &self,
+        actor: &Actor,
+        id: &RouteId,
+        param: Option<&str>,
+    ) -> Result<Route, Rejection> {
+        let route = ROUTES
+            .get(self.view, (&actor.environment_id, id))
+            .ok_or_else(|| not_found("route", id, param))?;
+        if route.archived_at.is_some() {
+            return Err(Rejection::Archived {
+                object: "route".to_owned(),
+            });
+        }
+        Ok(route)
+    }
+
+    /// The draft of a route that exists.
+    fn draft(&self, environment: &EnvironmentId, route: &RouteId) -> Result<Draft, Rejection> {
+        DRAFTS
+            .get(self.view, (environment, route))
+            .ok_or_else(|| self.broken(&format!("route {route} has no draft")))
+    }
+
+    /// Tells the rows' owner of a broken invariant. What is returned never gets anywhere: the
+    /// owner must not commit what follows.
+    fn broken(&self, what: &impl Display) -> Rejection {
+        self.view.broken(&what.to_string());
+        Rejection::SnapshotNotPublishable {
+            reason: "The stored configuration cannot be read.".to_owned(),
+        }
+    }
+}
+
+fn not_found(object: &str, id: &impl Display, param: Option<&str>) -> Rejection {
+    Rejection::NotFound {
+        object: object.to_owned(),
+        id: id.to_string(),
+        param: param.map(str::to_owned),
+    }
+}
+
+fn id_taken(id: &impl Display) -> Rejection {
+    Rejection::IdTaken { id: id.to_string() }
+}
+
+/// A decision by which nothing happens.
+fn nothing(outcome: Outcome) -> Judgement {
+    Ok(Decision {
+        events: Vec::<Event>::new(),
+        outcome,
+    })
+}

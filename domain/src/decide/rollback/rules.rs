@@ -1,0 +1,263 @@
+//! What a rollback does to rules: to those whose live content changes, and, where the draft is
+//! reset, to those whose draft differs from the target.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use super::{LiveRule, Way, changed_rules, read_rule};
+use crate::command::Actor;
+use crate::content::rule_key;
+use crate::decide::Context;
+use crate::decide::content::{Parsed, references};
+use crate::decide::draft::{Drafting, RuleBefore, is_pending, is_wanted};
+use crate::decide::priorities::Priorities;
+use crate::decide::publish::set_live;
+use crate::decide::rule::{add_version, changed_fields, log};
+use crate::id::RuleId;
+use crate::model::{Route, Rule, RuleEventKind, RuleStatus};
+use crate::query::ViewChunks;
+use crate::rejection::Rejection;
+use crate::rows::View;
+use crate::schema::{DIRTY_RULES, RULES};
+use crate::tree::{self, Hash, TreeKind};
+
+/// Rules in the course of being rewritten.
+struct Rewriting<'c, 'v, V: ?Sized> {
+    context: &'c Context<'v, V>,
+    route: &'c Route,
+    way: &'c Way,
+    priorities: Priorities<'c, V>,
+    rules: BTreeMap<RuleId, Rewritten>,
+}
+
+struct Rewritten {
+    before: Rule,
+    after: Rule,
+}
+
+pub(super) fn roll_back<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+    drafting: &mut Drafting<'_, '_, V>,
+    route: &Route,
+    way: &Way,
+) -> Result<(), Rejection> {
+    let mut rewriting = Rewriting {
+        context,
+        route,
+        way,
+        priorities: Priorities::new(context.view, &route.environment_id, &route.id),
+        rules: BTreeMap::new(),
+    };
+    let changed = changed_rules(context, way)?;
+    for (id, live) in &changed {
+        rewriting.set_live(id, live.as_ref())?;
+    }
+    if way.reset_draft {
+        let targets = rewriting.targets(changed)?;
+        rewriting.reset(&targets)?;
+    }
+    for Rewritten { before, after } in rewriting.rules.into_values() {
+        write(context, actor, drafting, way, before, after);
+    }
+    Ok(())
+}
+
+impl<V: View + ?Sized> Rewriting<'_, '_, V> {
+    fn rule(&mut self, id: &RuleId) -> Result<&mut Rule, Rejection> {
+        match self.rules.entry(id.clone()) {
+            Entry::Occupied(entry) => Ok(&mut entry.into_mut().after),
+            Entry::Vacant(entry) => {
+                let rule = RULES
+                    .get(self.context.view, (&self.route.environment_id, id))
+                    .ok_or_else(|| {
+                        self.context
+                            .broken(&format!("rule {id} is published but does not exist"))
+                    })?;
+                Ok(&mut entry
+                    .insert(Rewritten {
+                        before: rule.clone(),
+                        after: rule,
+                    })
+                    .after)
+            }
+        }
+    }
+
+    /// Changes what is live of a rule. One that was archived comes back, at its priority or the
+    /// next free one.
+    fn set_live(&mut self, id: &RuleId, live: Option<&LiveRule>) -> Result<(), Rejection> {
+        let (context, way) = (self.context, self.way);
+        let rule = self.rule(id)?;
+        let restored = live.is_some() && rule.status == RuleStatus::Archived;
+        if restored {
+            restore(context, rule);
+        }
+        set_live(
+            context,
+            rule,
+            &way.snapshot_id,
+            live.map(|live| (live.content.priority, live.hash)),
+        );
+        if restored && !way.reset_draft {
+            let wanted = rule.priority;
+            let free = self.priorities.take_free(wanted, id);
+            self.rule(id)?.priority = free;
+        }
+        Ok(())
+    }
+
+    /// The rules whose draft may differ from the target, with what the target has of them: those
+    /// that change on the way, and those that differed before.
+    fn targets(
+        &self,
+        mut targets: BTreeMap<RuleId, Option<LiveRule>>,
+    ) -> Result<BTreeMap<RuleId, Option<LiveRule>>, Rejection> {
+        let view = self.context.view;
+        let span = DIRTY_RULES.under((&self.route.environment_id, &self.route.id));
+        for ((environment, _, id), ()) in DIRTY_RULES.walk(view, span) {
+            let Entry::Vacant(entry) = targets.entry(id) else {
+                continue;
+            };
+            let published = RULES
+                .get(view, (&environment, entry.key()))
+                .and_then(|rule| rule.published);
+            let Some(published) = published else {
+                entry.insert(None);
+                continue;
+            };
+            let key = rule_key(published.priority, entry.key());
+            let bytes = tree::get(
+                &ViewChunks(view),
+                TreeKind::Rules,
+                self.way.target.rules,
+                &key,
+            )
+            .map_err(|error| self.context.broken(&error))?
+            .ok_or_else(|| {
+                self.context
+                    .broken(&format!("rule {} is published but not live", entry.key()))
+            })?;
+            let content = read_rule(self.context, &bytes)?;
+            entry.insert(Some(LiveRule {
+                content,
+                hash: Hash::of(&bytes),
+            }));
+        }
+        Ok(targets)
+    }
+
+    /// Makes drafts what the target has: first every priority in question is freed, then the
+    /// target's rules take theirs, then those who lost theirs by it get the next free ones.
+    fn reset(&mut self, targets: &BTreeMap<RuleId, Option<LiveRule>>) -> Result<(), Rejection> {
+        for (id, target) in targets {
+            let rule = self.rule(id)?;
+            if target.is_some() && !is_new_here(rule) {
+                let priority = rule.priority;
+                self.priorities.release(priority);
+            }
+        }
+        let mut displaced = Vec::new();
+        for (id, target) in targets {
+            let context = self.context;
+            match target {
+                Some(live) => {
+                    reset_to(context, self.rule(id)?, live);
+                    displaced.extend(self.priorities.take(live.content.priority, id));
+                }
+                None => take_out(context, self.rule(id)?),
+            }
+        }
+        for id in displaced {
+            let wanted = self.rule(&id)?.priority;
+            let free = self.priorities.take_free(wanted, &id);
+            self.rule(&id)?.priority = free;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the rule holds no priority of its own yet, because it was archived until now.
+fn is_new_here(rule: &Rule) -> bool {
+    rule.events
+        .iter()
+        .rev()
+        .map(|event| event.kind)
+        .find(|kind| *kind != RuleEventKind::Published)
+        == Some(RuleEventKind::Restored)
+}
+
+fn restore<V: View + ?Sized>(context: &Context<'_, V>, rule: &mut Rule) {
+    rule.status = RuleStatus::Active;
+    rule.archived_at = None;
+    log(rule, RuleEventKind::Restored, context.at);
+}
+
+/// Gives a rule's draft what is live of it. JSON that means the same already stays as it was sent.
+fn reset_to<V: View + ?Sized>(context: &Context<'_, V>, rule: &mut Rule, live: &LiveRule) {
+    let content = &live.content;
+    let parsed = Parsed::of(rule).ok();
+    if parsed
+        .as_ref()
+        .is_none_or(|parsed| parsed.criteria != content.criteria)
+    {
+        rule.criteria = content.criteria.to_json().to_string();
+    }
+    if parsed
+        .as_ref()
+        .is_none_or(|parsed| parsed.action != content.action)
+    {
+        rule.action = content.action.to_json().to_string();
+    }
+    rule.name.clone_from(&content.name);
+    rule.priority = content.priority;
+    rule.metadata.clone_from(&content.metadata);
+    if rule.status == RuleStatus::Paused {
+        log(rule, RuleEventKind::Resumed, context.at);
+    }
+    rule.status = RuleStatus::Active;
+}
+
+/// Keeps a rule out of the next snapshot.
+fn take_out<V: View + ?Sized>(context: &Context<'_, V>, rule: &mut Rule) {
+    if is_wanted(rule.status) {
+        rule.status = RuleStatus::Paused;
+        log(rule, RuleEventKind::Paused, context.at);
+    }
+}
+
+fn write<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+    drafting: &mut Drafting<'_, '_, V>,
+    way: &Way,
+    before: Rule,
+    mut after: Rule,
+) {
+    let parsed = Parsed::of(&after).ok();
+    after.pending_changes =
+        is_pending(&after, || parsed.as_ref().map(|parsed| parsed.hash(&after)));
+    let fields = changed_fields(&before, &after);
+    if !fields.is_empty() {
+        add_version(&mut after, &fields, actor, context.at);
+        if after.published.is_some() && !after.pending_changes && way.reset_draft {
+            let live_in = after
+                .published
+                .as_ref()
+                .map(|live| live.snapshot_id.clone());
+            after
+                .versions
+                .iter_mut()
+                .next_back()
+                .into_iter()
+                .for_each(|version| version.snapshot_id.clone_from(&live_in));
+        }
+        after.updated_at = Some(context.at);
+    }
+    if after == before {
+        return;
+    }
+    after.revision = context.revision;
+    let named = parsed.map(|parsed| parsed.references()).unwrap_or_default();
+    drafting.rule_changed(RuleBefore::of(&before, references(&before)), after, &named);
+}

@@ -1,0 +1,313 @@
+//! Rules: making, changing and archiving them. Nothing here touches what is live; it becomes
+//! live by publishing the route.
+//!
+//! | | draft | active | paused | archived |
+//! |---|---|---|---|---|
+//! | pause | paused | paused | – | refused |
+//! | resume | – | – | active | refused |
+//! | archive | archived | archived, unless live | archived, unless live | – |
+//! | publish | active | active | – | – |
+//! | rollback to a snapshot with it | – | – | – | active |
+
+use super::content::{Inspector, Parsed, references};
+use super::draft::{Drafting, RuleBefore, is_pending};
+use super::{Context, Judgement, check, id_taken, not_found, nothing};
+use crate::command::{Actor, ArchiveRule, CreateRule, DesiredStatus, UpdateRule};
+use crate::id::RuleId;
+use crate::machine::Decision;
+use crate::model::{Rule, RuleChange, RuleEvent, RuleEventKind, RuleStatus};
+use crate::outcome::Outcome;
+use crate::rejection::Rejection;
+use crate::rows::View;
+use crate::schema::{RULE_PRIORITIES, RULES};
+use crate::time::Timestamp;
+
+pub(super) fn create<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+    command: &CreateRule,
+) -> Judgement {
+    check::name("name", &command.name)?;
+    check::priority(command.priority)?;
+    check::metadata(&command.metadata)?;
+    let parsed = Parsed::read(&command.criteria, &command.action)?;
+    let route = context.open_route(actor, &command.route_id, Some("route_id"))?;
+    if route.published.as_ref().is_some_and(|live| !live.enabled) {
+        return Err(Rejection::RouteDisabled {
+            route_id: route.id.to_string(),
+        });
+    }
+    if RULES.has(context.view, (&actor.environment_id, &command.id)) {
+        return Err(id_taken(&command.id));
+    }
+    let mut drafting = Drafting::of(context, &actor.environment_id, &route.id)?;
+    check_room(drafting.draft.rules)?;
+    let mut rule = drafted(context, actor, command);
+    check_priority_free(context, &rule)?;
+    if is_valid(context, &rule, &parsed) {
+        log(&mut rule, RuleEventKind::Validated, context.at);
+    }
+    drafting.rule_created(&rule, &parsed.references());
+    drafting.renamed(&command.draft_id);
+    Ok(Decision {
+        events: drafting.finish().0,
+        outcome: Outcome::Rule(rule),
+    })
+}
+
+fn drafted<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+    command: &CreateRule,
+) -> Rule {
+    let mut rule = Rule {
+        id: command.id.clone(),
+        workspace_id: actor.workspace_id.clone(),
+        environment_id: actor.environment_id.clone(),
+        route_id: command.route_id.clone(),
+        name: command.name.clone(),
+        priority: command.priority,
+        status: RuleStatus::Draft,
+        criteria: command.criteria.clone(),
+        action: command.action.clone(),
+        metadata: command.metadata.clone(),
+        created_at: context.at,
+        updated_at: None,
+        archived_at: None,
+        published: None,
+        pending_changes: true,
+        events: Vec::new(),
+        versions: Vec::new(),
+        revision: context.revision,
+    };
+    log(&mut rule, RuleEventKind::Created, context.at);
+    let mut fields = vec!["name", "priority", "match", "action"];
+    if !rule.metadata.is_empty() {
+        fields.push("metadata");
+    }
+    add_version(&mut rule, &fields, actor, context.at);
+    rule
+}
+
+fn check_room(rules: u64) -> Result<(), Rejection> {
+    if rules < check::RULES_PER_ROUTE_MAX {
+        return Ok(());
+    }
+    Err(Rejection::LimitExceeded {
+        param: "route_id".to_owned(),
+        message: format!("A route may have {} rules.", check::RULES_PER_ROUTE_MAX),
+    })
+}
+
+pub(super) fn update<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+    command: &UpdateRule,
+) -> Judgement {
+    let before = open_rule(context, actor, &command.id)?;
+    context.open_route(actor, &before.route_id, None)?;
+    let mut rule = before.clone();
+    apply(command, &mut rule)?;
+    let fields = changed_fields(&before, &rule);
+    if fields.is_empty() {
+        return nothing(Outcome::Rule(before));
+    }
+    let parsed = read_updated(command, &rule)?;
+    if rule.priority != before.priority {
+        check_priority_free(context, &rule)?;
+    }
+    record_update(context, &before, &mut rule, parsed.as_ref());
+    add_version(&mut rule, &fields, actor, context.at);
+    rule.updated_at = Some(context.at);
+    rule.revision = context.revision;
+    rule.pending_changes = is_pending(&rule, || parsed.as_ref().map(|parsed| parsed.hash(&rule)));
+    let named = parsed.map(|parsed| parsed.references()).unwrap_or_default();
+    let mut drafting = Drafting::of(context, &actor.environment_id, &rule.route_id)?;
+    drafting.rule_changed(
+        RuleBefore::of(&before, references(&before)),
+        rule.clone(),
+        &named,
+    );
+    drafting.renamed(&command.draft_id);
+    Ok(Decision {
+        events: drafting.finish().0,
+        outcome: Outcome::Rule(rule),
+    })
+}
+
+/// What a client gives must be readable. What is stored was, and keeps the rule from being
+/// published if it is not any more, but not from being paused.
+fn read_updated(command: &UpdateRule, rule: &Rule) -> Result<Option<Parsed>, Rejection> {
+    if command.criteria.is_none() && command.action.is_none() {
+        return Ok(Parsed::of(rule).ok());
+    }
+    Parsed::read(&rule.criteria, &rule.action).map(Some)
+}
+
+fn apply(command: &UpdateRule, rule: &mut Rule) -> Result<(), Rejection> {
+    if let Some(name) = &command.name {
+        check::name("name", name)?;
+        rule.name.clone_from(name);
+    }
+    if let Some(priority) = command.priority {
+        check::priority(priority)?;
+        rule.priority = priority;
+    }
+    if let Some(criteria) = &command.criteria {
+        rule.criteria.clone_from(criteria);
+    }
+    if let Some(action) = &command.action {
+        rule.action.clone_from(action);
+    }
+    for (key, value) in &command.metadata {
+        match value {
+            Some(value) => rule.metadata.insert(key.clone(), value.clone()),
+            None => rule.metadata.remove(key),
+        };
+    }
+    check::metadata(&rule.metadata)?;
+    rule.status = match (command.status, rule.status) {
+        (Some(DesiredStatus::Paused), _) => RuleStatus::Paused,
+        (Some(DesiredStatus::Active), RuleStatus::Paused) => RuleStatus::Active,
+        (_, status) => status,
+    };
+    Ok(())
+}
+
+/// The names, as the API has them, of the fields in which two states of a rule differ.
+pub(super) fn changed_fields(before: &Rule, after: &Rule) -> Vec<&'static str> {
+    let fields = [
+        ("name", before.name != after.name),
+        ("priority", before.priority != after.priority),
+        ("match", before.criteria != after.criteria),
+        ("action", before.action != after.action),
+        ("metadata", before.metadata != after.metadata),
+        ("status", before.status != after.status),
+    ];
+    fields
+        .into_iter()
+        .filter(|(_, changed)| *changed)
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// What the rule's history says of an update.
+fn record_update<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    before: &Rule,
+    rule: &mut Rule,
+    parsed: Option<&Parsed>,
+) {
+    if changed_fields(before, rule) != ["status"] {
+        log(rule, RuleEventKind::Updated, context.at);
+        if parsed.is_some_and(|parsed| is_valid(context, rule, parsed)) {
+            log(rule, RuleEventKind::Validated, context.at);
+        }
+    }
+    match (before.status, rule.status) {
+        (before, RuleStatus::Paused) if before != RuleStatus::Paused => {
+            log(rule, RuleEventKind::Paused, context.at)
+        }
+        (RuleStatus::Paused, RuleStatus::Active) => log(rule, RuleEventKind::Resumed, context.at),
+        _ => {}
+    }
+}
+
+pub(super) fn archive<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+    command: &ArchiveRule,
+) -> Judgement {
+    let before = find_rule(context, actor, &command.id)?;
+    if before.status == RuleStatus::Archived {
+        return nothing(Outcome::Rule(before));
+    }
+    context.open_route(actor, &before.route_id, None)?;
+    if before.published.is_some() {
+        return Err(Rejection::RulePublished);
+    }
+    let mut rule = before.clone();
+    rule.status = RuleStatus::Archived;
+    rule.archived_at = Some(context.at);
+    rule.updated_at = Some(context.at);
+    rule.pending_changes = false;
+    rule.revision = context.revision;
+    log(&mut rule, RuleEventKind::Archived, context.at);
+    add_version(&mut rule, &["status"], actor, context.at);
+    let named = references(&before);
+    let mut drafting = Drafting::of(context, &actor.environment_id, &rule.route_id)?;
+    drafting.rule_changed(RuleBefore::of(&before, named.clone()), rule.clone(), &named);
+    drafting.renamed(&command.draft_id);
+    Ok(Decision {
+        events: drafting.finish().0,
+        outcome: Outcome::Rule(rule),
+    })
+}
+
+fn find_rule<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+    id: &RuleId,
+) -> Result<Rule, Rejection> {
+    RULES
+        .get(context.view, (&actor.environment_id, id))
+        .ok_or_else(|| not_found("rule", id, None))
+}
+
+/// A rule that can still be changed.
+fn open_rule<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+    id: &RuleId,
+) -> Result<Rule, Rejection> {
+    let rule = find_rule(context, actor, id)?;
+    if rule.status == RuleStatus::Archived {
+        return Err(Rejection::Archived {
+            object: "rule".to_owned(),
+        });
+    }
+    Ok(rule)
+}
+
+fn check_priority_free<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    rule: &Rule,
+) -> Result<(), Rejection> {
+    let key = (&rule.environment_id, &rule.route_id, &rule.priority);
+    match RULE_PRIORITIES.get(context.view, key) {
+        Some(holder) => Err(Rejection::PriorityConflict {
+            priority: rule.priority.0,
+            rule_id: holder.to_string(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn is_valid<V: View + ?Sized>(context: &Context<'_, V>, rule: &Rule, parsed: &Parsed) -> bool {
+    Inspector::new(context.view, &rule.environment_id)
+        .rule(rule.id.as_str(), parsed)
+        .is_empty()
+}
+
+/// Adds a line to a rule's history, which keeps the newest.
+pub(super) fn log(rule: &mut Rule, kind: RuleEventKind, at: Timestamp) {
+    rule.events.push(RuleEvent { kind, at });
+    let surplus = rule.events.len().saturating_sub(Rule::EVENTS_MAX);
+    rule.events.drain(..surplus);
+}
+
+/// Adds an entry to a rule's versions, of which the newest are kept.
+pub(super) fn add_version(rule: &mut Rule, fields: &[&str], actor: &Actor, at: Timestamp) {
+    let version = rule.versions.last().map_or(0, |last| last.version) + 1;
+    let changed_fields = fields.iter().map(|name| (*name).to_owned()).collect();
+    let actor = actor.api_key_id.clone();
+    rule.versions.push(RuleChange {
+        version,
+        changed_fields,
+        actor,
+        at,
+        snapshot_id: None,
+    });
+    let surplus = rule.versions.len().saturating_sub(Rule::VERSIONS_MAX);
+    rule.versions.drain(..surplus);
+}

@@ -1,0 +1,140 @@
+//! Upstreams: making, changing and removing them. A change gives every route that uses the
+//! upstream a new draft, so its cost follows the number of those routes.
+
+use super::content::upstream_content;
+use super::draft::Drafting;
+use super::{Context, Judgement, check, id_taken, not_found, nothing};
+use crate::command::{Actor, CreateUpstream, DeleteUpstream, DraftSeed, UpdateUpstream};
+use crate::event::Event;
+use crate::id::{EnvironmentId, RouteId, Seed, SnapshotId, UpstreamId};
+use crate::machine::Decision;
+use crate::model::Upstream;
+use crate::outcome::Outcome;
+use crate::rejection::Rejection;
+use crate::rows::View;
+use crate::schema::{ENVIRONMENTS, UPSTREAM_ROUTES, UPSTREAMS};
+
+pub(super) fn create<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+    command: &CreateUpstream,
+) -> Judgement {
+    check::name("name", &command.name)?;
+    check::targets(&command.targets)?;
+    if !ENVIRONMENTS.has(context.view, (&actor.environment_id,)) {
+        return Err(not_found("environment", &actor.environment_id, None));
+    }
+    if UPSTREAMS.has(context.view, (&actor.environment_id, &command.id)) {
+        return Err(id_taken(&command.id));
+    }
+    let upstream = Upstream {
+        id: command.id.clone(),
+        workspace_id: actor.workspace_id.clone(),
+        environment_id: actor.environment_id.clone(),
+        name: command.name.clone(),
+        algorithm: command.algorithm,
+        targets: command.targets.clone(),
+        created_at: context.at,
+        updated_at: None,
+        created_by: actor.api_key_id.clone(),
+        revision: context.revision,
+    };
+    let mut events = vec![Event::UpstreamCreated(upstream.clone())];
+    // A draft may name an upstream before there is one.
+    for route in users(context, &actor.environment_id, &upstream.id) {
+        let mut drafting = Drafting::of(context, &actor.environment_id, &route)?;
+        drafting.upstream_changed(&upstream);
+        events.extend(drafting.finish().0);
+    }
+    Ok(Decision {
+        events,
+        outcome: Outcome::Upstream(upstream),
+    })
+}
+
+pub(super) fn update<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+    command: &UpdateUpstream,
+) -> Judgement {
+    let before = find(context, &actor.environment_id, &command.id)?;
+    let mut upstream = before.clone();
+    if let Some(name) = &command.name {
+        check::name("name", name)?;
+        upstream.name.clone_from(name);
+    }
+    if let Some(algorithm) = command.algorithm {
+        upstream.algorithm = algorithm;
+    }
+    if let Some(targets) = &command.targets {
+        check::targets(targets)?;
+        upstream.targets.clone_from(targets);
+    }
+    if upstream_content(&upstream) == upstream_content(&before) {
+        return nothing(Outcome::Upstream(before));
+    }
+    upstream.updated_at = Some(context.at);
+    upstream.revision = context.revision;
+    let mut events = vec![Event::UpstreamChanged(upstream.clone())];
+    for (route, nth) in users(context, &actor.environment_id, &upstream.id).zip(0..) {
+        let mut drafting = Drafting::of(context, &actor.environment_id, &route)?;
+        drafting.upstream_changed(&upstream);
+        drafting.renamed(&nth_draft(command.draft_seed, nth));
+        events.extend(drafting.finish().0);
+    }
+    Ok(Decision {
+        events,
+        outcome: Outcome::Upstream(upstream),
+    })
+}
+
+pub(super) fn delete<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+    command: &DeleteUpstream,
+) -> Judgement {
+    let upstream = find(context, &actor.environment_id, &command.id)?;
+    let user = users(context, &actor.environment_id, &command.id).next();
+    if let Some(route) = user {
+        return Err(Rejection::UpstreamInUse {
+            used_by: route.to_string(),
+        });
+    }
+    let outcome = Outcome::UpstreamDeleted {
+        id: upstream.id.clone(),
+        at: context.at,
+    };
+    Ok(Decision {
+        events: vec![Event::UpstreamDeleted(upstream)],
+        outcome,
+    })
+}
+
+fn find<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    environment: &EnvironmentId,
+    id: &UpstreamId,
+) -> Result<Upstream, Rejection> {
+    UPSTREAMS
+        .get(context.view, (environment, id))
+        .ok_or_else(|| not_found("upstream", id, None))
+}
+
+/// The routes whose draft or live snapshot names the upstream, in order of their identifiers.
+fn users<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    environment: &EnvironmentId,
+    upstream: &UpstreamId,
+) -> impl Iterator<Item = RouteId> {
+    let span = UPSTREAM_ROUTES.under((environment, upstream));
+    UPSTREAM_ROUTES
+        .walk(context.view, span)
+        .map(|((_, _, route), ())| route)
+}
+
+fn nth_draft(seed: DraftSeed, nth: u64) -> SnapshotId {
+    SnapshotId::new(Seed {
+        unix_ms: seed.unix_ms,
+        random: seed.random.wrapping_add(nth),
+    })
+}

@@ -1,0 +1,196 @@
+//! What happened. Events are complete: replayed in order onto empty rows they give the same
+//! state, chunks included. They live for one step only and are not persisted; what must survive
+//! is in the rows.
+
+use std::collections::BTreeMap;
+
+use crate::id::{EnvironmentId, RouteId, UpstreamId, WorkspaceId};
+use crate::model::{
+    ApiKey, Environment, IdempotencyKey, IdempotencyRecord, Manifest, ManifestVersion, Priority,
+    Route, Rule, RuleStatus, Snapshot, Upstream, Workspace,
+};
+use crate::schema::{BootstrapRecord, Draft, LogClock, Uses};
+use crate::time::Timestamp;
+use crate::tree::Hash;
+
+/// One thing that happened. Objects are as they are afterwards; what indexes need of how they
+/// were before stands beside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "events live for one step and are moved, not kept"
+)]
+pub enum Event {
+    /// Log time went on, or it became known when the next answer expires.
+    Ticked(LogClock),
+    /// A request with an idempotency key was answered.
+    Answered {
+        /// Whose.
+        scope: AnswerScope,
+        /// What is remembered.
+        record: IdempotencyRecord,
+        /// The expiry of the ended record in whose place this one comes.
+        replaces: Option<Timestamp>,
+    },
+    /// An answer's time was over.
+    AnswerExpired {
+        /// Whose.
+        scope: AnswerScope,
+        /// When its time was over.
+        expires_at: Timestamp,
+    },
+    /// The first workspace was made.
+    Bootstrapped(Box<Bootstrapped>),
+    /// A key was revoked.
+    ApiKeyRevoked(ApiKey),
+    /// An upstream was made.
+    UpstreamCreated(Upstream),
+    /// An upstream was changed.
+    UpstreamChanged(Upstream),
+    /// An upstream was removed.
+    UpstreamDeleted(Upstream),
+    /// A route was made.
+    RouteCreated(Route),
+    /// A route was changed, published or archived.
+    RouteChanged {
+        /// Where indexes had it.
+        before: RoutePlace,
+        /// The route.
+        after: Route,
+    },
+    /// A route's draft changed.
+    DraftChanged {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// The route.
+        route_id: RouteId,
+        /// The draft.
+        draft: Draft,
+    },
+    /// A route came to use an upstream in another way.
+    UsesChanged {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// The route.
+        route_id: RouteId,
+        /// The upstream.
+        upstream_id: UpstreamId,
+        /// How it was used.
+        before: Uses,
+        /// How it is used.
+        after: Uses,
+    },
+    /// A rule was made.
+    RuleCreated(Rule),
+    /// A rule was changed, published, taken out of what is live, archived or restored.
+    RuleChanged {
+        /// Where indexes had it.
+        before: RulePlace,
+        /// The rule.
+        after: Rule,
+    },
+    /// A snapshot was published.
+    SnapshotPublished(Snapshot),
+    /// A snapshot is not the active one any more.
+    SnapshotReplaced(Snapshot),
+    /// A tree is kept, by a snapshot or as a manifest's root.
+    TreeKept {
+        /// Its root.
+        root: Hash,
+        /// Its chunks, at least those that no other kept tree has.
+        chunks: BTreeMap<Hash, Vec<u8>>,
+    },
+    /// A tree is not kept any more; its chunks go, but for those of other kept trees.
+    TreeDropped {
+        /// Its root.
+        root: Hash,
+    },
+    /// An environment has a new manifest.
+    ManifestMoved {
+        /// The manifest.
+        manifest: Manifest,
+        /// The version whose root is not kept any more.
+        dropped: Option<ManifestVersion>,
+    },
+}
+
+/// Within what an idempotency key means one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerScope {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The environment.
+    pub environment_id: EnvironmentId,
+    /// The client's key.
+    pub key: IdempotencyKey,
+}
+
+/// What bootstrapping made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bootstrapped {
+    /// The record of it.
+    pub record: BootstrapRecord,
+    /// The workspace.
+    pub workspace: Workspace,
+    /// Its environments.
+    pub environments: Vec<Environment>,
+    /// Their keys.
+    pub api_keys: Vec<ApiKey>,
+}
+
+/// Where indexes have a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoutePlace {
+    /// Whether it is archived.
+    pub archived: bool,
+    /// The hostname that its draft holds.
+    pub hostname: Option<String>,
+    /// The hostname that its live, enabled snapshot holds.
+    pub live_hostname: Option<String>,
+}
+
+impl RoutePlace {
+    /// Where indexes must have `route`.
+    #[must_use]
+    pub fn of(route: &Route) -> Self {
+        if route.archived_at.is_some() {
+            return Self {
+                archived: true,
+                hostname: None,
+                live_hostname: None,
+            };
+        }
+        let live = route
+            .published
+            .as_ref()
+            .filter(|published| published.enabled);
+        Self {
+            archived: false,
+            hostname: Some(route.hostname.clone()),
+            live_hostname: live.map(|published| published.hostname.clone()),
+        }
+    }
+}
+
+/// Where indexes have a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RulePlace {
+    /// Its status.
+    pub status: RuleStatus,
+    /// Its priority.
+    pub priority: Priority,
+    /// Whether it has pending changes.
+    pub pending: bool,
+}
+
+impl RulePlace {
+    /// Where indexes must have `rule`.
+    #[must_use]
+    pub fn of(rule: &Rule) -> Self {
+        Self {
+            status: rule.status,
+            priority: rule.priority,
+            pending: rule.pending_changes,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Writes what happened into the rows. Nothing is judged here and nothing can be refused: an
+//! event that was decided on this state always fits it.
+
+mod access;
+mod answers;
+mod chunks;
+mod routes;
+mod rules;
+mod snapshots;
+mod upstreams;
+
+use crate::event::Event;
+use crate::rows::Rows;
+use crate::schema::{CLOCK, DRAFTS};
+
+/// Writes `event` into `rows`.
+pub fn evolve(rows: &mut impl Rows, event: &Event) {
+    match event {
+        Event::Ticked(clock) => CLOCK.put(rows, (), clock),
+        Event::Answered {
+            scope,
+            record,
+            replaces,
+        } => answers::answered(rows, scope, record, *replaces),
+        Event::AnswerExpired { scope, expires_at } => answers::expired(rows, scope, *expires_at),
+        Event::Bootstrapped(made) => access::bootstrapped(rows, made),
+        Event::ApiKeyRevoked(key) => access::key_changed(rows, key),
+        Event::UpstreamCreated(upstream) => upstreams::created(rows, upstream),
+        Event::UpstreamChanged(upstream) => upstreams::changed(rows, upstream),
+        Event::UpstreamDeleted(upstream) => upstreams::deleted(rows, upstream),
+        Event::UsesChanged {
+            environment_id,
+            route_id,
+            upstream_id,
+            before,
+            after,
+        } => {
+            upstreams::uses_changed(
+                rows,
+                (environment_id, route_id, upstream_id),
+                *before,
+                *after,
+            );
+        }
+        Event::RouteCreated(route) => routes::created(rows, route),
+        Event::RouteChanged { before, after } => routes::changed(rows, before, after),
+        Event::DraftChanged {
+            environment_id,
+            route_id,
+            draft,
+        } => DRAFTS.put(rows, (environment_id, route_id), draft),
+        Event::RuleCreated(rule) => rules::created(rows, rule),
+        Event::RuleChanged { before, after } => rules::changed(rows, *before, after),
+        Event::SnapshotPublished(snapshot) => snapshots::published(rows, snapshot),
+        Event::SnapshotReplaced(snapshot) => snapshots::changed(rows, snapshot),
+        Event::TreeKept { root, chunks } => chunks::keep(rows, *root, chunks),
+        Event::TreeDropped { root } => chunks::release(rows, *root),
+        Event::ManifestMoved { manifest, dropped } => {
+            snapshots::manifest_moved(rows, manifest, *dropped)
+        }
+    }
+}

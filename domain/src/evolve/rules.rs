@@ -1,0 +1,75 @@
+//! Rules and their indexes.
+
+use crate::event::RulePlace;
+use crate::model::{Rule, RuleStatus};
+use crate::rows::Rows;
+use crate::schema::{DIRTY_RULES, ROUTE_RULES_BY_STATUS, RULE_PRIORITIES, RULES, RULES_BY_STATUS};
+
+pub(super) fn created(rows: &mut impl Rows, rule: &Rule) {
+    let place = RulePlace::of(rule);
+    list(rows, rule, place);
+    hold_priority(rows, rule);
+    mark(rows, rule, false);
+    RULES.put(rows, (&rule.environment_id, &rule.id), rule);
+}
+
+pub(super) fn changed(rows: &mut impl Rows, before: RulePlace, rule: &Rule) {
+    let after = RulePlace::of(rule);
+    if (before.status, before.priority) != (after.status, after.priority) {
+        unlist(rows, rule, before);
+        list(rows, rule, after);
+        release_priority(rows, rule, before);
+        hold_priority(rows, rule);
+    }
+    mark(rows, rule, before.pending);
+    RULES.put(rows, (&rule.environment_id, &rule.id), rule);
+}
+
+fn list(rows: &mut impl Rows, rule: &Rule, place: RulePlace) {
+    let (environment, route, id) = (&rule.environment_id, &rule.route_id, &rule.id);
+    RULES_BY_STATUS.put(rows, (environment, &place.status, &place.priority, id), &());
+    ROUTE_RULES_BY_STATUS.put(
+        rows,
+        (environment, route, &place.status, &place.priority, id),
+        &(),
+    );
+}
+
+fn unlist(rows: &mut impl Rows, rule: &Rule, place: RulePlace) {
+    let (environment, route, id) = (&rule.environment_id, &rule.route_id, &rule.id);
+    RULES_BY_STATUS.delete(rows, (environment, &place.status, &place.priority, id));
+    ROUTE_RULES_BY_STATUS.delete(
+        rows,
+        (environment, route, &place.status, &place.priority, id),
+    );
+}
+
+fn hold_priority(rows: &mut impl Rows, rule: &Rule) {
+    if rule.status != RuleStatus::Archived {
+        RULE_PRIORITIES.put(
+            rows,
+            (&rule.environment_id, &rule.route_id, &rule.priority),
+            &rule.id,
+        );
+    }
+}
+
+/// Lets go of the priority that the rule had, unless an earlier event of the same step has
+/// given it to another rule.
+fn release_priority(rows: &mut impl Rows, rule: &Rule, before: RulePlace) {
+    let key = (&rule.environment_id, &rule.route_id, &before.priority);
+    if before.status != RuleStatus::Archived
+        && RULE_PRIORITIES.get(rows, key).as_ref() == Some(&rule.id)
+    {
+        RULE_PRIORITIES.delete(rows, key);
+    }
+}
+
+fn mark(rows: &mut impl Rows, rule: &Rule, before: bool) {
+    let key = (&rule.environment_id, &rule.route_id, &rule.id);
+    match (before, rule.pending_changes) {
+        (false, true) => DIRTY_RULES.put(rows, key, &()),
+        (true, false) => DIRTY_RULES.delete(rows, key),
+        _ => {}
+    }
+}

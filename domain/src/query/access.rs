@@ -1,0 +1,73 @@
+//! Workspaces, environments, keys, the log's time and what was answered.
+
+use crate::id::{ApiKeyId, EnvironmentId, WorkspaceId};
+use crate::model::{ApiKey, Environment, IdempotencyKey, IdempotencyRecord, KeyHash, Workspace};
+use crate::rows::View;
+use crate::schema::{
+    ANSWERS, API_KEY_HASHES, API_KEYS, BOOTSTRAP, CLOCK, ENVIRONMENT_NAMES, ENVIRONMENTS, LogClock,
+    WORKSPACES,
+};
+use crate::time::Timestamp;
+
+/// Whether the first workspace was made.
+pub fn is_bootstrapped(view: &(impl View + ?Sized)) -> bool {
+    BOOTSTRAP.has(view, ())
+}
+
+/// What recognises the pepper that keys are hashed with.
+pub fn pepper_check(view: &(impl View + ?Sized)) -> Option<KeyHash> {
+    BOOTSTRAP.get(view, ()).map(|record| record.pepper_check)
+}
+
+/// The time of the last applied entry.
+pub fn log_time(view: &(impl View + ?Sized)) -> Timestamp {
+    CLOCK.get(view, ()).unwrap_or(LogClock::START).at
+}
+
+/// A workspace.
+pub fn workspace(view: &(impl View + ?Sized), id: &WorkspaceId) -> Option<Workspace> {
+    WORKSPACES.get(view, (id,))
+}
+
+/// An environment.
+pub fn environment(view: &(impl View + ?Sized), id: &EnvironmentId) -> Option<Environment> {
+    ENVIRONMENTS.get(view, (id,))
+}
+
+/// An environment of the first workspace, by its name.
+pub fn environment_by_name(view: &(impl View + ?Sized), name: &str) -> Option<Environment> {
+    let first = BOOTSTRAP.get(view, ())?.workspace_id;
+    let id = ENVIRONMENT_NAMES.get(view, (&first, &name.to_owned()))?;
+    environment(view, &id)
+}
+
+/// All environments: a handful per workspace.
+pub fn environments(view: &(impl View + ?Sized)) -> Vec<Environment> {
+    ENVIRONMENTS
+        .walk(view, ENVIRONMENTS.all())
+        .map(|(_, environment)| environment)
+        .collect()
+}
+
+/// A key by its public identifier.
+pub fn api_key(view: &(impl View + ?Sized), id: &ApiKeyId) -> Option<ApiKey> {
+    API_KEYS.get(view, (id,))
+}
+
+/// A key by the keyed hash of its secret; revoked ones too.
+pub fn api_key_by_hash(view: &(impl View + ?Sized), hash: &KeyHash) -> Option<ApiKey> {
+    let id = API_KEY_HASHES.get(view, (hash,))?;
+    api_key(view, &id)
+}
+
+/// What was answered under an idempotency key, if that has not been forgotten.
+pub fn idempotency(
+    view: &(impl View + ?Sized),
+    workspace: &WorkspaceId,
+    environment: &EnvironmentId,
+    key: &IdempotencyKey,
+) -> Option<IdempotencyRecord> {
+    ANSWERS
+        .get(view, (workspace, environment, key))
+        .filter(|record| log_time(view) < record.expires_at)
+}

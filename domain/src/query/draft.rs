@@ -1,0 +1,29 @@
+//! What a route's draft would be as a snapshot, for comparing it with others.
+
+use std::collections::BTreeMap;
+
+use crate::decide::{Context, Frozen, freeze};
+use crate::id::{EnvironmentId, RouteId};
+use crate::query::log_time;
+use crate::rows::View;
+use crate::schema::ROUTES;
+use crate::time::Revision;
+use crate::tree::Hash;
+
+/// The head that publishing a route's draft would give, and the chunks of it that are not stored;
+/// `None` where there is no such route. Parts that could not be published are as they are in the
+/// active snapshot. The cost follows what has changed since the last publish.
+pub fn draft_head(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    route: &RouteId,
+) -> Option<(Hash, BTreeMap<Hash, Vec<u8>>)> {
+    let route = ROUTES.get(view, (environment, route))?;
+    let context = Context {
+        view,
+        at: log_time(view),
+        revision: Revision(0),
+    };
+    let Frozen { head, chunks, .. } = freeze(&context, &route).ok()?;
+    Some((head, chunks))
+}

@@ -1,0 +1,147 @@
+//! All tables of the state, and the records that only the state machine sees. A row belongs to
+//! exactly one table; nothing else may write rows.
+//!
+//! ```text
+//! tag  table                  key                                    value
+//! 01   CLOCK                  –                                      LogClock
+//! 02   BOOTSTRAP              –                                      BootstrapRecord
+//! 03   WORKSPACES             workspace                              Workspace
+//! 04   ENVIRONMENTS           environment                            Environment
+//! 05   ENVIRONMENT_NAMES      workspace, name                        EnvironmentId
+//! 06   API_KEYS               key id                                 ApiKey
+//! 07   API_KEY_HASHES         keyed hash                             ApiKeyId
+//! 10   UPSTREAMS              env, upstream                          Upstream
+//! 11   UPSTREAMS_BY_TIME      env, created, upstream                 –
+//! 12   UPSTREAM_ROUTES        env, upstream, route                   –        where USES has a row
+//! 18   ROUTES                 env, route                             Route
+//! 19   DRAFTS                 env, route                             Draft
+//! 1a   ROUTES_BY_TIME         env, archived, created, route          –
+//! 1b   HOSTNAMES              env, hostname                          RouteId  of the draft, not archived
+//! 1c   LIVE_HOSTNAMES         env, hostname                          RouteId  of the live, enabled one
+//! 1d   ROUTE_COUNTS           env                                    u64      not archived
+//! 1e   USES                   env, route, upstream                   Uses
+//! 1f   DIRTY_UPSTREAMS        env, route, upstream                   –        would change the snapshot
+//! 20   RULES                  env, rule                              Rule
+//! 21   RULE_PRIORITIES        env, route, priority                   RuleId   not archived
+//! 22   RULES_BY_STATUS        env, status, priority, rule            –
+//! 23   ROUTE_RULES_BY_STATUS  env, route, status, priority, rule     –
+//! 24   DIRTY_RULES            env, route, rule                       –        has pending changes
+//! 28   SNAPSHOTS              env, snapshot                          Snapshot
+//! 29   SNAPSHOT_VERSIONS      env, route, version                    SnapshotId
+//! 2a   SNAPSHOTS_BY_TIME      env, published, snapshot               –
+//! 2b   ROUTE_SNAPSHOTS        env, route, published, snapshot        –
+//! 30   MANIFESTS              env                                    Manifest
+//! 31   MANIFEST_ROOTS         env, version                           Hash     the newest few
+//! 38   CHUNKS                 hash                                   the chunk's bytes
+//! 39   CHUNK_COUNTS           hash                                   u64      how often referenced
+//! 40   ANSWERS                workspace, env, idempotency key        IdempotencyRecord
+//! 41   ANSWER_EXPIRIES        expires, workspace, env, key           –
+//! ```
+
+mod chunks;
+mod records;
+
+pub use chunks::{delete_chunk, get_chunk, put_chunk};
+pub use records::{BootstrapRecord, Draft, LogClock, Uses};
+
+use crate::id::{ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId};
+use crate::model::{
+    ApiKey, Environment, IdempotencyKey, IdempotencyRecord, KeyHash, Manifest, ManifestVersion,
+    Priority, Route, Rule, RuleStatus, Snapshot, SnapshotVersion, Upstream, Workspace,
+};
+use crate::table::Table;
+use crate::time::Timestamp;
+use crate::tree::Hash;
+
+/// The log's time.
+pub const CLOCK: Table<(), LogClock> = Table::new(0x01, "clock");
+/// What bootstrapping made.
+pub const BOOTSTRAP: Table<(), BootstrapRecord> = Table::new(0x02, "bootstrap");
+/// Workspaces.
+pub const WORKSPACES: Table<(WorkspaceId,), Workspace> = Table::new(0x03, "workspaces");
+/// Environments.
+pub const ENVIRONMENTS: Table<(EnvironmentId,), Environment> = Table::new(0x04, "environments");
+/// Environments by name.
+pub const ENVIRONMENT_NAMES: Table<(WorkspaceId, String), EnvironmentId> =
+    Table::new(0x05, "environment_names");
+/// API keys.
+pub const API_KEYS: Table<(ApiKeyId,), ApiKey> = Table::new(0x06, "api_keys");
+/// API keys by keyed hash.
+pub const API_KEY_HASHES: Table<(KeyHash,), ApiKeyId> = Table::new(0x07, "api_key_hashes");
+
+/// Upstreams.
+pub const UPSTREAMS: Table<(EnvironmentId, UpstreamId), Upstream> = Table::new(0x10, "upstreams");
+/// Upstreams in order of creation.
+pub const UPSTREAMS_BY_TIME: Table<(EnvironmentId, Timestamp, UpstreamId), ()> =
+    Table::new(0x11, "upstreams_by_time");
+/// The routes that use an upstream in whatever way: the other direction of [`USES`].
+pub const UPSTREAM_ROUTES: Table<(EnvironmentId, UpstreamId, RouteId), ()> =
+    Table::new(0x12, "upstream_routes");
+
+/// Routes.
+pub const ROUTES: Table<(EnvironmentId, RouteId), Route> = Table::new(0x18, "routes");
+/// Routes' drafts.
+pub const DRAFTS: Table<(EnvironmentId, RouteId), Draft> = Table::new(0x19, "drafts");
+/// Routes in order of creation, those that are not archived first.
+pub const ROUTES_BY_TIME: Table<(EnvironmentId, bool, Timestamp, RouteId), ()> =
+    Table::new(0x1a, "routes_by_time");
+/// Which route that is not archived has a hostname.
+pub const HOSTNAMES: Table<(EnvironmentId, String), RouteId> = Table::new(0x1b, "hostnames");
+/// Which route is live and enabled under a hostname.
+pub const LIVE_HOSTNAMES: Table<(EnvironmentId, String), RouteId> =
+    Table::new(0x1c, "live_hostnames");
+/// How many routes that are not archived an environment has.
+pub const ROUTE_COUNTS: Table<(EnvironmentId,), u64> = Table::new(0x1d, "route_counts");
+/// How a route uses an upstream.
+pub const USES: Table<(EnvironmentId, RouteId, UpstreamId), Uses> = Table::new(0x1e, "uses");
+/// The upstreams whose part of a route's snapshot the next publish changes.
+pub const DIRTY_UPSTREAMS: Table<(EnvironmentId, RouteId, UpstreamId), ()> =
+    Table::new(0x1f, "dirty_upstreams");
+
+/// Rules.
+pub const RULES: Table<(EnvironmentId, RuleId), Rule> = Table::new(0x20, "rules");
+/// Which of a route's rules that are not archived has a priority.
+pub const RULE_PRIORITIES: Table<(EnvironmentId, RouteId, Priority), RuleId> =
+    Table::new(0x21, "rule_priorities");
+/// An environment's rules, by status and then in evaluation order.
+pub const RULES_BY_STATUS: Table<(EnvironmentId, RuleStatus, Priority, RuleId), ()> =
+    Table::new(0x22, "rules_by_status");
+/// A route's rules, by status and then in evaluation order.
+pub const ROUTE_RULES_BY_STATUS: Table<(EnvironmentId, RouteId, RuleStatus, Priority, RuleId), ()> =
+    Table::new(0x23, "route_rules_by_status");
+/// The rules whose part of the route's snapshot the next publish changes.
+pub const DIRTY_RULES: Table<(EnvironmentId, RouteId, RuleId), ()> =
+    Table::new(0x24, "dirty_rules");
+
+/// Snapshots.
+pub const SNAPSHOTS: Table<(EnvironmentId, SnapshotId), Snapshot> = Table::new(0x28, "snapshots");
+/// A route's snapshots by version.
+pub const SNAPSHOT_VERSIONS: Table<(EnvironmentId, RouteId, SnapshotVersion), SnapshotId> =
+    Table::new(0x29, "snapshot_versions");
+/// An environment's snapshots in order of publication.
+pub const SNAPSHOTS_BY_TIME: Table<(EnvironmentId, Timestamp, SnapshotId), ()> =
+    Table::new(0x2a, "snapshots_by_time");
+/// A route's snapshots in order of publication.
+pub const ROUTE_SNAPSHOTS: Table<(EnvironmentId, RouteId, Timestamp, SnapshotId), ()> =
+    Table::new(0x2b, "route_snapshots");
+
+/// Current manifests.
+pub const MANIFESTS: Table<(EnvironmentId,), Manifest> = Table::new(0x30, "manifests");
+/// The roots of the newest manifests, the current one included.
+pub const MANIFEST_ROOTS: Table<(EnvironmentId, ManifestVersion), Hash> =
+    Table::new(0x31, "manifest_roots");
+/// Chunks by address. The values are the chunks' own bytes: see [`put_chunk`].
+pub const CHUNKS: Table<(Hash,), ()> = Table::new(0x38, "chunks");
+/// How many snapshots, kept manifest roots and other chunks name a chunk.
+pub const CHUNK_COUNTS: Table<(Hash,), u64> = Table::new(0x39, "chunk_counts");
+
+/// Finished requests by idempotency key.
+pub const ANSWERS: Table<(WorkspaceId, EnvironmentId, IdempotencyKey), IdempotencyRecord> =
+    Table::new(0x40, "answers");
+/// Finished requests in order of expiry.
+pub const ANSWER_EXPIRIES: Table<(Timestamp, WorkspaceId, EnvironmentId, IdempotencyKey), ()> =
+    Table::new(0x41, "answer_expiries");
+
+/// How many manifest roots keep their chunks: an edge that is still fetching an earlier manifest
+/// may finish, unless more than this many publications overtake it.
+pub const MANIFEST_ROOTS_KEPT: u64 = 8;

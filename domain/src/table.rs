@@ -1,0 +1,495 @@
+//! Typed tables over ordered rows of bytes: how a key and a value of the model become bytes, and
+//! back. Which tables there are is [`crate::schema`]'s matter.
+//!
+//! ```text
+//! row key    tag (1 byte), then the key's parts in order
+//!   text       its bytes, then 0x00 (no text of the model holds a NUL)
+//!   number     big-endian, 4 or 8 bytes
+//!   flag, enum 1 byte
+//!   hash       32 bytes
+//! row value  format version (1 byte, now 0x01), then postcard; chunks are stored as they are
+//! ```
+//!
+//! Parts are self-delimiting, so a key never is the beginning of another key of its table and
+//! byte order is the order of the parts.
+
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::id::{ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId};
+use crate::model::{
+    IdempotencyKey, KeyHash, ManifestVersion, Priority, RuleStatus, SnapshotVersion,
+};
+use crate::rows::{Row, Rows, View};
+use crate::time::Timestamp;
+use crate::tree::Hash;
+
+/// The format version at the head of each value.
+pub const VALUE_VERSION: u8 = 1;
+
+/// How many rows a walk over a range reads at a time: enough to spread the cost of a seek, few
+/// enough that a page of the largest records stays below a few megabytes.
+const WALK_PAGE: usize = 256;
+
+/// One part of a key.
+pub trait Part: Sized {
+    /// Appends the part.
+    fn write(&self, out: &mut Vec<u8>);
+
+    /// Reads the part off the front.
+    fn read(bytes: &mut &[u8]) -> Option<Self>;
+}
+
+/// A whole key: a tuple of parts.
+pub trait Key: Sized {
+    /// The key as references to its parts.
+    type Ref<'a>: Copy;
+
+    /// Appends the key.
+    fn write(key: Self::Ref<'_>, out: &mut Vec<u8>);
+
+    /// Reads a whole key.
+    fn read(bytes: &[u8]) -> Option<Self>;
+}
+
+/// The leading parts of a key `K`.
+pub trait Leads<K>: Copy {
+    /// Appends the parts.
+    fn write(self, out: &mut Vec<u8>);
+}
+
+/// A range of row keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first key.
+    pub from: Vec<u8>,
+    /// The key after the last.
+    pub until: Vec<u8>,
+}
+
+/// One kind of rows.
+pub struct Table<K, V> {
+    tag: u8,
+    name: &'static str,
+    types: PhantomData<fn() -> (K, V)>,
+}
+
+impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
+    /// The table whose row keys begin with `tag`.
+    #[must_use]
+    pub const fn new(tag: u8, name: &'static str) -> Self {
+        Self {
+            tag,
+            name,
+            types: PhantomData,
+        }
+    }
+
+    /// The first byte of each row key.
+    #[must_use]
+    pub const fn tag(&self) -> u8 {
+        self.tag
+    }
+
+    /// What the table is called in messages.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The row key.
+    #[must_use]
+    pub fn key(&self, key: K::Ref<'_>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(96);
+        out.push(self.tag);
+        K::write(key, &mut out);
+        out
+    }
+
+    /// The value at `key`.
+    pub fn get(&self, view: &(impl View + ?Sized), key: K::Ref<'_>) -> Option<V> {
+        let bytes = view.get(&self.key(key))?;
+        self.decode(view, &bytes)
+    }
+
+    /// Whether there is a value at `key`.
+    pub fn has(&self, view: &(impl View + ?Sized), key: K::Ref<'_>) -> bool {
+        view.get(&self.key(key)).is_some()
+    }
+
+    /// Sets the value at `key`.
+    pub fn put(&self, rows: &mut impl Rows, key: K::Ref<'_>, value: &V) {
+        rows.put(self.key(key), encode(value));
+    }
+
+    /// Removes the value at `key`.
+    pub fn delete(&self, rows: &mut impl Rows, key: K::Ref<'_>) {
+        rows.delete(self.key(key));
+    }
+
+    /// All keys of the table.
+    #[must_use]
+    pub fn all(&self) -> Span {
+        Span {
+            from: vec![self.tag],
+            until: vec![self.tag + 1],
+        }
+    }
+
+    /// All keys that begin with `lead`.
+    #[must_use]
+    pub fn under(&self, lead: impl Leads<K>) -> Span {
+        let mut from = Vec::with_capacity(96);
+        from.push(self.tag);
+        lead.write(&mut from);
+        let until = successor(&from);
+        Span { from, until }
+    }
+
+    /// Up to `limit` rows of a range, in ascending order.
+    pub fn scan(&self, view: &(impl View + ?Sized), span: &Span, limit: usize) -> Vec<(K, V)> {
+        let rows = view.scan(&span.from, &span.until, limit);
+        rows.iter()
+            .filter_map(|row| self.decode_row(view, row))
+            .collect()
+    }
+
+    /// Up to `limit` rows of a range, in descending order.
+    pub fn scan_back(&self, view: &(impl View + ?Sized), span: &Span, limit: usize) -> Vec<(K, V)> {
+        let rows = view.scan_back(&span.from, &span.until, limit);
+        rows.iter()
+            .filter_map(|row| self.decode_row(view, row))
+            .collect()
+    }
+
+    /// All rows of a range in ascending order, read in pages.
+    pub fn walk<'a, W: View + ?Sized>(
+        &'a self,
+        view: &'a W,
+        span: Span,
+    ) -> impl Iterator<Item = (K, V)> + 'a {
+        let mut span = Some(span);
+        std::iter::from_fn(move || {
+            let current = span.take()?;
+            let rows = view.scan(&current.from, &current.until, WALK_PAGE);
+            if rows.len() == WALK_PAGE
+                && let Some((last, _)) = rows.last()
+            {
+                span = Some(Span {
+                    from: after(last),
+                    until: current.until,
+                });
+            }
+            Some(rows)
+        })
+        .flatten()
+        .filter_map(move |row| self.decode_row(view, &row))
+    }
+
+    fn decode_row(&self, view: &(impl View + ?Sized), (key, value): &Row) -> Option<(K, V)> {
+        let Some(parts) = key.get(1..).and_then(K::read) else {
+            view.broken(&format!("table {}: a key does not decode", self.name));
+            return None;
+        };
+        Some((parts, self.decode(view, value)?))
+    }
+
+    fn decode(&self, view: &(impl View + ?Sized), bytes: &[u8]) -> Option<V> {
+        let value = decode(bytes);
+        if value.is_none() {
+            view.broken(&format!("table {}: a value does not decode", self.name));
+        }
+        value
+    }
+}
+
+/// A value's bytes: format version, then postcard.
+///
+/// # Panics
+/// Never for the model's types, which have a postcard form whatever they hold.
+pub fn encode(value: &impl Serialize) -> Vec<u8> {
+    postcard::to_extend(value, vec![VALUE_VERSION])
+        .expect("every record of the model has a postcard form")
+}
+
+/// The value whose [`encode`]d bytes these are, if they are that to the last byte.
+#[must_use]
+pub fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Option<V> {
+    let (&VALUE_VERSION, payload) = bytes.split_first()? else {
+        return None;
+    };
+    let (value, rest) = postcard::take_from_bytes(payload).ok()?;
+    rest.is_empty().then_some(value)
+}
+
+/// The smallest key greater than `key` in a table whose keys are no beginnings of one another.
+#[must_use]
+pub fn after(key: &[u8]) -> Vec<u8> {
+    let mut next = key.to_vec();
+    next.push(0);
+    next
+}
+
+/// The smallest byte string greater than everything that begins with `prefix`.
+fn successor(prefix: &[u8]) -> Vec<u8> {
+    let mut next = prefix.to_vec();
+    while let Some(last) = next.pop() {
+        if let Some(last) = last.checked_add(1) {
+            next.push(last);
+            break;
+        }
+    }
+    next
+}
+
+fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+    let (head, rest) = bytes.split_at_checked(count)?;
+    *bytes = rest;
+    Some(head)
+}
+
+fn read_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
+    let end = bytes.iter().position(|&byte| byte == 0)?;
+    let text = take(bytes, end)?;
+    take(bytes, 1)?;
+    std::str::from_utf8(text).ok()
+}
+
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(text.as_bytes());
+    out.push(0);
+}
+
+impl Part for String {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_text(self, out);
+    }
+
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        read_text(bytes).map(str::to_owned)
+    }
+}
+
+impl Part for IdempotencyKey {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_text(&self.0, out);
+    }
+
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        read_text(bytes).map(|text| Self(text.to_owned()))
+    }
+}
+
+macro_rules! id_parts {
+    ($($id:ty),*) => {$(
+        impl Part for $id {
+            fn write(&self, out: &mut Vec<u8>) {
+                write_text(self.as_str(), out);
+            }
+
+            fn read(bytes: &mut &[u8]) -> Option<Self> {
+                Self::parse(read_text(bytes)?).ok()
+            }
+        }
+    )*};
+}
+
+id_parts!(
+    ApiKeyId,
+    EnvironmentId,
+    RouteId,
+    RuleId,
+    SnapshotId,
+    UpstreamId,
+    WorkspaceId
+);
+
+macro_rules! number_parts {
+    ($($name:ident as $number:ty),*) => {$(
+        impl Part for $name {
+            fn write(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.0.to_be_bytes());
+            }
+
+            fn read(bytes: &mut &[u8]) -> Option<Self> {
+                let bytes = take(bytes, size_of::<$number>())?;
+                Some(Self(<$number>::from_be_bytes(bytes.try_into().ok()?)))
+            }
+        }
+    )*};
+}
+
+number_parts!(
+    Priority as u32,
+    SnapshotVersion as u64,
+    ManifestVersion as u64,
+    Timestamp as u64
+);
+
+macro_rules! hash_parts {
+    ($($name:ident),*) => {$(
+        impl Part for $name {
+            fn write(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.0);
+            }
+
+            fn read(bytes: &mut &[u8]) -> Option<Self> {
+                Some(Self(take(bytes, 32)?.try_into().ok()?))
+            }
+        }
+    )*};
+}
+
+hash_parts!(Hash, KeyHash);
+
+impl Part for bool {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(*self));
+    }
+
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        match take(bytes, 1)? {
+            [0] => Some(false),
+            [1] => Some(true),
+            _ => None,
+        }
+    }
+}
+
+impl Part for RuleStatus {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(match self {
+            Self::Draft => 0,
+            Self::Active => 1,
+            Self::Paused => 2,
+            Self::Archived => 3,
+        });
+    }
+
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let place = *take(bytes, 1)?.first()?;
+        Self::ALL.get(usize::from(place)).copied()
+    }
+}
+
+macro_rules! keys {
+    ($($part:ident)*) => {
+        impl<$($part: Part + 'static),*> Key for ($($part,)*) {
+            type Ref<'a> = ($(&'a $part,)*);
+
+            #[allow(non_snake_case, unused_variables, reason = "one macro writes all tuples, the empty one too")]
+            fn write(key: Self::Ref<'_>, out: &mut Vec<u8>) {
+                let ($($part,)*) = key;
+                $($part.write(out);)*
+            }
+
+            #[allow(unused_mut, reason = "one macro writes all tuples, the empty one too")]
+            fn read(bytes: &[u8]) -> Option<Self> {
+                let mut rest = bytes;
+                let key = ($($part::read(&mut rest)?,)*);
+                rest.is_empty().then_some(key)
+            }
+        }
+    };
+}
+
+keys!();
+keys!(A);
+keys!(A B);
+keys!(A B C);
+keys!(A B C D);
+keys!(A B C D E);
+
+macro_rules! leads {
+    ($($lead:ident)* : $($rest:ident)*) => {
+        impl<$($lead: Part,)* $($rest: Part),*> Leads<($($lead,)* $($rest,)*)> for ($(&$lead,)*) {
+            #[allow(non_snake_case, reason = "one macro writes all tuples")]
+            fn write(self, out: &mut Vec<u8>) {
+                let ($($lead,)*) = self;
+                $($lead.write(out);)*
+            }
+        }
+    };
+}
+
+leads!(A : B);
+leads!(A : B C);
+leads!(A B : C);
+leads!(A : B C D);
+leads!(A B : C D);
+leads!(A B C : D);
+leads!(A : B C D E);
+leads!(A B : C D E);
+leads!(A B C : D E);
+leads!(A B C D : E);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::MemoryRows;
+
+    const TABLE: Table<(String, Priority), u64> = Table::new(0x41, "test");
+
+    #[test]
+    fn keys_sort_by_their_parts_and_read_back() {
+        let keys = [("a", 0), ("a", 1), ("a", 256), ("aa", 0), ("b", u32::MAX)];
+        let written: Vec<_> = keys
+            .iter()
+            .map(|&(text, number)| TABLE.key((&text.to_owned(), &Priority(number))))
+            .collect();
+        assert!(written.is_sorted());
+        for (bytes, (text, number)) in written.iter().zip(keys) {
+            assert_eq!(
+                <(String, Priority)>::read(&bytes[1..]),
+                Some((text.to_owned(), Priority(number)))
+            );
+        }
+    }
+
+    #[test]
+    fn a_range_under_a_lead_holds_its_rows_only() {
+        let mut rows = MemoryRows::default();
+        for (text, number) in [("a", 7), ("a", u32::MAX), ("aa", 1), ("b", 2)] {
+            TABLE.put(
+                &mut rows,
+                (&text.to_owned(), &Priority(number)),
+                &u64::from(number),
+            );
+        }
+        let found = TABLE.scan(&rows, &TABLE.under((&"a".to_owned(),)), 10);
+        assert_eq!(
+            found.iter().map(|(_, value)| *value).collect::<Vec<_>>(),
+            [7, u64::from(u32::MAX)]
+        );
+        assert_eq!(TABLE.scan(&rows, &TABLE.all(), 10).len(), 4);
+    }
+
+    #[test]
+    fn a_walk_crosses_page_borders() {
+        let mut rows = MemoryRows::default();
+        let count = WALK_PAGE as u32 * 2;
+        for number in 0..count {
+            TABLE.put(
+                &mut rows,
+                (&"a".to_owned(), &Priority(number)),
+                &u64::from(number),
+            );
+        }
+        let walked: Vec<_> = TABLE
+            .walk(&rows, TABLE.all())
+            .map(|(_, value)| value)
+            .collect();
+        assert_eq!(walked, (0..u64::from(count)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn values_of_another_version_or_with_a_tail_do_not_decode() {
+        let bytes = encode(&7u64);
+        assert_eq!(decode::<u64>(&bytes), Some(7));
+        assert_eq!(decode::<u64>(&[2, 7]), None);
+        assert_eq!(decode::<u64>(&[1, 7, 0]), None);
+        assert_eq!(decode::<u64>(&[]), None);
+    }
+}
