@@ -1,7 +1,10 @@
 //! What may be asked of the state machine. A command is complete: every identifier, time and
 //! secret hash that it needs was put in by the proposer, so that each replica does the same.
 
-#![allow(missing_docs, reason = "fields carry the names of the model and the API")]
+#![allow(
+    missing_docs,
+    reason = "fields carry the names of the model and the API"
+)]
 
 use std::fmt;
 
@@ -10,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::id::{
     ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId,
 };
-use crate::model::{Algorithm, Fingerprint, IdempotencyKey, KeyHash, Metadata, Mode, Plan, Priority, SnapshotVersion, Target};
+use crate::model::{
+    Algorithm, Fingerprint, IdempotencyKey, KeyHash, Metadata, Mode, Plan, Priority,
+    SnapshotVersion, Target,
+};
 use crate::time::Timestamp;
 
 /// A command with what the proposer stamped on it.
@@ -30,7 +36,12 @@ pub struct Stamped {
 impl fmt::Display for Stamped {
     /// What kind of command it is and who asked; never what it carries, because this ends up in logs.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} ({})", self.command.name(), self.request_id.as_str())
+        write!(
+            formatter,
+            "{} ({})",
+            self.command.name(),
+            self.request_id.as_str()
+        )
     }
 }
 

@@ -37,14 +37,19 @@ fn render(prefix: &str, seed: Seed) -> String {
         text.push(char::from(ALPHABET[(time >> (position * 5) & 31) as usize]));
     }
     for position in (0..12).rev() {
-        text.push(char::from(ALPHABET[(seed.random >> (position * 5) & 31) as usize]));
+        text.push(char::from(
+            ALPHABET[(seed.random >> (position * 5) & 31) as usize],
+        ));
     }
     text
 }
 
 fn parse(prefix: &'static str, text: &str) -> Result<String, ParseIdError> {
     let error = ParseIdError { expected: prefix };
-    let body = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_')).ok_or_else(|| error.clone())?;
+    let body = text
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('_'))
+        .ok_or_else(|| error.clone())?;
     if !(8..=64).contains(&body.len()) || !body.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(error);
     }
@@ -125,8 +130,14 @@ mod tests {
 
     #[test]
     fn an_identifier_has_22_characters_after_its_prefix_and_sorts_by_time() {
-        let early = RuleId::new(Seed { unix_ms: 1_714_320_000_000, random: u64::MAX });
-        let late = RuleId::new(Seed { unix_ms: 1_714_320_000_001, random: 0 });
+        let early = RuleId::new(Seed {
+            unix_ms: 1_714_320_000_000,
+            random: u64::MAX,
+        });
+        let late = RuleId::new(Seed {
+            unix_ms: 1_714_320_000_001,
+            random: 0,
+        });
         assert_eq!(early.as_str().len(), "rule_".len() + 22);
         assert!(early < late);
     }
@@ -134,9 +145,20 @@ mod tests {
     #[test]
     fn parsing_accepts_the_documented_samples_and_refuses_the_rest() {
         for good in ["rule_01HX9K3M7PQ6RSTV2W4N8A", "rule_01J2A8K6"] {
-            assert_eq!(RuleId::parse(good).map(|id| id.to_string()), Ok(good.to_owned()));
+            assert_eq!(
+                RuleId::parse(good).map(|id| id.to_string()),
+                Ok(good.to_owned())
+            );
         }
-        for bad in ["", "rule", "rule_", "rule_short", "rt_01HX9K3M7PQ6RSTV2W4N8A", "rule_01HX9K3M7P/../x", "rule_ÄÄÄÄÄÄÄÄ"] {
+        for bad in [
+            "",
+            "rule",
+            "rule_",
+            "rule_short",
+            "rt_01HX9K3M7PQ6RSTV2W4N8A",
+            "rule_01HX9K3M7P/../x",
+            "rule_ÄÄÄÄÄÄÄÄ",
+        ] {
             assert!(RuleId::parse(bad).is_err(), "{bad}");
         }
     }

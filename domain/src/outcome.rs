@@ -24,7 +24,10 @@ pub struct Applied {
 
 /// What a command did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(clippy::large_enum_variant, reason = "replies are made once and moved, never kept in bulk")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "replies are made once and moved, never kept in bulk"
+)]
 pub enum Outcome {
     /// The first workspace was made.
     Bootstrapped {

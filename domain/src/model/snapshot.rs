@@ -9,7 +9,9 @@ use crate::time::{Revision, Timestamp};
 use crate::tree::Hash;
 
 /// Counts a route's snapshots from 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct SnapshotVersion(pub u64);
 
 /// Where a snapshot is in its life.
