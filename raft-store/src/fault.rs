@@ -111,7 +111,8 @@ impl Breaker {
             first = true;
             fault.clone()
         });
-        if first {
+        // What has been stopped needs no second stop: a closed store, a crashed simulated machine.
+        if first && fault.kind != FaultKind::Stopped {
             (self.fatal)(fault);
         }
     }

@@ -59,7 +59,9 @@ pub type StoredMembership = alias::StoredMembershipOf<TypeConfig>;
 /// What a checkpoint covers.
 pub type SnapshotMeta = alias::SnapshotMetaOf<TypeConfig>;
 /// A checkpoint as openraft hands it around.
-pub type Snapshot = alias::SnapshotOf<TypeConfig, ()>;
+pub type Snapshot = alias::SnapshotOf<TypeConfig, crate::Checkpoint>;
+/// A consensus instance over this crate's storage.
+pub type Raft = openraft::Raft<TypeConfig, crate::StateMachine>;
 
 
 

@@ -1,0 +1,135 @@
+//! Where checkpoints are kept: the newest one that the state has reached, and what others still
+//! hold.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::manifest::CheckpointManifest;
+use super::{CHECKPOINTS_DIR, Checkpoint, MANIFEST_FILE, complete, directory};
+use crate::codec;
+use crate::engine::{self, Disk};
+use crate::fault::{Breaker, StorageFault};
+use crate::types::LogId;
+
+/// A manifest names at most a few thousand files.
+const MANIFEST_BYTES_MAX: usize = 4 << 20;
+
+/// A manifest as it is kept on this disk.
+#[derive(Serialize, Deserialize)]
+struct KeptManifest {
+    generation: u64,
+    manifest: Vec<u8>,
+}
+
+/// The checkpoints of a disk.
+pub(crate) struct Shelf {
+    disk: Arc<dyn Disk>,
+    next: AtomicU64,
+    current: Mutex<Option<Checkpoint>>,
+}
+
+impl Shelf {
+    /// Finds the newest checkpoint that the state has reached and removes all else. One that is
+    /// ahead of the state was received, and its installation was interrupted.
+    pub(crate) fn open(disk: &Arc<dyn Disk>, breaker: &Arc<Breaker>, applied: Option<LogId>) -> Result<Self, StorageFault> {
+        disk.create_dir(Path::new(CHECKPOINTS_DIR))?;
+        let mut next = 1;
+        let mut current: Option<Checkpoint> = None;
+        let names = disk.list(Path::new(CHECKPOINTS_DIR))?;
+        for name in names.iter().rev() {
+            let kept = match name.parse::<u64>() {
+                Ok(number) if *name == complete(number) => {
+                    next = next.max(number + 1);
+                    current.is_none().then(|| read(disk, breaker, name)).transpose()?
+                }
+                _ => None,
+            };
+            match kept.filter(|checkpoint| checkpoint.meta().last_log_id <= applied) {
+                Some(checkpoint) => current = Some(checkpoint),
+                None => disk.remove(&directory(name))?,
+            }
+        }
+        disk.sync_dir(Path::new(CHECKPOINTS_DIR))?;
+        Ok(Self { disk: Arc::clone(disk), next: AtomicU64::new(next), current: Mutex::new(current) })
+    }
+
+    /// The newest checkpoint that the state has reached.
+    pub(crate) fn current(&self) -> Option<Checkpoint> {
+        self.current.lock().clone()
+    }
+
+    /// A number that no checkpoint has.
+    pub(super) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The hashes of those files of the current checkpoint that are the same in any later one
+    /// made of the same generation.
+    pub(super) fn known_hashes(&self, generation: u64) -> BTreeMap<(String, u64), [u8; 32]> {
+        let current = self.current();
+        let files = current.iter().filter(|current| current.inner.generation == generation);
+        files
+            .flat_map(|current| current.manifest().files())
+            .filter(|file| self.disk.shares(&file.name))
+            .map(|file| ((file.name.clone(), file.len), file.sha256))
+            .collect()
+    }
+
+    /// Gives a complete checkpoint's directory the name that makes it one, durably.
+    pub(crate) fn keep(&self, checkpoint: &Checkpoint) -> Result<(), StorageFault> {
+        let mut path = checkpoint.inner.directory.lock();
+        if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<u64>().is_ok()) {
+            return Ok(());
+        }
+        let target = directory(&complete(self.number()));
+        self.disk.rename(&path, &target)?;
+        self.disk.sync_dir(Path::new(CHECKPOINTS_DIR))?;
+        *path = target;
+        Ok(())
+    }
+
+    /// Makes a kept checkpoint the current one, if it is newer than that.
+    pub(crate) fn replace(&self, checkpoint: &Checkpoint) {
+        let mut current = self.current.lock();
+        match &*current {
+            Some(newer) if newer.meta().last_log_id >= checkpoint.meta().last_log_id => checkpoint.retire(),
+            _ => {
+                checkpoint.revive();
+                if let Some(old) = current.replace(checkpoint.clone()) {
+                    old.retire();
+                }
+            }
+        }
+    }
+}
+
+/// Writes a manifest into a checkpoint's directory, durably.
+pub(super) fn write_manifest(
+    disk: &dyn Disk,
+    path: &Path,
+    generation: u64,
+    manifest: &CheckpointManifest,
+) -> Result<(), StorageFault> {
+    let mut bytes = codec::encode(&KeptManifest { generation, manifest: manifest.encode() });
+    bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+    engine::replace_file(disk, &path.join(MANIFEST_FILE), &bytes)
+}
+
+fn read(disk: &Arc<dyn Disk>, breaker: &Arc<Breaker>, name: &str) -> Result<Checkpoint, StorageFault> {
+    let path = directory(name);
+    let file = path.join(MANIFEST_FILE);
+    let corrupt = |reason: String| StorageFault::corrupt("read", disk.locate(&file), reason);
+    let bytes = engine::read_file(&**disk, &file, MANIFEST_BYTES_MAX)?;
+    let Some((body, checksum)) = bytes.split_last_chunk::<4>() else { return Err(corrupt("it is empty".to_owned())) };
+    if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
+        return Err(corrupt("its checksum is wrong".to_owned()));
+    }
+    let kept: KeptManifest = codec::decode(body).map_err(|error| corrupt(error.to_string()))?;
+    let manifest = CheckpointManifest::decode(&kept.manifest).map_err(|error| corrupt(error.to_string()))?;
+    Ok(Checkpoint::new(Arc::clone(disk), Arc::clone(breaker), path, kept.generation, manifest))
+}

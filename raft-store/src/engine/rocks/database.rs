@@ -1,0 +1,142 @@
+//! One RocksDB database behind the port.
+//!
+//! Writes go to the write-ahead log without a sync; [`Database::sync`] is one
+//! `flush_wal(true)` for all of them. RocksDB applies and recovers its log in order, which is
+//! what makes a batch survive only together with all before it.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{DB, ErrorKind, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions};
+
+use super::sync_directory;
+use crate::engine::{Batch, Database, DatabaseView, Direction, Operation, Statistics, Visitor};
+use crate::fault::{FaultKind, StorageFault};
+
+/// A RocksDB database.
+pub(super) struct RocksDatabase {
+    root: PathBuf,
+    path: PathBuf,
+    database: DB,
+    writes: AtomicU64,
+    syncs: AtomicU64,
+}
+
+impl RocksDatabase {
+    pub(super) fn open(root: PathBuf, path: PathBuf, options: &Options) -> Result<Self, StorageFault> {
+        let database = DB::open(options, &path).map_err(|error| open_fault(&path, &error))?;
+        Ok(Self { root, path, database, writes: AtomicU64::new(0), syncs: AtomicU64::new(0) })
+    }
+
+    fn fault(&self, operation: &'static str) -> impl Fn(rocksdb::Error) -> StorageFault {
+        move |error| StorageFault::new(fault_kind(&error), operation, &self.path, error)
+    }
+}
+
+fn fault_kind(error: &rocksdb::Error) -> FaultKind {
+    let full = error.to_string().contains("No space left");
+    match error.kind() {
+        ErrorKind::Corruption => FaultKind::Corrupt,
+        ErrorKind::NotFound => FaultKind::Missing,
+        _ if full => FaultKind::Io(std::io::ErrorKind::StorageFull),
+        _ => FaultKind::Io(std::io::ErrorKind::Other),
+    }
+}
+
+/// RocksDB does not always say which file is damaged, so the write-ahead logs, which are the usual
+/// suspects, are named too.
+fn open_fault(path: &Path, error: &rocksdb::Error) -> StorageFault {
+    let mut logs: Vec<_> = std::fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "log"))
+        .collect();
+    logs.sort();
+    let reason = format!("{error} (write-ahead logs there: {})", logs.join(", "));
+    StorageFault::new(fault_kind(error), "open", path, reason)
+}
+
+impl Database for RocksDatabase {
+    fn write(&self, batch: Batch) -> Result<(), StorageFault> {
+        let mut writes = WriteBatch::default();
+        for operation in batch.operations {
+            match operation {
+                Operation::Put(key, value) => writes.put(key, value),
+                Operation::Delete(key) => writes.delete(key),
+                Operation::DeleteRange(from, until) => writes.delete_range(from, until),
+            }
+        }
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        self.database.write_opt(writes, &WriteOptions::default()).map_err(self.fault("write to"))
+    }
+
+    fn sync(&self) -> Result<(), StorageFault> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.database.flush_wal(true).map_err(self.fault("sync"))
+    }
+
+    fn view(&self) -> Box<dyn DatabaseView + '_> {
+        Box::new(RocksView { owner: self, snapshot: self.database.snapshot() })
+    }
+
+    fn prepare_export(&self) -> Result<(), StorageFault> {
+        self.database.flush().map_err(self.fault("flush"))
+    }
+
+    fn export(&self, into: &Path) -> Result<(), StorageFault> {
+        self.sync()?;
+        let into = self.root.join(into);
+        let checkpoint = Checkpoint::new(&self.database).map_err(self.fault("export"))?;
+        checkpoint.create_checkpoint(&into).map_err(self.fault("export"))?;
+        sync_directory(&into)
+    }
+
+    fn statistics(&self) -> Statistics {
+        Statistics { writes: self.writes.load(Ordering::Relaxed), syncs: self.syncs.load(Ordering::Relaxed) }
+    }
+}
+
+impl Drop for RocksDatabase {
+    fn drop(&mut self) {
+        self.database.cancel_all_background_work(true);
+    }
+}
+
+struct RocksView<'a> {
+    owner: &'a RocksDatabase,
+    snapshot: Snapshot<'a>,
+}
+
+impl DatabaseView for RocksView<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
+        self.snapshot.get(key).map_err(self.owner.fault("read"))
+    }
+
+    fn visit(&self, from: &[u8], until: &[u8], direction: Direction, visitor: Visitor<'_>) -> Result<(), StorageFault> {
+        if from >= until {
+            return Ok(());
+        }
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(from);
+        options.set_iterate_upper_bound(until);
+        let mut rows = self.snapshot.raw_iterator_opt(options);
+        match direction {
+            Direction::Ascending => rows.seek_to_first(),
+            Direction::Descending => rows.seek_to_last(),
+        }
+        while let Some((key, value)) = rows.item() {
+            if visitor(key, value) == ControlFlow::Break(()) {
+                return Ok(());
+            }
+            match direction {
+                Direction::Ascending => rows.next(),
+                Direction::Descending => rows.prev(),
+            }
+        }
+        rows.status().map_err(self.owner.fault("scan"))
+    }
+}

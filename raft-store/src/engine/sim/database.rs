@@ -1,0 +1,250 @@
+//! Simulated databases: an ordered map, the same map as it was last synced, and the batches in
+//! between.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rand::Rng;
+
+use super::names::pick;
+use super::{Life, NameChange, Node, Operation, missing, owned};
+use crate::engine::{Batch, Database, DatabaseView, Direction, Statistics, Visitor};
+use crate::fault::{FaultKind, StorageFault};
+
+/// Rows in one exported file: few, so that small databases export to several.
+const ROWS_PER_FILE: usize = 16;
+
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// The rows of one database.
+#[derive(Default)]
+pub(super) struct RowStore {
+    current: Arc<Rows>,
+    durable: Rows,
+    unsynced: Vec<Batch>,
+    /// Set by a failed write or sync: RocksDB refuses everything after one until it is opened
+    /// again, and so does this.
+    latched: bool,
+    writes: u64,
+    syncs: u64,
+}
+
+impl RowStore {
+    pub(super) fn imported(rows: Rows) -> Self {
+        Self { current: Arc::new(rows.clone()), durable: rows, ..Self::default() }
+    }
+
+    pub(super) fn opened(&mut self) {
+        self.latched = false;
+        (self.writes, self.syncs) = (0, 0);
+    }
+
+    /// Keeps a random number of the first unsynced batches.
+    pub(super) fn crash(&mut self, rng: &mut impl Rng) {
+        let kept = pick(rng, self.unsynced.len());
+        for batch in self.unsynced.drain(..).take(kept) {
+            apply(&mut self.durable, &batch);
+        }
+        self.current = Arc::new(self.durable.clone());
+        self.latched = false;
+    }
+
+    pub(super) fn cut(&mut self, count: usize) -> usize {
+        let last: Vec<_> = self.current.keys().rev().take(count).cloned().collect();
+        let current = Arc::make_mut(&mut self.current);
+        for key in &last {
+            current.remove(key);
+            self.durable.remove(key);
+        }
+        self.unsynced.clear();
+        self.durable.clone_from(current);
+        last.len()
+    }
+
+    fn write(&mut self, batch: Batch) {
+        apply(Arc::make_mut(&mut self.current), &batch);
+        self.unsynced.push(batch);
+    }
+
+    fn sync(&mut self) {
+        for batch in self.unsynced.drain(..) {
+            apply(&mut self.durable, &batch);
+        }
+    }
+}
+
+fn apply(rows: &mut Rows, batch: &Batch) {
+    for operation in &batch.operations {
+        match operation {
+            Operation::Put(key, value) => {
+                rows.insert(key.clone(), value.clone());
+            }
+            Operation::Delete(key) => {
+                rows.remove(key);
+            }
+            Operation::DeleteRange(from, until) if from < until => {
+                let inside = (Bound::Included(from.clone()), Bound::Excluded(until.clone()));
+                let doomed: Vec<_> = rows.range(inside).map(|(key, _)| key.clone()).collect();
+                for key in doomed {
+                    rows.remove(&key);
+                }
+            }
+            Operation::DeleteRange(..) => {}
+        }
+    }
+}
+
+/// An open database.
+pub(super) struct SimDatabase {
+    pub(super) life: Life,
+    pub(super) path: PathBuf,
+    pub(super) id: u64,
+}
+
+impl SimDatabase {
+    /// Refuses if latched, and latches if `check` finds a fault.
+    fn guarded<T>(
+        &self,
+        operation: &'static str,
+        check: impl FnOnce(&mut super::World) -> Result<(), StorageFault>,
+        work: impl FnOnce(&mut RowStore) -> T,
+    ) -> Result<T, StorageFault> {
+        self.life.with(operation, &self.path, |world| {
+            if world.rows(self.id).latched {
+                let reason = "the database refuses everything after a fault";
+                return Err(StorageFault::new(FaultKind::Stopped, operation, &self.path, reason));
+            }
+            check(world).inspect_err(|_| world.rows(self.id).latched = true)?;
+            Ok(work(world.rows(self.id)))
+        })
+    }
+}
+
+impl Database for SimDatabase {
+    fn write(&self, batch: Batch) -> Result<(), StorageFault> {
+        let check = |world: &mut super::World| world.writing("write to", &self.path);
+        self.guarded("write to", check, |rows| {
+            rows.writes += 1;
+            rows.write(batch);
+        })
+    }
+
+    fn sync(&self) -> Result<(), StorageFault> {
+        let check = |world: &mut super::World| world.syncing(&self.path);
+        self.guarded("sync", check, |rows| {
+            rows.syncs += 1;
+            rows.sync();
+        })
+    }
+
+    fn view(&self) -> Box<dyn DatabaseView + '_> {
+        let rows = self.life.with("read", &self.path, |world| Ok(Arc::clone(&world.rows(self.id).current)));
+        Box::new(SimView { owner: self, rows })
+    }
+
+    fn prepare_export(&self) -> Result<(), StorageFault> {
+        Ok(())
+    }
+
+    fn export(&self, into: &Path) -> Result<(), StorageFault> {
+        self.sync()?;
+        self.life.with("export", &self.path, |world| {
+            if world.names.get(into).is_some() {
+                return Err(StorageFault::corrupt("export to", into, "it is there already"));
+            }
+            world.names.change(NameChange::Make(owned(into), Node::Directory));
+            let rows: Vec<_> = world.rows(self.id).current.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+            // An empty database exports to one empty file, so that it can be told from none.
+            let pages = rows.chunks(ROWS_PER_FILE).collect::<Vec<_>>();
+            let pages = if pages.is_empty() { vec![&[][..]] } else { pages };
+            for (number, page) in pages.into_iter().enumerate() {
+                let path = into.join(format!("{number:06}.rows"));
+                world.writing("export to", &path)?;
+                world.syncing(&path)?;
+                let id = world.fresh_id();
+                world.file(id).write(0, &crate::codec::encode(&page));
+                world.file(id).sync();
+                world.names.change(NameChange::Make(path, Node::File(id)));
+            }
+            world.names.sync(into);
+            Ok(())
+        })
+    }
+
+    fn statistics(&self) -> Statistics {
+        let counted = self.life.with("count", &self.path, |world| {
+            let rows = world.rows(self.id);
+            Ok(Statistics { writes: rows.writes, syncs: rows.syncs })
+        });
+        counted.unwrap_or_default()
+    }
+}
+
+impl Drop for SimDatabase {
+    fn drop(&mut self) {
+        // A dead handle has nothing to close.
+        let _ = self.life.with("close", &self.path, |world| {
+            world.open.remove(&self.id);
+            world.collect();
+            Ok(())
+        });
+    }
+}
+
+/// The rows that were exported to `directory`, if any were.
+pub(super) fn read_export(world: &mut super::World, directory: &Path) -> Result<Option<Rows>, StorageFault> {
+    let mut rows: Option<Rows> = None;
+    for name in world.names.list(directory) {
+        let path = directory.join(&name);
+        if path.extension().is_none_or(|extension| extension != "rows") {
+            continue;
+        }
+        let Some(Node::File(id)) = world.names.get(&path) else { return Err(missing("open", &path)) };
+        let page: Vec<(Vec<u8>, Vec<u8>)> = crate::codec::decode(world.file(id).content())
+            .map_err(|error| StorageFault::corrupt("open", &path, error))?;
+        rows.get_or_insert_default().extend(page);
+    }
+    Ok(rows)
+}
+
+struct SimView<'a> {
+    owner: &'a SimDatabase,
+    rows: Result<Arc<Rows>, StorageFault>,
+}
+
+impl SimView<'_> {
+    fn rows(&self) -> Result<&Rows, StorageFault> {
+        let path = &self.owner.path;
+        self.owner.life.with("read", path, |world| world.faults.on_read(path))?;
+        match &self.rows {
+            Ok(rows) => Ok(rows),
+            Err(fault) => Err(fault.clone()),
+        }
+    }
+}
+
+impl DatabaseView for SimView<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
+        Ok(self.rows()?.get(key).cloned())
+    }
+
+    fn visit(&self, from: &[u8], until: &[u8], direction: Direction, visitor: Visitor<'_>) -> Result<(), StorageFault> {
+        let rows = self.rows()?;
+        if from >= until {
+            return Ok(());
+        }
+        let inside = rows.range::<[u8], _>((Bound::Included(from), Bound::Excluded(until)));
+        let walk: Box<dyn Iterator<Item = _>> = match direction {
+            Direction::Ascending => Box::new(inside),
+            Direction::Descending => Box::new(inside.rev()),
+        };
+        for (key, value) in walk {
+            if visitor(key, value) == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

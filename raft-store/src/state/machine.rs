@@ -1,0 +1,78 @@
+//! The state machine as consensus drives it.
+
+use std::io;
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt};
+use openraft::storage::{EntryResponder, RaftStateMachine};
+
+use super::shared::StateShared;
+use crate::checkpoint::{Checkpoint, CheckpointBuilder};
+use crate::engine::blocking;
+use crate::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+
+/// Entries in one atomic write. More would save little, and each look at rows that the batch has
+/// changed walks past what it changed.
+const BATCH_ENTRIES_MAX: usize = 128;
+
+/// Applies committed entries. There is one.
+pub struct StateMachine {
+    shared: Arc<StateShared>,
+}
+
+impl StateMachine {
+    pub(crate) fn new(shared: Arc<StateShared>) -> Self {
+        Self { shared }
+    }
+
+    /// Applies one batch and answers whoever waits for it.
+    fn apply_batch(&self, batch: Vec<EntryResponder<TypeConfig>>) -> Result<(), io::Error> {
+        let (entries, responders): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let responses = self.shared.apply(entries)?;
+        for (responder, response) in responders.into_iter().zip(responses) {
+            if let Some(responder) = responder {
+                responder.send(response);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = Checkpoint;
+    type SnapshotBuilder = CheckpointBuilder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        self.shared.breaker.check()?;
+        let position = self.shared.position();
+        Ok((position.applied, position.membership))
+    }
+
+    async fn apply<Strm>(&mut self, entries: Strm) -> Result<(), io::Error>
+    where
+        Strm: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + Send,
+    {
+        // The entries are there already, so that a batch waits for nothing.
+        let mut batches = entries.chunks(BATCH_ENTRIES_MAX);
+        while let Some(batch) = batches.next().await {
+            self.apply_batch(batch.into_iter().collect::<Result<_, _>>()?)?;
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> CheckpointBuilder {
+        CheckpointBuilder::new(Arc::clone(&self.shared))
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Checkpoint) -> Result<(), io::Error> {
+        let checkpoint = self.shared.checkpoints().localise(snapshot).await?;
+        let (shared, meta) = (Arc::clone(&self.shared), meta.clone());
+        let inline = shared.disk.inline();
+        Ok(blocking(inline, move || shared.install(&meta, &checkpoint)).await?)
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
+        self.shared.breaker.check()?;
+        Ok(self.shared.shelf.current().map(|checkpoint| Snapshot { meta: checkpoint.meta(), snapshot: checkpoint }))
+    }
+}

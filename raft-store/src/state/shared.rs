@@ -1,0 +1,194 @@
+//! What applying, reading, and making and installing checkpoints share.
+
+use std::sync::Arc;
+
+use domain::machine;
+use domain::outcome::Applied;
+use domain::rows::Overlay;
+use domain::time::Revision;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use super::generation::{self, Generation, OpenedState};
+use super::keys;
+use super::view::StateView;
+use crate::checkpoint::{Checkpoint, Checkpoints, Shelf};
+use crate::codec;
+use crate::engine::{Batch, Disk};
+use crate::fault::{Breaker, StorageFault};
+use crate::open::OpenError;
+use crate::types::{Entry, LogId, Payload, Response, SnapshotMeta, StoredMembership};
+
+/// Up to where the state was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) applied: Option<LogId>,
+    pub(crate) membership: StoredMembership,
+}
+
+impl Position {
+    pub(crate) fn revision(&self) -> Revision {
+        Revision(self.applied.map_or(0, |applied| applied.index))
+    }
+
+    pub(crate) fn meta(&self) -> SnapshotMeta {
+        SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() }
+    }
+}
+
+/// The state of a node.
+pub(crate) struct StateShared {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) breaker: Arc<Breaker>,
+    pub(crate) shelf: Arc<Shelf>,
+    /// The generation that is read and written. A reader keeps the one that it began with.
+    current: RwLock<Arc<Generation>>,
+    /// Held by whoever changes the state or has to see that it does not change.
+    writer: Mutex<Position>,
+    revision: watch::Sender<Revision>,
+}
+
+impl StateShared {
+    pub(crate) fn new(disk: Arc<dyn Disk>, opened: OpenedState, shelf: Shelf, breaker: Arc<Breaker>) -> Arc<Self> {
+        let position = opened.position();
+        Arc::new(Self {
+            disk,
+            breaker,
+            shelf: Arc::new(shelf),
+            current: RwLock::new(Arc::new(opened.generation)),
+            revision: watch::Sender::new(position.revision()),
+            writer: Mutex::new(position),
+        })
+    }
+
+    pub(crate) fn checkpoints(self: &Arc<Self>) -> Checkpoints {
+        Checkpoints::new(Arc::clone(&self.disk), Arc::clone(&self.breaker), Arc::clone(&self.shelf))
+    }
+
+    /// The generation in use.
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        Arc::clone(&self.current.read())
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.writer.lock().clone()
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Revision> {
+        self.revision.subscribe()
+    }
+
+    /// Makes what was applied durable.
+    pub(crate) fn sync(&self) -> Result<(), StorageFault> {
+        self.breaker.run(|| self.generation().database().sync())
+    }
+
+    /// Applies entries in one atomic write and answers them in order.
+    pub(super) fn apply(&self, entries: Vec<Entry>) -> Result<Vec<Response>, StorageFault> {
+        let mut writer = self.writer.lock();
+        let (position, responses) = self.breaker.run(|| {
+            let generation = self.generation();
+            let mut position = writer.clone();
+            let (batch, responses) = self.step(&generation, &mut position, entries)?;
+            generation.database().write(batch)?;
+            Ok((position, responses))
+        })?;
+        *writer = position;
+        self.revision.send_replace(writer.revision());
+        Ok(responses)
+    }
+
+    /// What the entries do to the rows, and what they answer. Changes nothing.
+    fn step(
+        &self,
+        generation: &Generation,
+        position: &mut Position,
+        entries: Vec<Entry>,
+    ) -> Result<(Batch, Vec<Response>), StorageFault> {
+        let mut rows = Overlay::new(StateView::new(generation.database().view()));
+        let mut responses = Vec::with_capacity(entries.len());
+        let mut batch = Batch::default();
+        for entry in entries {
+            let log_id = entry.log_id;
+            if position.applied.is_some_and(|applied| applied.index >= log_id.index) {
+                let reason = format!("{log_id} was to be applied after {:?}", position.applied);
+                return Err(StorageFault::corrupt("apply entries to", self.disk.locate(&generation.path), reason));
+            }
+            position.applied = Some(log_id);
+            responses.push(Response(match entry.payload {
+                Payload::Blank => None,
+                Payload::Normal(stamped) => {
+                    let applied: Applied = machine::step(&mut rows, Revision(log_id.index), &stamped);
+                    Some(applied)
+                }
+                Payload::Membership(membership) => {
+                    position.membership = StoredMembership::new(Some(log_id), membership);
+                    batch.put(keys::MEMBERSHIP, codec::encode_membership(&position.membership));
+                    None
+                }
+            }));
+        }
+        let (view, pending) = rows.into_parts();
+        view.fault()?;
+        for (key, value) in pending {
+            match value {
+                Some(value) => batch.put(keys::row(&key), value),
+                None => batch.delete(keys::row(&key)),
+            }
+        }
+        batch.put(keys::APPLIED, codec::encode_log_id(position.applied));
+        Ok((batch, responses))
+    }
+
+    /// Runs `work` while nothing is applied and the state is not replaced.
+    pub(crate) fn frozen<T>(&self, work: impl FnOnce(&Generation, &Position) -> T) -> T {
+        let writer = self.writer.lock();
+        work(&self.generation(), &writer)
+    }
+
+    /// Replaces the state by a checkpoint of this disk. It blocks.
+    ///
+    /// 1. The checkpoint's files become the database of a new generation, synced.
+    /// 2. It is opened, and must stand where the checkpoint says.
+    /// 3. A received checkpoint gets its place among the kept ones.
+    /// 4. `CURRENT` is flipped: from here on the new generation is the state.
+    /// 5. Readers find the new one; the old one goes when the last reader lets go of it.
+    ///
+    /// A crash before 4 leaves the old state, and opening removes the rest: a generation that
+    /// `CURRENT` does not name, and a checkpoint that is ahead of the state.
+    pub(super) fn install(&self, meta: &SnapshotMeta, checkpoint: &Checkpoint) -> Result<(), StorageFault> {
+        let mut writer = self.writer.lock();
+        if meta.last_log_id <= writer.applied {
+            tracing::warn!(checkpoint = ?meta.last_log_id, applied = ?writer.applied, "the state is as new as the checkpoint");
+            return Ok(());
+        }
+        let opened = self.breaker.run(|| {
+            let opened = self.adopt(meta, checkpoint)?;
+            self.shelf.keep(checkpoint)?;
+            generation::flip(&*self.disk, opened.generation.number)?;
+            Ok(opened)
+        })?;
+        *writer = opened.position();
+        let old = std::mem::replace(&mut *self.current.write(), Arc::new(opened.generation));
+        old.retire();
+        self.shelf.replace(checkpoint);
+        self.revision.send_replace(writer.revision());
+        Ok(())
+    }
+
+    fn adopt(&self, meta: &SnapshotMeta, checkpoint: &Checkpoint) -> Result<OpenedState, StorageFault> {
+        let number = self.generation().number + 1;
+        let into = generation::directory(number);
+        self.disk.remove(&into)?;
+        self.disk.adopt(&checkpoint.data_path(), &into)?;
+        let opened = generation::open_generation(&self.disk, number, false).map_err(|error| match error {
+            OpenError::Fault(fault) => fault,
+            other => StorageFault::corrupt("install a checkpoint as", self.disk.locate(&into), other),
+        })?;
+        if opened.position().meta() != *meta || checkpoint.meta() != *meta {
+            let reason = format!("it stands at {:?}, and was said to stand at {meta:?}", opened.position());
+            return Err(StorageFault::corrupt("install a checkpoint as", self.disk.locate(&into), reason));
+        }
+        Ok(opened)
+    }
+}
