@@ -11,7 +11,9 @@ use domain::command::Stamped;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Entry, LeaderId, LogId, Member, Membership, NodeId, Payload, StoredMembership, Vote};
+use crate::types::{
+    Entry, LeaderId, LogId, Member, Membership, NodeId, Payload, StoredMembership, Vote,
+};
 
 /// The version that is written.
 const VERSION: u8 = 1;
@@ -64,7 +66,10 @@ pub fn decode_entry(bytes: &[u8]) -> Result<Entry, CodecError> {
         Carried::Normal(stamped) => Payload::Normal(stamped),
         Carried::Membership(record) => Payload::Membership(record.try_into()?),
     };
-    Ok(Entry { log_id: log_id.into(), payload })
+    Ok(Entry {
+        log_id: log_id.into(),
+        payload,
+    })
 }
 
 /// Reads only the log id of an entry.
@@ -73,8 +78,8 @@ pub fn decode_entry(bytes: &[u8]) -> Result<Entry, CodecError> {
 /// When the bytes do not begin like one.
 pub fn decode_entry_log_id(bytes: &[u8]) -> Result<LogId, CodecError> {
     let body = body(bytes)?;
-    let (record, _): (LogIdRecord, _) =
-        postcard::take_from_bytes(body).map_err(|error| CodecError::Malformed(error.to_string()))?;
+    let (record, _): (LogIdRecord, _) = postcard::take_from_bytes(body)
+        .map_err(|error| CodecError::Malformed(error.to_string()))?;
     Ok(record.into())
 }
 
@@ -122,14 +127,20 @@ pub fn decode_membership(bytes: &[u8]) -> Result<StoredMembership, CodecError> {
 
 /// Writes any record behind the version byte.
 pub(crate) fn encode(record: &impl Serialize) -> Vec<u8> {
-    postcard::to_extend(record, vec![VERSION]).expect("records are plain data, which postcard always writes")
+    postcard::to_extend(record, vec![VERSION])
+        .expect("records are plain data, which postcard always writes")
 }
 
 /// Reads any record behind the version byte, to the last byte.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let malformed = |reason: String| CodecError::Malformed(reason);
-    let (record, rest) = postcard::take_from_bytes(body(bytes)?).map_err(|error| malformed(error.to_string()))?;
-    if rest.is_empty() { Ok(record) } else { Err(malformed(format!("{} bytes are left over", rest.len()))) }
+    let (record, rest) =
+        postcard::take_from_bytes(body(bytes)?).map_err(|error| malformed(error.to_string()))?;
+    if rest.is_empty() {
+        Ok(record)
+    } else {
+        Err(malformed(format!("{} bytes are left over", rest.len())))
+    }
 }
 
 fn body(bytes: &[u8]) -> Result<&[u8], CodecError> {
@@ -149,13 +160,23 @@ pub(crate) struct LogIdRecord {
 
 impl From<LogId> for LogIdRecord {
     fn from(log_id: LogId) -> Self {
-        Self { term: log_id.leader_id.term, node_id: log_id.leader_id.node_id, index: log_id.index }
+        Self {
+            term: log_id.leader_id.term,
+            node_id: log_id.leader_id.node_id,
+            index: log_id.index,
+        }
     }
 }
 
 impl From<LogIdRecord> for LogId {
     fn from(record: LogIdRecord) -> Self {
-        Self::new(LeaderId { term: record.term, node_id: record.node_id }, record.index)
+        Self::new(
+            LeaderId {
+                term: record.term,
+                node_id: record.node_id,
+            },
+            record.index,
+        )
     }
 }
 
@@ -168,14 +189,24 @@ pub(crate) struct VoteRecord {
 
 impl From<&Vote> for VoteRecord {
     fn from(vote: &Vote) -> Self {
-        Self { term: vote.leader_id.term, node_id: vote.leader_id.node_id, committed: vote.committed }
+        Self {
+            term: vote.leader_id.term,
+            node_id: vote.leader_id.node_id,
+            committed: vote.committed,
+        }
     }
 }
 
 impl From<VoteRecord> for Vote {
     fn from(record: VoteRecord) -> Self {
-        let leader_id = LeaderId { term: record.term, node_id: record.node_id };
-        Self { leader_id, committed: record.committed }
+        let leader_id = LeaderId {
+            term: record.term,
+            node_id: record.node_id,
+        };
+        Self {
+            leader_id,
+            committed: record.committed,
+        }
     }
 }
 
@@ -189,7 +220,10 @@ impl From<&Membership> for MembershipRecord {
     fn from(membership: &Membership) -> Self {
         Self {
             configs: membership.get_joint_config().clone(),
-            nodes: membership.nodes().map(|(id, member)| (*id, member.clone())).collect(),
+            nodes: membership
+                .nodes()
+                .map(|(id, member)| (*id, member.clone()))
+                .collect(),
         }
     }
 }
@@ -201,7 +235,8 @@ impl TryFrom<MembershipRecord> for Membership {
         if record.configs.is_empty() && record.nodes.is_empty() {
             return Ok(Self::default());
         }
-        Self::new(record.configs, record.nodes).map_err(|error| CodecError::Malformed(error.to_string()))
+        Self::new(record.configs, record.nodes)
+            .map_err(|error| CodecError::Malformed(error.to_string()))
     }
 }
 
@@ -213,7 +248,10 @@ struct StoredMembershipRecord {
 
 impl From<&StoredMembership> for StoredMembershipRecord {
     fn from(stored: &StoredMembership) -> Self {
-        Self { log_id: stored.log_id().map(LogIdRecord::from), membership: stored.membership().into() }
+        Self {
+            log_id: stored.log_id().map(LogIdRecord::from),
+            membership: stored.membership().into(),
+        }
     }
 }
 
@@ -221,7 +259,10 @@ impl TryFrom<StoredMembershipRecord> for StoredMembership {
     type Error = CodecError;
 
     fn try_from(record: StoredMembershipRecord) -> Result<Self, CodecError> {
-        Ok(Self::new(record.log_id.map(LogId::from), record.membership.try_into()?))
+        Ok(Self::new(
+            record.log_id.map(LogId::from),
+            record.membership.try_into()?,
+        ))
     }
 }
 
@@ -261,32 +302,52 @@ mod tests {
             at: Timestamp(300),
             request_id: RequestId::parse("req_abcdefgh").unwrap(),
             idempotency: None,
-            command: Command::RevokeApiKey(RevokeApiKey { id: ApiKeyId::parse("key_abcdefgh").unwrap() }),
+            command: Command::RevokeApiKey(RevokeApiKey {
+                id: ApiKeyId::parse("key_abcdefgh").unwrap(),
+            }),
         })
     }
 
     #[test]
     fn entries_have_the_bytes_that_version_1_wrote() {
         let check = |payload: Payload, golden: &str| {
-            let entry = Entry { log_id: log_id(5, 2, 1000), payload };
+            let entry = Entry {
+                log_id: log_id(5, 2, 1000),
+                payload,
+            };
             let bytes = encode_entry(&entry);
             assert_eq!(hex(&bytes), golden);
             assert_eq!(decode_entry(&bytes), Ok(entry));
             assert_eq!(decode_entry_log_id(&bytes), Ok(log_id(5, 2, 1000)));
         };
         check(Payload::Blank, "010502e80700");
-        check(normal(), "010502e80701ac020c7265715f616263646566676800010c6b65795f6162636465666768");
-        check(Payload::Membership(membership()), "010502e8070202020102010203010102657502693102723102703102020265750269320272320270320303026575026933027233027033");
+        check(
+            normal(),
+            "010502e80701ac020c7265715f616263646566676800010c6b65795f6162636465666768",
+        );
+        check(
+            Payload::Membership(membership()),
+            "010502e8070202020102010203010102657502693102723102703102020265750269320272320270320303026575026933027233027033",
+        );
     }
 
     #[test]
     fn votes_and_log_ids_have_the_bytes_that_version_1_wrote() {
-        let vote = Vote { leader_id: LeaderId { term: 7, node_id: 3 }, committed: true };
+        let vote = Vote {
+            leader_id: LeaderId {
+                term: 7,
+                node_id: 3,
+            },
+            committed: true,
+        };
         assert_eq!(hex(&encode_vote(&vote)), "01070301");
         assert_eq!(decode_vote(&encode_vote(&vote)), Ok(vote));
         assert_eq!(hex(&encode_log_id(Some(log_id(1, 2, 3)))), "0101010203");
         assert_eq!(hex(&encode_log_id(None)), "0100");
-        assert_eq!(decode_log_id(&encode_log_id(Some(log_id(1, 2, 3)))), Ok(Some(log_id(1, 2, 3))));
+        assert_eq!(
+            decode_log_id(&encode_log_id(Some(log_id(1, 2, 3)))),
+            Ok(Some(log_id(1, 2, 3)))
+        );
     }
 
     #[test]
@@ -301,7 +362,13 @@ mod tests {
     fn what_is_not_a_record_says_why() {
         assert_eq!(decode_vote(&[]), Err(CodecError::Empty));
         assert_eq!(decode_vote(&[9, 7, 3, 1]), Err(CodecError::Version(9)));
-        assert!(matches!(decode_vote(&[1, 7, 3]), Err(CodecError::Malformed(_))));
-        assert!(matches!(decode_vote(&[1, 7, 3, 1, 0]), Err(CodecError::Malformed(_))));
+        assert!(matches!(
+            decode_vote(&[1, 7, 3]),
+            Err(CodecError::Malformed(_))
+        ));
+        assert!(matches!(
+            decode_vote(&[1, 7, 3, 1, 0]),
+            Err(CodecError::Malformed(_))
+        ));
     }
 }

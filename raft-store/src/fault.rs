@@ -44,8 +44,18 @@ pub struct StorageFault {
 
 impl StorageFault {
     /// A fault of `kind`.
-    pub fn new(kind: FaultKind, operation: &'static str, path: impl AsRef<Path>, reason: impl ToString) -> Self {
-        Self { operation, path: path.as_ref().to_owned(), kind, reason: reason.to_string() }
+    pub fn new(
+        kind: FaultKind,
+        operation: &'static str,
+        path: impl AsRef<Path>,
+        reason: impl ToString,
+    ) -> Self {
+        Self {
+            operation,
+            path: path.as_ref().to_owned(),
+            kind,
+            reason: reason.to_string(),
+        }
     }
 
     /// What was read cannot be what was written.
@@ -83,14 +93,22 @@ pub(crate) struct Breaker {
 
 impl Breaker {
     pub(crate) fn new(fatal: Fatal) -> Arc<Self> {
-        Arc::new(Self { first: OnceLock::new(), fatal })
+        Arc::new(Self {
+            first: OnceLock::new(),
+            fatal,
+        })
     }
 
     /// Refuses if there was a fault.
     pub(crate) fn check(&self) -> Result<(), StorageFault> {
         match self.first.get() {
             None => Ok(()),
-            Some(first) => Err(StorageFault::new(FaultKind::Stopped, "go on after a fault with", &first.path, first)),
+            Some(first) => Err(StorageFault::new(
+                FaultKind::Stopped,
+                "go on after a fault with",
+                &first.path,
+                first,
+            )),
         }
     }
 
@@ -100,7 +118,10 @@ impl Breaker {
     }
 
     /// Runs `work` unless there was a fault already; a fault in it stops everything.
-    pub(crate) fn run<T>(&self, work: impl FnOnce() -> Result<T, StorageFault>) -> Result<T, StorageFault> {
+    pub(crate) fn run<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, StorageFault>,
+    ) -> Result<T, StorageFault> {
         self.check()?;
         self.watch(work())
     }
@@ -135,8 +156,14 @@ mod tests {
         });
         assert_eq!(breaker.run(|| Ok(1)), Ok(1));
         let fault = StorageFault::corrupt("read", "log", "bad checksum");
-        assert_eq!(breaker.run(|| Err::<(), _>(fault.clone())), Err(fault.clone()));
-        assert_eq!(breaker.run(|| Ok(1)).map_err(|fault| fault.kind), Err(FaultKind::Stopped));
+        assert_eq!(
+            breaker.run(|| Err::<(), _>(fault.clone())),
+            Err(fault.clone())
+        );
+        assert_eq!(
+            breaker.run(|| Ok(1)).map_err(|fault| fault.kind),
+            Err(FaultKind::Stopped)
+        );
         assert!(breaker.watch(Err::<(), _>(fault)).is_err());
         assert_eq!(heard.load(Ordering::Relaxed), 1);
     }

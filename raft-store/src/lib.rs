@@ -28,15 +28,19 @@ pub mod runtime;
 pub mod state;
 pub mod types;
 
-pub use checkpoint::{Checkpoint, CheckpointManifest, CheckpointReceiver, Checkpoints, ReceiveError};
+pub use checkpoint::{
+    Checkpoint, CheckpointManifest, CheckpointReceiver, Checkpoints, ReceiveError,
+};
 pub use engine::Statistics;
 pub use engine::sim::SimDisk;
 pub use fault::{Fatal, FaultKind, StorageFault};
 pub use log::{LogReader, LogStore};
-pub use open::{Closer, OpenError, Opened, Options, Storage, StorageStatistics, is_formatted, open};
+pub use open::{
+    Closer, OpenError, Opened, Options, Storage, StorageStatistics, is_formatted, open,
+};
 pub use runtime::Runtime;
 pub use state::{Reader, StateMachine};
 pub use types::{
-    Entry, LeaderId, LogId, Member, Membership, NodeId, Payload, Raft, Response, Snapshot, SnapshotMeta,
-    StoredMembership, TypeConfig, Vote,
+    Entry, LeaderId, LogId, Member, Membership, NodeId, Payload, Raft, Response, Snapshot,
+    SnapshotMeta, StoredMembership, TypeConfig, Vote,
 };

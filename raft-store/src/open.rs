@@ -13,7 +13,7 @@ use crate::checkpoint::{Checkpoints, Shelf};
 use crate::engine::rocks::RocksDisk;
 use crate::engine::sim::SimDisk;
 use crate::engine::{Disk, Statistics, file_exists};
-use crate::fault::{Breaker, FaultKind, Fatal, StorageFault};
+use crate::fault::{Breaker, Fatal, FaultKind, StorageFault};
 use crate::log::{self, LogShared, LogStore, MARK_FILE, Mark};
 use crate::state::{self, CURRENT_FILE, Reader, StateMachine, StateShared};
 use crate::types::{LogId, Vote};
@@ -124,7 +124,9 @@ pub enum OpenError {
 }
 
 fn show(value: &Option<impl std::fmt::Display>) -> String {
-    value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)
+    value
+        .as_ref()
+        .map_or_else(|| "nothing".to_owned(), ToString::to_string)
 }
 
 impl OpenError {
@@ -170,7 +172,10 @@ impl Closer {
     #[must_use]
     pub fn statistics(&self) -> StorageStatistics {
         let state = self.state.generation();
-        StorageStatistics { log: self.log.statistics(), state: state.database().statistics() }
+        StorageStatistics {
+            log: self.log.statistics(),
+            state: state.database().statistics(),
+        }
     }
 }
 
@@ -227,7 +232,10 @@ pub(crate) fn open_disk(disk: Arc<dyn Disk>, options: Options) -> Result<Opened,
 }
 
 fn mark_missing(disk: &dyn Disk, data: &str) -> OpenError {
-    OpenError::MarkMissing { mark: disk.locate(Path::new(MARK_FILE)), data: disk.locate(Path::new(data)) }
+    OpenError::MarkMissing {
+        mark: disk.locate(Path::new(MARK_FILE)),
+        data: disk.locate(Path::new(data)),
+    }
 }
 
 /// Whether a node ever started on this storage. An operator's tool may want to know before it

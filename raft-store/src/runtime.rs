@@ -40,7 +40,11 @@ pub struct Runtime(TokioRuntime);
 pub struct RuntimeRng(ThreadRng);
 
 impl RuntimeRng {
-    fn draw<T>(&mut self, seeded: impl FnOnce(&mut ChaCha8Rng) -> T, system: impl FnOnce(&mut ThreadRng) -> T) -> T {
+    fn draw<T>(
+        &mut self,
+        seeded: impl FnOnce(&mut ChaCha8Rng) -> T,
+        system: impl FnOnce(&mut ThreadRng) -> T,
+    ) -> T {
         SEEDED.with(|slot| match slot.borrow_mut().as_mut() {
             Some(rng) => seeded(rng),
             None => system(&mut self.0),
@@ -74,7 +78,8 @@ impl AsyncRuntime for Runtime {
     type Sleep = <TokioRuntime as AsyncRuntime>::Sleep;
     type Instant = <TokioRuntime as AsyncRuntime>::Instant;
     type TimeoutError = <TokioRuntime as AsyncRuntime>::TimeoutError;
-    type Timeout<R, T: Future<Output = R> + OptionalSend> = <TokioRuntime as AsyncRuntime>::Timeout<R, T>;
+    type Timeout<R, T: Future<Output = R> + OptionalSend> =
+        <TokioRuntime as AsyncRuntime>::Timeout<R, T>;
     type ThreadLocalRng = RuntimeRng;
     type Mpsc = <TokioRuntime as AsyncRuntime>::Mpsc;
     type Watch = <TokioRuntime as AsyncRuntime>::Watch;
@@ -97,11 +102,17 @@ impl AsyncRuntime for Runtime {
         TokioRuntime::sleep_until(deadline)
     }
 
-    fn timeout<R, F: Future<Output = R> + OptionalSend>(duration: Duration, future: F) -> Self::Timeout<R, F> {
+    fn timeout<R, F: Future<Output = R> + OptionalSend>(
+        duration: Duration,
+        future: F,
+    ) -> Self::Timeout<R, F> {
         TokioRuntime::timeout(duration, future)
     }
 
-    fn timeout_at<R, F: Future<Output = R> + OptionalSend>(deadline: Self::Instant, future: F) -> Self::Timeout<R, F> {
+    fn timeout_at<R, F: Future<Output = R> + OptionalSend>(
+        deadline: Self::Instant,
+        future: F,
+    ) -> Self::Timeout<R, F> {
         TokioRuntime::timeout_at(deadline, future)
     }
 
@@ -129,7 +140,9 @@ impl AsyncRuntime for Runtime {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(io::Error::other)
     }
 }
 

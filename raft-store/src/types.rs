@@ -63,8 +63,6 @@ pub type Snapshot = alias::SnapshotOf<TypeConfig, crate::Checkpoint>;
 /// A consensus instance over this crate's storage.
 pub type Raft = openraft::Raft<TypeConfig, crate::StateMachine>;
 
-
-
 /// A node as the cluster knows it: replicated with the membership, so that any member can say
 /// where the others are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +81,11 @@ pub struct Member {
 
 impl fmt::Display for Member {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "node {} in {} at {}", self.id, self.region, self.internal)
+        write!(
+            formatter,
+            "node {} in {} at {}",
+            self.id, self.region, self.internal
+        )
     }
 }
 

@@ -33,7 +33,10 @@ impl RaftSnapshotBuilder<TypeConfig> for CheckpointBuilder {
         let shared = Arc::clone(&self.shared);
         let inline = shared.disk.inline();
         let checkpoint = blocking(inline, move || shared.breaker.run(|| build(&shared))).await?;
-        Ok(Snapshot { meta: checkpoint.meta(), snapshot: checkpoint })
+        Ok(Snapshot {
+            meta: checkpoint.meta(),
+            snapshot: checkpoint,
+        })
     }
 }
 
@@ -67,15 +70,24 @@ fn build(shared: &StateShared) -> Result<Checkpoint, StorageFault> {
     let manifest = CheckpointManifest::new(position.meta(), files)
         .map_err(|error| StorageFault::corrupt("describe", disk.locate(&building), error))?;
     write_manifest(disk, &building, generation, &manifest)?;
-    let checkpoint =
-        Checkpoint::new(Arc::clone(&shared.disk), Arc::clone(&shared.breaker), building, generation, manifest);
+    let checkpoint = Checkpoint::new(
+        Arc::clone(&shared.disk),
+        Arc::clone(&shared.breaker),
+        building,
+        generation,
+        manifest,
+    );
     shared.shelf.keep(&checkpoint)?;
     shared.shelf.replace(&checkpoint);
     Ok(checkpoint)
 }
 
 /// Tables that an earlier checkpoint had are not read again: the cost follows the change.
-fn hash_files(shared: &StateShared, generation: u64, data: &Path) -> Result<Vec<CheckpointFile>, StorageFault> {
+fn hash_files(
+    shared: &StateShared,
+    generation: u64,
+    data: &Path,
+) -> Result<Vec<CheckpointFile>, StorageFault> {
     let known = shared.shelf.known_hashes(generation);
     let mut files = Vec::new();
     for name in shared.disk.list(data)? {

@@ -51,7 +51,10 @@ struct ManifestRecord {
 }
 
 impl CheckpointManifest {
-    pub(super) fn new(meta: SnapshotMeta, mut files: Vec<CheckpointFile>) -> Result<Self, ManifestError> {
+    pub(super) fn new(
+        meta: SnapshotMeta,
+        mut files: Vec<CheckpointFile>,
+    ) -> Result<Self, ManifestError> {
         files.sort_by(|a, b| a.name.cmp(&b.name));
         let manifest = Self { meta, files };
         manifest.check()?;
@@ -96,7 +99,10 @@ impl CheckpointManifest {
             last_log_id: codec::decode_log_id(&record.last_log_id)?,
             last_membership: codec::decode_membership(&record.membership)?,
         };
-        let manifest = Self { meta, files: record.files };
+        let manifest = Self {
+            meta,
+            files: record.files,
+        };
         manifest.check()?;
         Ok(manifest)
     }
@@ -104,7 +110,10 @@ impl CheckpointManifest {
     fn check(&self) -> Result<(), ManifestError> {
         let invalid = |reason: String| Err(ManifestError::Invalid(reason));
         if self.files.len() > FILES_MAX {
-            return invalid(format!("{} files are more than {FILES_MAX}", self.files.len()));
+            return invalid(format!(
+                "{} files are more than {FILES_MAX}",
+                self.files.len()
+            ));
         }
         if self.meta.last_log_id.is_none() {
             return invalid("it covers nothing".to_owned());
@@ -119,7 +128,12 @@ impl CheckpointManifest {
             }
             names.insert(&file.name);
         }
-        if self.files.iter().try_fold(0_u64, |total, file| total.checked_add(file.len)).is_none() {
+        if self
+            .files
+            .iter()
+            .try_fold(0_u64, |total, file| total.checked_add(file.len))
+            .is_none()
+        {
             return invalid("the lengths of its files add up to more than there can be".to_owned());
         }
         Ok(())
@@ -132,7 +146,9 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= NAME_BYTES_MAX
         && !name.starts_with('.')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 
 #[cfg(test)]
@@ -141,17 +157,31 @@ mod tests {
     use crate::types::{LeaderId, LogId, StoredMembership};
 
     fn file(name: &str) -> CheckpointFile {
-        CheckpointFile { name: name.to_owned(), len: 3, sha256: [7; 32] }
+        CheckpointFile {
+            name: name.to_owned(),
+            len: 3,
+            sha256: [7; 32],
+        }
     }
 
     fn meta() -> SnapshotMeta {
-        let last_log_id = Some(LogId::new(LeaderId { term: 2, node_id: 1 }, 9));
-        SnapshotMeta { last_log_id, last_membership: StoredMembership::default() }
+        let last_log_id = Some(LogId::new(
+            LeaderId {
+                term: 2,
+                node_id: 1,
+            },
+            9,
+        ));
+        SnapshotMeta {
+            last_log_id,
+            last_membership: StoredMembership::default(),
+        }
     }
 
     #[test]
     fn a_manifest_survives() {
-        let manifest = CheckpointManifest::new(meta(), vec![file("b.sst"), file("CURRENT")]).unwrap();
+        let manifest =
+            CheckpointManifest::new(meta(), vec![file("b.sst"), file("CURRENT")]).unwrap();
         assert_eq!(manifest.files()[0].name, "CURRENT");
         assert_eq!(manifest.total_bytes(), 6);
         assert_eq!(CheckpointManifest::decode(&manifest.encode()), Ok(manifest));
@@ -160,11 +190,19 @@ mod tests {
     #[test]
     fn names_that_could_lead_elsewhere_are_refused() {
         let long = "x".repeat(65);
-        for name in ["", ".", "..", "../x", "a/b", "/etc", "a\\b", "ü", ".hidden", "a b", &long] {
-            assert!(CheckpointManifest::new(meta(), vec![file(name)]).is_err(), "{name:?}");
+        for name in [
+            "", ".", "..", "../x", "a/b", "/etc", "a\\b", "ü", ".hidden", "a b", &long,
+        ] {
+            assert!(
+                CheckpointManifest::new(meta(), vec![file(name)]).is_err(),
+                "{name:?}"
+            );
         }
         assert!(CheckpointManifest::new(meta(), vec![file("a"), file("a")]).is_err());
-        let disordered = CheckpointManifest { meta: meta(), files: vec![file("b"), file("a")] };
+        let disordered = CheckpointManifest {
+            meta: meta(),
+            files: vec![file("b"), file("a")],
+        };
         assert!(CheckpointManifest::decode(&disordered.encode()).is_err());
     }
 }

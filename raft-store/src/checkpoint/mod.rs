@@ -73,7 +73,9 @@ impl Checkpoint {
             obsolete: AtomicBool::new(false),
             open: Mutex::new(None),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// What it covers and which files it has.
@@ -93,17 +95,35 @@ impl Checkpoint {
     ///
     /// # Errors
     /// When the disk refuses, or there is no such file.
-    pub fn read_chunk(&self, file: usize, offset: u64, max: usize) -> Result<Vec<u8>, StorageFault> {
+    pub fn read_chunk(
+        &self,
+        file: usize,
+        offset: u64,
+        max: usize,
+    ) -> Result<Vec<u8>, StorageFault> {
         let inner = &*self.inner;
         inner.breaker.check()?;
         let Some(wanted) = inner.manifest.files().get(file) else {
-            let reason = format!("it has {} files, and number {file} was asked for", inner.manifest.files().len());
-            return Err(StorageFault::new(FaultKind::Missing, "read a file of", self.data_path(), reason));
+            let reason = format!(
+                "it has {} files, and number {file} was asked for",
+                inner.manifest.files().len()
+            );
+            return Err(StorageFault::new(
+                FaultKind::Missing,
+                "read a file of",
+                self.data_path(),
+                reason,
+            ));
         };
         inner.breaker.run(|| {
             let mut open = inner.open.lock();
             if open.as_ref().is_none_or(|(number, _)| *number != file) {
-                *open = Some((file, inner.disk.open_file(&self.data_path().join(&wanted.name), false)?));
+                *open = Some((
+                    file,
+                    inner
+                        .disk
+                        .open_file(&self.data_path().join(&wanted.name), false)?,
+                ));
             }
             match &*open {
                 Some((_, reader)) => reader.read_at(offset, max.min(CHUNK_BYTES_MAX)),

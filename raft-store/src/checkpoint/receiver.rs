@@ -45,7 +45,11 @@ pub struct Checkpoints {
 
 impl Checkpoints {
     pub(crate) fn new(disk: Arc<dyn Disk>, breaker: Arc<Breaker>, shelf: Arc<Shelf>) -> Self {
-        Self { disk, breaker, shelf }
+        Self {
+            disk,
+            breaker,
+            shelf,
+        }
     }
 
     /// Gets ready for the files of a manifest.
@@ -59,12 +63,25 @@ impl Checkpoints {
             self.disk.create_dir(&path)?;
             self.disk.create_dir(&path.join(DATA_DIR))
         })?;
-        let stage = Stage { disk: Arc::clone(&self.disk), path, complete: false };
-        Ok(CheckpointReceiver { breaker: Arc::clone(&self.breaker), stage, manifest, done: 0, current: None })
+        let stage = Stage {
+            disk: Arc::clone(&self.disk),
+            path,
+            complete: false,
+        };
+        Ok(CheckpointReceiver {
+            breaker: Arc::clone(&self.breaker),
+            stage,
+            manifest,
+            done: 0,
+            current: None,
+        })
     }
 
     /// The checkpoint on this disk: itself, or a copy if it lies on another one.
-    pub(crate) async fn localise(&self, checkpoint: Checkpoint) -> Result<Checkpoint, ReceiveError> {
+    pub(crate) async fn localise(
+        &self,
+        checkpoint: Checkpoint,
+    ) -> Result<Checkpoint, ReceiveError> {
         if checkpoint.is_on(&self.disk) {
             return Ok(checkpoint);
         }
@@ -74,7 +91,10 @@ impl Checkpoints {
             while offset < file.len {
                 let chunk = checkpoint.read_chunk(number, offset, CHUNK_BYTES_MAX)?;
                 if chunk.is_empty() {
-                    return Err(ReceiveError::Protocol(format!("{} ends at {offset}", file.name)));
+                    return Err(ReceiveError::Protocol(format!(
+                        "{} ends at {offset}",
+                        file.name
+                    )));
                 }
                 receiver.write_chunk(number, offset, &chunk)?;
                 offset += chunk.len() as u64;
@@ -125,18 +145,35 @@ impl CheckpointReceiver {
     /// # Errors
     /// When they are out of order, too many, or end in a file with another hash than announced;
     /// or when the disk refuses.
-    pub fn write_chunk(&mut self, file: usize, offset: u64, bytes: &[u8]) -> Result<(), ReceiveError> {
+    pub fn write_chunk(
+        &mut self,
+        file: usize,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), ReceiveError> {
         self.complete_empty_files()?;
         let Some(expected) = self.manifest.files().get(self.done).cloned() else {
-            return Err(ReceiveError::Protocol(format!("file {file} comes after the last one")));
+            return Err(ReceiveError::Protocol(format!(
+                "file {file} comes after the last one"
+            )));
         };
-        let received = self.current.as_ref().map_or(0, |incoming| incoming.received);
+        let received = self
+            .current
+            .as_ref()
+            .map_or(0, |incoming| incoming.received);
         if file != self.done || offset != received {
-            let reason = format!("byte {offset} of file {file} came instead of byte {received} of file {}", self.done);
+            let reason = format!(
+                "byte {offset} of file {file} came instead of byte {received} of file {}",
+                self.done
+            );
             return Err(ReceiveError::Protocol(reason));
         }
         if bytes.len() > CHUNK_BYTES_MAX || received + bytes.len() as u64 > expected.len {
-            return Err(ReceiveError::Protocol(format!("{} bytes are too many for {}", bytes.len(), expected.name)));
+            return Err(ReceiveError::Protocol(format!(
+                "{} bytes are too many for {}",
+                bytes.len(),
+                expected.name
+            )));
         }
         let breaker = Arc::clone(&self.breaker);
         breaker.run(|| self.store(&expected, bytes))?;
@@ -151,15 +188,24 @@ impl CheckpointReceiver {
         self.complete_empty_files()?;
         if self.done < self.manifest.files().len() {
             let (came, all) = (self.done, self.manifest.files().len());
-            return Err(ReceiveError::Protocol(format!("{came} of {all} files came")));
+            return Err(ReceiveError::Protocol(format!(
+                "{came} of {all} files came"
+            )));
         }
         let inline = self.stage.disk.inline();
-        Ok(blocking(inline, move || Arc::clone(&self.breaker).run(|| self.seal())).await?)
+        Ok(blocking(inline, move || {
+            Arc::clone(&self.breaker).run(|| self.seal())
+        })
+        .await?)
     }
 
     fn open(&self, file: &CheckpointFile) -> Result<Incoming, StorageFault> {
         let path = self.stage.path.join(DATA_DIR).join(&file.name);
-        Ok(Incoming { file: self.stage.disk.open_file(&path, true)?, received: 0, hasher: Sha256::new() })
+        Ok(Incoming {
+            file: self.stage.disk.open_file(&path, true)?,
+            received: 0,
+            hasher: Sha256::new(),
+        })
     }
 
     fn store(&mut self, file: &CheckpointFile, bytes: &[u8]) -> Result<(), StorageFault> {
@@ -175,10 +221,18 @@ impl CheckpointReceiver {
     }
 
     fn complete_if_full(&mut self, file: &CheckpointFile) -> Result<(), ReceiveError> {
-        let Some(incoming) = self.current.take_if(|incoming| incoming.received == file.len) else { return Ok(()) };
+        let Some(incoming) = self
+            .current
+            .take_if(|incoming| incoming.received == file.len)
+        else {
+            return Ok(());
+        };
         let hash: [u8; 32] = incoming.hasher.finalize().into();
         if hash != file.sha256 {
-            return Err(ReceiveError::Protocol(format!("{} has another hash than announced", file.name)));
+            return Err(ReceiveError::Protocol(format!(
+                "{} has another hash than announced",
+                file.name
+            )));
         }
         self.breaker.run(|| incoming.file.sync())?;
         self.done += 1;
@@ -187,7 +241,13 @@ impl CheckpointReceiver {
 
     /// Nothing comes for an empty file, so it is complete when its turn comes.
     fn complete_empty_files(&mut self) -> Result<(), ReceiveError> {
-        while let Some(file) = self.manifest.files().get(self.done).filter(|file| file.len == 0).cloned() {
+        while let Some(file) = self
+            .manifest
+            .files()
+            .get(self.done)
+            .filter(|file| file.len == 0)
+            .cloned()
+        {
             let breaker = Arc::clone(&self.breaker);
             breaker.run(|| self.store(&file, &[]))?;
             self.complete_if_full(&file)?;
@@ -201,7 +261,13 @@ impl CheckpointReceiver {
         write_manifest(&*disk, &path, 0, &self.manifest)?;
         disk.sync_dir(Path::new(CHECKPOINTS_DIR))?;
         self.stage.complete = true;
-        let checkpoint = Checkpoint::new(disk, Arc::clone(&self.breaker), path, 0, self.manifest.clone());
+        let checkpoint = Checkpoint::new(
+            disk,
+            Arc::clone(&self.breaker),
+            path,
+            0,
+            self.manifest.clone(),
+        );
         // Until it is installed nothing depends on it.
         checkpoint.retire();
         Ok(checkpoint)

@@ -36,7 +36,11 @@ pub(crate) struct Shelf {
 impl Shelf {
     /// Finds the newest checkpoint that the state has reached and removes all else. One that is
     /// ahead of the state was received, and its installation was interrupted.
-    pub(crate) fn open(disk: &Arc<dyn Disk>, breaker: &Arc<Breaker>, applied: Option<LogId>) -> Result<Self, StorageFault> {
+    pub(crate) fn open(
+        disk: &Arc<dyn Disk>,
+        breaker: &Arc<Breaker>,
+        applied: Option<LogId>,
+    ) -> Result<Self, StorageFault> {
         disk.create_dir(Path::new(CHECKPOINTS_DIR))?;
         let mut next = 1;
         let mut current: Option<Checkpoint> = None;
@@ -45,7 +49,10 @@ impl Shelf {
             let kept = match name.parse::<u64>() {
                 Ok(number) if *name == complete(number) => {
                     next = next.max(number + 1);
-                    current.is_none().then(|| read(disk, breaker, name)).transpose()?
+                    current
+                        .is_none()
+                        .then(|| read(disk, breaker, name))
+                        .transpose()?
                 }
                 _ => None,
             };
@@ -55,7 +62,11 @@ impl Shelf {
             }
         }
         disk.sync_dir(Path::new(CHECKPOINTS_DIR))?;
-        Ok(Self { disk: Arc::clone(disk), next: AtomicU64::new(next), current: Mutex::new(current) })
+        Ok(Self {
+            disk: Arc::clone(disk),
+            next: AtomicU64::new(next),
+            current: Mutex::new(current),
+        })
     }
 
     /// The newest checkpoint that the state has reached.
@@ -72,7 +83,9 @@ impl Shelf {
     /// made of the same generation.
     pub(super) fn known_hashes(&self, generation: u64) -> BTreeMap<(String, u64), [u8; 32]> {
         let current = self.current();
-        let files = current.iter().filter(|current| current.inner.generation == generation);
+        let files = current
+            .iter()
+            .filter(|current| current.inner.generation == generation);
         files
             .flat_map(|current| current.manifest().files())
             .filter(|file| self.disk.shares(&file.name))
@@ -83,7 +96,11 @@ impl Shelf {
     /// Gives a complete checkpoint's directory the name that makes it one, durably.
     pub(crate) fn keep(&self, checkpoint: &Checkpoint) -> Result<(), StorageFault> {
         let mut path = checkpoint.inner.directory.lock();
-        if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<u64>().is_ok()) {
+        if path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.parse::<u64>().is_ok())
+        {
             return Ok(());
         }
         let target = directory(&complete(self.number()));
@@ -97,7 +114,9 @@ impl Shelf {
     pub(crate) fn replace(&self, checkpoint: &Checkpoint) {
         let mut current = self.current.lock();
         match &*current {
-            Some(newer) if newer.meta().last_log_id >= checkpoint.meta().last_log_id => checkpoint.retire(),
+            Some(newer) if newer.meta().last_log_id >= checkpoint.meta().last_log_id => {
+                checkpoint.retire()
+            }
             _ => {
                 checkpoint.revive();
                 if let Some(old) = current.replace(checkpoint.clone()) {
@@ -115,21 +134,37 @@ pub(super) fn write_manifest(
     generation: u64,
     manifest: &CheckpointManifest,
 ) -> Result<(), StorageFault> {
-    let mut bytes = codec::encode(&KeptManifest { generation, manifest: manifest.encode() });
+    let mut bytes = codec::encode(&KeptManifest {
+        generation,
+        manifest: manifest.encode(),
+    });
     bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
     engine::replace_file(disk, &path.join(MANIFEST_FILE), &bytes)
 }
 
-fn read(disk: &Arc<dyn Disk>, breaker: &Arc<Breaker>, name: &str) -> Result<Checkpoint, StorageFault> {
+fn read(
+    disk: &Arc<dyn Disk>,
+    breaker: &Arc<Breaker>,
+    name: &str,
+) -> Result<Checkpoint, StorageFault> {
     let path = directory(name);
     let file = path.join(MANIFEST_FILE);
     let corrupt = |reason: String| StorageFault::corrupt("read", disk.locate(&file), reason);
     let bytes = engine::read_file(&**disk, &file, MANIFEST_BYTES_MAX)?;
-    let Some((body, checksum)) = bytes.split_last_chunk::<4>() else { return Err(corrupt("it is empty".to_owned())) };
+    let Some((body, checksum)) = bytes.split_last_chunk::<4>() else {
+        return Err(corrupt("it is empty".to_owned()));
+    };
     if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
         return Err(corrupt("its checksum is wrong".to_owned()));
     }
     let kept: KeptManifest = codec::decode(body).map_err(|error| corrupt(error.to_string()))?;
-    let manifest = CheckpointManifest::decode(&kept.manifest).map_err(|error| corrupt(error.to_string()))?;
-    Ok(Checkpoint::new(Arc::clone(disk), Arc::clone(breaker), path, kept.generation, manifest))
+    let manifest =
+        CheckpointManifest::decode(&kept.manifest).map_err(|error| corrupt(error.to_string()))?;
+    Ok(Checkpoint::new(
+        Arc::clone(disk),
+        Arc::clone(breaker),
+        path,
+        kept.generation,
+        manifest,
+    ))
 }

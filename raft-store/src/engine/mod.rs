@@ -75,7 +75,12 @@ pub(crate) trait Disk: Send + Sync + 'static {
 
     /// Opens a database. Without `create`, an absent one is a fault of kind
     /// [`FaultKind::Missing`]. A database is opened once at a time.
-    fn open_database(&self, path: &Path, kind: DatabaseKind, create: bool) -> Result<Arc<dyn Database>, StorageFault>;
+    fn open_database(
+        &self,
+        path: &Path,
+        kind: DatabaseKind,
+        create: bool,
+    ) -> Result<Arc<dyn Database>, StorageFault>;
 
     /// Whether two files of this name and length, exported from the same database, always have the
     /// same content.
@@ -140,17 +145,33 @@ pub(crate) trait DatabaseView: Send + Sync {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault>;
 
     /// Shows the rows with `from <= key < until` to `visitor` until it breaks off.
-    fn visit(&self, from: &[u8], until: &[u8], direction: Direction, visitor: Visitor<'_>) -> Result<(), StorageFault>;
+    fn visit(
+        &self,
+        from: &[u8],
+        until: &[u8],
+        direction: Direction,
+        visitor: Visitor<'_>,
+    ) -> Result<(), StorageFault>;
 
     /// Up to `limit` rows with `from <= key < until`.
-    fn scan(&self, from: &[u8], until: &[u8], direction: Direction, limit: usize) -> Result<Vec<Row>, StorageFault> {
+    fn scan(
+        &self,
+        from: &[u8],
+        until: &[u8],
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Row>, StorageFault> {
         let mut rows = Vec::new();
         if limit == 0 {
             return Ok(rows);
         }
         self.visit(from, until, direction, &mut |key, value| {
             rows.push((key.to_vec(), value.to_vec()));
-            if rows.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if rows.len() < limit {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         })?;
         Ok(rows)
     }
@@ -173,7 +194,8 @@ pub(crate) enum Operation {
 
 impl Batch {
     pub(crate) fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
-        self.operations.push(Operation::Put(key.into(), value.into()));
+        self.operations
+            .push(Operation::Put(key.into(), value.into()));
     }
 
     pub(crate) fn delete(&mut self, key: impl Into<Vec<u8>>) {
@@ -181,7 +203,8 @@ impl Batch {
     }
 
     pub(crate) fn delete_range(&mut self, from: impl Into<Vec<u8>>, until: impl Into<Vec<u8>>) {
-        self.operations.push(Operation::DeleteRange(from.into(), until.into()));
+        self.operations
+            .push(Operation::DeleteRange(from.into(), until.into()));
     }
 }
 

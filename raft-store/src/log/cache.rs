@@ -28,17 +28,25 @@ impl Cache {
 
     /// Adds the entry that follows the last one.
     pub(super) fn push(&mut self, entry: Entry, encoded: usize) {
-        debug_assert!(self.entries.back().is_none_or(|(last, _)| last.log_id.index + 1 == entry.log_id.index));
+        debug_assert!(
+            self.entries
+                .back()
+                .is_none_or(|(last, _)| last.log_id.index + 1 == entry.log_id.index)
+        );
         self.entries.push_back((entry, encoded));
         self.bytes += encoded;
-        while self.entries.len() > ENTRIES_MAX || (self.bytes > BYTES_MAX && self.entries.len() > 1) {
+        while self.entries.len() > ENTRIES_MAX || (self.bytes > BYTES_MAX && self.entries.len() > 1)
+        {
             self.drop_first();
         }
     }
 
     /// Forgets the entries from `index` on.
     pub(super) fn truncate(&mut self, index: u64) {
-        while let Some((_, encoded)) = self.entries.pop_back_if(|(entry, _)| entry.log_id.index >= index) {
+        while let Some((_, encoded)) = self
+            .entries
+            .pop_back_if(|(entry, _)| entry.log_id.index >= index)
+        {
             self.bytes -= encoded;
         }
     }
@@ -54,7 +62,9 @@ impl Cache {
     pub(super) fn range(&self, range: &Range<u64>) -> impl Iterator<Item = &(Entry, usize)> {
         let first = self.first().unwrap_or(u64::MAX);
         let position = |index: u64| {
-            usize::try_from(index.saturating_sub(first)).unwrap_or(usize::MAX).min(self.entries.len())
+            usize::try_from(index.saturating_sub(first))
+                .unwrap_or(usize::MAX)
+                .min(self.entries.len())
         };
         let (start, end) = (position(range.start), position(range.end));
         self.entries.range(start..end.max(start))
@@ -73,11 +83,23 @@ mod tests {
     use crate::types::{LeaderId, LogId, Payload};
 
     fn entry(index: u64) -> Entry {
-        Entry { log_id: LogId::new(LeaderId { term: 1, node_id: 1 }, index), payload: Payload::Blank }
+        Entry {
+            log_id: LogId::new(
+                LeaderId {
+                    term: 1,
+                    node_id: 1,
+                },
+                index,
+            ),
+            payload: Payload::Blank,
+        }
     }
 
     fn held(cache: &Cache, range: Range<u64>) -> Vec<u64> {
-        cache.range(&range).map(|(entry, _)| entry.log_id.index).collect()
+        cache
+            .range(&range)
+            .map(|(entry, _)| entry.log_id.index)
+            .collect()
     }
 
     #[test]

@@ -28,7 +28,9 @@ pub(super) const AFTER_ENTRIES: [u8; 1] = [ENTRY + 1];
 
 /// The index in an entry's key.
 pub(super) fn index(key: &[u8]) -> Option<u64> {
-    let (&ENTRY, index) = key.split_first()? else { return None };
+    let (&ENTRY, index) = key.split_first()? else {
+        return None;
+    };
     Some(u64::from_be_bytes(index.try_into().ok()?))
 }
 
@@ -40,7 +42,10 @@ mod tests {
     fn entry_keys_sort_like_their_indexes_and_behind_all_other_rows() {
         let keys = [entry(0), entry(1), entry(255), entry(256), entry(u64::MAX)];
         assert!(keys.is_sorted());
-        assert!(keys.iter().all(|key| key[..] > FORMAT && key[..] > PURGED && key[..] > VOTE));
+        assert!(
+            keys.iter()
+                .all(|key| key[..] > FORMAT && key[..] > PURGED && key[..] > VOTE)
+        );
         assert!(keys.iter().all(|key| key[..] < AFTER_ENTRIES[..]));
         assert_eq!(index(&entry(256)), Some(256));
         assert_eq!(index(&VOTE), None);

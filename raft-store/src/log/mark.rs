@@ -84,16 +84,28 @@ impl Mark {
         };
         let mut newest: Option<(u64, MarkRecord)> = None;
         for slot in [0, SLOT_DISTANCE] {
-            let Some((sequence, record)) = decode_slot(&file.read_at(slot, SLOT_BYTES)?) else { continue };
+            let Some((sequence, record)) = decode_slot(&file.read_at(slot, SLOT_BYTES)?) else {
+                continue;
+            };
             if newest.is_none_or(|(newest, _)| newest < sequence) {
                 newest = Some((sequence, record));
             }
         }
         let Some((sequence, record)) = newest else {
             let reason = "neither of its two slots can be read";
-            return Err(StorageFault::corrupt("read", disk.locate(Path::new(MARK_FILE)), reason));
+            return Err(StorageFault::corrupt(
+                "read",
+                disk.locate(Path::new(MARK_FILE)),
+                reason,
+            ));
         };
-        Ok(Some(Self { file, sequence, record, unsynced: false, synced_at: Instant::now() }))
+        Ok(Some(Self {
+            file,
+            sequence,
+            record,
+            unsynced: false,
+            synced_at: Instant::now(),
+        }))
     }
 
     /// Makes the mark of a new log, durably.
@@ -101,7 +113,13 @@ impl Mark {
         let record = MarkRecord::default();
         engine::replace_file(disk, Path::new(MARK_FILE), &encode_slot(0, &record))?;
         let file = disk.open_file(Path::new(MARK_FILE), false)?;
-        Ok(Self { file, sequence: 0, record, unsynced: false, synced_at: Instant::now() })
+        Ok(Self {
+            file,
+            sequence: 0,
+            record,
+            unsynced: false,
+            synced_at: Instant::now(),
+        })
     }
 
     /// What it says.
@@ -138,13 +156,20 @@ impl Mark {
 
     /// Syncs if that is due.
     pub(crate) fn sync_if_due(&mut self) -> Result<(), StorageFault> {
-        if self.unsynced && self.synced_at.elapsed() >= SYNC_INTERVAL { self.sync() } else { Ok(()) }
+        if self.unsynced && self.synced_at.elapsed() >= SYNC_INTERVAL {
+            self.sync()
+        } else {
+            Ok(())
+        }
     }
 
     fn write_slot(&mut self) -> Result<(), StorageFault> {
         self.sequence += 1;
         self.unsynced = true;
-        self.file.write_at(self.sequence % 2 * SLOT_DISTANCE, &encode_slot(self.sequence, &self.record))
+        self.file.write_at(
+            self.sequence % 2 * SLOT_DISTANCE,
+            &encode_slot(self.sequence, &self.record),
+        )
     }
 }
 
@@ -190,10 +215,16 @@ mod tests {
     use crate::types::LeaderId;
 
     fn record(index: u64) -> MarkRecord {
-        let leader_id = LeaderId { term: 3, node_id: 1 };
+        let leader_id = LeaderId {
+            term: 3,
+            node_id: 1,
+        };
         MarkRecord {
             last: Some(LogId::new(leader_id, index)),
-            vote: Some(Vote { leader_id, committed: true }),
+            vote: Some(Vote {
+                leader_id,
+                committed: true,
+            }),
             committed: None,
         }
     }
@@ -205,7 +236,10 @@ mod tests {
     #[test]
     fn a_slot_has_the_bytes_that_version_1_wrote() {
         let slot = encode_slot(9, &record(300));
-        let written: String = slot[..28].iter().map(|byte| format!("{byte:02x}")).collect();
+        let written: String = slot[..28]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         assert_eq!(written, "GOLDEN_SLOT");
         assert_eq!(decode_slot(&slot), Some((9, record(300))));
     }

@@ -36,5 +36,5 @@ mod syncer;
 pub(crate) use mark::{MARK_FILE, Mark};
 pub use reader::LogReader;
 pub(crate) use recovery::{LOG_DIR, recover};
-pub use store::LogStore;
 pub(crate) use store::LogShared;
+pub use store::LogStore;

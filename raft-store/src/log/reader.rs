@@ -34,8 +34,14 @@ struct Budget {
 }
 
 impl Budget {
-    const CHUNK: Self = Self { entries: CHUNK_ENTRIES_MAX, bytes: CHUNK_BYTES_MAX };
-    const UNBOUNDED: Self = Self { entries: usize::MAX, bytes: usize::MAX };
+    const CHUNK: Self = Self {
+        entries: CHUNK_ENTRIES_MAX,
+        bytes: CHUNK_BYTES_MAX,
+    };
+    const UNBOUNDED: Self = Self {
+        entries: usize::MAX,
+        bytes: usize::MAX,
+    };
 
     /// Whether there is room for an entry of this size behind `taken` others.
     fn take(&mut self, taken: usize, bytes: usize) -> bool {
@@ -78,7 +84,9 @@ impl LogReader {
             let Some(view) = view else {
                 return Ok(cached.into_iter().map(|(entry, _)| entry).collect());
             };
-            let held_from = cached.front().map_or(range.end, |(entry, _)| entry.log_id.index);
+            let held_from = cached
+                .front()
+                .map_or(range.end, |(entry, _)| entry.log_id.index);
             let mut entries = self.read_database(&*view, range.start..held_from, &mut budget)?;
             if entries.len() as u64 == held_from - range.start {
                 for (entry, encoded) in cached {
@@ -99,7 +107,8 @@ impl LogReader {
         range: Range<u64>,
         budget: &mut Budget,
     ) -> Result<Vec<Entry>, StorageFault> {
-        let corrupt = |reason: String| StorageFault::corrupt("read entries of", &self.shared.path, reason);
+        let corrupt =
+            |reason: String| StorageFault::corrupt("read entries of", &self.shared.path, reason);
         let mut entries = Vec::new();
         let mut failed = None;
         let mut exhausted = false;
@@ -111,12 +120,17 @@ impl LogReader {
             }
             let expected = range.start + entries.len() as u64;
             match codec::decode_entry(value) {
-                Ok(entry) if keys::index(key) == Some(expected) && entry.log_id.index == expected => {
+                Ok(entry)
+                    if keys::index(key) == Some(expected) && entry.log_id.index == expected =>
+                {
                     entries.push(entry);
                     ControlFlow::Continue(())
                 }
                 Ok(entry) => {
-                    failed = Some(corrupt(format!("found {} where {expected} has to be", entry.log_id)));
+                    failed = Some(corrupt(format!(
+                        "found {} where {expected} has to be",
+                        entry.log_id
+                    )));
                     ControlFlow::Break(())
                 }
                 Err(error) => {
@@ -130,7 +144,10 @@ impl LogReader {
         }
         let found = entries.len() as u64;
         if !exhausted && found < range.end - range.start {
-            return Err(corrupt(format!("entry {} is not there", range.start + found)));
+            return Err(corrupt(format!(
+                "entry {} is not there",
+                range.start + found
+            )));
         }
         Ok(entries)
     }
@@ -151,7 +168,10 @@ fn indexes(range: &impl RangeBounds<u64>) -> Range<u64> {
 }
 
 impl RaftLogReader<TypeConfig> for LogReader {
-    async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = Result<Entry, io::Error>> + Send
+    async fn entries_stream<RB>(
+        &mut self,
+        range: RB,
+    ) -> impl Stream<Item = Result<Entry, io::Error>> + Send
     where
         RB: RangeBounds<u64> + Clone + Debug + Send,
     {
@@ -161,7 +181,10 @@ impl RaftLogReader<TypeConfig> for LogReader {
                 Err(fault) => Some((vec![Err(fault.into())], (reader, 0..0))),
                 Ok(entries) => {
                     let next = entries.last()?.log_id.index + 1;
-                    Some((entries.into_iter().map(Ok).collect(), (reader, next..range.end)))
+                    Some((
+                        entries.into_iter().map(Ok).collect(),
+                        (reader, next..range.end),
+                    ))
                 }
             }
         })
@@ -175,7 +198,11 @@ impl RaftLogReader<TypeConfig> for LogReader {
         Ok(self.read(indexes(&range), Budget::UNBOUNDED)?)
     }
 
-    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<Entry>, io::Error> {
         Ok(self.read(start..end, Budget::CHUNK)?)
     }
 

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::keys;
 use super::mark::{MARK_FILE, MarkRecord};
 use super::store::next_index;
-use super::keys;
 use crate::codec::{self, CodecError};
 use crate::engine::{Batch, Database, DatabaseKind, DatabaseView, Direction, Disk};
 use crate::fault::StorageFault;
@@ -41,13 +41,18 @@ impl RecoveredLog {
 ///
 /// # Errors
 /// When the log is damaged, or is not all that the mark says was synced.
-pub(crate) fn recover(disk: &dyn Disk, mark: Option<&MarkRecord>) -> Result<RecoveredLog, OpenError> {
+pub(crate) fn recover(
+    disk: &dyn Disk,
+    mark: Option<&MarkRecord>,
+) -> Result<RecoveredLog, OpenError> {
     let path = Path::new(LOG_DIR);
     let database = disk.open_database(path, DatabaseKind::Log, mark.is_none())?;
     let path = disk.locate(path);
     check_format(&path, &*database)?;
     let recovered = read(path, database)?;
-    let Some(mark) = mark else { return Ok(recovered) };
+    let Some(mark) = mark else {
+        return Ok(recovered);
+    };
     compare(disk, &recovered, mark)?;
     cut_behind_gap(recovered, mark)
 }
@@ -56,7 +61,10 @@ fn check_format(path: &Path, database: &dyn Database) -> Result<(), OpenError> {
     let written = database.view().get(&keys::FORMAT)?;
     match written.as_deref() {
         Some([FORMAT]) => Ok(()),
-        Some(other) => Err(OpenError::Format { path: path.to_owned(), found: format!("{other:?}") }),
+        Some(other) => Err(OpenError::Format {
+            path: path.to_owned(),
+            found: format!("{other:?}"),
+        }),
         None => {
             let mut batch = Batch::default();
             batch.put(keys::FORMAT, [FORMAT]);
@@ -68,21 +76,33 @@ fn check_format(path: &Path, database: &dyn Database) -> Result<(), OpenError> {
 
 fn read(path: PathBuf, database: Arc<dyn Database>) -> Result<RecoveredLog, OpenError> {
     let corrupt = |what: &str, error: CodecError| {
-        OpenError::from(StorageFault::corrupt("open", &path, format!("{what}: {error}")))
+        OpenError::from(StorageFault::corrupt(
+            "open",
+            &path,
+            format!("{what}: {error}"),
+        ))
     };
     let view = database.view();
     let vote = match view.get(&keys::VOTE)? {
         None => None,
-        Some(bytes) => Some(codec::decode_vote(&bytes).map_err(|error| corrupt("the vote", error))?),
+        Some(bytes) => {
+            Some(codec::decode_vote(&bytes).map_err(|error| corrupt("the vote", error))?)
+        }
     };
     let purged = match view.get(&keys::PURGED)? {
         None => None,
-        Some(bytes) => codec::decode_log_id(&bytes).map_err(|error| corrupt("the purged log id", error))?,
+        Some(bytes) => {
+            codec::decode_log_id(&bytes).map_err(|error| corrupt("the purged log id", error))?
+        }
     };
     let edge = |direction| -> Result<Option<LogId>, OpenError> {
         let rows = view.scan(&keys::entry(0), &keys::AFTER_ENTRIES, direction, 1)?;
-        let Some((_, bytes)) = rows.first() else { return Ok(None) };
-        codec::decode_entry_log_id(bytes).map(Some).map_err(|error| corrupt("an entry", error))
+        let Some((_, bytes)) = rows.first() else {
+            return Ok(None);
+        };
+        codec::decode_entry_log_id(bytes)
+            .map(Some)
+            .map_err(|error| corrupt("an entry", error))
     };
     let first = edge(Direction::Ascending)?.map(|first| first.index);
     let last = edge(Direction::Descending)?;
@@ -91,7 +111,10 @@ fn read(path: PathBuf, database: Arc<dyn Database>) -> Result<RecoveredLog, Open
         && first > next_index(purged)
         && purged.is_some()
     {
-        let reason = format!("it begins at index {first}, and was purged up to {:?} only", purged);
+        let reason = format!(
+            "it begins at index {first}, and was purged up to {:?} only",
+            purged
+        );
         return Err(StorageFault::corrupt("open", &path, reason).into());
     }
     // A purge that was lost in a crash leaves entries that it had removed; they are not needed.
@@ -101,7 +124,14 @@ fn read(path: PathBuf, database: Arc<dyn Database>) -> Result<RecoveredLog, Open
         (None, purged) => purged,
         (last, _) => last,
     };
-    Ok(RecoveredLog { path, database, first, purged, last, vote })
+    Ok(RecoveredLog {
+        path,
+        database,
+        first,
+        purged,
+        last,
+        vote,
+    })
 }
 
 /// Whether everything is there that the mark says was synced.
@@ -123,8 +153,13 @@ fn compare(disk: &dyn Disk, recovered: &RecoveredLog, mark: &MarkRecord) -> Resu
             expected: mark.vote,
         });
     }
-    let Some(expected) = mark.last.filter(|last| last.index >= recovered.first) else { return Ok(()) };
-    let bytes = recovered.database.view().get(&keys::entry(expected.index))?;
+    let Some(expected) = mark.last.filter(|last| last.index >= recovered.first) else {
+        return Ok(());
+    };
+    let bytes = recovered
+        .database
+        .view()
+        .get(&keys::entry(expected.index))?;
     let found = bytes.and_then(|bytes| codec::decode_entry_log_id(&bytes).ok());
     if found != Some(expected) {
         return Err(OpenError::Shortened {
@@ -140,9 +175,14 @@ fn compare(disk: &dyn Disk, recovered: &RecoveredLog, mark: &MarkRecord) -> Resu
 /// Entries above the mark may never have been synced, and a power cut may have kept a later one
 /// without an earlier one. Nothing behind such a gap was acknowledged; it is cut, like any torn
 /// tail.
-fn cut_behind_gap(mut recovered: RecoveredLog, mark: &MarkRecord) -> Result<RecoveredLog, OpenError> {
+fn cut_behind_gap(
+    mut recovered: RecoveredLog,
+    mark: &MarkRecord,
+) -> Result<RecoveredLog, OpenError> {
     let start = next_index(mark.last).max(recovered.first);
-    let Some(last) = recovered.last.filter(|last| last.index >= start) else { return Ok(recovered) };
+    let Some(last) = recovered.last.filter(|last| last.index >= start) else {
+        return Ok(recovered);
+    };
     let view = recovered.database.view();
     let gap = first_gap(&*view, start, last.index)?;
     drop(view);
@@ -150,9 +190,14 @@ fn cut_behind_gap(mut recovered: RecoveredLog, mark: &MarkRecord) -> Result<Reco
     let kept = match gap.checked_sub(1).filter(|index| *index >= recovered.first) {
         None => recovered.purged,
         Some(index) => {
-            let bytes = recovered.database.view().get(&keys::entry(index))?.unwrap_or_default();
-            let log_id = codec::decode_entry_log_id(&bytes)
-                .map_err(|error| StorageFault::corrupt("open", &recovered.path, format!("entry {index}: {error}")))?;
+            let bytes = recovered
+                .database
+                .view()
+                .get(&keys::entry(index))?
+                .unwrap_or_default();
+            let log_id = codec::decode_entry_log_id(&bytes).map_err(|error| {
+                StorageFault::corrupt("open", &recovered.path, format!("entry {index}: {error}"))
+            })?;
             Some(log_id)
         }
     };

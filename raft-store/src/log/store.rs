@@ -89,7 +89,12 @@ impl LogShared {
     }
 
     /// Writes a batch and, if that went well, changes what is known of the log.
-    fn write(&self, batch: Batch, tail: &mut Tail, change: impl FnOnce(&mut Tail)) -> Result<(), StorageFault> {
+    fn write(
+        &self,
+        batch: Batch,
+        tail: &mut Tail,
+        change: impl FnOnce(&mut Tail),
+    ) -> Result<(), StorageFault> {
         self.breaker.run(|| self.database.write(batch))?;
         change(tail);
         Ok(())
@@ -104,7 +109,11 @@ impl LogShared {
             let index = entry.log_id.index;
             if next.is_some_and(|next| next != index) {
                 let reason = format!("index {index} was to follow {:?}", tail.last);
-                return self.breaker.watch(Err(StorageFault::corrupt("append a gapless entry to", &self.path, reason)));
+                return self.breaker.watch(Err(StorageFault::corrupt(
+                    "append a gapless entry to",
+                    &self.path,
+                    reason,
+                )));
             }
             next = Some(index + 1);
             let bytes = codec::encode_entry(&entry);
@@ -125,7 +134,9 @@ impl LogShared {
     /// Removes the entries after `after`.
     fn truncate(&self, after: Option<LogId>) -> Result<(), StorageFault> {
         let mut tail = self.tail.lock();
-        let (Some(last), from) = (tail.last, next_index(after)) else { return Ok(()) };
+        let (Some(last), from) = (tail.last, next_index(after)) else {
+            return Ok(());
+        };
         let from = from.max(next_index(tail.purged));
         let mut batch = Batch::default();
         delete_entries(&mut batch, from, last.index + 1);
@@ -146,7 +157,10 @@ impl LogShared {
         }
         let mut batch = Batch::default();
         batch.put(keys::PURGED, codec::encode_log_id(Some(upto)));
-        let end = tail.last.map_or(upto.index, |last| last.index.min(upto.index)) + 1;
+        let end = tail
+            .last
+            .map_or(upto.index, |last| last.index.min(upto.index))
+            + 1;
         delete_entries(&mut batch, tail.first, end);
         self.write(batch, &mut tail, |tail| {
             tail.purged = Some(upto);
@@ -188,7 +202,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
         self.shared.breaker.check()?;
         let tail = self.shared.tail.lock();
-        Ok(LogState { last_purged_log_id: tail.purged, last_log_id: tail.last })
+        Ok(LogState {
+            last_purged_log_id: tail.purged,
+            last_log_id: tail.last,
+        })
     }
 
     async fn get_log_reader(&mut self) -> LogReader {
@@ -200,9 +217,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             let mut batch = Batch::default();
             batch.put(keys::VOTE, codec::encode_vote(vote));
             let mut tail = self.shared.tail.lock();
-            self.shared.write(batch, &mut tail, |tail| tail.vote = Some(*vote))?;
+            self.shared
+                .write(batch, &mut tail, |tail| tail.vote = Some(*vote))?;
         }
-        Ok(self.shared.syncer.submit_and_wait(|done| Request::Vote(*vote, done)).await?)
+        Ok(self
+            .shared
+            .syncer
+            .submit_and_wait(|done| Request::Vote(*vote, done))
+            .await?)
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
@@ -217,7 +239,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         Ok(*self.shared.committed.lock())
     }
 
-    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> Result<(), io::Error>
+    async fn append<I>(
+        &mut self,
+        entries: I,
+        callback: IOFlushed<TypeConfig>,
+    ) -> Result<(), io::Error>
     where
         I: IntoIterator<Item = Entry> + Send,
         I::IntoIter: Send,
@@ -238,12 +264,17 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
         {
             let tail = self.shared.tail.lock();
-            if tail.last.is_none_or(|last| last.index < next_index(last_log_id)) {
+            if tail
+                .last
+                .is_none_or(|last| last.index < next_index(last_log_id))
+            {
                 return Ok(());
             }
         }
         let syncer = &self.shared.syncer;
-        syncer.submit_and_wait(|done| Request::Lower(last_log_id, done)).await?;
+        syncer
+            .submit_and_wait(|done| Request::Lower(last_log_id, done))
+            .await?;
         self.shared.truncate(last_log_id)?;
         Ok(syncer.submit_and_wait(Request::Sync).await?)
     }

@@ -116,7 +116,10 @@ impl Worker {
         let breaker = Arc::clone(&self.breaker);
         // A fault has been reported by the breaker; the next request is refused.
         let _ = breaker.run(|| {
-            let record = MarkRecord { committed: *self.committed.lock(), ..*self.mark.record() };
+            let record = MarkRecord {
+                committed: *self.committed.lock(),
+                ..*self.mark.record()
+            };
             self.mark.write(record)?;
             self.mark.sync_if_due()
         });
@@ -134,7 +137,9 @@ impl Worker {
             };
             let mut requests = vec![first];
             requests.extend(queue.try_iter().take(QUEUE_MAX));
-            let last = requests.iter().any(|request| matches!(request, Request::Close(_)));
+            let last = requests
+                .iter()
+                .any(|request| matches!(request, Request::Close(_)));
             self.serve(requests);
             if last {
                 return;
@@ -146,7 +151,10 @@ impl Worker {
 
 /// Takes requests to whoever serves them.
 pub(super) enum Syncer {
-    Thread { queue: SyncSender<Request>, thread: Mutex<Option<JoinHandle<()>>> },
+    Thread {
+        queue: SyncSender<Request>,
+        thread: Mutex<Option<JoinHandle<()>>>,
+    },
     Inline(Mutex<Worker>),
 }
 
@@ -160,7 +168,10 @@ impl Syncer {
             .name("log-sync".to_owned())
             .spawn(move || worker.run(&requests))
             .map_err(|error| StorageFault::io("start the thread that syncs", "log", &error))?;
-        Ok(Self::Thread { queue, thread: Mutex::new(Some(thread)) })
+        Ok(Self::Thread {
+            queue,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     pub(super) fn submit(&self, request: Request) {
@@ -168,7 +179,12 @@ impl Syncer {
             Self::Thread { queue, .. } => {
                 if let Err(refused) = queue.send(request) {
                     let reason = "the log was closed";
-                    refused.0.answer(Err(StorageFault::new(FaultKind::Stopped, "sync", "log", reason)));
+                    refused.0.answer(Err(StorageFault::new(
+                        FaultKind::Stopped,
+                        "sync",
+                        "log",
+                        reason,
+                    )));
                 }
             }
             Self::Inline(worker) => {
@@ -180,7 +196,10 @@ impl Syncer {
     }
 
     /// Submits a request and waits for its answer.
-    pub(super) async fn submit_and_wait(&self, request: impl FnOnce(Done) -> Request) -> Result<(), StorageFault> {
+    pub(super) async fn submit_and_wait(
+        &self,
+        request: impl FnOnce(Done) -> Request,
+    ) -> Result<(), StorageFault> {
         let (done, answer) = oneshot::channel();
         self.submit(request(done));
         answer.await.unwrap_or_else(|_| Err(stopped()))
@@ -212,5 +231,10 @@ impl Syncer {
 }
 
 fn stopped() -> StorageFault {
-    StorageFault::new(FaultKind::Stopped, "sync", "log", "the thread that syncs has ended")
+    StorageFault::new(
+        FaultKind::Stopped,
+        "sync",
+        "log",
+        "the thread that syncs has ended",
+    )
 }

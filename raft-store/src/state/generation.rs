@@ -35,7 +35,10 @@ pub(crate) struct Generation {
 impl Generation {
     /// Its rows.
     pub(crate) fn database(&self) -> &dyn Database {
-        &**self.database.as_ref().expect("the database is there until the generation is dropped")
+        &**self
+            .database
+            .as_ref()
+            .expect("the database is there until the generation is dropped")
     }
 
     /// Another one has taken its place.
@@ -65,7 +68,10 @@ pub(crate) struct OpenedState {
 
 impl OpenedState {
     pub(crate) fn position(&self) -> Position {
-        Position { applied: self.applied, membership: self.membership.clone() }
+        Position {
+            applied: self.applied,
+            membership: self.membership.clone(),
+        }
     }
 }
 
@@ -92,30 +98,49 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, formatted: bool) -> Result<OpenedState,
 }
 
 /// Opens a generation's database and reads where it stands.
-pub(crate) fn open_generation(disk: &Arc<dyn Disk>, number: u64, create: bool) -> Result<OpenedState, OpenError> {
+pub(crate) fn open_generation(
+    disk: &Arc<dyn Disk>,
+    number: u64,
+    create: bool,
+) -> Result<OpenedState, OpenError> {
     let path = directory(number);
     let database = disk.open_database(&path, DatabaseKind::State, create)?;
     let located = disk.locate(&path);
-    let corrupt = |what: &str, error: CodecError| StorageFault::corrupt("open", &located, format!("{what}: {error}"));
+    let corrupt = |what: &str, error: CodecError| {
+        StorageFault::corrupt("open", &located, format!("{what}: {error}"))
+    };
     let view = database.view();
     match view.get(&keys::FORMAT)?.as_deref() {
         Some([FORMAT]) => {}
-        Some(other) => return Err(OpenError::Format { path: located, found: format!("{other:?}") }),
+        Some(other) => {
+            return Err(OpenError::Format {
+                path: located,
+                found: format!("{other:?}"),
+            });
+        }
         None if create => {
             let mut batch = Batch::default();
             batch.put(keys::FORMAT, [FORMAT]);
             database.write(batch)?;
             database.sync()?;
         }
-        None => return Err(OpenError::Format { path: located, found: "no version".to_owned() }),
+        None => {
+            return Err(OpenError::Format {
+                path: located,
+                found: "no version".to_owned(),
+            });
+        }
     }
     let applied = match view.get(&keys::APPLIED)? {
         None => None,
-        Some(bytes) => codec::decode_log_id(&bytes).map_err(|error| corrupt("the last applied log id", error))?,
+        Some(bytes) => codec::decode_log_id(&bytes)
+            .map_err(|error| corrupt("the last applied log id", error))?,
     };
     let membership = match view.get(&keys::MEMBERSHIP)? {
         None => StoredMembership::default(),
-        Some(bytes) => codec::decode_membership(&bytes).map_err(|error| corrupt("the membership", error))?,
+        Some(bytes) => {
+            codec::decode_membership(&bytes).map_err(|error| corrupt("the membership", error))?
+        }
     };
     drop(view);
     let generation = Generation {
@@ -125,22 +150,34 @@ pub(crate) fn open_generation(disk: &Arc<dyn Disk>, number: u64, create: bool) -
         path,
         obsolete: AtomicBool::new(false),
     };
-    Ok(OpenedState { generation, applied, membership })
+    Ok(OpenedState {
+        generation,
+        applied,
+        membership,
+    })
 }
 
 /// Makes `number` the generation in use, durably.
 pub(crate) fn flip(disk: &dyn Disk, number: u64) -> Result<(), StorageFault> {
     disk.sync_dir(Path::new(STATE_DIR))?;
-    engine::replace_file(disk, Path::new(CURRENT_FILE), format!("{number}\n").as_bytes())
+    engine::replace_file(
+        disk,
+        Path::new(CURRENT_FILE),
+        format!("{number}\n").as_bytes(),
+    )
 }
 
 fn read_current(disk: &dyn Disk) -> Result<u64, StorageFault> {
     let path = Path::new(CURRENT_FILE);
     let bytes = engine::read_file(disk, path, CURRENT_BYTES_MAX)?;
     let text = String::from_utf8_lossy(&bytes);
-    text.trim_end()
-        .parse()
-        .map_err(|_| StorageFault::corrupt("read", disk.locate(path), format!("it names no generation: {text:?}")))
+    text.trim_end().parse().map_err(|_| {
+        StorageFault::corrupt(
+            "read",
+            disk.locate(path),
+            format!("it names no generation: {text:?}"),
+        )
+    })
 }
 
 /// Removes what an interrupted installation, or one that was not cleaned up after, left.

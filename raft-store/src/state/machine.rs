@@ -64,7 +64,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         CheckpointBuilder::new(Arc::clone(&self.shared))
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Checkpoint) -> Result<(), io::Error> {
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: Checkpoint,
+    ) -> Result<(), io::Error> {
         let checkpoint = self.shared.checkpoints().localise(snapshot).await?;
         let (shared, meta) = (Arc::clone(&self.shared), meta.clone());
         let inline = shared.disk.inline();
@@ -73,6 +77,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
         self.shared.breaker.check()?;
-        Ok(self.shared.shelf.current().map(|checkpoint| Snapshot { meta: checkpoint.meta(), snapshot: checkpoint }))
+        Ok(self.shared.shelf.current().map(|checkpoint| Snapshot {
+            meta: checkpoint.meta(),
+            snapshot: checkpoint,
+        }))
     }
 }

@@ -43,7 +43,10 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Reader::read`].
-    pub fn read_at<T>(&self, look: impl FnOnce(&dyn View) -> T) -> Result<(T, Revision), StorageFault> {
+    pub fn read_at<T>(
+        &self,
+        look: impl FnOnce(&dyn View) -> T,
+    ) -> Result<(T, Revision), StorageFault> {
         self.shared.breaker.run(|| {
             let generation = self.shared.generation();
             let view = StateView::new(generation.database().view());

@@ -32,7 +32,10 @@ impl Position {
     }
 
     pub(crate) fn meta(&self) -> SnapshotMeta {
-        SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() }
+        SnapshotMeta {
+            last_log_id: self.applied,
+            last_membership: self.membership.clone(),
+        }
     }
 }
 
@@ -49,7 +52,12 @@ pub(crate) struct StateShared {
 }
 
 impl StateShared {
-    pub(crate) fn new(disk: Arc<dyn Disk>, opened: OpenedState, shelf: Shelf, breaker: Arc<Breaker>) -> Arc<Self> {
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        opened: OpenedState,
+        shelf: Shelf,
+        breaker: Arc<Breaker>,
+    ) -> Arc<Self> {
         let position = opened.position();
         Arc::new(Self {
             disk,
@@ -62,7 +70,11 @@ impl StateShared {
     }
 
     pub(crate) fn checkpoints(self: &Arc<Self>) -> Checkpoints {
-        Checkpoints::new(Arc::clone(&self.disk), Arc::clone(&self.breaker), Arc::clone(&self.shelf))
+        Checkpoints::new(
+            Arc::clone(&self.disk),
+            Arc::clone(&self.breaker),
+            Arc::clone(&self.shelf),
+        )
     }
 
     /// The generation in use.
@@ -110,20 +122,31 @@ impl StateShared {
         let mut batch = Batch::default();
         for entry in entries {
             let log_id = entry.log_id;
-            if position.applied.is_some_and(|applied| applied.index >= log_id.index) {
+            if position
+                .applied
+                .is_some_and(|applied| applied.index >= log_id.index)
+            {
                 let reason = format!("{log_id} was to be applied after {:?}", position.applied);
-                return Err(StorageFault::corrupt("apply entries to", self.disk.locate(&generation.path), reason));
+                return Err(StorageFault::corrupt(
+                    "apply entries to",
+                    self.disk.locate(&generation.path),
+                    reason,
+                ));
             }
             position.applied = Some(log_id);
             responses.push(Response(match entry.payload {
                 Payload::Blank => None,
                 Payload::Normal(stamped) => {
-                    let applied: Applied = machine::step(&mut rows, Revision(log_id.index), &stamped);
+                    let applied: Applied =
+                        machine::step(&mut rows, Revision(log_id.index), &stamped);
                     Some(applied)
                 }
                 Payload::Membership(membership) => {
                     position.membership = StoredMembership::new(Some(log_id), membership);
-                    batch.put(keys::MEMBERSHIP, codec::encode_membership(&position.membership));
+                    batch.put(
+                        keys::MEMBERSHIP,
+                        codec::encode_membership(&position.membership),
+                    );
                     None
                 }
             }));
@@ -156,7 +179,11 @@ impl StateShared {
     ///
     /// A crash before 4 leaves the old state, and opening removes the rest: a generation that
     /// `CURRENT` does not name, and a checkpoint that is ahead of the state.
-    pub(super) fn install(&self, meta: &SnapshotMeta, checkpoint: &Checkpoint) -> Result<(), StorageFault> {
+    pub(super) fn install(
+        &self,
+        meta: &SnapshotMeta,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), StorageFault> {
         let mut writer = self.writer.lock();
         if meta.last_log_id <= writer.applied {
             tracing::warn!(checkpoint = ?meta.last_log_id, applied = ?writer.applied, "the state is as new as the checkpoint");
@@ -176,18 +203,36 @@ impl StateShared {
         Ok(())
     }
 
-    fn adopt(&self, meta: &SnapshotMeta, checkpoint: &Checkpoint) -> Result<OpenedState, StorageFault> {
+    fn adopt(
+        &self,
+        meta: &SnapshotMeta,
+        checkpoint: &Checkpoint,
+    ) -> Result<OpenedState, StorageFault> {
         let number = self.generation().number + 1;
         let into = generation::directory(number);
         self.disk.remove(&into)?;
         self.disk.adopt(&checkpoint.data_path(), &into)?;
-        let opened = generation::open_generation(&self.disk, number, false).map_err(|error| match error {
-            OpenError::Fault(fault) => fault,
-            other => StorageFault::corrupt("install a checkpoint as", self.disk.locate(&into), other),
-        })?;
+        let opened =
+            generation::open_generation(&self.disk, number, false).map_err(
+                |error| match error {
+                    OpenError::Fault(fault) => fault,
+                    other => StorageFault::corrupt(
+                        "install a checkpoint as",
+                        self.disk.locate(&into),
+                        other,
+                    ),
+                },
+            )?;
         if opened.position().meta() != *meta || checkpoint.meta() != *meta {
-            let reason = format!("it stands at {:?}, and was said to stand at {meta:?}", opened.position());
-            return Err(StorageFault::corrupt("install a checkpoint as", self.disk.locate(&into), reason));
+            let reason = format!(
+                "it stands at {:?}, and was said to stand at {meta:?}",
+                opened.position()
+            );
+            return Err(StorageFault::corrupt(
+                "install a checkpoint as",
+                self.disk.locate(&into),
+                reason,
+            ));
         }
         Ok(opened)
     }

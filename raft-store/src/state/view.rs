@@ -17,7 +17,10 @@ pub(super) struct StateView<'a> {
 
 impl<'a> StateView<'a> {
     pub(super) fn new(rows: Box<dyn DatabaseView + 'a>) -> Self {
-        Self { rows, fault: Mutex::new(None) }
+        Self {
+            rows,
+            fault: Mutex::new(None),
+        }
     }
 
     /// The first fault, if there was one.
@@ -45,8 +48,13 @@ impl<'a> StateView<'a> {
     }
 
     fn walk(&self, from: &[u8], until: &[u8], direction: Direction, limit: usize) -> Vec<Row> {
-        let rows = self.keep(|| self.rows.scan(&keys::row(from), &keys::row(until), direction, limit));
-        rows.into_iter().map(|(key, value)| (keys::domain_key(key), value)).collect()
+        let rows = self.keep(|| {
+            self.rows
+                .scan(&keys::row(from), &keys::row(until), direction, limit)
+        });
+        rows.into_iter()
+            .map(|(key, value)| (keys::domain_key(key), value))
+            .collect()
     }
 }
 
@@ -64,6 +72,12 @@ impl View for StateView<'_> {
     }
 
     fn broken(&self, what: &str) {
-        self.keep(|| Err(StorageFault::corrupt("understand what was read from", "state", what)))
+        self.keep(|| {
+            Err(StorageFault::corrupt(
+                "understand what was read from",
+                "state",
+                what,
+            ))
+        })
     }
 }

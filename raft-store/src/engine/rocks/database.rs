@@ -25,9 +25,19 @@ pub(super) struct RocksDatabase {
 }
 
 impl RocksDatabase {
-    pub(super) fn open(root: PathBuf, path: PathBuf, options: &Options) -> Result<Self, StorageFault> {
+    pub(super) fn open(
+        root: PathBuf,
+        path: PathBuf,
+        options: &Options,
+    ) -> Result<Self, StorageFault> {
         let database = DB::open(options, &path).map_err(|error| open_fault(&path, &error))?;
-        Ok(Self { root, path, database, writes: AtomicU64::new(0), syncs: AtomicU64::new(0) })
+        Ok(Self {
+            root,
+            path,
+            database,
+            writes: AtomicU64::new(0),
+            syncs: AtomicU64::new(0),
+        })
     }
 
     fn fault(&self, operation: &'static str) -> impl Fn(rocksdb::Error) -> StorageFault {
@@ -53,7 +63,11 @@ fn open_fault(path: &Path, error: &rocksdb::Error) -> StorageFault {
         .flatten()
         .filter_map(Result::ok)
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "log"))
+        .filter(|name| {
+            Path::new(name)
+                .extension()
+                .is_some_and(|extension| extension == "log")
+        })
         .collect();
     logs.sort();
     let reason = format!("{error} (write-ahead logs there: {})", logs.join(", "));
@@ -71,7 +85,9 @@ impl Database for RocksDatabase {
             }
         }
         self.writes.fetch_add(1, Ordering::Relaxed);
-        self.database.write_opt(writes, &WriteOptions::default()).map_err(self.fault("write to"))
+        self.database
+            .write_opt(writes, &WriteOptions::default())
+            .map_err(self.fault("write to"))
     }
 
     fn sync(&self) -> Result<(), StorageFault> {
@@ -80,7 +96,10 @@ impl Database for RocksDatabase {
     }
 
     fn view(&self) -> Box<dyn DatabaseView + '_> {
-        Box::new(RocksView { owner: self, snapshot: self.database.snapshot() })
+        Box::new(RocksView {
+            owner: self,
+            snapshot: self.database.snapshot(),
+        })
     }
 
     fn prepare_export(&self) -> Result<(), StorageFault> {
@@ -91,12 +110,17 @@ impl Database for RocksDatabase {
         self.sync()?;
         let into = self.root.join(into);
         let checkpoint = Checkpoint::new(&self.database).map_err(self.fault("export"))?;
-        checkpoint.create_checkpoint(&into).map_err(self.fault("export"))?;
+        checkpoint
+            .create_checkpoint(&into)
+            .map_err(self.fault("export"))?;
         sync_directory(&into)
     }
 
     fn statistics(&self) -> Statistics {
-        Statistics { writes: self.writes.load(Ordering::Relaxed), syncs: self.syncs.load(Ordering::Relaxed) }
+        Statistics {
+            writes: self.writes.load(Ordering::Relaxed),
+            syncs: self.syncs.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -116,7 +140,13 @@ impl DatabaseView for RocksView<'_> {
         self.snapshot.get(key).map_err(self.owner.fault("read"))
     }
 
-    fn visit(&self, from: &[u8], until: &[u8], direction: Direction, visitor: Visitor<'_>) -> Result<(), StorageFault> {
+    fn visit(
+        &self,
+        from: &[u8],
+        until: &[u8],
+        direction: Direction,
+        visitor: Visitor<'_>,
+    ) -> Result<(), StorageFault> {
         if from >= until {
             return Ok(());
         }

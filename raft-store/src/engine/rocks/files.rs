@@ -16,7 +16,12 @@ pub(super) struct RealFile {
 
 impl RealFile {
     pub(super) fn open(path: PathBuf, create: bool) -> Result<Self, StorageFault> {
-        let opened = OpenOptions::new().read(true).write(true).create(create).truncate(false).open(&path);
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(create)
+            .truncate(false)
+            .open(&path);
         match opened {
             Ok(file) => Ok(Self { path, file }),
             Err(error) => Err(StorageFault::io("open", &path, &error)),
@@ -32,12 +37,16 @@ impl DiskFile for RealFile {
     fn read_at(&self, offset: u64, max: usize) -> Result<Vec<u8>, StorageFault> {
         let available = usize::try_from(self.len()?.saturating_sub(offset)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; max.min(available)];
-        self.file.read_exact_at(&mut bytes, offset).map_err(self.fault("read"))?;
+        self.file
+            .read_exact_at(&mut bytes, offset)
+            .map_err(self.fault("read"))?;
         Ok(bytes)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageFault> {
-        self.file.write_all_at(bytes, offset).map_err(self.fault("write"))
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(self.fault("write"))
     }
 
     fn sync(&self) -> Result<(), StorageFault> {

@@ -32,7 +32,10 @@ impl RocksDisk {
     /// A disk rooted at `root`, which is made if it is absent.
     pub(crate) fn new(root: PathBuf) -> Result<Self, StorageFault> {
         fs::create_dir_all(&root).map_err(|error| StorageFault::io("create", &root, &error))?;
-        Ok(Self { root, tuning: Tuning::new() })
+        Ok(Self {
+            root,
+            tuning: Tuning::new(),
+        })
     }
 }
 
@@ -68,7 +71,13 @@ impl Disk for RocksDisk {
         };
         let mut names = Vec::new();
         for entry in entries {
-            names.push(entry.map_err(fail)?.file_name().to_string_lossy().into_owned());
+            names.push(
+                entry
+                    .map_err(fail)?
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned(),
+            );
         }
         names.sort();
         Ok(names)
@@ -76,7 +85,11 @@ impl Disk for RocksDisk {
 
     fn remove(&self, path: &Path) -> Result<(), StorageFault> {
         let path = self.locate(path);
-        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
         match removed {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other.map_err(|error| StorageFault::io("remove", &path, &error)),
@@ -85,7 +98,8 @@ impl Disk for RocksDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageFault> {
         let from = self.locate(from);
-        fs::rename(&from, self.locate(to)).map_err(|error| StorageFault::io("rename", &from, &error))
+        fs::rename(&from, self.locate(to))
+            .map_err(|error| StorageFault::io("rename", &from, &error))
     }
 
     fn sync_dir(&self, path: &Path) -> Result<(), StorageFault> {
@@ -96,19 +110,37 @@ impl Disk for RocksDisk {
         Ok(Box::new(RealFile::open(self.locate(path), create)?))
     }
 
-    fn open_database(&self, path: &Path, kind: DatabaseKind, create: bool) -> Result<Arc<dyn Database>, StorageFault> {
+    fn open_database(
+        &self,
+        path: &Path,
+        kind: DatabaseKind,
+        create: bool,
+    ) -> Result<Arc<dyn Database>, StorageFault> {
         let path = self.locate(path);
         let current = path.join("CURRENT");
         if !create && !current.exists() {
             let reason = "the database is not there";
-            return Err(StorageFault::new(FaultKind::Missing, "open", &current, reason));
+            return Err(StorageFault::new(
+                FaultKind::Missing,
+                "open",
+                &current,
+                reason,
+            ));
         }
-        Ok(Arc::new(RocksDatabase::open(self.root.clone(), path, &self.tuning.options(kind))?))
+        Ok(Arc::new(RocksDatabase::open(
+            self.root.clone(),
+            path,
+            &self.tuning.options(kind),
+        )?))
     }
 
     fn shares(&self, name: &str) -> bool {
         let extension = Path::new(name).extension();
-        extension.is_some_and(|extension| IMMUTABLE_EXTENSIONS.iter().any(|immutable| extension == *immutable))
+        extension.is_some_and(|extension| {
+            IMMUTABLE_EXTENSIONS
+                .iter()
+                .any(|immutable| extension == *immutable)
+        })
     }
 
     fn adopt(&self, from: &Path, into: &Path) -> Result<(), StorageFault> {
@@ -117,9 +149,11 @@ impl Disk for RocksDisk {
         for name in self.list(from)? {
             let (source, target) = (source.join(&name), target.join(&name));
             if self.shares(&name) {
-                fs::hard_link(&source, &target).map_err(|error| StorageFault::io("link", &source, &error))?;
+                fs::hard_link(&source, &target)
+                    .map_err(|error| StorageFault::io("link", &source, &error))?;
             } else {
-                fs::copy(&source, &target).map_err(|error| StorageFault::io("copy", &source, &error))?;
+                fs::copy(&source, &target)
+                    .map_err(|error| StorageFault::io("copy", &source, &error))?;
                 RealFile::open(target, false)?.sync()?;
             }
         }

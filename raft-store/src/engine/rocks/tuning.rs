@@ -56,7 +56,9 @@ pub(super) struct Tuning {
 
 impl Tuning {
     pub(super) fn new() -> Self {
-        Self { cache: Cache::new_lru_cache(BLOCK_CACHE_BYTES) }
+        Self {
+            cache: Cache::new_lru_cache(BLOCK_CACHE_BYTES),
+        }
     }
 
     /// The options for a database of `kind`.

@@ -33,7 +33,11 @@ pub(super) struct RowStore {
 
 impl RowStore {
     pub(super) fn imported(rows: Rows) -> Self {
-        Self { current: Arc::new(rows.clone()), durable: rows, ..Self::default() }
+        Self {
+            current: Arc::new(rows.clone()),
+            durable: rows,
+            ..Self::default()
+        }
     }
 
     pub(super) fn opened(&mut self) {
@@ -85,7 +89,10 @@ fn apply(rows: &mut Rows, batch: &Batch) {
                 rows.remove(key);
             }
             Operation::DeleteRange(from, until) if from < until => {
-                let inside = (Bound::Included(from.clone()), Bound::Excluded(until.clone()));
+                let inside = (
+                    Bound::Included(from.clone()),
+                    Bound::Excluded(until.clone()),
+                );
                 let doomed: Vec<_> = rows.range(inside).map(|(key, _)| key.clone()).collect();
                 for key in doomed {
                     rows.remove(&key);
@@ -114,7 +121,12 @@ impl SimDatabase {
         self.life.with(operation, &self.path, |world| {
             if world.rows(self.id).latched {
                 let reason = "the database refuses everything after a fault";
-                return Err(StorageFault::new(FaultKind::Stopped, operation, &self.path, reason));
+                return Err(StorageFault::new(
+                    FaultKind::Stopped,
+                    operation,
+                    &self.path,
+                    reason,
+                ));
             }
             check(world).inspect_err(|_| world.rows(self.id).latched = true)?;
             Ok(work(world.rows(self.id)))
@@ -140,7 +152,9 @@ impl Database for SimDatabase {
     }
 
     fn view(&self) -> Box<dyn DatabaseView + '_> {
-        let rows = self.life.with("read", &self.path, |world| Ok(Arc::clone(&world.rows(self.id).current)));
+        let rows = self.life.with("read", &self.path, |world| {
+            Ok(Arc::clone(&world.rows(self.id).current))
+        });
         Box::new(SimView { owner: self, rows })
     }
 
@@ -152,13 +166,28 @@ impl Database for SimDatabase {
         self.sync()?;
         self.life.with("export", &self.path, |world| {
             if world.names.get(into).is_some() {
-                return Err(StorageFault::corrupt("export to", into, "it is there already"));
+                return Err(StorageFault::corrupt(
+                    "export to",
+                    into,
+                    "it is there already",
+                ));
             }
-            world.names.change(NameChange::Make(owned(into), Node::Directory));
-            let rows: Vec<_> = world.rows(self.id).current.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+            world
+                .names
+                .change(NameChange::Make(owned(into), Node::Directory));
+            let rows: Vec<_> = world
+                .rows(self.id)
+                .current
+                .iter()
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
             // An empty database exports to one empty file, so that it can be told from none.
             let pages = rows.chunks(ROWS_PER_FILE).collect::<Vec<_>>();
-            let pages = if pages.is_empty() { vec![&[][..]] } else { pages };
+            let pages = if pages.is_empty() {
+                vec![&[][..]]
+            } else {
+                pages
+            };
             for (number, page) in pages.into_iter().enumerate() {
                 let path = into.join(format!("{number:06}.rows"));
                 world.writing("export to", &path)?;
@@ -176,7 +205,10 @@ impl Database for SimDatabase {
     fn statistics(&self) -> Statistics {
         let counted = self.life.with("count", &self.path, |world| {
             let rows = world.rows(self.id);
-            Ok(Statistics { writes: rows.writes, syncs: rows.syncs })
+            Ok(Statistics {
+                writes: rows.writes,
+                syncs: rows.syncs,
+            })
         });
         counted.unwrap_or_default()
     }
@@ -194,14 +226,19 @@ impl Drop for SimDatabase {
 }
 
 /// The rows that were exported to `directory`, if any were.
-pub(super) fn read_export(world: &mut super::World, directory: &Path) -> Result<Option<Rows>, StorageFault> {
+pub(super) fn read_export(
+    world: &mut super::World,
+    directory: &Path,
+) -> Result<Option<Rows>, StorageFault> {
     let mut rows: Option<Rows> = None;
     for name in world.names.list(directory) {
         let path = directory.join(&name);
         if path.extension().is_none_or(|extension| extension != "rows") {
             continue;
         }
-        let Some(Node::File(id)) = world.names.get(&path) else { return Err(missing("open", &path)) };
+        let Some(Node::File(id)) = world.names.get(&path) else {
+            return Err(missing("open", &path));
+        };
         let page: Vec<(Vec<u8>, Vec<u8>)> = crate::codec::decode(world.file(id).content())
             .map_err(|error| StorageFault::corrupt("open", &path, error))?;
         rows.get_or_insert_default().extend(page);
@@ -217,7 +254,9 @@ struct SimView<'a> {
 impl SimView<'_> {
     fn rows(&self) -> Result<&Rows, StorageFault> {
         let path = &self.owner.path;
-        self.owner.life.with("read", path, |world| world.faults.on_read(path))?;
+        self.owner
+            .life
+            .with("read", path, |world| world.faults.on_read(path))?;
         match &self.rows {
             Ok(rows) => Ok(rows),
             Err(fault) => Err(fault.clone()),
@@ -230,7 +269,13 @@ impl DatabaseView for SimView<'_> {
         Ok(self.rows()?.get(key).cloned())
     }
 
-    fn visit(&self, from: &[u8], until: &[u8], direction: Direction, visitor: Visitor<'_>) -> Result<(), StorageFault> {
+    fn visit(
+        &self,
+        from: &[u8],
+        until: &[u8],
+        direction: Direction,
+        visitor: Visitor<'_>,
+    ) -> Result<(), StorageFault> {
         let rows = self.rows()?;
         if from >= until {
             return Ok(());

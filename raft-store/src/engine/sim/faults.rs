@@ -40,22 +40,48 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn on_read(&mut self, path: &Path) -> Result<(), StorageFault> {
-        if self.read.due() { Err(eio("read", path)) } else { Ok(()) }
+        if self.read.due() {
+            Err(eio("read", path))
+        } else {
+            Ok(())
+        }
     }
 
-    pub(super) fn on_write(&mut self, operation: &'static str, path: &Path) -> Result<(), StorageFault> {
+    pub(super) fn on_write(
+        &mut self,
+        operation: &'static str,
+        path: &Path,
+    ) -> Result<(), StorageFault> {
         if self.full {
             let kind = FaultKind::Io(ErrorKind::StorageFull);
-            return Err(StorageFault::new(kind, operation, path, "no space left on the simulated disk"));
+            return Err(StorageFault::new(
+                kind,
+                operation,
+                path,
+                "no space left on the simulated disk",
+            ));
         }
-        if self.write.due() { Err(eio(operation, path)) } else { Ok(()) }
+        if self.write.due() {
+            Err(eio(operation, path))
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn on_sync(&mut self, path: &Path) -> Result<(), StorageFault> {
-        if self.sync.due() { Err(eio("sync", path)) } else { Ok(()) }
+        if self.sync.due() {
+            Err(eio("sync", path))
+        } else {
+            Ok(())
+        }
     }
 }
 
 fn eio(operation: &'static str, path: &Path) -> StorageFault {
-    StorageFault::new(FaultKind::Io(ErrorKind::Other), operation, path, "simulated input/output error")
+    StorageFault::new(
+        FaultKind::Io(ErrorKind::Other),
+        operation,
+        path,
+        "simulated input/output error",
+    )
 }

@@ -21,7 +21,9 @@ pub(super) struct FileBody {
 
 impl FileBody {
     pub(super) fn read(&self, offset: u64, max: usize) -> Vec<u8> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.current.len());
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(self.current.len());
         self.current[start..self.current.len().min(start.saturating_add(max))].to_vec()
     }
 
@@ -51,7 +53,11 @@ impl FileBody {
         if self.current == self.durable {
             return;
         }
-        let len = if pick(rng, 1) == 0 { self.durable.len() } else { self.current.len() };
+        let len = if pick(rng, 1) == 0 {
+            self.durable.len()
+        } else {
+            self.current.len()
+        };
         let mut torn = self.durable.clone();
         torn.resize(len, 0);
         for (number, block) in torn.chunks_mut(BLOCK_BYTES).enumerate() {
@@ -116,6 +122,8 @@ impl DiskFile for SimFile {
     }
 
     fn len(&self) -> Result<u64, StorageFault> {
-        self.life.with("measure", self.path(), |world| Ok(world.file(self.id).len()))
+        self.life.with("measure", self.path(), |world| {
+            Ok(world.file(self.id).len())
+        })
     }
 }

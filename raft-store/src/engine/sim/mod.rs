@@ -95,16 +95,26 @@ impl SimDisk {
     pub fn cut_rows(&self, database: impl AsRef<Path>, count: usize) -> usize {
         let world = &mut *self.world.lock();
         let path = database.as_ref().join(DATABASE);
-        let Some(Node::Database(id)) = world.names.get(&path) else { return 0 };
-        world.databases.get_mut(&id).map_or(0, |rows| rows.cut(count))
+        let Some(Node::Database(id)) = world.names.get(&path) else {
+            return 0;
+        };
+        world
+            .databases
+            .get_mut(&id)
+            .map_or(0, |rows| rows.cut(count))
     }
 
     /// Flips the bits of `mask` in one byte of a file, synced or not. Answers whether there is
     /// such a byte.
     pub fn flip(&self, file: impl AsRef<Path>, offset: usize, mask: u8) -> bool {
         let world = &mut *self.world.lock();
-        let Some(Node::File(id)) = world.names.get(file.as_ref()) else { return false };
-        world.files.get_mut(&id).is_some_and(|body| body.flip(offset, mask))
+        let Some(Node::File(id)) = world.names.get(file.as_ref()) else {
+            return false;
+        };
+        world
+            .files
+            .get_mut(&id)
+            .is_some_and(|body| body.flip(offset, mask))
     }
 
     /// Writes and syncs since the disk was made.
@@ -116,7 +126,12 @@ impl SimDisk {
     /// What a process that starts now works with.
     pub(crate) fn mount(&self) -> SimMount {
         let incarnation = self.world.lock().incarnation;
-        SimMount { life: Life { world: Arc::clone(&self.world), incarnation } }
+        SimMount {
+            life: Life {
+                world: Arc::clone(&self.world),
+                incarnation,
+            },
+        }
     }
 }
 
@@ -155,7 +170,8 @@ impl World {
     fn collect(&mut self) {
         let named = self.names.reachable();
         self.files.retain(|id, _| named.contains(id));
-        self.databases.retain(|id, _| named.contains(id) || self.open.contains(id));
+        self.databases
+            .retain(|id, _| named.contains(id) || self.open.contains(id));
     }
 
     fn file(&mut self, id: u64) -> &mut FileBody {
@@ -193,7 +209,12 @@ impl Life {
     ) -> Result<T, StorageFault> {
         let mut world = self.world.lock();
         if world.incarnation != self.incarnation {
-            return Err(StorageFault::new(FaultKind::Stopped, operation, path, "the machine crashed"));
+            return Err(StorageFault::new(
+                FaultKind::Stopped,
+                operation,
+                path,
+                "the machine crashed",
+            ));
         }
         work(&mut world)
     }

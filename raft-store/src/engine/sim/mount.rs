@@ -15,7 +15,12 @@ pub(crate) struct SimMount {
 }
 
 impl SimMount {
-    fn change(&self, operation: &'static str, path: &Path, change: NameChange) -> Result<(), StorageFault> {
+    fn change(
+        &self,
+        operation: &'static str,
+        path: &Path,
+        change: NameChange,
+    ) -> Result<(), StorageFault> {
         self.life.with(operation, path, |world| {
             world.writing(operation, path)?;
             world.names.change(change);
@@ -45,10 +50,14 @@ fn find_database(world: &mut World, directory: &Path, create: bool) -> Result<u6
     }
     if world.names.get(directory).is_none() {
         parent_exists(world, "open", directory)?;
-        world.names.change(NameChange::Make(owned(directory), Node::Directory));
+        world
+            .names
+            .change(NameChange::Make(owned(directory), Node::Directory));
     }
     let id = world.fresh_id();
-    world.databases.insert(id, RowStore::imported(exported.unwrap_or_default()));
+    world
+        .databases
+        .insert(id, RowStore::imported(exported.unwrap_or_default()));
     world.names.make_durable(path, Node::Database(id));
     Ok(id)
 }
@@ -67,16 +76,31 @@ impl Disk for SimMount {
             parent_exists(world, "create", path)?;
             Ok(world.names.get(path) == Some(Node::Directory))
         })?;
-        if there { Ok(()) } else { self.change("create", path, NameChange::Make(owned(path), Node::Directory)) }
+        if there {
+            Ok(())
+        } else {
+            self.change(
+                "create",
+                path,
+                NameChange::Make(owned(path), Node::Directory),
+            )
+        }
     }
 
     fn list(&self, path: &Path) -> Result<Vec<String>, StorageFault> {
-        self.life.with("list", path, |world| Ok(world.names.list(path)))
+        self.life
+            .with("list", path, |world| Ok(world.names.list(path)))
     }
 
     fn remove(&self, path: &Path) -> Result<(), StorageFault> {
-        let there = self.life.with("remove", path, |world| Ok(world.names.get(path).is_some()))?;
-        if there { self.change("remove", path, NameChange::Remove(owned(path))) } else { Ok(()) }
+        let there = self
+            .life
+            .with("remove", path, |world| Ok(world.names.get(path).is_some()))?;
+        if there {
+            self.change("remove", path, NameChange::Remove(owned(path)))
+        } else {
+            Ok(())
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageFault> {
@@ -96,22 +120,35 @@ impl Disk for SimMount {
     }
 
     fn open_file(&self, path: &Path, create: bool) -> Result<Box<dyn DiskFile>, StorageFault> {
-        let id = self.life.with("open", path, |world| match world.names.get(path) {
-            Some(Node::File(id)) => Ok(id),
-            Some(_) => Err(StorageFault::corrupt("open", path, "it is a directory")),
-            None if create => {
-                parent_exists(world, "open", path)?;
-                world.writing("create", path)?;
-                let id = world.fresh_id();
-                world.names.change(NameChange::Make(owned(path), Node::File(id)));
-                Ok(id)
-            }
-            None => Err(missing("open", path)),
-        })?;
-        Ok(Box::new(SimFile { life: self.life.clone(), path: owned(path), id }))
+        let id = self
+            .life
+            .with("open", path, |world| match world.names.get(path) {
+                Some(Node::File(id)) => Ok(id),
+                Some(_) => Err(StorageFault::corrupt("open", path, "it is a directory")),
+                None if create => {
+                    parent_exists(world, "open", path)?;
+                    world.writing("create", path)?;
+                    let id = world.fresh_id();
+                    world
+                        .names
+                        .change(NameChange::Make(owned(path), Node::File(id)));
+                    Ok(id)
+                }
+                None => Err(missing("open", path)),
+            })?;
+        Ok(Box::new(SimFile {
+            life: self.life.clone(),
+            path: owned(path),
+            id,
+        }))
     }
 
-    fn open_database(&self, path: &Path, _: DatabaseKind, create: bool) -> Result<Arc<dyn Database>, StorageFault> {
+    fn open_database(
+        &self,
+        path: &Path,
+        _: DatabaseKind,
+        create: bool,
+    ) -> Result<Arc<dyn Database>, StorageFault> {
         let id = self.life.with("open", path, |world| {
             let id = find_database(world, path, create)?;
             if !world.open.insert(id) {
@@ -121,7 +158,11 @@ impl Disk for SimMount {
             world.rows(id).opened();
             Ok(id)
         })?;
-        Ok(Arc::new(SimDatabase { life: self.life.clone(), path: owned(path), id }))
+        Ok(Arc::new(SimDatabase {
+            life: self.life.clone(),
+            path: owned(path),
+            id,
+        }))
     }
 
     fn shares(&self, _: &str) -> bool {
@@ -132,12 +173,20 @@ impl Disk for SimMount {
         self.life.with("adopt", from, |world| {
             parent_exists(world, "adopt into", into)?;
             if world.names.get(into).is_some() {
-                return Err(StorageFault::corrupt("adopt into", into, "it is there already"));
+                return Err(StorageFault::corrupt(
+                    "adopt into",
+                    into,
+                    "it is there already",
+                ));
             }
             world.writing("adopt into", into)?;
-            world.names.change(NameChange::Make(owned(into), Node::Directory));
+            world
+                .names
+                .change(NameChange::Make(owned(into), Node::Directory));
             for name in world.names.list(from) {
-                let Some(Node::File(source)) = world.names.get(&from.join(&name)) else { continue };
+                let Some(Node::File(source)) = world.names.get(&from.join(&name)) else {
+                    continue;
+                };
                 let target = into.join(&name);
                 world.writing("adopt into", &target)?;
                 world.syncing(&target)?;

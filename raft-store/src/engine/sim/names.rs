@@ -75,7 +75,13 @@ impl Names {
 
     /// Makes all changes durable up to the last one in `directory`.
     pub(super) fn sync(&mut self, directory: &Path) {
-        let Some(last) = self.pending.iter().rposition(|change| change.touches(directory)) else { return };
+        let Some(last) = self
+            .pending
+            .iter()
+            .rposition(|change| change.touches(directory))
+        else {
+            return;
+        };
         for change in self.pending.drain(..=last) {
             apply(&mut self.durable, &change);
         }
@@ -87,10 +93,16 @@ impl Names {
         for change in self.pending.drain(..).take(kept) {
             apply(&mut self.durable, &change);
         }
-        let directories: BTreeSet<PathBuf> =
-            self.durable.iter().filter(|(_, node)| **node == Node::Directory).map(|(path, _)| path.clone()).collect();
+        let directories: BTreeSet<PathBuf> = self
+            .durable
+            .iter()
+            .filter(|(_, node)| **node == Node::Directory)
+            .map(|(path, _)| path.clone())
+            .collect();
         self.durable.retain(|path, _| {
-            path.ancestors().skip(1).all(|parent| parent == Path::new("") || directories.contains(parent))
+            path.ancestors()
+                .skip(1)
+                .all(|parent| parent == Path::new("") || directories.contains(parent))
         });
         self.current = self.durable.clone();
     }
@@ -105,7 +117,10 @@ impl Names {
                 })
                 .collect()
         };
-        ids(&self.current).into_iter().chain(ids(&self.durable)).collect()
+        ids(&self.current)
+            .into_iter()
+            .chain(ids(&self.durable))
+            .collect()
     }
 }
 
@@ -124,11 +139,21 @@ fn apply(tree: &mut Tree, change: &NameChange) {
             tree.retain(|name, _| !name.starts_with(to));
             let moved: Vec<_> = tree
                 .iter()
-                .filter_map(|(name, node)| Some((name.clone(), name.strip_prefix(from).ok()?.to_owned(), *node)))
+                .filter_map(|(name, node)| {
+                    Some((
+                        name.clone(),
+                        name.strip_prefix(from).ok()?.to_owned(),
+                        *node,
+                    ))
+                })
                 .collect();
             for (name, rest, node) in moved {
                 tree.remove(&name);
-                let name = if rest == Path::new("") { to.clone() } else { to.join(rest) };
+                let name = if rest == Path::new("") {
+                    to.clone()
+                } else {
+                    to.join(rest)
+                };
                 tree.insert(name, node);
             }
         }
