@@ -97,23 +97,31 @@ fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
         .expect("writing to a string does not fail");
 }
 
-/// Numbers are doubles, as the RFC has it. Rust's shortest digits are those that ECMAScript asks
-/// for; only their layout differs.
+/// Numbers are doubles, as the RFC has it. The digits are those that `serde_json` writes: the
+/// shortest that read back, and of two equally near ones the even, as ECMAScript asks for
+/// (Rust's own `{:e}` takes the odd one at times). Only the layout differs.
 fn write_number(text: &mut String, number: &Number) {
     let value = number.as_f64().unwrap_or_default();
-    if value == 0.0 {
+    let written = Number::from_f64(value.abs())
+        .map(|number| number.to_string())
+        .unwrap_or_default();
+    let (mantissa, exponent) = written.split_once('e').unwrap_or((&written, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = [whole, fraction].concat();
+    let digits = all.trim_start_matches('0');
+    let leading = i32::try_from(all.len() - digits.len()).unwrap_or_default();
+    let digits = digits.trim_end_matches('0');
+    if digits.is_empty() {
         text.push('0');
         return;
     }
-    let scientific = format!("{:e}", value.abs());
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let digits = mantissa.replace('.', "");
     // The decimal point stands after so many digits.
-    let point = exponent.parse::<i32>().unwrap_or_default() + 1;
+    let before_point = i32::try_from(whole.len()).unwrap_or_default();
+    let point = before_point - leading + exponent.parse::<i32>().unwrap_or_default();
     if value < 0.0 {
         text.push('-');
     }
-    write_digits(text, &digits, point);
+    write_digits(text, digits, point);
 }
 
 /// ECMAScript's Number::toString, steps 6 to 10.

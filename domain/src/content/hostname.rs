@@ -121,10 +121,10 @@ mod tests {
         check("xn--bcher-kva.example", "xn--bcher-kva.example");
         check("XN--BCHER-KVA.example", "xn--bcher-kva.example");
         check("例え.テスト", "xn--r8jz45g.xn--zckzah");
-        check("東京タワー.example", "xn--48sxe535n4j6axa9g.example");
+        check("東京タワー.example", "xn--5ck2eqb538s34z.example");
         check("пример.испытание", "xn--e1afmkfd.xn--80akhbyknj4f");
         check("пример.example", "xn--e1afmkfd.example");
-        check("æble.example", "xn--ble-1na.example");
+        check("æble.example", "xn--ble-xla.example");
         check("ａｐｉ．example．net", "api.example.net");
         check("1.example.net", "1.example.net");
         check(
@@ -136,8 +136,8 @@ mod tests {
     #[test]
     fn what_is_no_hostname_is_refused() {
         let long_label = format!("{}.net", "a".repeat(64));
-        let long_name = format!("{}.nets", ["a".repeat(61).as_str(); 4].join(".") + "a");
-        let long_wildcard = format!("*.{}.net", ["a".repeat(61).as_str(); 4].join("."));
+        let long_name = format!("{}.network", ["a".repeat(61).as_str(); 4].join("."));
+        let long_wildcard = format!("*.{}.nets", ["a".repeat(61).as_str(); 4].join("."));
         for bad in [
             "",
             ".",

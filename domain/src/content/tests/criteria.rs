@@ -1,0 +1,224 @@
+//! The `match` object.
+
+use super::super::{ALTERNATIVES_MAX, Criteria, InvalidKind, PATTERN_BYTES_MAX, compile_regex};
+use super::{json, refused};
+use InvalidKind::{Invalid, Unknown};
+
+/// Reads the input and compares it with its normalised form, which must read as the same.
+fn check(input: &str, expect: &str) {
+    let criteria =
+        Criteria::from_json(&json(input)).unwrap_or_else(|error| panic!("{input}: {error:?}"));
+    assert_eq!(criteria.to_json(), json(expect), "{input}");
+    assert_eq!(
+        Criteria::from_json(&criteria.to_json()),
+        Ok(criteria),
+        "{input} read back"
+    );
+}
+
+fn check_refused(input: &str, kind: InvalidKind, param: &str) {
+    assert_eq!(
+        refused(input, Criteria::from_json(&json(input))),
+        (kind, param.to_owned()),
+        "{input}"
+    );
+}
+
+#[test]
+fn criteria_take_one_value_or_alternatives() {
+    check("{}", "{}");
+    check(
+        r#"{"region":["eu-central-1"],"method":"GET"}"#,
+        r#"{"region":["eu-central-1"],"method":["GET"]}"#,
+    );
+    check(
+        r#"{"region":"eu-central-1"}"#,
+        r#"{"region":["eu-central-1"]}"#,
+    );
+    check(
+        r#"{"method":["post","GET","Post"]}"#,
+        r#"{"method":["GET","POST"]}"#,
+    );
+    check(r#"{"path":"/a"}"#, r#"{"path":["/a"]}"#);
+    check(r#"{"path":["/b","/a","/b"]}"#, r#"{"path":["/a","/b"]}"#);
+    check(
+        r#"{"header":{"X-Beta":"1","accept":["a","b"]}}"#,
+        r#"{"header":{"accept":["a","b"],"x-beta":["1"]}}"#,
+    );
+}
+
+#[test]
+fn a_trailing_star_is_a_prefix_and_any_other_is_refused() {
+    check(r#"{"path":"/api*"}"#, r#"{"path":[{"prefix":"/api"}]}"#);
+    check(r#"{"path":"/api/*"}"#, r#"{"path":[{"prefix":"/api/"}]}"#);
+    check(r#"{"path":"/*"}"#, r#"{"path":[{"prefix":"/"}]}"#);
+    check(
+        r#"{"path":{"prefix":"/api"}}"#,
+        r#"{"path":[{"prefix":"/api"}]}"#,
+    );
+    check(r#"{"path":{"exact":"/api"}}"#, r#"{"path":["/api"]}"#);
+    check(
+        r#"{"path":{"exact":"/a*b*"}}"#,
+        r#"{"path":[{"exact":"/a*b*"}]}"#,
+    );
+    check(
+        r#"{"path":{"regex":"/v[0-9]+/.*"}}"#,
+        r#"{"path":[{"regex":"/v[0-9]+/.*"}]}"#,
+    );
+    check(
+        r#"{"path":["/x",{"regex":"/y"},"/x*"]}"#,
+        r#"{"path":["/x",{"prefix":"/x"},{"regex":"/y"}]}"#,
+    );
+    for bad in [
+        "*", "", "api", "/a/*/b", "/a**", "*/a", "/a b", "/ü", "/a?b=c", "/a#b", "/a\n",
+    ] {
+        check_refused(
+            &serde_json::json!({ "path": bad }).to_string(),
+            Invalid,
+            "path",
+        );
+    }
+    check_refused(r#"{"path":{"prefix":"/api/*"}}"#, Invalid, "path.prefix");
+    check_refused(r#"{"path":["/a",{"exact":"b"}]}"#, Invalid, "path[1].exact");
+}
+
+#[test]
+fn header_values_are_literal_or_patterns() {
+    check(r#"{"header":{"a":"x*"}}"#, r#"{"header":{"a":["x*"]}}"#);
+    check(
+        r#"{"header":{"a":{"exact":"x"}}}"#,
+        r#"{"header":{"a":["x"]}}"#,
+    );
+    check(
+        r#"{"header":{"a":{"prefix":"x"}}}"#,
+        r#"{"header":{"a":[{"prefix":"x"}]}}"#,
+    );
+    check(
+        r#"{"header":{"a":{"regex":"x+"}}}"#,
+        r#"{"header":{"a":[{"regex":"x+"}]}}"#,
+    );
+    check(
+        r#"{"header":{"a":{"present":false}}}"#,
+        r#"{"header":{"a":[{"present":false}]}}"#,
+    );
+    check(
+        r#"{"header":{"a":[{"present":false},"x"]}}"#,
+        r#"{"header":{"a":["x",{"present":false}]}}"#,
+    );
+    check_refused(r#"{"header":{"a":1}}"#, Invalid, "header.a");
+    check_refused(
+        r#"{"header":{"a":{"present":"yes"}}}"#,
+        Invalid,
+        "header.a.present",
+    );
+    check_refused(r#"{"header":{"a":"x\r\ny"}}"#, Invalid, "header.a");
+    check_refused(r#"{"header":{"a":["x"," y"]}}"#, Invalid, "header.a[1]");
+    check_refused(r#"{"header":{"a":"ü"}}"#, Invalid, "header.a");
+    check_refused(r#"{"header":{"a b":"x"}}"#, Invalid, "header.a b");
+    check_refused(r#"{"header":{"":"x"}}"#, Invalid, "header.");
+    check_refused(r#"{"header":{"X-A":"x","x-a":"y"}}"#, Invalid, "header.x-a");
+    check_refused(r#"{"header":{}}"#, Invalid, "header");
+    check_refused(r#"{"header":["a"]}"#, Invalid, "header");
+}
+
+#[test]
+fn what_is_not_known_or_has_the_wrong_type_is_refused_where_it_stands() {
+    check_refused("[]", Invalid, "");
+    check_refused("null", Invalid, "");
+    check_refused(r#"{"pth":"/a"}"#, Unknown, "pth");
+    check_refused(r#"{"query":{"a":"b"}}"#, Unknown, "query");
+    check_refused(r#"{"path":{"glob":"/a"}}"#, Unknown, "path.glob");
+    check_refused(r#"{"path":{"exact":"/a","prefix":"/b"}}"#, Invalid, "path");
+    check_refused(r#"{"path":{}}"#, Invalid, "path");
+    check_refused(r#"{"path":1}"#, Invalid, "path");
+    check_refused(r#"{"path":[]}"#, Invalid, "path");
+    check_refused(r#"{"path":[["/a"]]}"#, Invalid, "path[0]");
+    check_refused(r#"{"method":"G T"}"#, Invalid, "method");
+    check_refused(r#"{"method":["GET",""]}"#, Invalid, "method[1]");
+    check_refused(r#"{"region":["eu",7]}"#, Invalid, "region[1]");
+    check_refused(r#"{"region":"e u"}"#, Invalid, "region");
+    let long_name = "x".repeat(5000);
+    let (kind, param) = refused(
+        "",
+        Criteria::from_json(&serde_json::json!({ long_name: 1 })),
+    );
+    assert_eq!((kind, param.len()), (Unknown, 100));
+}
+
+#[test]
+fn limits_hold() {
+    let path = |length: usize| {
+        serde_json::json!({ "path": format!("/{}", "a".repeat(length - 1)) }).to_string()
+    };
+    check(
+        &path(PATTERN_BYTES_MAX),
+        &serde_json::json!({ "path": [json(&path(PATTERN_BYTES_MAX))["path"]] }).to_string(),
+    );
+    check_refused(&path(PATTERN_BYTES_MAX + 1), Invalid, "path");
+    let many = |count: usize| serde_json::json!({ "region": (0..count).map(|n| format!("r{n}")).collect::<Vec<_>>() });
+    assert!(Criteria::from_json(&many(ALTERNATIVES_MAX)).is_ok());
+    check_refused(&many(ALTERNATIVES_MAX + 1).to_string(), Invalid, "region");
+    let regexes = |count: usize| {
+        let patterns: Vec<_> = (1..count)
+            .map(|n| serde_json::json!({ "regex": format!("/{n}") }))
+            .collect();
+        serde_json::json!({ "path": patterns, "header": { "a": { "regex": "b" } } })
+    };
+    assert!(Criteria::from_json(&regexes(20)).is_ok());
+    check_refused(&regexes(21).to_string(), Invalid, "");
+    let headers: serde_json::Map<_, _> = (0..51).map(|n| (format!("h{n}"), "x".into())).collect();
+    check_refused(
+        &serde_json::json!({ "header": headers }).to_string(),
+        Invalid,
+        "header",
+    );
+}
+
+#[test]
+fn regular_expressions_are_anchored_and_bounded() {
+    let matches = |pattern: &str, text: &str| {
+        compile_regex(pattern)
+            .unwrap_or_else(|error| panic!("{pattern}: {error}"))
+            .is_match(text)
+    };
+    assert!(matches("/v[0-9]+", "/v12"));
+    assert!(!matches("/v[0-9]+", "/v12/x"));
+    assert!(!matches("/v[0-9]+", "/x/v12"));
+    assert!(matches("/a|/b", "/b"));
+    assert!(!matches("/a|/b", "/b/c"));
+    assert!(!matches("(?m)/a", "/a\n/b"));
+    for common in [
+        r"/users/\d+",
+        r"/users/\w+/posts",
+        "/[^/]+/x",
+        r"/files/.*\.(png|jpe?g|webp)",
+        "(?i)/api/.*",
+    ] {
+        assert!(
+            compile_regex(common).is_ok(),
+            "{common}: {:?}",
+            compile_regex(common)
+        );
+    }
+    for bad in [
+        "(",
+        "a)|(?:b",
+        "a)(?:b",
+        "(?x) a # b",
+        "(?=a)",
+        r"(a)\1",
+        "a{1000}{1000}",
+        "[[:alpha:]]{5000}",
+        r"\w{400}",
+    ] {
+        assert!(compile_regex(bad).is_err(), "{bad} was taken");
+    }
+    assert!(compile_regex(&"a".repeat(PATTERN_BYTES_MAX)).is_ok());
+    assert!(compile_regex(&"a".repeat(PATTERN_BYTES_MAX + 1)).is_err());
+    check_refused(r#"{"path":{"regex":"("}}"#, Invalid, "path.regex");
+    check_refused(
+        r#"{"header":{"a":["b",{"regex":"a{1000}{1000}"}]}}"#,
+        Invalid,
+        "header.a[1].regex",
+    );
+}
