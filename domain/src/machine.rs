@@ -159,7 +159,7 @@ fn reply_to(
 /// What is known of a request's idempotency key.
 enum Answer {
     /// It was answered.
-    Known(IdempotencyRecord),
+    Known(Box<IdempotencyRecord>),
     /// Another request with it was answered.
     OfAnotherRequest,
     /// Nothing is known, or what is has expired at the time given.
@@ -178,7 +178,9 @@ fn find_answer(view: &(impl View + ?Sized), at: Timestamp, stamped: &Stamped) ->
         Some(record) if record.expires_at <= at => Answer::None {
             replaces: Some(record.expires_at),
         },
-        Some(record) if record.fingerprint == idempotency.fingerprint => Answer::Known(record),
+        Some(record) if record.fingerprint == idempotency.fingerprint => {
+            Answer::Known(Box::new(record))
+        }
         Some(_) => Answer::OfAnotherRequest,
     }
 }

@@ -3,9 +3,11 @@
 //! keeps the draft from being published.
 
 use super::Context;
-use super::content::{Inspector, Parsed, problem, read_config, upstream_content};
+use super::content::{
+    Inspector, Parsed, References, problem, read_config, references, upstream_content,
+};
 use super::draft::is_wanted;
-use crate::content::{RouteContent, rule_key, upstream_key};
+use crate::content::{RouteContent, load_head, rule_key, upstream_key};
 use crate::id::UpstreamId;
 use crate::model::{Route, Rule};
 use crate::query::ViewChunks;
@@ -25,12 +27,22 @@ pub(crate) struct Frozen {
     pub(crate) head: Hash,
     /// The chunks that the live snapshot does not have, the head among them.
     pub(crate) chunks: Chunks,
-    /// The dirty rules, with the hash of what is published of them, if anything is.
-    pub(super) rules: Vec<(Rule, Option<Hash>)>,
-    /// The dirty upstreams, likewise.
+    /// The dirty rules.
+    pub(super) rules: Vec<FrozenRule>,
+    /// The dirty upstreams, with the hash of what is published of them, if anything is.
     pub(super) upstreams: Vec<(UpstreamId, Option<Hash>)>,
     /// What keeps it from being published. Parts with problems are as they are in the live one.
     pub(super) problems: Vec<Problem>,
+}
+
+/// A dirty rule.
+pub(super) struct FrozenRule {
+    /// Its draft.
+    pub(super) rule: Rule,
+    /// The upstreams that it names.
+    pub(super) named: References,
+    /// The hash of what is published of it, if anything is.
+    pub(super) content: Option<Hash>,
 }
 
 /// The content of the route's live snapshot.
@@ -50,10 +62,7 @@ pub(super) fn head_content<V: View + ?Sized>(
     context: &Context<'_, V>,
     head: &Hash,
 ) -> Result<RouteContent, Rejection> {
-    let bytes = crate::query::chunk(context.view, head);
-    let bytes = bytes.ok_or_else(|| context.broken(&format!("head chunk {head} is missing")))?;
-    RouteContent::decode(&bytes)
-        .map_err(|error| context.broken(&format!("head chunk {head}: {error}")))
+    load_head(&ViewChunks(context.view), *head).map_err(|error| context.broken(&error))
 }
 
 /// Whether the settings of a route's draft differ from the live ones.
@@ -169,7 +178,7 @@ impl<V: View + ?Sized> Freezing<'_, '_, V> {
         }
     }
 
-    fn rules(&mut self) -> Result<Vec<(Rule, Option<Hash>)>, Rejection> {
+    fn rules(&mut self) -> Result<Vec<FrozenRule>, Rejection> {
         let view = self.context.view;
         let span = DIRTY_RULES.under((&self.route.environment_id, &self.route.id));
         let mut edits = Edits::new();
@@ -180,9 +189,7 @@ impl<V: View + ?Sized> Freezing<'_, '_, V> {
                 self.context
                     .broken(&format!("dirty rule {id} does not exist"))
             })?;
-            if let Some(published) = self.rule(&rule, &mut edits) {
-                rules.push((rule, published));
-            }
+            rules.extend(self.rule(rule, &mut edits));
         }
         let edited = self.edit(TreeKind::Rules, self.content.rules, &edits)?;
         if let Some((root, len)) = edited {
@@ -191,25 +198,15 @@ impl<V: View + ?Sized> Freezing<'_, '_, V> {
         Ok(rules)
     }
 
-    /// Edits one rule's part, and gives the hash of what is published of it; `None` where a
-    /// problem keeps it as it is.
-    fn rule(&mut self, rule: &Rule, edits: &mut Edits) -> Option<Option<Hash>> {
-        let mut content = None;
-        if is_wanted(rule.status) {
-            match Parsed::of(rule) {
-                Ok(parsed) => {
-                    let problems = self.inspector.rule(rule.id.as_str(), &parsed);
-                    self.complain(problems);
-                    content = Some(parsed.content(rule).encode());
-                }
-                Err(problem) => {
-                    self.complain([problem]);
-                    return None;
-                }
-            }
-        }
-        let hash = content.as_deref().map(Hash::of);
-        if content
+    /// Edits one rule's part of the tree; `None` where a problem keeps it as it is.
+    fn rule(&mut self, rule: Rule, edits: &mut Edits) -> Option<FrozenRule> {
+        let (named, bytes) = if is_wanted(rule.status) {
+            let parsed = self.inspected(&rule)?;
+            (parsed.references(), Some(parsed.content(&rule).encode()))
+        } else {
+            (references(&rule), None)
+        };
+        if bytes
             .as_ref()
             .is_some_and(|bytes| bytes.len() > RULE_BYTES_MAX)
         {
@@ -217,13 +214,33 @@ impl<V: View + ?Sized> Freezing<'_, '_, V> {
             self.complain([problem("rule_too_large", message, rule.id.to_string())]);
             return None;
         }
+        let content = bytes.as_deref().map(Hash::of);
         if let Some(live) = &rule.published {
             edits.insert(rule_key(live.priority, &rule.id), None);
         }
-        if let Some(bytes) = content {
+        if let Some(bytes) = bytes {
             edits.insert(rule_key(rule.priority, &rule.id), Some(bytes));
         }
-        Some(hash)
+        Some(FrozenRule {
+            rule,
+            named,
+            content,
+        })
+    }
+
+    /// A rule's objects, if they can be read; what is wrong with them is noted.
+    fn inspected(&mut self, rule: &Rule) -> Option<Parsed> {
+        match Parsed::of(rule) {
+            Ok(parsed) => {
+                let problems = self.inspector.rule(rule.id.as_str(), &parsed);
+                self.complain(problems);
+                Some(parsed)
+            }
+            Err(problem) => {
+                self.complain([problem]);
+                None
+            }
+        }
     }
 
     fn upstreams(&mut self) -> Result<Vec<(UpstreamId, Option<Hash>)>, Rejection> {

@@ -1,9 +1,8 @@
 //! Publishing: a route's draft becomes its active snapshot, and the manifest moves. Where nothing
 //! is dirty, nothing happens and the reply is the active snapshot.
 
-use super::content::Parsed;
 use super::draft::{Drafting, RuleBefore};
-use super::freeze::freeze;
+use super::freeze::{FrozenRule, freeze};
 use super::manifest::move_manifest;
 use super::rule::log;
 use super::{Context, Judgement, check, id_taken, nothing};
@@ -55,8 +54,8 @@ pub(super) fn publish<V: View + ?Sized>(
     }
     check_live_hostname(context, &route, &frozen.content)?;
     let mut drafting = Drafting::of(context, &actor.environment_id, &route.id)?;
-    for (rule, content) in frozen.rules {
-        rule_published(context, &mut drafting, &draft.snapshot_id, rule, content);
+    for rule in frozen.rules {
+        rule_published(context, &mut drafting, &draft.snapshot_id, rule);
     }
     for (upstream, content) in frozen.upstreams {
         drafting.upstream_published(&upstream, content);
@@ -158,14 +157,14 @@ fn rule_published<V: View + ?Sized>(
     context: &Context<'_, V>,
     drafting: &mut Drafting<'_, '_, V>,
     snapshot_id: &SnapshotId,
-    rule: Rule,
-    content: Option<Hash>,
+    frozen: FrozenRule,
 ) {
-    let named = Parsed::of(&rule)
-        .map(|parsed| parsed.references())
-        .unwrap_or_default();
+    let FrozenRule {
+        mut rule,
+        named,
+        content,
+    } = frozen;
     let before = RuleBefore::of(&rule, named.clone());
-    let mut rule = rule;
     if content.is_some() {
         rule.status = RuleStatus::Active;
         if !is_validated(&rule) {

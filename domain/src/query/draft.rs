@@ -10,20 +10,22 @@ use crate::schema::ROUTES;
 use crate::time::Revision;
 use crate::tree::Hash;
 
-/// The head that publishing a route's draft would give, and the chunks of it that are not stored;
-/// `None` where there is no such route. Parts that could not be published are as they are in the
-/// active snapshot. The cost follows what has changed since the last publish.
+/// The head that publishing a route's draft would give, and the chunks of it that may not be
+/// stored. Parts that could not be published are as they are in the active snapshot. A route that
+/// does not exist gives [`Hash::EMPTY_TREE`]. The cost follows what has changed since the last publish.
 pub fn draft_head(
     view: &(impl View + ?Sized),
     environment: &EnvironmentId,
     route: &RouteId,
-) -> Option<(Hash, BTreeMap<Hash, Vec<u8>>)> {
-    let route = ROUTES.get(view, (environment, route))?;
+) -> (Hash, BTreeMap<Hash, Vec<u8>>) {
+    let nothing = (Hash::EMPTY_TREE, BTreeMap::new());
+    let Some(route) = ROUTES.get(view, (environment, route)) else {
+        return nothing;
+    };
     let context = Context {
         view,
         at: log_time(view),
         revision: Revision(0),
     };
-    let Frozen { head, chunks, .. } = freeze(&context, &route).ok()?;
-    Some((head, chunks))
+    freeze(&context, &route).map_or(nothing, |Frozen { head, chunks, .. }| (head, chunks))
 }

@@ -151,9 +151,8 @@ impl<V: View + ?Sized> Rewriting<'_, '_, V> {
     /// target's rules take theirs, then those who lost theirs by it get the next free ones.
     fn reset(&mut self, targets: &BTreeMap<RuleId, Option<LiveRule>>) -> Result<(), Rejection> {
         for (id, target) in targets {
-            let rule = self.rule(id)?;
-            if target.is_some() && !is_new_here(rule) {
-                let priority = rule.priority;
+            let priority = self.rule(id)?.priority;
+            if target.is_some() && self.held_priority(id) {
                 self.priorities.release(priority);
             }
         }
@@ -175,16 +174,13 @@ impl<V: View + ?Sized> Rewriting<'_, '_, V> {
         }
         Ok(())
     }
-}
 
-/// Whether the rule holds no priority of its own yet, because it was archived until now.
-fn is_new_here(rule: &Rule) -> bool {
-    rule.events
-        .iter()
-        .rev()
-        .map(|event| event.kind)
-        .find(|kind| *kind != RuleEventKind::Published)
-        == Some(RuleEventKind::Restored)
+    /// Whether a rule being rewritten held its priority before, which archived ones do not.
+    fn held_priority(&self, id: &RuleId) -> bool {
+        self.rules
+            .get(id)
+            .is_some_and(|rule| rule.before.status != RuleStatus::Archived)
+    }
 }
 
 fn restore<V: View + ?Sized>(context: &Context<'_, V>, rule: &mut Rule) {
@@ -240,17 +236,16 @@ fn write<V: View + ?Sized>(
     let fields = changed_fields(&before, &after);
     if !fields.is_empty() {
         add_version(&mut after, &fields, actor, context.at);
-        if after.published.is_some() && !after.pending_changes && way.reset_draft {
-            let live_in = after
-                .published
-                .as_ref()
-                .map(|live| live.snapshot_id.clone());
-            after
-                .versions
-                .iter_mut()
-                .next_back()
-                .into_iter()
-                .for_each(|version| version.snapshot_id.clone_from(&live_in));
+        let live_in = after
+            .published
+            .as_ref()
+            .map(|live| live.snapshot_id.clone());
+        if let (true, false, Some(version)) = (
+            way.reset_draft,
+            after.pending_changes,
+            after.versions.last_mut(),
+        ) {
+            version.snapshot_id = live_in;
         }
         after.updated_at = Some(context.at);
     }
