@@ -188,7 +188,7 @@ pub(crate) struct Batch {
 pub(crate) enum Operation {
     Put(Vec<u8>, Vec<u8>),
     Delete(Vec<u8>),
-    /// From the first key, inclusive, to the second, exclusive.
+    /// From the first key, inclusive, to the second, exclusive; nothing if they are reversed.
     DeleteRange(Vec<u8>, Vec<u8>),
 }
 

@@ -44,7 +44,7 @@ mod tests {
         assert!(keys.is_sorted());
         assert!(
             keys.iter()
-                .all(|key| key[..] > FORMAT && key[..] > PURGED && key[..] > VOTE)
+                .all(|key| key[..] > FORMAT[..] && key[..] > PURGED[..] && key[..] > VOTE[..])
         );
         assert!(keys.iter().all(|key| key[..] < AFTER_ENTRIES[..]));
         assert_eq!(index(&entry(256)), Some(256));

@@ -111,7 +111,11 @@ impl Mark {
     /// Makes the mark of a new log, durably.
     pub(crate) fn create(disk: &dyn Disk) -> Result<Self, StorageFault> {
         let record = MarkRecord::default();
-        engine::replace_file(disk, Path::new(MARK_FILE), &encode_slot(0, &record))?;
+        // Both slots from the beginning, so that the file never grows.
+        let mut bytes = encode_slot(0, &record);
+        bytes.resize(SLOT_DISTANCE as usize, 0);
+        bytes.extend(encode_slot(0, &record));
+        engine::replace_file(disk, Path::new(MARK_FILE), &bytes)?;
         let file = disk.open_file(Path::new(MARK_FILE), false)?;
         Ok(Self {
             file,
@@ -240,7 +244,10 @@ mod tests {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        assert_eq!(written, "GOLDEN_SLOT");
+        assert_eq!(
+            written,
+            "5647484d0c000109010301ac020103010100505732c1000000000000"
+        );
         assert_eq!(decode_slot(&slot), Some((9, record(300))));
     }
 

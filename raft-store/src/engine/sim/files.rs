@@ -74,13 +74,11 @@ impl FileBody {
     }
 
     pub(super) fn flip(&mut self, offset: usize, mask: u8) -> bool {
-        for bytes in [&mut self.current, &mut self.durable] {
-            match bytes.get_mut(offset) {
-                Some(byte) => *byte ^= mask,
-                None => return false,
-            }
+        if let Some(byte) = self.durable.get_mut(offset) {
+            *byte ^= mask;
         }
-        true
+        let byte = self.current.get_mut(offset);
+        byte.map(|byte| *byte ^= mask).is_some()
     }
 }
 

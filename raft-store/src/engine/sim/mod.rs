@@ -15,6 +15,8 @@ mod faults;
 mod files;
 mod mount;
 mod names;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,11 @@
+//! A node's storage as consensus uses it: on both engines, through crashes, faults and damage.
+//! openraft's own suite for storage is among it.
+
+mod checkpoints;
+mod commits;
+mod crashes;
+mod damage;
+mod faults;
+mod raft;
+mod suite;
+mod support;
