@@ -46,9 +46,10 @@ pub fn run(repository: &Repository, options: Options) -> Result<()> {
     start(&cluster, Kind::Node)?;
     let bootstrap = bootstrap(&cluster)?;
     start_without_waiting(&cluster, Kind::Edge)?;
+    let is_first = demonstration::made(&cluster)?.is_none();
     let made = demonstrate(&cluster, &bootstrap)?;
     shell::write(&cluster, &bootstrap, Some(&made))?;
-    send_requests(&cluster)?;
+    send_requests(&cluster, is_first)?;
     report::line("");
     report::line("The local cluster is running.");
     summary(repository, &cluster);
@@ -90,7 +91,7 @@ fn is_complete(cluster: &Cluster) -> Result<bool> {
         .filter(|(_, state)| !matches!(state, State::Running(_)))
         .map(|(name, _)| *name)
         .collect();
-    let finished = cluster.folder().env().is_file();
+    let finished = demonstration::made(cluster)?.is_some() && cluster.folder().env().is_file();
     if !down.is_empty() && finished {
         let names: Vec<String> = down.iter().map(ToString::to_string).collect();
         report::line(format_args!(
@@ -155,42 +156,44 @@ fn bootstrap(cluster: &Cluster) -> Result<Bootstrap> {
     let bootstrap = cluster.bootstrap()?;
     report::fact(format_args!("workspace {}", bootstrap.workspace_id));
     // Early, so that the keys are at hand should a later step fail.
-    if !known {
-        shell::write(cluster, &bootstrap, None)?;
-    }
+    shell::write(cluster, &bootstrap, demonstration::made(cluster)?.as_ref())?;
     Ok(bootstrap)
 }
 
 fn demonstrate(cluster: &Cluster, bootstrap: &Bootstrap) -> Result<Made> {
-    report::step(format_args!(
-        "Creating and publishing a route for {HOSTNAME} through the API"
-    ));
-    let topology = cluster.topology();
-    let api = Api::new(
-        topology.urls(Kind::Node),
-        bootstrap.environments.production.api_key.clone(),
-    );
-    let made = demonstration::ensure(cluster, &api)?;
+    let key = bootstrap.environments.production.api_key.clone();
+    let api = Api::new(cluster.topology().urls(Kind::Node), key);
+    let made = if let Some(made) = demonstration::made(cluster)? {
+        report::step(format_args!("The route for {HOSTNAME} was created before"));
+        made
+    } else {
+        report::step(format_args!(
+            "Creating and publishing a route for {HOSTNAME} through the API"
+        ));
+        demonstration::ensure(cluster, &api)?
+    };
+    let (snapshot_id, version) = demonstration::active_snapshot(&api, &made.route_id)?;
     report::fact(format_args!("upstream {}", made.upstream_id));
     report::fact(format_args!("route    {}", made.route_id));
-    report::fact(format_args!(
-        "snapshot {} (version {})",
-        made.snapshot_id, made.version
-    ));
-    for edge in topology.of(Kind::Edge) {
+    report::fact(format_args!("snapshot {snapshot_id} (version {version})"));
+    for edge in cluster.topology().of(Kind::Edge) {
         cluster.wait_ready(edge)?;
     }
-    demonstration::wait_for_edges(&api, &made.snapshot_id, topology)?;
+    demonstration::wait_for_edges(&api, &snapshot_id, cluster.topology())?;
     report::fact("every edge reports that it serves the snapshot");
     Ok(made)
 }
 
-fn send_requests(cluster: &Cluster) -> Result<()> {
+/// Whether requests arrive at an origin is an error only while the route is as we made it.
+fn send_requests(cluster: &Cluster, is_ours: bool) -> Result<()> {
     report::step("Sending a request through each edge");
     for edge in cluster.topology().of(Kind::Edge) {
-        let said = traffic::through(cluster.topology(), edge)
-            .map_err(|error| cluster.with_log(edge, error))?;
-        report::fact(format_args!("{edge} ({}): {said}", edge.region()));
+        let arrived = traffic::through(cluster.topology(), edge);
+        let arrived = arrived.map_err(|error| cluster.with_log(edge, error))?;
+        report::fact(format_args!("{edge} ({}): {arrived}", edge.region()));
+        if is_ours && arrived.origin.is_none() {
+            bail!("{edge} did not forward the request to an origin");
+        }
     }
     Ok(())
 }

@@ -203,8 +203,8 @@ impl Cluster {
             if matches!(answer, Ok(200)) {
                 return Ok(began.elapsed());
             }
-            if !matches!(self.state(name)?, State::Running(_)) {
-                return Err(self.with_log(name, anyhow!("{name} ended{}", self.exit_of(name)?)));
+            if let Some(exit) = self.exit_of(name)? {
+                return Err(self.with_log(name, anyhow!("{name} ended{exit}")));
             }
             if began.elapsed() > READY_DEADLINE {
                 let said = answer.map_or_else(
@@ -290,14 +290,14 @@ impl Cluster {
         Ok(())
     }
 
-    fn exit_of(&self, name: Name) -> Result<String> {
-        let Some(child) = self.children().get_mut(&name).map(Child::try_wait) else {
-            return Ok(String::new());
-        };
-        let status = child.context("a process cannot be waited for")?;
-        Ok(status
-            .map(|status| format!(" ({status})"))
-            .unwrap_or_default())
+    /// How a process ended, if it did; only for our own children that is more than the fact.
+    fn exit_of(&self, name: Name) -> Result<Option<String>> {
+        if let Some(child) = self.children().get_mut(&name) {
+            let status = child.try_wait().context("a process cannot be waited for")?;
+            return Ok(status.map(|status| format!(" ({status})")));
+        }
+        let is_running = matches!(self.state(name)?, State::Running(_));
+        Ok((!is_running).then(String::new))
     }
 
     fn process(&self, name: Name) -> Process<'_> {

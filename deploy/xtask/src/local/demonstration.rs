@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::api::Api;
@@ -24,16 +25,28 @@ const PROPAGATION_DEADLINE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
 
 /// What was made.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Made {
     /// The route.
     pub route_id: String,
     /// The upstream.
     pub upstream_id: String,
-    /// The snapshot that was published.
-    pub snapshot_id: String,
-    /// Its version.
-    pub version: u64,
+}
+
+/// What the file says: an idempotency key per request, and once all succeeded, what was made.
+#[derive(Default, Serialize, Deserialize)]
+struct Progress {
+    idempotency_keys: BTreeMap<String, String>,
+    made: Option<Made>,
+}
+
+/// What an earlier run made, if one got to its end.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn made(cluster: &Cluster) -> Result<Option<Made>> {
+    let progress: Option<Progress> = files::read_json(&cluster.folder().demonstration())?;
+    Ok(progress.and_then(|progress| progress.made))
 }
 
 /// Creates and publishes what is not there yet.
@@ -41,32 +54,44 @@ pub struct Made {
 /// # Errors
 /// When the cluster refuses or does not answer.
 pub fn ensure(cluster: &Cluster, api: &Api) -> Result<Made> {
-    let mut keys = Keys::open(cluster)?;
+    let mut notes = Notes::open(cluster)?;
     let upstream_id = create(
         api,
         "/v2/upstreams",
         &upstream(cluster.topology()),
-        &keys.of("upstream")?,
+        &notes.key("upstream")?,
     )?;
-    let route_id = create(api, "/v2/routes", &route(&upstream_id), &keys.of("route")?)?;
+    let route_id = create(
+        api,
+        "/v2/routes",
+        &route(&upstream_id),
+        &notes.key("route")?,
+    )?;
     for (name, rule) in rules(&route_id, &upstream_id) {
-        create(api, "/v2/rules", &rule, &keys.of(name)?)?;
+        create(api, "/v2/rules", &rule, &notes.key(name)?)?;
     }
     let comment = json!({ "comment": "The demonstration of `cargo xtask up`" });
-    let published = api.post(
-        &format!("/v2/routes/{route_id}/publish"),
-        &comment,
-        &keys.of("publish")?,
-    )?;
-    let version = published["version"]
-        .as_u64()
-        .context("the published snapshot has no version")?;
-    Ok(Made {
+    let path = format!("/v2/routes/{route_id}/publish");
+    api.post(&path, &comment, &notes.key("publish")?)?;
+    notes.finish(Made {
         route_id,
         upstream_id,
-        snapshot_id: id_of(&published)?,
-        version,
     })
+}
+
+/// The active snapshot of a route, and its version.
+///
+/// # Errors
+/// When the cluster does not answer or the route has none.
+pub fn active_snapshot(api: &Api, route_id: &str) -> Result<(String, u64)> {
+    let route = api.get(&format!("/v2/routes/{route_id}"))?;
+    let id = route["active_snapshot_id"]
+        .as_str()
+        .context("the route was never published")?;
+    let version = route["active_version"]
+        .as_u64()
+        .context("the active snapshot has no version")?;
+    Ok((id.to_owned(), version))
 }
 
 /// Waits until every edge serves a snapshot.
@@ -182,29 +207,39 @@ fn rules(route_id: &str, upstream_id: &str) -> [(&'static str, Value); 4] {
     ]
 }
 
-/// An idempotency key per request, in a file.
-struct Keys<'a> {
+/// The file of [`Progress`], written before each request.
+struct Notes<'a> {
     cluster: &'a Cluster,
-    known: BTreeMap<String, String>,
+    progress: Progress,
 }
 
-impl<'a> Keys<'a> {
+impl<'a> Notes<'a> {
     fn open(cluster: &'a Cluster) -> Result<Self> {
-        let known = files::read_json(&cluster.folder().demonstration())?.unwrap_or_default();
-        Ok(Self { cluster, known })
+        let progress = files::read_json(&cluster.folder().demonstration())?.unwrap_or_default();
+        Ok(Self { cluster, progress })
     }
 
-    fn of(&mut self, request: &str) -> Result<String> {
-        if let Some(key) = self.known.get(request) {
+    fn key(&mut self, request: &str) -> Result<String> {
+        if let Some(key) = self.progress.idempotency_keys.get(request) {
             return Ok(key.clone());
         }
         let key = files::uuid()?;
-        self.known.insert(request.to_owned(), key.clone());
-        files::write(
-            &self.cluster.folder().demonstration(),
-            serde_json::to_string_pretty(&self.known)?,
-        )?;
+        self.progress
+            .idempotency_keys
+            .insert(request.to_owned(), key.clone());
+        self.write()?;
         Ok(key)
+    }
+
+    fn finish(mut self, made: Made) -> Result<Made> {
+        self.progress.made = Some(made.clone());
+        self.write()?;
+        Ok(made)
+    }
+
+    fn write(&self) -> Result<()> {
+        let text = serde_json::to_string_pretty(&self.progress)?;
+        files::write(&self.cluster.folder().demonstration(), text)
     }
 }
 
@@ -223,13 +258,13 @@ mod tests {
             ports: Ports::LOCAL,
         };
         let cluster = Cluster::prepare(folder.path(), topology).expect("prepared");
-        let first = Keys::open(&cluster)
-            .expect("keys")
-            .of("route")
+        let first = Notes::open(&cluster)
+            .expect("notes")
+            .key("route")
             .expect("a key");
-        let mut again = Keys::open(&cluster).expect("keys");
-        assert_eq!(again.of("route").expect("a key"), first);
-        assert_ne!(again.of("upstream").expect("a key"), first);
+        let mut again = Notes::open(&cluster).expect("notes");
+        assert_eq!(again.key("route").expect("a key"), first);
+        assert_ne!(again.key("upstream").expect("a key"), first);
     }
 
     #[test]

@@ -208,13 +208,12 @@ mod tests {
         (root, folder)
     }
 
-    fn wait_for(process: &Process<'_>, wanted: impl Fn(State) -> bool) {
+    fn wait_until(is_so: impl Fn() -> bool) {
         let began = Instant::now();
-        while !wanted(process.state().expect("a state")) {
+        while !is_so() {
             assert!(
                 began.elapsed() < Duration::from_secs(10),
-                "it stays {:?}",
-                process.state()
+                "it does not come to that"
             );
             std::thread::sleep(POLL);
         }
@@ -226,14 +225,14 @@ mod tests {
         let process = Process::new(&folder, Name::node(1));
         assert_eq!(process.state().expect("a state"), State::Stopped);
         let mut child = process.start().expect("started");
-        wait_for(&process, |state| matches!(state, State::Running(_)));
+        wait_until(|| matches!(process.state().expect("a state"), State::Running(_)));
+        wait_until(|| process.log_tail(5) == "hello");
         assert!(matches!(
             process.stop(End::Drained).expect("stopped"),
             State::Running(_)
         ));
         assert_eq!(process.state().expect("a state"), State::Stopped);
         assert!(!folder.pid(Name::node(1)).exists());
-        assert_eq!(process.log_tail(5), "hello");
         child.wait().expect("reaped");
     }
 

@@ -1,0 +1,14 @@
+//! The benchmarks, one file each.
+
+pub mod compare;
+pub mod failover;
+pub mod objects;
+pub mod propagation;
+pub mod reads;
+pub mod scale;
+pub mod writes;
+
+/// Runs what blocks (starting processes, waiting for them) from asynchronous code.
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(work)
+}

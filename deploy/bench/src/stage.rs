@@ -1,0 +1,154 @@
+//! Where a benchmark plays: a fresh cluster under `target/bench/NAME/`, with its API key at hand.
+//! Its processes end with the benchmark, also with one that fails or is interrupted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use xtask::local::process::{End, State};
+use xtask::local::topology::Ports;
+use xtask::local::{Cluster, Kind, Name, Topology};
+
+use crate::client::{RestClient, Target};
+
+/// What every benchmark is given.
+#[derive(Clone, Debug)]
+pub struct House {
+    /// Where the binaries are that are measured.
+    pub binaries: PathBuf,
+    /// Where benchmarks keep what they make.
+    pub folder: PathBuf,
+}
+
+impl House {
+    /// The folder of a benchmark, emptied. Processes that an interrupted run left are ended.
+    ///
+    /// # Errors
+    /// When it cannot be emptied.
+    pub fn empty_folder(&self, benchmark: &str) -> Result<PathBuf> {
+        let folder = self.folder.join(benchmark);
+        if let Some(left) = Cluster::open(&folder.join("cluster"))? {
+            left.stop_all(End::Killed)?;
+        }
+        if folder.exists() {
+            fs::remove_dir_all(&folder)
+                .with_context(|| format!("{} cannot be removed", folder.display()))?;
+        }
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// Where a benchmark's figures go.
+    #[must_use]
+    pub fn figures(&self, benchmark: &str) -> PathBuf {
+        self.folder.join(format!("{benchmark}.json"))
+    }
+}
+
+/// A running cluster of nodes, bootstrapped.
+pub struct Stage {
+    cluster: Cluster,
+    target: Target,
+}
+
+impl Stage {
+    /// Starts three nodes in `folder`. Blocks until they are ready.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub fn three_nodes(house: &House, folder: &Path) -> Result<Self> {
+        let topology = Topology {
+            nodes: 3,
+            edges: 0,
+            origins: 0,
+            ports: Ports::BENCH,
+        };
+        let cluster = Cluster::prepare(&folder.join("cluster"), topology)?;
+        cluster.install_binaries(&house.binaries)?;
+        let stage = Self {
+            target: Target::new(Vec::new(), "")?,
+            cluster,
+        };
+        for node in stage.nodes() {
+            stage.cluster.start(node)?;
+        }
+        for node in stage.nodes() {
+            stage.cluster.wait_ready(node)?;
+        }
+        let bootstrap = stage.cluster.bootstrap()?;
+        let addresses = stage.nodes().map(|node| topology.http(node)).collect();
+        let target = Target::new(addresses, &bootstrap.environments.production.api_key)?;
+        Ok(stage.with(target))
+    }
+
+    fn with(mut self, target: Target) -> Self {
+        self.target = target;
+        self
+    }
+
+    /// Its processes.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// How to reach it.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Its nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = Name> + use<> {
+        self.cluster.topology().of(Kind::Node)
+    }
+
+    /// A client of its first node.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn client(&self) -> Result<RestClient> {
+        self.target.connect(self.target.node_for(0)).await
+    }
+
+    /// The resident memory of a node, in bytes.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resident_bytes(&self, node: Name) -> Result<u64> {
+        let State::Running(pid) = self.cluster.state(node)? else {
+            anyhow::bail!("{node} does not run");
+        };
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))
+            .context("the process has no status")?;
+        resident_bytes(&status).context("the process has no resident memory")
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // There is nobody to tell; the next run ends what is left.
+        drop(self.cluster.stop_all(End::Killed));
+    }
+}
+
+fn resident_bytes(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_is_read_from_the_status_of_a_process() {
+        let status = "Name:\tnode\nVmHWM:\t  200 kB\nVmRSS:\t  123 kB\nThreads:\t9\n";
+        assert_eq!(resident_bytes(status), Some(123 * 1024));
+        assert_eq!(resident_bytes("Name:\tkthreadd\n"), None);
+    }
+}
