@@ -283,3 +283,49 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         Ok(self.shared.purge(log_id)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::sim::SimDisk;
+    use crate::open::{Options, Storage, open};
+    use crate::types::{LeaderId, Payload};
+
+    fn log_id(index: u64) -> LogId {
+        LogId::new(
+            LeaderId {
+                term: 1,
+                node_id: 1,
+            },
+            index,
+        )
+    }
+
+    /// A follower may hear that an entry is committed before it has synced it; a power cut can
+    /// then take the entry and leave what was noted.
+    #[tokio::test]
+    async fn what_was_committed_is_never_ahead_of_what_is_there() {
+        let disk = SimDisk::new();
+        let storage = Storage::Sim(disk.clone());
+        let options = Options {
+            fatal: Arc::new(|_| ()),
+        };
+        let opened = open(storage.clone(), options.clone()).unwrap();
+        let entries = (0..3).map(|index| Entry {
+            log_id: log_id(index),
+            payload: Payload::Blank,
+        });
+        opened.log.shared.append(entries.collect()).unwrap();
+        opened.closer.close().unwrap();
+        drop(opened);
+        let mount = disk.mount();
+        let mut mark = Mark::load(&mount).unwrap().unwrap();
+        let record = super::super::mark::MarkRecord {
+            committed: Some(log_id(5)),
+            ..*mark.record()
+        };
+        mark.write(record).unwrap();
+        let mut opened = open(storage, options).unwrap();
+        assert_eq!(opened.log.read_committed().await.unwrap(), Some(log_id(2)));
+    }
+}

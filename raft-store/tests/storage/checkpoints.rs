@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use openraft::storage::{RaftLogStorage, RaftStateMachine};
+use openraft::storage::{RaftLogStorage, RaftSnapshotBuilder, RaftStateMachine};
 use raft_store::{CheckpointManifest, ReceiveError, SimDisk};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -14,30 +14,24 @@ use crate::support::{Node, applied_to, entries, expected_hash, log_id, transfer}
 async fn a_checkpoint_made_while_entries_are_applied_is_exactly_the_state_at_its_log_id() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut node = Node::rocks(from.path()).unwrap();
-    node.apply(entries(1, 0..20)).await.unwrap();
-    let mut builders = Vec::new();
-    for step in 1..15 {
+    let mut checkpoints = Vec::new();
+    let mut next = 0;
+    for _ in 0..10 {
+        node.apply(entries(1, next..next + 30)).await.unwrap();
+        next += 30;
         let mut builder = node
             .machine
             .try_create_snapshot_builder(true)
             .await
             .unwrap();
-        builders.push(tokio::spawn(async move {
-            openraft::RaftSnapshotBuilder::build_snapshot(&mut builder)
-                .await
-                .unwrap()
-                .snapshot
-        }));
-        node.apply(entries(1, step * 20..step * 20 + 20))
-            .await
-            .unwrap();
-        tokio::task::yield_now().await;
+        let building =
+            tokio::spawn(async move { builder.build_snapshot().await.unwrap().snapshot });
+        while !building.is_finished() {
+            node.apply(entries(1, next..next + 1)).await.unwrap();
+            next += 1;
+        }
+        checkpoints.push(building.await.unwrap());
     }
-    let mut checkpoints = Vec::new();
-    for builder in builders {
-        checkpoints.push(builder.await.unwrap());
-    }
-    checkpoints.sort_by_key(|checkpoint| checkpoint.meta().last_log_id);
     let current = node.machine.get_current_snapshot().await.unwrap().unwrap();
     assert_eq!(
         current.meta,
@@ -64,14 +58,17 @@ async fn a_checkpoint_made_while_entries_are_applied_is_exactly_the_state_at_its
         follower.check_state().await;
     }
     let last = installed.unwrap().index;
-    follower.apply(entries(1, last + 1..300)).await.unwrap();
+    follower
+        .apply(entries(1, last + 1..last + 300))
+        .await
+        .unwrap();
     follower.check_state().await;
     node.close();
     follower.close();
     let mut follower = Node::rocks(to.path()).unwrap();
     assert_eq!(
         follower.applied().await.map(|applied| applied.index),
-        Some(299)
+        Some(last + 299)
     );
     follower.check_state().await;
     let current = follower
@@ -272,6 +269,12 @@ async fn an_interrupted_installation_leaves_the_old_state_or_the_new_one() {
             disk.crash(&mut ChaCha8Rng::seed_from_u64(number * 2 + kind as u64));
             drop(node);
             let mut node = Node::sim(&disk).unwrap();
+            let found = node.machine.get_current_snapshot().await.unwrap().unwrap();
+            let applied = node.applied().await;
+            assert_eq!(
+                found.meta.last_log_id, applied,
+                "the checkpoint that goes with the state"
+            );
             node.recover().await.unwrap();
             let applied = node.applied().await.unwrap().index;
             node.check_state().await;

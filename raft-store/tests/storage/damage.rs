@@ -86,6 +86,33 @@ async fn a_flipped_byte_anywhere_in_the_write_ahead_log_refuses_to_open() {
     }
 }
 
+/// The mark would notice what the recovery mode lets pass, unless the damage is younger than what
+/// a power cut left of the mark. So here the mark is old, and the recovery mode has to notice.
+#[tokio::test]
+async fn a_flipped_byte_before_the_tail_refuses_to_open_whatever_the_mark_says() {
+    let original = stopped_node().await;
+    let young = tempfile::tempdir().unwrap();
+    let mut node = Node::rocks(young.path()).unwrap();
+    node.log.save_vote(&vote(1)).await.unwrap();
+    node.close();
+    fs::copy(young.path().join("hwm"), original.path().join("hwm")).unwrap();
+    let log = write_ahead_log(&original.path().join("log"));
+    let bytes = fs::read(&log).unwrap();
+    const POSITIONS: usize = 40;
+    for step in 0..POSITIONS {
+        let dir = copy(original.path());
+        let mut damaged = bytes.clone();
+        // The last tenth is left alone: damage in the last record is a torn tail.
+        damaged[step * (bytes.len() * 9 / 10) / POSITIONS + step % 7] ^= 0x10;
+        fs::write(
+            dir.path().join("log").join(log.file_name().unwrap()),
+            damaged,
+        )
+        .unwrap();
+        refused_with(&dir, &["log", log.file_name().unwrap().to_str().unwrap()]);
+    }
+}
+
 #[tokio::test]
 async fn a_truncated_write_ahead_log_refuses_to_open() {
     let original = stopped_node().await;

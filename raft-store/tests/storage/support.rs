@@ -25,7 +25,7 @@ use raft_store::{
 };
 use tokio::sync::oneshot;
 
-/// Entries whose expected state is computed; tests stay below.
+/// Entries from here on are blank, because the expected state is computed at each index before.
 const INDEXES: u64 = 400;
 
 pub(crate) fn log_id(term: u64, index: u64) -> LogId {
@@ -43,6 +43,7 @@ pub(crate) fn vote(term: u64) -> Vote {
 pub(crate) fn entry(term: u64, index: u64) -> Entry {
     let payload = match index {
         0 => Payload::Normal(bootstrap()),
+        INDEXES.. => Payload::Blank,
         _ if index % 11 == 0 => Payload::Blank,
         _ if index % 13 == 0 => Payload::Membership(membership(index)),
         _ => Payload::Normal(create_upstream(index)),
@@ -133,7 +134,8 @@ pub(crate) fn expected_hash(applied: Option<u64>) -> [u8; 32] {
         }
         hashes
     });
-    hashes[applied.map_or(0, |index| usize::try_from(index).unwrap() + 1)]
+    let entries = applied.map_or(0, |index| INDEXES.min(index + 1));
+    hashes[usize::try_from(entries).unwrap()]
 }
 
 /// A node's storage, and what its fatal hook heard.
