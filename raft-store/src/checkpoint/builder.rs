@@ -1,7 +1,7 @@
 //! Making a checkpoint of the state.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use openraft::storage::RaftSnapshotBuilder;
@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 use super::manifest::{CheckpointFile, CheckpointManifest};
 use super::shelf::write_manifest;
 use super::{CHUNK_BYTES_MAX, Checkpoint, DATA_DIR, directory};
-use crate::engine::{Disk, blocking};
+use crate::engine::Disk;
 use crate::fault::StorageFault;
-use crate::state::{Position, StateShared};
-use crate::types::{Snapshot, TypeConfig};
+use crate::state::StateShared;
+use crate::types::{Snapshot, SnapshotMeta, TypeConfig};
 
 /// Makes one checkpoint.
 pub struct CheckpointBuilder {
@@ -30,9 +30,7 @@ impl RaftSnapshotBuilder<TypeConfig> for CheckpointBuilder {
     type SnapshotData = Checkpoint;
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
-        let shared = Arc::clone(&self.shared);
-        let inline = shared.disk.inline();
-        let checkpoint = blocking(inline, move || shared.breaker.run(|| build(&shared))).await?;
+        let checkpoint = build(&self.shared).await?;
         Ok(Snapshot {
             meta: checkpoint.meta(),
             snapshot: checkpoint,
@@ -43,36 +41,48 @@ impl RaftSnapshotBuilder<TypeConfig> for CheckpointBuilder {
 /// Makes a checkpoint of the state as it is. Applying waits only while the files are linked; what
 /// that would have to flush is flushed before, and the files are hashed after. On return the state
 /// itself is durable up to the checkpoint, so that the log may be purged up to it.
-fn build(shared: &StateShared) -> Result<Checkpoint, StorageFault> {
+async fn build(shared: &Arc<StateShared>) -> Result<Checkpoint, StorageFault> {
+    shared
+        .blocking(|shared| shared.generation().database().prepare_export())
+        .await?;
+    let position = shared.freeze().await;
+    if let Some(current) = shared
+        .shelf
+        .current()
+        .filter(|current| current.meta() == position.meta())
+    {
+        return Ok(current);
+    }
+    let building = directory(&format!("building-{}", shared.shelf.number()));
+    shared
+        .blocking(move |shared| {
+            let generation = shared.generation();
+            shared.disk.remove(&building)?;
+            shared.disk.create_dir(&building)?;
+            generation.database().export(&building.join(DATA_DIR))?;
+            let meta = position.meta();
+            drop(position);
+            complete(shared, building, generation.number, meta)
+        })
+        .await
+}
+
+/// Describes the exported files and gives the checkpoint its place.
+fn complete(
+    shared: &StateShared,
+    building: PathBuf,
+    generation: u64,
+    meta: SnapshotMeta,
+) -> Result<Checkpoint, StorageFault> {
     let disk = &*shared.disk;
-    shared.generation().database().prepare_export()?;
-    let number = shared.shelf.number();
-    let building = directory(&format!("building-{number}"));
-    disk.remove(&building)?;
-    disk.create_dir(&building)?;
-    let data = building.join(DATA_DIR);
-    let made = shared.frozen(|generation, position: &Position| {
-        let current = shared.shelf.current();
-        if let Some(current) = current.filter(|current| current.meta() == position.meta()) {
-            return Ok(Err(current));
-        }
-        generation.database().export(&data)?;
-        Ok(Ok((generation.number, position.clone())))
-    })?;
-    let (generation, position) = match made {
-        Ok(made) => made,
-        Err(current) => {
-            disk.remove(&building)?;
-            return Ok(current);
-        }
-    };
-    let files = hash_files(shared, generation, &data)?;
-    let manifest = CheckpointManifest::new(position.meta(), files)
+    let files = hash_files(shared, generation, &building.join(DATA_DIR))?;
+    let manifest = CheckpointManifest::new(meta, files)
         .map_err(|error| StorageFault::corrupt("describe", disk.locate(&building), error))?;
     write_manifest(disk, &building, generation, &manifest)?;
+    let breaker = Arc::clone(&shared.breaker);
     let checkpoint = Checkpoint::new(
         Arc::clone(&shared.disk),
-        Arc::clone(&shared.breaker),
+        breaker,
         building,
         generation,
         manifest,

@@ -203,7 +203,13 @@ impl RaftLogReader<TypeConfig> for LogReader {
         start: u64,
         end: u64,
     ) -> Result<Vec<Entry>, io::Error> {
-        Ok(self.read(start..end, Budget::CHUNK)?)
+        let entries = self.read(start..end, Budget::CHUNK)?;
+        // What begins behind a purge would be a gap to the follower that it is sent to. Nothing is
+        // taken for a heartbeat, and consensus finds out that a checkpoint is wanted.
+        let begins = entries
+            .first()
+            .is_some_and(|first| first.log_id.index == start);
+        Ok(if begins { entries } else { Vec::new() })
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {

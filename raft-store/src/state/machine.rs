@@ -8,7 +8,6 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 
 use super::shared::StateShared;
 use crate::checkpoint::{Checkpoint, CheckpointBuilder};
-use crate::engine::blocking;
 use crate::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 
 /// Entries in one atomic write. More would save little, and each look at rows that the batch has
@@ -26,9 +25,9 @@ impl StateMachine {
     }
 
     /// Applies one batch and answers whoever waits for it.
-    fn apply_batch(&self, batch: Vec<EntryResponder<TypeConfig>>) -> Result<(), io::Error> {
+    async fn apply_batch(&self, batch: Vec<EntryResponder<TypeConfig>>) -> Result<(), io::Error> {
         let (entries, responders): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let responses = self.shared.apply(entries)?;
+        let responses = self.shared.apply(entries).await?;
         for (responder, response) in responders.into_iter().zip(responses) {
             if let Some(responder) = responder {
                 responder.send(response);
@@ -44,7 +43,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
         self.shared.breaker.check()?;
-        let position = self.shared.position();
+        let position = self.shared.position().await;
         Ok((position.applied, position.membership))
     }
 
@@ -55,7 +54,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         // The entries are there already, so that a batch waits for nothing.
         let mut batches = entries.chunks(BATCH_ENTRIES_MAX);
         while let Some(batch) = batches.next().await {
-            self.apply_batch(batch.into_iter().collect::<Result<_, _>>()?)?;
+            self.apply_batch(batch.into_iter().collect::<Result<_, _>>()?)
+                .await?;
         }
         Ok(())
     }
@@ -70,9 +70,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         snapshot: Checkpoint,
     ) -> Result<(), io::Error> {
         let checkpoint = self.shared.checkpoints().localise(snapshot).await?;
-        let (shared, meta) = (Arc::clone(&self.shared), meta.clone());
-        let inline = shared.disk.inline();
-        Ok(blocking(inline, move || shared.install(&meta, &checkpoint)).await?)
+        Ok(self.shared.install(meta.clone(), checkpoint).await?)
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {

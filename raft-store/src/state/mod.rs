@@ -24,4 +24,4 @@ mod view;
 pub(crate) use generation::{CURRENT_FILE, STATE_DIR, open};
 pub use machine::StateMachine;
 pub use reader::Reader;
-pub(crate) use shared::{Position, StateShared};
+pub(crate) use shared::StateShared;

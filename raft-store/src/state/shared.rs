@@ -6,15 +6,15 @@ use domain::machine;
 use domain::outcome::Applied;
 use domain::rows::Overlay;
 use domain::time::Revision;
-use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
+use parking_lot::RwLock;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use super::generation::{self, Generation, OpenedState};
 use super::keys;
 use super::view::StateView;
 use crate::checkpoint::{Checkpoint, Checkpoints, Shelf};
 use crate::codec;
-use crate::engine::{Batch, Disk};
+use crate::engine::{self, Batch, Disk};
 use crate::fault::{Breaker, StorageFault};
 use crate::open::OpenError;
 use crate::types::{Entry, LogId, Payload, Response, SnapshotMeta, StoredMembership};
@@ -46,8 +46,9 @@ pub(crate) struct StateShared {
     pub(crate) shelf: Arc<Shelf>,
     /// The generation that is read and written. A reader keeps the one that it began with.
     current: RwLock<Arc<Generation>>,
-    /// Held by whoever changes the state or has to see that it does not change.
-    writer: Mutex<Position>,
+    /// Held by whoever changes the state or has to see that it does not change. Whoever waits for
+    /// it may wait for the disk, so it is waited for without holding a thread.
+    writer: Arc<Mutex<Position>>,
     revision: watch::Sender<Revision>,
 }
 
@@ -65,7 +66,7 @@ impl StateShared {
             shelf: Arc::new(shelf),
             current: RwLock::new(Arc::new(opened.generation)),
             revision: watch::Sender::new(position.revision()),
-            writer: Mutex::new(position),
+            writer: Arc::new(Mutex::new(position)),
         })
     }
 
@@ -82,8 +83,8 @@ impl StateShared {
         Arc::clone(&self.current.read())
     }
 
-    pub(crate) fn position(&self) -> Position {
-        self.writer.lock().clone()
+    pub(super) async fn position(&self) -> Position {
+        self.writer.lock().await.clone()
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<Revision> {
@@ -96,8 +97,8 @@ impl StateShared {
     }
 
     /// Applies entries in one atomic write and answers them in order.
-    pub(super) fn apply(&self, entries: Vec<Entry>) -> Result<Vec<Response>, StorageFault> {
-        let mut writer = self.writer.lock();
+    pub(super) async fn apply(&self, entries: Vec<Entry>) -> Result<Vec<Response>, StorageFault> {
+        let mut writer = self.writer.lock().await;
         let (position, responses) = self.breaker.run(|| {
             let generation = self.generation();
             let mut position = writer.clone();
@@ -163,13 +164,22 @@ impl StateShared {
         Ok((batch, responses))
     }
 
-    /// Runs `work` while nothing is applied and the state is not replaced.
-    pub(crate) fn frozen<T>(&self, work: impl FnOnce(&Generation, &Position) -> T) -> T {
-        let writer = self.writer.lock();
-        work(&self.generation(), &writer)
+    /// While the answer is held, nothing is applied and the state is not replaced.
+    pub(crate) async fn freeze(&self) -> OwnedMutexGuard<Position> {
+        Arc::clone(&self.writer).lock_owned().await
     }
 
-    /// Replaces the state by a checkpoint of this disk. It blocks.
+    /// Runs `work` where it may block; a fault in it stops everything.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, StorageFault> + Send + 'static,
+    ) -> Result<T, StorageFault> {
+        let shared = Arc::clone(self);
+        let inline = self.disk.inline();
+        engine::blocking(inline, move || shared.breaker.run(|| work(&shared))).await
+    }
+
+    /// Replaces the state by a checkpoint of this disk.
     ///
     /// 1. The checkpoint's files become the database of a new generation, synced.
     /// 2. It is opened, and must stand where the checkpoint says.
@@ -179,28 +189,28 @@ impl StateShared {
     ///
     /// A crash before 4 leaves the old state, and opening removes the rest: a generation that
     /// `CURRENT` does not name, and a checkpoint that is ahead of the state.
-    pub(super) fn install(
-        &self,
-        meta: &SnapshotMeta,
-        checkpoint: &Checkpoint,
+    pub(super) async fn install(
+        self: &Arc<Self>,
+        meta: SnapshotMeta,
+        checkpoint: Checkpoint,
     ) -> Result<(), StorageFault> {
-        let mut writer = self.writer.lock();
+        let mut writer = self.freeze().await;
         if meta.last_log_id <= writer.applied {
             tracing::warn!(checkpoint = ?meta.last_log_id, applied = ?writer.applied, "the state is as new as the checkpoint");
             return Ok(());
         }
-        let opened = self.breaker.run(|| {
-            let opened = self.adopt(meta, checkpoint)?;
-            self.shelf.keep(checkpoint)?;
-            generation::flip(&*self.disk, opened.generation.number)?;
-            Ok(opened)
-        })?;
-        *writer = opened.position();
-        let old = std::mem::replace(&mut *self.current.write(), Arc::new(opened.generation));
-        old.retire();
-        self.shelf.replace(checkpoint);
-        self.revision.send_replace(writer.revision());
-        Ok(())
+        self.blocking(move |shared| {
+            let opened = shared.adopt(&meta, &checkpoint)?;
+            shared.shelf.keep(&checkpoint)?;
+            generation::flip(&*shared.disk, opened.generation.number)?;
+            *writer = opened.position();
+            let new = Arc::new(opened.generation);
+            std::mem::replace(&mut *shared.current.write(), new).retire();
+            shared.shelf.replace(&checkpoint);
+            shared.revision.send_replace(writer.revision());
+            Ok(())
+        })
+        .await
     }
 
     fn adopt(

@@ -1,5 +1,7 @@
 //! Group commit: nothing is acknowledged before its sync, and what waits shares one.
 
+use futures_util::StreamExt;
+use openraft::RaftLogReader;
 use openraft::storage::RaftLogStorage;
 use raft_store::SimDisk;
 
@@ -90,4 +92,42 @@ async fn an_entry_that_leaves_a_gap_is_refused() {
             .contains("gapless")
     );
     assert_eq!(node.faults.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn what_begins_behind_a_purge_is_not_offered_for_replication() {
+    let mut node = Node::sim(&SimDisk::new()).unwrap();
+    node.append(entries(1, 0..10)).await.unwrap();
+    node.log.purge(log_id(1, 4)).await.unwrap();
+    let mut reader = node.log.get_log_reader().await;
+    assert_eq!(reader.limited_get_log_entries(4, 8).await.unwrap(), []);
+    assert_eq!(
+        reader.limited_get_log_entries(5, 8).await.unwrap(),
+        entries(1, 5..8)
+    );
+}
+
+#[tokio::test]
+async fn what_is_read_at_once_is_bounded() {
+    const ENTRIES: u64 = 1_000;
+    let mut node = Node::sim(&SimDisk::new()).unwrap();
+    node.append(entries(1, 0..ENTRIES)).await.unwrap();
+    let mut reader = node.log.get_log_reader().await;
+    let mut start = 0;
+    while start < ENTRIES {
+        let read = reader
+            .limited_get_log_entries(start, ENTRIES)
+            .await
+            .unwrap();
+        assert!((1..=256).contains(&read.len()));
+        assert_eq!(read[0].log_id.index, start);
+        start += read.len() as u64;
+    }
+    let streamed: Vec<_> = reader
+        .entries_stream(0..ENTRIES)
+        .await
+        .map(Result::unwrap)
+        .collect()
+        .await;
+    assert_eq!(streamed, entries(1, 0..ENTRIES));
 }

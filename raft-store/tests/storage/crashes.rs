@@ -265,8 +265,8 @@ impl World {
         } else {
             self.disk.clear_faults();
         }
-        // The old node goes first: its handles would keep the databases open.
-        self.node = Node::sim(&SimDisk::new()).unwrap();
+        // What is left of the old node must not matter.
+        self.disk.kill();
         self.node = Node::sim(&self.disk).expect("what a crash leaves must open");
         self.failing = false;
         let observed = self.observe().await;

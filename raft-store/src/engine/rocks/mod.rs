@@ -9,6 +9,7 @@ mod tuning;
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,7 +32,12 @@ pub(crate) struct RocksDisk {
 impl RocksDisk {
     /// A disk rooted at `root`, which is made if it is absent.
     pub(crate) fn new(root: PathBuf) -> Result<Self, StorageFault> {
-        fs::create_dir_all(&root).map_err(|error| StorageFault::io("create", &root, &error))?;
+        // What is in it is nobody else's business: keys are there as hashes, addresses in clear.
+        let created = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&root);
+        created.map_err(|error| StorageFault::io("create", &root, &error))?;
         Ok(Self {
             root,
             tuning: Tuning::new(),

@@ -66,6 +66,15 @@ impl SimDisk {
         world.collect();
     }
 
+    /// The process dies and the machine goes on: nothing is lost, but every handle that was given
+    /// out before is dead.
+    pub fn kill(&self) {
+        let world = &mut *self.world.lock();
+        world.incarnation += 1;
+        world.open.clear();
+        world.collect();
+    }
+
     /// The `after`-th sync from now on fails, and whether its writes survive a crash is left open;
     /// 0 is the next one.
     pub fn fail_sync_after(&self, after: u64) {
@@ -150,7 +159,7 @@ impl std::fmt::Debug for SimDisk {
 
 #[derive(Default)]
 struct World {
-    /// How often there was a crash.
+    /// How often there was a crash, or a process was killed.
     incarnation: u64,
     names: Names,
     files: BTreeMap<u64, FileBody>,
