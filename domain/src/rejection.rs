@@ -135,4 +135,10 @@ pub enum Rejection {
         /// Which limit.
         message: String,
     },
+    /// A field that does not exist.
+    #[error("Unknown parameter: {param}.")]
+    UnknownParameter {
+        /// The dotted path.
+        param: String,
+    },
 }

@@ -228,8 +228,7 @@ fn refusal(invalid: Invalid) -> Rejection {
     match kind {
         InvalidKind::Missing => Rejection::ParameterMissing { param },
         InvalidKind::Conflict => Rejection::InvalidConfig { param, message },
-        InvalidKind::Unknown | InvalidKind::Invalid => {
-            Rejection::InvalidParameter { param, message }
-        }
+        InvalidKind::Unknown => Rejection::UnknownParameter { param },
+        InvalidKind::Invalid => Rejection::InvalidParameter { param, message },
     }
 }
