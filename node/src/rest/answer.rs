@@ -1,0 +1,116 @@
+//! What an operation gives back, before it becomes an HTTP response.
+
+use bytes::Bytes;
+use domain::outcome::{Applied, Outcome};
+use domain::time::Revision;
+use http::StatusCode;
+use serde::Serialize;
+
+use super::error::ApiError;
+use super::render;
+use crate::control_plane::ProposeError;
+
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+
+/// A successful answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Bytes,
+    /// The log entry that the answer comes from; without one, what the node has applied.
+    pub(crate) revision: Option<Revision>,
+    /// Whether it is the stored answer of an earlier request.
+    pub(crate) replayed: bool,
+}
+
+impl Answer {
+    pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Self {
+        Self::bytes(status, JSON, render::to_bytes(value))
+    }
+
+    pub(crate) fn bytes(
+        status: StatusCode,
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        Self {
+            status,
+            content_type,
+            body: body.into(),
+            revision: None,
+            replayed: false,
+        }
+    }
+
+    pub(crate) fn at(self, revision: Revision) -> Self {
+        Self {
+            revision: Some(revision),
+            ..self
+        }
+    }
+}
+
+/// Why there is no answer, with what the log says about that.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: ApiError,
+    /// The log entry that refused.
+    pub(crate) revision: Option<Revision>,
+    /// Whether it is the stored refusal of an earlier request.
+    pub(crate) replayed: bool,
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self {
+            error,
+            revision: None,
+            replayed: false,
+        }
+    }
+}
+
+impl From<ProposeError> for Failure {
+    fn from(error: ProposeError) -> Self {
+        ApiError::from(error).into()
+    }
+}
+
+/// What an operation gives.
+pub(crate) type Answered = Result<Answer, Failure>;
+
+/// Turns what the log answered into a response, by the stored reply alone: a replay, from
+/// whichever node, has the same bytes.
+pub(crate) fn applied(
+    applied: Applied,
+    status: StatusCode,
+    show: impl FnOnce(&Outcome) -> Option<Vec<u8>>,
+) -> Answered {
+    let Applied {
+        reply,
+        revision,
+        replayed,
+    } = applied;
+    let failure = |error| Failure {
+        error,
+        revision: Some(revision),
+        replayed,
+    };
+    let outcome = reply.map_err(|rejection| failure(rejection.into()))?;
+    let Some(body) = show(&outcome) else {
+        tracing::error!(
+            ?outcome,
+            "a command was answered with the outcome of another one"
+        );
+        return Err(failure(ApiError::internal()));
+    };
+    Ok(Answer {
+        status,
+        content_type: JSON,
+        body: body.into(),
+        revision: Some(revision),
+        replayed,
+    })
+}

@@ -1,0 +1,231 @@
+//! Cursors: where a list goes on. To clients they are opaque; inside they are `cur_` and the
+//! base64url of a small JSON object: the identifier and sort key of the last item, a digest of
+//! the filters, and a MAC.
+//!
+//! A cursor names a position, not a row, so it survives the deletion of the row. The MAC binds it
+//! to the environment, the list and the filters: nobody can craft a scan or carry a cursor from
+//! one list to another, and a refused cursor tells nothing about why.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::id::EnvironmentId;
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::error::{ApiError, Code};
+
+const PREFIX: &str = "cur_";
+
+/// Longer texts are not cursors of ours: an identifier of at most 69 characters, a number, two
+/// short digests.
+const LENGTH_MAX: usize = 320;
+
+/// Makes and checks cursors.
+#[derive(Clone)]
+pub(crate) struct Cursors {
+    keyed: Hmac<Sha256>,
+}
+
+/// A list with its filters: what a cursor belongs to.
+#[derive(Debug)]
+pub(crate) struct Scope<'a> {
+    /// Whose objects are listed.
+    pub(crate) environment_id: &'a EnvironmentId,
+    /// Which list.
+    pub(crate) list: &'a str,
+    /// Everything that decides what is in the list, without cursor and limit.
+    pub(crate) filter: String,
+}
+
+/// The position after an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// The item's identifier.
+    pub(crate) id: String,
+    /// The number that the list is sorted by, before the identifier.
+    pub(crate) key: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Inner {
+    id: String,
+    k: u64,
+    f: String,
+    m: String,
+}
+
+impl Cursors {
+    /// Takes the MAC's key, which only the nodes of one cluster share.
+    pub(crate) fn new(keyed: Hmac<Sha256>) -> Self {
+        Self { keyed }
+    }
+
+    pub(crate) fn encode(&self, scope: &Scope<'_>, position: &Position) -> String {
+        let inner = Inner {
+            id: position.id.clone(),
+            k: position.key,
+            f: digest(scope),
+            m: URL_SAFE_NO_PAD.encode(self.mac(scope, position)),
+        };
+        format!(
+            "{PREFIX}{}",
+            URL_SAFE_NO_PAD.encode(super::render::to_bytes(&inner))
+        )
+    }
+
+    /// # Errors
+    /// `invalid_cursor` for whatever [`Self::encode`] did not make for this scope.
+    pub(crate) fn decode(&self, scope: &Scope<'_>, text: &str) -> Result<Position, ApiError> {
+        self.read(scope, text).ok_or_else(|| {
+            let message = "The cursor is not one that this list gave out with these filters.";
+            ApiError::new(Code::InvalidCursor, message).at("cursor")
+        })
+    }
+
+    fn read(&self, scope: &Scope<'_>, text: &str) -> Option<Position> {
+        if text.len() > LENGTH_MAX {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
+        let inner: Inner = serde_json::from_slice(&bytes).ok()?;
+        let mac = URL_SAFE_NO_PAD.decode(&inner.m).ok()?;
+        let position = Position {
+            id: inner.id,
+            key: inner.k,
+        };
+        self.keyed_to(scope, &position)
+            .verify_truncated_left(&mac)
+            .ok()?;
+        // Sixteen bytes are what we give out; a shorter one would verify as well.
+        (mac.len() == 16 && inner.f == digest(scope)).then_some(position)
+    }
+
+    fn mac(&self, scope: &Scope<'_>, position: &Position) -> [u8; 16] {
+        let whole = self.keyed_to(scope, position).finalize().into_bytes();
+        let mut mac = [0; 16];
+        mac.copy_from_slice(&whole[..16]);
+        mac
+    }
+
+    fn keyed_to(&self, scope: &Scope<'_>, position: &Position) -> Hmac<Sha256> {
+        let mut keyed = self.keyed.clone();
+        for part in [
+            scope.environment_id.as_str(),
+            scope.list,
+            &scope.filter,
+            &position.id,
+        ] {
+            keyed.update(&(part.len() as u64).to_be_bytes());
+            keyed.update(part.as_bytes());
+        }
+        keyed.update(&position.key.to_be_bytes());
+        keyed
+    }
+}
+
+/// Eight bytes are enough to see that filters changed; the MAC is what is relied on.
+fn digest(scope: &Scope<'_>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(scope.list);
+    hash.update([0]);
+    hash.update(&scope.filter);
+    hex::encode(&hash.finalize()[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::id::Seed;
+    use hmac::KeyInit;
+
+    use super::*;
+
+    fn cursors(key: u8) -> Cursors {
+        Cursors::new(Hmac::new_from_slice(&[key; 32]).unwrap())
+    }
+
+    fn environment(random: u64) -> EnvironmentId {
+        EnvironmentId::new(Seed {
+            unix_ms: 1_714_320_000_000,
+            random,
+        })
+    }
+
+    fn position() -> Position {
+        Position {
+            id: "rule_01HX9K3M7PQ6RSTV2W4N8A".to_owned(),
+            key: 40,
+        }
+    }
+
+    #[test]
+    fn a_cursor_comes_back_as_it_went_out_and_starts_with_the_identifier() {
+        let environment_id = environment(1);
+        let scope = Scope {
+            environment_id: &environment_id,
+            list: "rules",
+            filter: "status=active".to_owned(),
+        };
+        let text = cursors(1).encode(&scope, &position());
+        assert!(text.starts_with("cur_eyJpZCI6"), "{text}");
+        assert_eq!(cursors(1).decode(&scope, &text).unwrap(), position());
+    }
+
+    #[test]
+    fn a_cursor_of_another_list_filter_environment_or_cluster_is_refused() {
+        let (mine, other) = (environment(1), environment(2));
+        let scope = |environment_id, list, filter: &str| Scope {
+            environment_id,
+            list,
+            filter: filter.to_owned(),
+        };
+        let text = cursors(1).encode(&scope(&mine, "rules", "a"), &position());
+        for (ring, scope) in [
+            (1, scope(&mine, "rules", "b")),
+            (1, scope(&mine, "routes", "a")),
+            (1, scope(&other, "rules", "a")),
+            (2, scope(&mine, "rules", "a")),
+        ] {
+            assert_eq!(
+                cursors(ring).decode(&scope, &text).unwrap_err().code,
+                Code::InvalidCursor
+            );
+        }
+    }
+
+    #[test]
+    fn an_edited_cursor_is_refused() {
+        let environment_id = environment(1);
+        let scope = Scope {
+            environment_id: &environment_id,
+            list: "rules",
+            filter: String::new(),
+        };
+        let text = cursors(1).encode(&scope, &position());
+        let decoded = String::from_utf8(URL_SAFE_NO_PAD.decode(&text[4..]).unwrap()).unwrap();
+        let edits = [
+            decoded.replace("\"k\":40", "\"k\":41"),
+            decoded.replace("8A\"", "8B\""),
+            decoded.replace("\"k\":40", "\"k\":40,\"x\":1"),
+            decoded.replace("\"m\":\"", "\"m\":\"A"),
+            decoded.split("\"m\"").next().unwrap().to_owned() + "\"m\":\"\"}",
+        ];
+        for edit in edits {
+            assert_ne!(edit, decoded);
+            let edited = format!("cur_{}", URL_SAFE_NO_PAD.encode(edit));
+            assert!(cursors(1).decode(&scope, &edited).is_err(), "{edited}");
+        }
+        for bad in [
+            "",
+            "cur_",
+            "cur_!!",
+            "cur_e30",
+            &text[4..],
+            &format!("{text}A"),
+            &"cur_A".repeat(100),
+        ] {
+            assert!(cursors(1).decode(&scope, bad).is_err(), "{bad}");
+        }
+    }
+}

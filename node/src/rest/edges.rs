@@ -1,0 +1,257 @@
+//! What edges run: the fleet, and how far a snapshot has come.
+//!
+//! None of it is replicated. Each node knows the edges connected to it; the node that is asked
+//! gathers from its peers through [`FleetReader`] and names those that did not answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::id::{EnvironmentId, SnapshotId};
+use domain::model::{ManifestVersion, Snapshot, SnapshotVersion};
+use domain::query;
+use domain::rows::View;
+use domain::time::Timestamp;
+use edge_protocol::ManifestRef;
+use http::StatusCode;
+use serde::Serialize;
+
+use super::Api;
+use super::answer::{Answer, Answered, JSON};
+use super::auth::Caller;
+use super::cursor::{Position, Scope};
+use super::error::ApiError;
+use super::page::{self, Paging, Scanned};
+use super::pipeline::Call;
+use super::propagation::{Propagation, Window};
+use super::render::{self, Seconds, seconds};
+use crate::control_plane::{BoxFuture, MemberId};
+
+/// After this long without a word an edge may have lost its node.
+const STALE_AFTER_MS: u64 = 15_000;
+
+/// After this long without a word nothing is expected of an edge.
+const OFFLINE_AFTER_MS: u64 = 60_000;
+
+/// Knows the edges of the whole cluster.
+pub trait FleetReader: Send + Sync + 'static {
+    /// What every node says of its edges of an environment, gathered now. It has a deadline of
+    /// its own, after which a node counts as silent.
+    fn gather<'a>(&'a self, environment: &'a EnvironmentId) -> BoxFuture<'a, FleetView>;
+}
+
+/// The edges of an environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FleetView {
+    /// Each edge once, as the node saw it that heard of it last.
+    pub edges: Vec<EdgeView>,
+    /// The nodes that did not answer: their edges are missing.
+    pub silent: Vec<MemberId>,
+}
+
+/// What is known of an edge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EdgeView {
+    /// Its identifier.
+    pub id: String,
+    /// Where it is.
+    pub region: String,
+    /// Labels from its settings.
+    pub labels: BTreeMap<String, String>,
+    /// Its software version.
+    pub software: String,
+    /// The node it is, or was last, connected to.
+    pub node_id: MemberId,
+    /// Whether it is connected there.
+    pub connected: bool,
+    /// When it was last heard of.
+    pub last_seen: Timestamp,
+    /// The manifest it serves by, if any.
+    pub applied: Option<ManifestRef>,
+    /// When it said so.
+    pub applied_at: Option<Timestamp>,
+    /// The newest manifest that it refused, unless it applied a newer one.
+    pub rejected: Option<RejectedManifest>,
+}
+
+/// A manifest that an edge refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedManifest {
+    /// Which.
+    pub manifest: ManifestRef,
+    /// Why, in the edge's words.
+    pub reason: String,
+    /// When it said so.
+    pub at: Timestamp,
+}
+
+/// How lately an edge was heard of. It is judged when somebody asks, so an edge that fell silent
+/// never keeps looking well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Freshness {
+    Online,
+    Stale,
+    Offline,
+}
+
+impl EdgeView {
+    pub(crate) fn freshness(&self, now: Timestamp) -> Freshness {
+        let silent_ms = now.0.saturating_sub(self.last_seen.0);
+        match (self.connected, silent_ms) {
+            (_, OFFLINE_AFTER_MS..) => Freshness::Offline,
+            (true, ..STALE_AFTER_MS) => Freshness::Online,
+            _ => Freshness::Stale,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct EdgeObject<'a> {
+    id: &'a str,
+    object: &'static str,
+    environment: &'a str,
+    region: &'a str,
+    labels: &'a BTreeMap<String, String>,
+    version: &'a str,
+    status: Freshness,
+    node_id: MemberId,
+    last_seen_at: Seconds,
+    manifest: Option<ManifestObject>,
+    applied_at: Option<u64>,
+    rejected: Option<RejectedObject<'a>>,
+}
+
+#[derive(Serialize)]
+struct ManifestObject {
+    epoch: u64,
+    version: u64,
+    root: String,
+}
+
+#[derive(Serialize)]
+struct RejectedObject<'a> {
+    manifest: ManifestObject,
+    reason: &'a str,
+    at: Seconds,
+}
+
+impl From<ManifestRef> for ManifestObject {
+    fn from(manifest: ManifestRef) -> Self {
+        Self {
+            epoch: manifest.epoch.0,
+            version: manifest.version.0,
+            root: format!("sha256:{}", manifest.root),
+        }
+    }
+}
+
+impl<'a> EdgeObject<'a> {
+    fn new(edge: &'a EdgeView, environment: &'a str, now: Timestamp) -> Self {
+        Self {
+            id: &edge.id,
+            object: "edge",
+            environment,
+            region: &edge.region,
+            labels: &edge.labels,
+            version: &edge.software,
+            status: edge.freshness(now),
+            node_id: edge.node_id,
+            last_seen_at: Seconds(edge.last_seen),
+            manifest: edge.applied.map(ManifestObject::from),
+            applied_at: seconds(edge.applied_at),
+            rejected: edge.rejected.as_ref().map(|rejected| RejectedObject {
+                manifest: rejected.manifest.into(),
+                reason: &rejected.reason,
+                at: Seconds(rejected.at),
+            }),
+        }
+    }
+}
+
+const STATUSES: [(&str, Freshness); 3] = [
+    ("online", Freshness::Online),
+    ("stale", Freshness::Stale),
+    ("offline", Freshness::Offline),
+];
+
+pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let mut query = std::mem::take(&mut call.query);
+    let paging = Paging::take(&mut query)?;
+    let region = query.text("region");
+    let status = query.choice("status", &STATUSES)?;
+    query.finish()?;
+    let filter = String::from_utf8_lossy(&render::to_bytes(&(&region, &status))).into_owned();
+    let scope = Scope {
+        environment_id: &caller.environment_id,
+        list: "edges",
+        filter,
+    };
+    let after = paging.after(&api.cursors, &scope)?;
+    let FleetView { mut edges, silent } = api.fleet.gather(&caller.environment_id).await;
+    let now = api.clock.now();
+    edges.retain(|edge| {
+        region.as_ref().is_none_or(|region| edge.region == *region)
+            && status.is_none_or(|status| edge.freshness(now) == status)
+            && after.as_ref().is_none_or(|after| edge.id > after.id)
+    });
+    edges.sort_by(|a, b| a.id.cmp(&b.id));
+    let more = edges.len() > paging.limit();
+    edges.truncate(paging.limit());
+    let next = edges.last().filter(|_| more).map(position);
+    let mut bytes = page::envelope(
+        Scanned { items: edges, next },
+        position,
+        |position| api.cursors.encode(&scope, position),
+        |bytes, edge| render::append(bytes, &EdgeObject::new(edge, &caller.environment, now)),
+    );
+    // The envelope ends with its brace; what this list says beyond it comes before that.
+    bytes.pop();
+    bytes.extend_from_slice(b",\"silent_nodes\":");
+    render::append(&mut bytes, &silent);
+    bytes.push(b'}');
+    Ok(Answer::bytes(StatusCode::OK, JSON, bytes))
+}
+
+fn position(edge: &EdgeView) -> Position {
+    Position {
+        id: edge.id.clone(),
+        key: 0,
+    }
+}
+
+pub(crate) async fn propagation(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("snapshot", SnapshotId::parse)?;
+    std::mem::take(&mut call.query).finish()?;
+    let seen = api
+        .read(call.consistency, |view| {
+            window(view, &caller.environment_id, &id)
+        })
+        .await?;
+    let (snapshot, window) = seen.value.ok_or_else(|| ApiError::not_found("snapshot"))?;
+    let fleet = api.fleet.gather(&caller.environment_id).await;
+    let object = Propagation::of(
+        &snapshot,
+        &window,
+        &fleet,
+        &caller.environment,
+        api.clock.now(),
+    );
+    Ok(Answer::json(StatusCode::OK, &object).at(seen.revision))
+}
+
+/// A snapshot, and the manifests that carry it: from its own up to that of the next version.
+fn window(
+    view: &dyn View,
+    environment: &EnvironmentId,
+    id: &SnapshotId,
+) -> Option<(Snapshot, Window)> {
+    let snapshot = query::snapshot(view, environment, id)?;
+    let next = SnapshotVersion(snapshot.version.0 + 1);
+    let successor = query::snapshot_by_version(view, environment, &snapshot.route_id, next);
+    let window = Window {
+        epoch: query::manifest(view, environment).epoch,
+        from: snapshot.manifest_version,
+        until: successor.map(|next: Snapshot| -> ManifestVersion { next.manifest_version }),
+    };
+    Some((snapshot, window))
+}

@@ -1,0 +1,363 @@
+//! Every way in which a request can fail, as the client sees it: one table from [`Code`] to HTTP
+//! status, and one function from each inner error to a code. Inner reasons (addresses, peers,
+//! storage) stay in the log; a client gets a message that was written for it.
+
+use domain::rejection::{Problem, Rejection};
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::control_plane::{ProposeError, ReadError};
+
+/// A machine-readable reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    InvalidJson,
+    ParameterMissing,
+    InvalidParameter,
+    UnknownParameter,
+    InvalidCursor,
+    InvalidContentType,
+    InvalidIdempotencyKey,
+    PriorityConflict,
+    InvalidApiKey,
+    ResourceNotFound,
+    MethodNotAllowed,
+    RequestTimeout,
+    IdempotencyKeyReused,
+    PreconditionFailed,
+    PayloadTooLarge,
+    RouteDisabled,
+    RulePublished,
+    RoutePublished,
+    ResourceArchived,
+    ValidationFailed,
+    InvalidConfig,
+    HostnameConflict,
+    RouteLimitExceeded,
+    LimitExceeded,
+    UpstreamInUse,
+    SnapshotNotPublishable,
+    ResponseTooLarge,
+    InternalError,
+    ClusterUnavailable,
+    OutcomeUnknown,
+}
+
+impl Code {
+    /// The table: each code's status and its name in the API.
+    fn entry(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::InvalidJson => (StatusCode::BAD_REQUEST, "invalid_json"),
+            Self::ParameterMissing => (StatusCode::BAD_REQUEST, "parameter_missing"),
+            Self::InvalidParameter => (StatusCode::BAD_REQUEST, "invalid_parameter"),
+            Self::UnknownParameter => (StatusCode::BAD_REQUEST, "unknown_parameter"),
+            Self::InvalidCursor => (StatusCode::BAD_REQUEST, "invalid_cursor"),
+            Self::InvalidContentType => (StatusCode::BAD_REQUEST, "invalid_content_type"),
+            Self::InvalidIdempotencyKey => (StatusCode::BAD_REQUEST, "invalid_idempotency_key"),
+            Self::PriorityConflict => (StatusCode::BAD_REQUEST, "priority_conflict"),
+            Self::InvalidApiKey => (StatusCode::UNAUTHORIZED, "invalid_api_key"),
+            Self::ResourceNotFound => (StatusCode::NOT_FOUND, "resource_not_found"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
+            Self::IdempotencyKeyReused => (StatusCode::CONFLICT, "idempotency_key_reused"),
+            Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
+            Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
+            Self::RouteDisabled => (StatusCode::UNPROCESSABLE_ENTITY, "route_disabled"),
+            Self::RulePublished => (StatusCode::UNPROCESSABLE_ENTITY, "rule_published"),
+            Self::RoutePublished => (StatusCode::UNPROCESSABLE_ENTITY, "route_published"),
+            Self::ResourceArchived => (StatusCode::UNPROCESSABLE_ENTITY, "resource_archived"),
+            Self::ValidationFailed => (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed"),
+            Self::InvalidConfig => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_config"),
+            Self::HostnameConflict => (StatusCode::UNPROCESSABLE_ENTITY, "hostname_conflict"),
+            Self::RouteLimitExceeded => (StatusCode::UNPROCESSABLE_ENTITY, "route_limit_exceeded"),
+            Self::LimitExceeded => (StatusCode::UNPROCESSABLE_ENTITY, "limit_exceeded"),
+            Self::UpstreamInUse => (StatusCode::UNPROCESSABLE_ENTITY, "upstream_in_use"),
+            Self::SnapshotNotPublishable => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "snapshot_not_publishable")
+            }
+            Self::ResponseTooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "response_too_large"),
+            Self::InternalError => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+            Self::ClusterUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "cluster_unavailable"),
+            Self::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
+        }
+    }
+
+    pub(crate) fn status(self) -> StatusCode {
+        self.entry().0
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        self.entry().1
+    }
+}
+
+/// One of several things that are wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Detail {
+    code: String,
+    message: String,
+    param: Option<String>,
+}
+
+impl From<Problem> for Detail {
+    fn from(problem: Problem) -> Self {
+        Self {
+            code: problem.code,
+            message: problem.message,
+            param: problem.param,
+        }
+    }
+}
+
+/// What a client is told instead of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+    pub(crate) param: Option<String>,
+    pub(crate) details: Vec<Detail>,
+    pub(crate) retry_after_s: Option<u64>,
+}
+
+impl ApiError {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            param: None,
+            details: Vec::new(),
+            retry_after_s: None,
+        }
+    }
+
+    pub(crate) fn at(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    pub(crate) fn missing(param: impl Into<String>) -> Self {
+        let param = param.into();
+        Self::new(
+            Code::ParameterMissing,
+            format!("Missing required parameter: {param}."),
+        )
+        .at(param)
+    }
+
+    pub(crate) fn unknown(param: impl Into<String>) -> Self {
+        let param = param.into();
+        Self::new(
+            Code::UnknownParameter,
+            format!("Unknown parameter: {param}."),
+        )
+        .at(param)
+    }
+
+    pub(crate) fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidParameter, message).at(param)
+    }
+
+    /// The same words for an object that was never there, belongs to somebody else or has an
+    /// identifier that cannot be: who asks must not learn which.
+    pub(crate) fn not_found(object: &str) -> Self {
+        Self::new(
+            Code::ResourceNotFound,
+            format!("The requested {object} does not exist."),
+        )
+    }
+
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            Code::InternalError,
+            "An unexpected error occurred. Retry with exponential back-off.",
+        )
+    }
+
+    pub(crate) fn unavailable(retry_after_s: u64) -> Self {
+        let message =
+            "The cluster has no leader that a majority follows. Nothing was changed; retry later.";
+        Self {
+            retry_after_s: Some(retry_after_s.max(1)),
+            ..Self::new(Code::ClusterUnavailable, message)
+        }
+    }
+
+    pub(crate) fn outcome_unknown() -> Self {
+        let message = "Whether the change was made is not known. Retry with the same Idempotency-Key to find out \
+                       without making it twice.";
+        Self {
+            retry_after_s: Some(1),
+            ..Self::new(Code::OutcomeUnknown, message)
+        }
+    }
+
+    /// The body, always of the same shape.
+    pub(crate) fn body(&self, request_id: &str) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Envelope<'a> {
+            error: Inner<'a>,
+        }
+        #[derive(Serialize)]
+        struct Inner<'a> {
+            code: &'a str,
+            message: &'a str,
+            param: Option<&'a str>,
+            request_id: &'a str,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            details: &'a [Detail],
+        }
+        let error = Inner {
+            code: self.code.as_str(),
+            message: &self.message,
+            param: self.param.as_deref(),
+            request_id,
+            details: &self.details,
+        };
+        super::render::to_bytes(&Envelope { error })
+    }
+}
+
+impl From<ProposeError> for ApiError {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::Unavailable {
+                retry_after_s,
+                reason,
+            } => {
+                tracing::debug!(reason, "a command was not taken");
+                Self::unavailable(retry_after_s)
+            }
+            ProposeError::OutcomeUnknown { reason } => {
+                tracing::warn!(reason, "the outcome of a command is not known");
+                Self::outcome_unknown()
+            }
+        }
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable {
+                retry_after_s,
+                reason,
+            } => {
+                tracing::debug!(reason, "a read was not possible");
+                Self::unavailable(retry_after_s)
+            }
+            ReadError::Storage => Self::internal(),
+        }
+    }
+}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        let message = rejection.to_string();
+        match rejection {
+            Rejection::NotFound { object, param, .. } => Self {
+                param,
+                ..Self::not_found(&object.replace('_', " "))
+            },
+            Rejection::PriorityConflict { .. } => {
+                Self::new(Code::PriorityConflict, message).at("priority")
+            }
+            Rejection::RouteDisabled { .. } => {
+                Self::new(Code::RouteDisabled, message).at("route_id")
+            }
+            Rejection::Archived { .. } => Self::new(Code::ResourceArchived, message),
+            Rejection::RulePublished => Self::new(Code::RulePublished, message),
+            Rejection::RoutePublished => Self::new(Code::RoutePublished, message),
+            Rejection::HostnameConflict { .. } => {
+                Self::new(Code::HostnameConflict, message).at("hostname")
+            }
+            Rejection::RouteLimitExceeded { .. } => Self::new(Code::RouteLimitExceeded, message),
+            Rejection::UpstreamInUse { .. } => Self::new(Code::UpstreamInUse, message),
+            Rejection::ParameterMissing { param } => Self::missing(param),
+            Rejection::UnknownParameter { param } => Self::unknown(param),
+            Rejection::InvalidParameter { param, message } => Self::invalid(param, message),
+            Rejection::InvalidConfig { param, message } => {
+                Self::new(Code::InvalidConfig, message).at(param)
+            }
+            Rejection::ValidationFailed { problems } => {
+                let details = problems.into_iter().map(Detail::from).collect();
+                Self {
+                    details,
+                    ..Self::new(Code::ValidationFailed, message)
+                }
+            }
+            Rejection::SnapshotNotPublishable { .. } => {
+                Self::new(Code::SnapshotNotPublishable, message)
+            }
+            Rejection::PreconditionFailed { param, message } => {
+                Self::new(Code::PreconditionFailed, message).at(param)
+            }
+            Rejection::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused, message),
+            Rejection::LimitExceeded { param, message } => {
+                Self::new(Code::LimitExceeded, message).at(param)
+            }
+            // Neither can come of a request to this API: one needs the bootstrap call, the other
+            // the same random identifier drawn twice.
+            Rejection::AlreadyBootstrapped | Rejection::IdTaken { .. } => {
+                tracing::error!(rejection = message, "a rejection that the API cannot cause");
+                Self::internal()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_codes_have_the_documented_statuses() {
+        for (code, status) in [
+            (Code::InvalidApiKey, 401),
+            (Code::ResourceNotFound, 404),
+            (Code::RouteDisabled, 422),
+            (Code::RulePublished, 422),
+            (Code::PriorityConflict, 400),
+            (Code::IdempotencyKeyReused, 409),
+            (Code::ClusterUnavailable, 503),
+            (Code::OutcomeUnknown, 503),
+        ] {
+            assert_eq!(code.status().as_u16(), status, "{}", code.as_str());
+        }
+    }
+
+    #[test]
+    fn an_error_body_has_the_documented_fields_and_null_where_no_parameter_is_meant() {
+        let body = ApiError::internal().body("req_01HZ3P6Q9RF4STUW5Z8R1D");
+        assert_eq!(
+            String::from_utf8(body).unwrap(),
+            "{\"error\":{\"code\":\"internal_error\",\"message\":\"An unexpected error occurred. Retry with \
+             exponential back-off.\",\"param\":null,\"request_id\":\"req_01HZ3P6Q9RF4STUW5Z8R1D\"}}"
+        );
+    }
+
+    #[test]
+    fn inner_reasons_never_reach_the_client() {
+        let reason = "127.0.0.1:7201 refused".to_owned();
+        for error in [
+            ApiError::from(ProposeError::Unavailable {
+                retry_after_s: 0,
+                reason: reason.clone(),
+            }),
+            ApiError::from(ProposeError::OutcomeUnknown {
+                reason: reason.clone(),
+            }),
+            ApiError::from(ReadError::Unavailable {
+                retry_after_s: 3,
+                reason: reason.clone(),
+            }),
+            ApiError::from(Rejection::IdTaken { id: reason.clone() }),
+        ] {
+            assert!(
+                !String::from_utf8(error.body("req_1"))
+                    .unwrap()
+                    .contains(&reason)
+            );
+            assert_ne!(error.retry_after_s, Some(0));
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! How records look in JSON. Every object says what it is and which environment it lives in, and
+//! always has all of its fields; what is not there is `null`. An object is rendered from its
+//! record alone, so that a replayed answer has the bytes of the first one.
+
+mod content;
+mod route;
+mod rule;
+mod snapshot;
+mod upstream;
+
+pub(crate) use content::{broken, snapshot_content};
+pub(crate) use route::RouteObject;
+pub(crate) use rule::RuleObject;
+pub(crate) use snapshot::SnapshotObject;
+pub(crate) use upstream::{DeletedUpstream, UpstreamObject};

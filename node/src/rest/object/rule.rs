@@ -1,0 +1,116 @@
+//! The rule object.
+
+use domain::model::{Metadata, Rule, RuleChange, RuleEvent};
+use serde::{Serialize, Serializer};
+
+use super::super::render::{Seconds, Stored, seconds};
+
+/// A rule as clients see it.
+#[derive(Serialize)]
+pub(crate) struct RuleObject<'a> {
+    id: &'a str,
+    object: &'static str,
+    environment: &'a str,
+    route_id: &'a str,
+    name: &'a str,
+    priority: u32,
+    status: &'static str,
+    #[serde(rename = "match")]
+    criteria: Stored<'a>,
+    action: Stored<'a>,
+    metadata: &'a Metadata,
+    publication: Publication<'a>,
+    events: Events<'a>,
+    versions: Versions<'a>,
+    published_at: Option<u64>,
+    created_at: Seconds,
+    updated_at: Option<u64>,
+    archived_at: Option<u64>,
+}
+
+/// What of a rule is live.
+#[derive(Serialize)]
+struct Publication<'a> {
+    status: &'static str,
+    snapshot_id: Option<&'a str>,
+    published_at: Option<u64>,
+    pending_changes: bool,
+}
+
+#[derive(Serialize)]
+struct EventObject {
+    r#type: &'static str,
+    at: Seconds,
+}
+
+#[derive(Serialize)]
+struct VersionObject<'a> {
+    version: u32,
+    changed_fields: &'a [String],
+    actor: &'a str,
+    at: Seconds,
+    snapshot_id: Option<&'a str>,
+}
+
+struct Events<'a>(&'a [RuleEvent]);
+
+impl Serialize for Events<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|event| EventObject {
+            r#type: event.kind.as_str(),
+            at: Seconds(event.at),
+        }))
+    }
+}
+
+struct Versions<'a>(&'a [RuleChange]);
+
+impl Serialize for Versions<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|change| VersionObject {
+            version: change.version,
+            changed_fields: &change.changed_fields,
+            actor: change.actor.as_str(),
+            at: Seconds(change.at),
+            snapshot_id: change.snapshot_id.as_ref().map(AsRef::as_ref),
+        }))
+    }
+}
+
+impl<'a> RuleObject<'a> {
+    /// Shows a rule; `environment` is the name of the environment it lives in.
+    pub(crate) fn new(rule: &'a Rule, environment: &'a str) -> Self {
+        let published_at = seconds(rule.published.as_ref().map(|published| published.at));
+        Self {
+            id: rule.id.as_str(),
+            object: "rule",
+            environment,
+            route_id: rule.route_id.as_str(),
+            name: &rule.name,
+            priority: rule.priority.0,
+            status: rule.status.as_str(),
+            criteria: Stored(&rule.criteria),
+            action: Stored(&rule.action),
+            metadata: &rule.metadata,
+            publication: Publication {
+                status: if rule.published.is_some() {
+                    "published"
+                } else {
+                    "unpublished"
+                },
+                snapshot_id: rule
+                    .published
+                    .as_ref()
+                    .map(|published| published.snapshot_id.as_str()),
+                published_at,
+                pending_changes: rule.pending_changes,
+            },
+            events: Events(&rule.events),
+            versions: Versions(&rule.versions),
+            published_at,
+            created_at: Seconds(rule.created_at),
+            updated_at: seconds(rule.updated_at),
+            archived_at: seconds(rule.archived_at),
+        }
+    }
+}

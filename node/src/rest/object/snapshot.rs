@@ -1,0 +1,71 @@
+//! The snapshot object: what is known of one published version of a route, without its content.
+
+use domain::model::Snapshot;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::super::render::Seconds;
+
+/// A snapshot as clients see it.
+#[derive(Serialize)]
+pub(crate) struct SnapshotObject<'a> {
+    id: &'a str,
+    object: &'static str,
+    environment: &'a str,
+    route_id: &'a str,
+    version: u64,
+    state: &'static str,
+    parent_id: Option<&'a str>,
+    source_snapshot_id: Option<&'a str>,
+    content_hash: String,
+    rule_count: u64,
+    manifest_version: u64,
+    comment: Option<&'a str>,
+    created_by: &'a str,
+    created_at: Seconds,
+    published_at: Seconds,
+    /// Only in the answer to a publish: whether it found nothing to change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unchanged: Option<bool>,
+    /// Only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<Box<RawValue>>,
+}
+
+impl<'a> SnapshotObject<'a> {
+    /// Shows a snapshot; `environment` is the name of the environment it lives in.
+    pub(crate) fn new(snapshot: &'a Snapshot, environment: &'a str) -> Self {
+        Self {
+            id: snapshot.id.as_str(),
+            object: "snapshot",
+            environment,
+            route_id: snapshot.route_id.as_str(),
+            version: snapshot.version.0,
+            state: snapshot.state.as_str(),
+            parent_id: snapshot.parent_id.as_ref().map(AsRef::as_ref),
+            source_snapshot_id: snapshot.source_snapshot_id.as_ref().map(AsRef::as_ref),
+            content_hash: format!("sha256:{}", snapshot.head),
+            rule_count: snapshot.rule_count,
+            manifest_version: snapshot.manifest_version.0,
+            comment: snapshot.comment.as_deref(),
+            created_by: snapshot.created_by.as_str(),
+            created_at: Seconds(snapshot.published_at),
+            published_at: Seconds(snapshot.published_at),
+            unchanged: None,
+            content: None,
+        }
+    }
+
+    /// Says whether the publish that is answered changed nothing.
+    pub(crate) fn unchanged(self, unchanged: bool) -> Self {
+        Self {
+            unchanged: Some(unchanged),
+            ..self
+        }
+    }
+
+    /// Adds the content.
+    pub(crate) fn content(self, content: Option<Box<RawValue>>) -> Self {
+        Self { content, ..self }
+    }
+}

@@ -1,0 +1,76 @@
+//! The operations of the API by name: what logs and metrics call them, and whether a request that
+//! was cut off may have changed something.
+
+/// An operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Operation {
+    /// Its name in logs and metrics.
+    pub(crate) name: &'static str,
+    /// The path pattern, in axum's syntax.
+    pub(crate) path: &'static str,
+    /// Whether it may change something.
+    pub(crate) effect: Effect,
+}
+
+/// Whether an operation may change something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Read,
+    Write,
+}
+
+const fn read(name: &'static str, path: &'static str) -> Operation {
+    Operation {
+        name,
+        path,
+        effect: Effect::Read,
+    }
+}
+
+const fn write(name: &'static str, path: &'static str) -> Operation {
+    Operation {
+        name,
+        path,
+        effect: Effect::Write,
+    }
+}
+
+pub(crate) const RULES_LIST: Operation = read("rules.list", "/v2/rules");
+pub(crate) const RULES_CREATE: Operation = write("rules.create", "/v2/rules");
+pub(crate) const RULES_GET: Operation = read("rules.get", "/v2/rules/{id}");
+pub(crate) const RULES_UPDATE: Operation = write("rules.update", "/v2/rules/{id}");
+pub(crate) const RULES_ARCHIVE: Operation = write("rules.archive", "/v2/rules/{id}");
+
+pub(crate) const ROUTES_LIST: Operation = read("routes.list", "/v2/routes");
+pub(crate) const ROUTES_CREATE: Operation = write("routes.create", "/v2/routes");
+pub(crate) const ROUTES_GET: Operation = read("routes.get", "/v2/routes/{id}");
+pub(crate) const ROUTES_UPDATE: Operation = write("routes.update", "/v2/routes/{id}");
+pub(crate) const ROUTES_ARCHIVE: Operation = write("routes.archive", "/v2/routes/{id}");
+pub(crate) const ROUTES_PUBLISH: Operation = write("routes.publish", "/v2/routes/{id}/publish");
+pub(crate) const ROUTES_ROLLBACK: Operation = write("routes.rollback", "/v2/routes/{id}/rollback");
+pub(crate) const ROUTES_SNAPSHOTS: Operation =
+    read("routes.snapshots", "/v2/routes/{id}/snapshots");
+
+pub(crate) const UPSTREAMS_LIST: Operation = read("upstreams.list", "/v2/upstreams");
+pub(crate) const UPSTREAMS_CREATE: Operation = write("upstreams.create", "/v2/upstreams");
+pub(crate) const UPSTREAMS_GET: Operation = read("upstreams.get", "/v2/upstreams/{id}");
+pub(crate) const UPSTREAMS_UPDATE: Operation = write("upstreams.update", "/v2/upstreams/{id}");
+pub(crate) const UPSTREAMS_DELETE: Operation = write("upstreams.delete", "/v2/upstreams/{id}");
+
+pub(crate) const SNAPSHOTS_LIST: Operation = read("snapshots.list", "/v2/snapshots");
+pub(crate) const SNAPSHOTS_GET: Operation = read("snapshots.get", "/v2/snapshots/{id}");
+pub(crate) const SNAPSHOTS_DIFF: Operation =
+    read("snapshots.diff", "/v2/snapshots/{id}/diff/{other}");
+pub(crate) const SNAPSHOTS_PROPAGATION: Operation =
+    read("snapshots.propagation", "/v2/snapshots/{id}/propagation");
+
+pub(crate) const EDGES_LIST: Operation = read("edges.list", "/v2/edges");
+
+pub(crate) const LIVEZ: Operation = read("livez", "/livez");
+pub(crate) const READYZ: Operation = read("readyz", "/readyz");
+pub(crate) const METRICS: Operation = read("metrics", "/metrics");
+
+/// A path that nobody serves.
+pub(crate) const UNKNOWN_PATH: Operation = read("unknown_path", "");
+/// A path that is served, by another method.
+pub(crate) const UNKNOWN_METHOD: Operation = read("unknown_method", "");

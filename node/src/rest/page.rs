@@ -1,0 +1,226 @@
+//! Lists: pages by cursor, in the envelope that every list has.
+//!
+//! A page is bounded three times: in items by `limit`, in bytes, and, where a filter has no index,
+//! in the rows that are looked at for one page. A page that a bound other than `limit` cut short
+//! says `has_more` and gives a cursor like any other.
+
+use domain::query::Page;
+
+use super::cursor::{Cursors, Position, Scope};
+use super::error::ApiError;
+use super::query::Query;
+use super::render;
+
+/// The most items on a page.
+pub(crate) const LIMIT_MAX: u64 = 100;
+
+/// How many items a page has, unless the client says.
+const LIMIT_DEFAULT: u64 = 20;
+
+/// The most rows that are looked at for one page under a filter without an index: some
+/// milliseconds of work.
+const SCAN_ROWS_MAX: usize = 1_000;
+
+/// How many rows are fetched at a time while filtering.
+const SCAN_STEP: usize = 100;
+
+/// A page ends after the item that makes it longer than this, so that a hundred rules of the
+/// biggest kind do not become one answer of 13 MB.
+const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What a client asked of a list, apart from filters.
+#[derive(Debug)]
+pub(crate) struct Paging {
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+impl Paging {
+    /// Takes `limit` and `cursor`.
+    pub(crate) fn take(query: &mut Query) -> Result<Self, ApiError> {
+        let limit = query.integer("limit", 1, LIMIT_MAX)?;
+        Ok(Self {
+            limit: limit.map(|limit| usize::try_from(limit).unwrap_or(1)),
+            cursor: query.text("cursor"),
+        })
+    }
+
+    /// How many items are wanted.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit_or(usize::try_from(LIMIT_DEFAULT).unwrap_or(1))
+    }
+
+    /// How many items are wanted of a list with another default.
+    pub(crate) fn limit_or(&self, default: usize) -> usize {
+        self.limit.unwrap_or(default)
+    }
+
+    /// Where to go on.
+    pub(crate) fn after(
+        &self,
+        cursors: &Cursors,
+        scope: &Scope<'_>,
+    ) -> Result<Option<Position>, ApiError> {
+        self.cursor
+            .as_deref()
+            .map(|text| cursors.decode(scope, text))
+            .transpose()
+    }
+}
+
+/// Items, and where the next page starts if there may be one.
+#[derive(Debug)]
+pub(crate) struct Scanned<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) next: Option<Position>,
+}
+
+/// One page without a filter of our own.
+pub(crate) fn whole<T>(page: Page<T>, position: impl Fn(&T) -> Position) -> Scanned<T> {
+    let next = page.items.last().filter(|_| page.has_more).map(position);
+    Scanned {
+        items: page.items,
+        next,
+    }
+}
+
+/// Collects up to `limit` items that pass `keep`, looking at [`SCAN_ROWS_MAX`] rows at most.
+pub(crate) fn filtered<T>(
+    limit: usize,
+    mut after: Option<Position>,
+    position: impl Fn(&T) -> Position,
+    mut fetch: impl FnMut(Option<&Position>, usize) -> Page<T>,
+    keep: impl Fn(&T) -> bool,
+) -> Scanned<T> {
+    let mut items = Vec::new();
+    let mut looked_at = 0;
+    loop {
+        let page = fetch(after.as_ref(), SCAN_STEP);
+        let fetched = page.items.len();
+        for (index, item) in page.items.into_iter().enumerate() {
+            after = Some(position(&item));
+            if keep(&item) {
+                items.push(item);
+            }
+            if items.len() == limit {
+                let more = index + 1 < fetched || page.has_more;
+                return Scanned {
+                    items,
+                    next: after.filter(|_| more),
+                };
+            }
+        }
+        looked_at += fetched;
+        if !page.has_more || fetched == 0 {
+            return Scanned { items, next: None };
+        }
+        if looked_at >= SCAN_ROWS_MAX {
+            return Scanned { items, next: after };
+        }
+    }
+}
+
+/// Renders a page; `show` appends an item's JSON.
+pub(crate) fn envelope<T>(
+    scanned: Scanned<T>,
+    position: impl Fn(&T) -> Position,
+    encode: impl Fn(&Position) -> String,
+    show: impl Fn(&mut Vec<u8>, &T),
+) -> Vec<u8> {
+    let Scanned { items, mut next } = scanned;
+    let mut bytes = Vec::with_capacity(64 + 768 * items.len());
+    bytes.extend_from_slice(b"{\"object\":\"list\",\"data\":[");
+    let count = items.len();
+    for (index, item) in items.into_iter().enumerate() {
+        if index > 0 {
+            bytes.push(b',');
+        }
+        show(&mut bytes, &item);
+        if bytes.len() > PAGE_BYTES_MAX && index + 1 < count {
+            next = Some(position(&item));
+            break;
+        }
+    }
+    let cursor = next.as_ref().map(encode);
+    bytes.extend_from_slice(if cursor.is_some() {
+        b"],\"has_more\":true"
+    } else {
+        b"],\"has_more\":false"
+    });
+    bytes.extend_from_slice(b",\"next_cursor\":");
+    render::append(&mut bytes, &cursor);
+    bytes.push(b'}');
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(item: &u64) -> Position {
+        Position {
+            id: item.to_string(),
+            key: *item,
+        }
+    }
+
+    /// Pages over `0..end`.
+    fn numbers(end: u64) -> impl FnMut(Option<&Position>, usize) -> Page<u64> {
+        move |after, limit| {
+            let from = after.map_or(0, |after| after.key + 1);
+            let items: Vec<_> = (from..end).take(limit).collect();
+            Page {
+                has_more: from + (items.len() as u64) < end,
+                items,
+            }
+        }
+    }
+
+    #[test]
+    fn a_filtered_walk_finds_everything_once_whatever_the_page_size() {
+        for (end, limit, every) in [
+            (0, 5, 1),
+            (7, 5, 1),
+            (250, 10, 7),
+            (2500, 3, 1000),
+            (100, 100, 1),
+            (1000, 7, 5000),
+        ] {
+            let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
+            loop {
+                let page = filtered(limit, after, position, numbers(end), |item| {
+                    item % every == 0
+                });
+                assert!(page.items.len() <= limit);
+                found.extend(page.items);
+                pages += 1;
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            let expected: Vec<_> = (0..end).filter(|item| item % every == 0).collect();
+            assert_eq!(found, expected);
+            assert!(
+                pages <= 3 + end as usize / SCAN_ROWS_MAX + expected.len() / limit,
+                "{pages} pages"
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_that_grows_too_long_ends_early_with_a_cursor() {
+        let scanned = Scanned {
+            items: vec![1, 2, 3],
+            next: None,
+        };
+        let encode = |position: &Position| position.id.clone();
+        let bytes = envelope(scanned, position, encode, |bytes, _| {
+            bytes.extend(vec![b'1'; PAGE_BYTES_MAX / 2 + 1])
+        });
+        let page: serde_json::Value =
+            serde_json::from_slice(&bytes[bytes.len() - 40..]).unwrap_or_default();
+        assert!(page.is_null());
+        assert!(bytes.ends_with(b"],\"has_more\":true,\"next_cursor\":\"2\"}"));
+    }
+}

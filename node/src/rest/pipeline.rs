@@ -1,0 +1,313 @@
+//! One request from its head to its response: everything that all operations have in common.
+//!
+//! ```text
+//! request id        first, so that every answer and every log line has it
+//! deadline          around all work, so that nobody waits forever
+//! panic             inside the deadline; one request fails, the process goes on
+//! query, headers    what can be refused by its form is refused before any look-up
+//! caller            before the body is read: strangers do not make us buffer
+//! operation         reads its body and fields, proposes or reads
+//! headers, log      last, on answers and failures alike
+//! ```
+//!
+//! This is one function and not a stack of tower layers: each layer would box a future and the
+//! order above would be spread over as many types.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, RawPathParams, Request};
+use axum::response::Response;
+use domain::command::Idempotency;
+use domain::id::RequestId;
+use futures_util::FutureExt;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::answer::{Answer, Answered, Failure, JSON};
+use super::auth::{self, Caller};
+use super::error::{ApiError, Code};
+use super::operation::{Effect, Operation};
+use super::query::Query;
+use super::{Api, idempotency, json};
+use crate::control_plane::Consistency;
+
+/// By when every request is answered. It is longer than reading a body and proposing a command
+/// may take together, which have deadlines of their own and say more exactly what happened.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(25);
+
+/// A request that took longer is logged although nothing failed.
+const SLOW: Duration = Duration::from_secs(1);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("vectorgate-request-id");
+const REVISION: HeaderName = HeaderName::from_static("vectorgate-revision");
+const CONSISTENCY: HeaderName = HeaderName::from_static("vectorgate-consistency");
+const STALENESS: HeaderName = HeaderName::from_static("vectorgate-staleness-ms");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// A request, as an operation sees it.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) request_id: RequestId,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) query: Query,
+    pub(crate) consistency: Consistency,
+    /// Set by [`Self::object`].
+    pub(crate) idempotency: Option<Idempotency>,
+    params: Vec<String>,
+    body: Option<Body>,
+}
+
+impl Call {
+    /// The identifiers in the path, in order.
+    pub(crate) fn param(&self, index: usize) -> &str {
+        self.params.get(index).map_or("", String::as_str)
+    }
+
+    /// The identifier in the path. One that cannot exist is answered like one that does not.
+    pub(crate) fn id<T, E>(
+        &self,
+        object: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, ApiError> {
+        parse(self.param(0)).map_err(|_| ApiError::not_found(object))
+    }
+
+    /// Reads the body of a write and how a retry of it is recognised.
+    pub(crate) async fn object(
+        &mut self,
+        presence: Presence,
+    ) -> Result<Map<String, Value>, ApiError> {
+        std::mem::take(&mut self.query).finish()?;
+        let key = idempotency::key(&self.headers)?;
+        let body = self.body.take().unwrap_or_default();
+        let map = json::read_object(&self.headers, body, presence != Presence::Required).await?;
+        if presence == Presence::None && !map.is_empty() {
+            return Err(ApiError::unknown(
+                map.keys().next().map_or("", String::as_str),
+            ));
+        }
+        self.idempotency =
+            key.map(|key| idempotency::identify(key, &self.method, &self.path, &map));
+        Ok(map)
+    }
+}
+
+/// Whether a write has a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Required,
+    Optional,
+    None,
+}
+
+/// Serves a request whose caller must have a key.
+pub(crate) async fn guarded<H, F>(
+    api: Arc<Api>,
+    operation: Operation,
+    request: Request,
+    handler: H,
+) -> Response
+where
+    H: FnOnce(Arc<Api>, Caller, Call) -> F,
+    F: Future<Output = Answered>,
+{
+    let authenticated = |api: Arc<Api>, call: Call| async move {
+        let caller = auth::authenticate(&api, &call.headers, call.consistency).await?;
+        handler(api, caller, call).await
+    };
+    open(api, operation, request, authenticated).await
+}
+
+/// Serves a request of anybody.
+pub(crate) async fn open<H, F>(
+    api: Arc<Api>,
+    operation: Operation,
+    request: Request,
+    handler: H,
+) -> Response
+where
+    H: FnOnce(Arc<Api>, Call) -> F,
+    F: Future<Output = Answered>,
+{
+    let started = Instant::now();
+    let request_id = RequestId::new(api.seed());
+    let method = request.method().clone();
+    let consistency = consistency(request.headers());
+    let work = serve(&api, request_id.clone(), request, handler);
+    let answered =
+        match tokio::time::timeout(REQUEST_DEADLINE, AssertUnwindSafe(work).catch_unwind()).await {
+            Ok(Ok(answered)) => answered,
+            // The panic hook has logged the place; the client gets none of it.
+            Ok(Err(_panic)) => Err(ApiError::internal().into()),
+            Err(_elapsed) => Err(overdue(operation).into()),
+        };
+    let response = respond(&api, &request_id, consistency.ok(), answered);
+    let took = started.elapsed();
+    log(operation, &method, &request_id, response.status(), took);
+    api.metrics
+        .observe(operation.name, response.status().as_u16(), took);
+    response
+}
+
+async fn serve<H, F>(
+    api: &Arc<Api>,
+    request_id: RequestId,
+    request: Request,
+    handler: H,
+) -> Answered
+where
+    H: FnOnce(Arc<Api>, Call) -> F,
+    F: Future<Output = Answered>,
+{
+    let (mut parts, body) = request.into_parts();
+    let params = match RawPathParams::from_request_parts(&mut parts, &()).await {
+        Ok(params) => params.iter().map(|(_, value)| value.to_owned()).collect(),
+        // No parameters, or one that is no UTF-8 and so names nothing.
+        Err(_) => Vec::new(),
+    };
+    let call = Call {
+        request_id,
+        consistency: consistency(&parts.headers)?,
+        query: Query::parse(parts.uri.query())?,
+        path: parts.uri.path().to_owned(),
+        method: parts.method,
+        headers: parts.headers,
+        idempotency: None,
+        params,
+        body: Some(body),
+    };
+    handler(Arc::clone(api), call).await
+}
+
+fn consistency(headers: &HeaderMap) -> Result<Consistency, ApiError> {
+    let mut values = headers.get_all(CONSISTENCY).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Ok(Consistency::default()),
+        (Some(value), None) => value.as_bytes(),
+        (Some(_), Some(_)) => b"",
+    };
+    match value {
+        b"linearizable" => Ok(Consistency::Linearizable),
+        b"stale" => Ok(Consistency::Stale),
+        _ => Err(ApiError::invalid(
+            "VectorGate-Consistency",
+            "Must be one of: linearizable, stale.",
+        )),
+    }
+}
+
+/// What is known of a request that was cut off at its deadline.
+fn overdue(operation: Operation) -> ApiError {
+    match operation.effect {
+        Effect::Read => ApiError::unavailable(1),
+        Effect::Write => ApiError::outcome_unknown(),
+    }
+}
+
+fn respond(
+    api: &Api,
+    request_id: &RequestId,
+    consistency: Option<Consistency>,
+    answered: Answered,
+) -> Response {
+    let applied = || api.applied();
+    let (response, revision, replayed) = match answered {
+        Ok(Answer {
+            status,
+            content_type,
+            body,
+            revision,
+            replayed,
+        }) => (
+            plain(status, content_type, Body::from(body)),
+            revision,
+            replayed,
+        ),
+        Err(Failure {
+            error,
+            revision,
+            replayed,
+        }) => (failed(&error, request_id), revision, replayed),
+    };
+    let mut response = response;
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, text(request_id.as_str()));
+    headers.insert(REVISION, revision.unwrap_or_else(applied).0.into());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    if replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    if consistency == Some(Consistency::Stale) {
+        headers.insert(STALENESS, staleness(api));
+    }
+    response
+}
+
+/// How old a stale read may be.
+fn staleness(api: &Api) -> HeaderValue {
+    match api.control.readiness().last_contact {
+        Some(ago) => u64::try_from(ago.as_millis()).unwrap_or(u64::MAX).into(),
+        None => HeaderValue::from_static("unknown"),
+    }
+}
+
+fn plain(status: StatusCode, content_type: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn failed(error: &ApiError, request_id: &RequestId) -> Response {
+    let body = Body::from(error.body(request_id.as_str()));
+    let mut response = plain(error.code.status(), JSON, body);
+    if let Some(seconds) = error.retry_after_s {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
+    }
+    if error.code == Code::InvalidApiKey {
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// A header value of our own making, which is visible ASCII.
+fn text(value: &str) -> HeaderValue {
+    HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// One line for each request. What went well is logged at `debug`: at tens of thousands of
+/// requests a second the log would otherwise cost more than the work.
+fn log(
+    operation: Operation,
+    method: &Method,
+    request_id: &RequestId,
+    status: StatusCode,
+    took: Duration,
+) {
+    let latency_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let (operation, path, status) = (operation.name, operation.path, status.as_u16());
+    if status >= 500 {
+        tracing::warn!(%method, path, operation, status, latency_us, %request_id, "request failed");
+    } else if took >= SLOW {
+        tracing::info!(%method, path, operation, status, latency_us, %request_id, "slow request");
+    } else {
+        tracing::debug!(%method, path, operation, status, latency_us, %request_id, "request");
+    }
+}

@@ -1,0 +1,256 @@
+//! How far a snapshot has come: which edges serve by it, which refused it and why, which have not
+//! got there. It is worked out from what edges say of manifests; nothing is stored for it.
+
+use std::collections::BTreeMap;
+
+use domain::model::{Epoch, ManifestVersion, Snapshot};
+use domain::time::Timestamp;
+use edge_protocol::ManifestRef;
+use serde::Serialize;
+
+use super::edges::{EdgeView, FleetView, Freshness};
+use super::render::seconds;
+use crate::control_plane::MemberId;
+
+/// The most edges that are named one by one; those that need looking at come first.
+const EDGES_SHOWN_MAX: usize = 100;
+
+/// The manifests that carry a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// The current epoch; what edges said in an earlier one tells nothing.
+    pub(crate) epoch: Epoch,
+    /// The first manifest with the snapshot.
+    pub(crate) from: ManifestVersion,
+    /// The first manifest without it, if the route has a newer snapshot.
+    pub(crate) until: Option<ManifestVersion>,
+}
+
+impl Window {
+    fn holds(&self, manifest: &ManifestRef) -> bool {
+        manifest.epoch == self.epoch && manifest.version >= self.from && !self.is_past(manifest)
+    }
+
+    fn is_past(&self, manifest: &ManifestRef) -> bool {
+        manifest.epoch == self.epoch && self.until.is_some_and(|until| manifest.version >= until)
+    }
+}
+
+/// Where an edge stands with a snapshot, in the order in which they are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Progress {
+    /// It refused a manifest with the snapshot and serves by an older one.
+    Rejected,
+    /// It is expected to apply it.
+    Pending,
+    /// It has not been heard of for a while.
+    Offline,
+    /// It serves by it.
+    Applied,
+    /// It serves by a newer snapshot of the route.
+    Superseded,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Totals {
+    edges: u64,
+    applied: u64,
+    pending: u64,
+    rejected: u64,
+    offline: u64,
+    superseded: u64,
+}
+
+impl Totals {
+    fn count(&mut self, progress: Progress) {
+        self.edges += 1;
+        *match progress {
+            Progress::Applied => &mut self.applied,
+            Progress::Pending => &mut self.pending,
+            Progress::Rejected => &mut self.rejected,
+            Progress::Offline => &mut self.offline,
+            Progress::Superseded => &mut self.superseded,
+        } += 1;
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Region<'a> {
+    region: &'a str,
+    #[serde(flatten)]
+    totals: Totals,
+}
+
+#[derive(Debug, Serialize)]
+struct EdgeProgress<'a> {
+    id: &'a str,
+    region: &'a str,
+    state: Progress,
+    reason: Option<&'a str>,
+    node_id: MemberId,
+    applied_at: Option<u64>,
+    latency_ms: Option<u64>,
+}
+
+/// From publication to an edge's word that it applied it, over the edges that went straight to it.
+#[derive(Debug, Serialize)]
+struct Latency {
+    edges: usize,
+    p50: u64,
+    p90: u64,
+    p99: u64,
+    max: u64,
+}
+
+impl Latency {
+    fn of(mut all: Vec<u64>) -> Option<Self> {
+        all.sort_unstable();
+        let max = *all.last()?;
+        // The nearest-rank percentile.
+        let rank = |percent: usize| {
+            all.get((all.len() * percent).div_ceil(100).saturating_sub(1))
+                .copied()
+                .unwrap_or(max)
+        };
+        Some(Self {
+            edges: all.len(),
+            p50: rank(50),
+            p90: rank(90),
+            p99: rank(99),
+            max,
+        })
+    }
+}
+
+/// The propagation of a snapshot as clients see it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Propagation<'a> {
+    object: &'static str,
+    environment: &'a str,
+    snapshot_id: &'a str,
+    route_id: &'a str,
+    snapshot_state: &'static str,
+    manifest_version: u64,
+    published_at: u64,
+    totals: Totals,
+    regions: Vec<Region<'a>>,
+    latency_ms: Option<Latency>,
+    first_applied_at: Option<u64>,
+    last_applied_at: Option<u64>,
+    edges: Vec<EdgeProgress<'a>>,
+    silent_nodes: &'a [MemberId],
+}
+
+impl<'a> Propagation<'a> {
+    pub(crate) fn of(
+        snapshot: &'a Snapshot,
+        window: &Window,
+        fleet: &'a FleetView,
+        environment: &'a str,
+        now: Timestamp,
+    ) -> Self {
+        let mut edges: Vec<_> = fleet
+            .edges
+            .iter()
+            .map(|edge| progress(edge, snapshot, window, now))
+            .collect();
+        let mut totals = Totals::default();
+        let mut regions: BTreeMap<&str, Totals> = BTreeMap::new();
+        for edge in &edges {
+            totals.count(edge.state);
+            regions.entry(edge.region).or_default().count(edge.state);
+        }
+        let applied = || {
+            edges
+                .iter()
+                .filter(|edge| edge.state == Progress::Applied)
+                .filter_map(|edge| edge.applied_at)
+        };
+        let (first_applied_at, last_applied_at) = (applied().min(), applied().max());
+        let latency_ms = Latency::of(edges.iter().filter_map(|edge| edge.latency_ms).collect());
+        edges.sort_by(|a, b| (a.state, b.latency_ms, a.id).cmp(&(b.state, a.latency_ms, b.id)));
+        edges.truncate(EDGES_SHOWN_MAX);
+        Self {
+            object: "propagation",
+            environment,
+            snapshot_id: snapshot.id.as_str(),
+            route_id: snapshot.route_id.as_str(),
+            snapshot_state: snapshot.state.as_str(),
+            manifest_version: snapshot.manifest_version.0,
+            published_at: snapshot.published_at.unix_seconds(),
+            totals,
+            regions: regions
+                .into_iter()
+                .map(|(region, totals)| Region { region, totals })
+                .collect(),
+            latency_ms,
+            first_applied_at,
+            last_applied_at,
+            edges,
+            silent_nodes: &fleet.silent,
+        }
+    }
+}
+
+fn progress<'a>(
+    edge: &'a EdgeView,
+    snapshot: &Snapshot,
+    window: &Window,
+    now: Timestamp,
+) -> EdgeProgress<'a> {
+    let applied = edge.applied.as_ref();
+    let refused = edge
+        .rejected
+        .as_ref()
+        .filter(|rejected| window.holds(&rejected.manifest));
+    let state = if applied.is_some_and(|manifest| window.holds(manifest)) {
+        Progress::Applied
+    } else if applied.is_some_and(|manifest| window.is_past(manifest)) {
+        Progress::Superseded
+    } else if refused.is_some() {
+        Progress::Rejected
+    } else if edge.freshness(now) == Freshness::Offline {
+        Progress::Offline
+    } else {
+        Progress::Pending
+    };
+    // An edge that applied a later manifest may have had the snapshot for longer than we know.
+    let straight = state == Progress::Applied
+        && applied.is_some_and(|manifest| manifest.version == window.from);
+    let latency = |at: Timestamp| at.0.saturating_sub(snapshot.published_at.0);
+    EdgeProgress {
+        id: &edge.id,
+        region: &edge.region,
+        state,
+        reason: refused
+            .filter(|_| state == Progress::Rejected)
+            .map(|rejected| rejected.reason.as_str()),
+        node_id: edge.node_id,
+        applied_at: seconds(edge.applied_at.filter(|_| state == Progress::Applied)),
+        latency_ms: edge.applied_at.filter(|_| straight).map(latency),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_occurred() {
+        let latency = Latency::of((1..=200).rev().collect()).unwrap();
+        assert_eq!(
+            (
+                latency.edges,
+                latency.p50,
+                latency.p90,
+                latency.p99,
+                latency.max
+            ),
+            (200, 100, 180, 198, 200)
+        );
+        let one = Latency::of(vec![7]).unwrap();
+        assert_eq!((one.p50, one.p90, one.p99, one.max), (7, 7, 7, 7));
+        assert!(Latency::of(Vec::new()).is_none());
+    }
+}

@@ -1,0 +1,180 @@
+//! The accept loop: takes connections from a listener, bounds their number and their protocol,
+//! hands their requests to the router, and drains them when the node stops.
+//!
+//! `axum::serve` is not used because it installs no timer, which leaves hyper's own deadlines
+//! without effect.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use platform::Listener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::Service;
+
+use super::HttpMetrics;
+use super::guard::{Activity, Guarded, IDLE};
+
+/// The buffer for a request's head and for reading bodies: the biggest head we take, and four
+/// times what a big body needs to flow.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// The biggest list of headers over HTTP/2.
+const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+
+/// The most requests at once on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 128;
+
+/// How often a silent HTTP/2 peer is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// How long accepting rests after an error, such as a lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How much a server takes on.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerLimits {
+    /// The most connections at once; more wait in the kernel's queue. 4096 with two buffers each
+    /// stay below the usual limits of file descriptors and some 100 MB in the worst case.
+    pub connections_max: usize,
+    /// How long requests under way may take when the server stops.
+    pub drain: Duration,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 4096,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A listener with the router that answers on it.
+#[derive(Debug)]
+pub struct Server<L> {
+    listener: L,
+    router: Router,
+    limits: ServerLimits,
+    metrics: HttpMetrics,
+}
+
+impl<L> Server<L>
+where
+    L: Listener,
+    L::Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    /// A server that does nothing yet.
+    pub fn new(listener: L, router: Router, limits: ServerLimits, metrics: HttpMetrics) -> Self {
+        Self {
+            listener,
+            router,
+            limits,
+            metrics,
+        }
+    }
+
+    /// Serves until `stop` is done, then takes no more connections, lets requests under way end
+    /// within the drain time, and returns.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        let slots = Arc::new(Semaphore::new(self.limits.connections_max));
+        let graceful = GracefulShutdown::new();
+        let builder = builder();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = &mut stop => break,
+                accepted = self.accept(&slots) => accepted,
+            };
+            match accepted {
+                Ok((stream, peer, slot)) => self.spawn(&builder, &graceful, stream, peer, slot),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        // Nobody may wait in a queue that is no longer served.
+        drop(self.listener);
+        if tokio::time::timeout(self.limits.drain, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("connections were still open at the end of the drain time");
+        }
+    }
+
+    /// Waits for a free slot first, so that connections beyond the limit stay in the kernel's queue.
+    async fn accept(
+        &mut self,
+        slots: &Arc<Semaphore>,
+    ) -> io::Result<(L::Stream, SocketAddr, OwnedSemaphorePermit)> {
+        let slot = Arc::clone(slots)
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
+        let (stream, peer) = self.listener.accept().await?;
+        Ok((stream, peer, slot))
+    }
+
+    fn spawn(
+        &self,
+        builder: &Builder<TokioExecutor>,
+        graceful: &GracefulShutdown,
+        stream: L::Stream,
+        peer: SocketAddr,
+        slot: OwnedSemaphorePermit,
+    ) {
+        let activity = Arc::new(Activity::default());
+        let io = TokioIo::new(Guarded::new(stream, Arc::clone(&activity)));
+        let router = self.router.clone();
+        let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+            let under_way = activity.begin(request.version());
+            // A router is always ready.
+            let answer = router.clone().call(request.map(Body::new));
+            async move {
+                let response = answer.await;
+                drop(under_way);
+                response
+            }
+        });
+        let connection = graceful.watch(builder.serve_connection(io, service).into_owned());
+        let connections = self.metrics.connections().clone();
+        tokio::spawn(async move {
+            connections.inc();
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, %error, "a connection ended early");
+            }
+            connections.dec();
+            drop(slot);
+        });
+    }
+}
+
+/// How HTTP is spoken. hyper's own bound on a head is set to the idle time, because it counts that
+/// as part of the next head; [`Guarded`] has the shorter one.
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .max_buf_size(BUFFER_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL);
+    builder
+}

@@ -1,0 +1,263 @@
+//! The fleet as the API shows it, and how far snapshots have come.
+
+use std::collections::BTreeMap;
+
+use domain::id::EnvironmentId;
+use domain::model::{Epoch, ManifestVersion};
+use domain::time::Timestamp;
+use domain::tree::Hash;
+use edge_protocol::ManifestRef;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::super::{EdgeView, FleetReader, FleetView, RejectedManifest};
+use super::support::{START_MS, World};
+use crate::control_plane::BoxFuture;
+
+/// A fleet of the live environment, as the test sets it. It learns which environment that is from
+/// the first question, which tests ask with the live key.
+#[derive(Default)]
+pub(super) struct FakeFleet {
+    view: Mutex<FleetView>,
+    environment: Mutex<Option<EnvironmentId>>,
+}
+
+impl FakeFleet {
+    fn set(&self, edges: Vec<EdgeView>, silent: Vec<u64>) {
+        *self.view.lock() = FleetView { edges, silent };
+    }
+}
+
+impl FleetReader for FakeFleet {
+    fn gather<'a>(&'a self, environment: &'a EnvironmentId) -> BoxFuture<'a, FleetView> {
+        let mine = self
+            .environment
+            .lock()
+            .get_or_insert_with(|| environment.clone())
+            == environment;
+        let view = if mine {
+            self.view.lock().clone()
+        } else {
+            FleetView::default()
+        };
+        Box::pin(async move { view })
+    }
+}
+
+fn manifest(version: u64) -> ManifestRef {
+    ManifestRef {
+        epoch: Epoch(1),
+        version: ManifestVersion(version),
+        root: Hash([7; 32]),
+    }
+}
+
+fn edge(id: &str, region: &str, applied: Option<u64>) -> EdgeView {
+    EdgeView {
+        id: id.to_owned(),
+        region: region.to_owned(),
+        labels: BTreeMap::from([("rack".to_owned(), "7".to_owned())]),
+        software: "0.1.0".to_owned(),
+        node_id: 1,
+        connected: true,
+        last_seen: Timestamp(START_MS),
+        applied: applied.map(manifest),
+        applied_at: applied.map(|_| Timestamp(START_MS + 120)),
+        rejected: None,
+    }
+}
+
+fn ids(list: &Value) -> Vec<&str> {
+    list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|edge| edge["id"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn edges_are_listed_with_what_they_run_and_the_nodes_that_kept_silent() {
+    let world = World::new();
+    world.fleet.set(
+        vec![
+            edge("edge-2", "us-east-1", None),
+            edge("edge-1", "eu-central-1", Some(3)),
+        ],
+        vec![3],
+    );
+    let list = world.get("/v2/edges").ok().await;
+    assert_eq!(
+        (&list["object"], &list["silent_nodes"], &list["has_more"]),
+        (&json!("list"), &json!([3]), &json!(false))
+    );
+    assert_eq!(
+        list["data"][0],
+        json!({
+            "id": "edge-1",
+            "object": "edge",
+            "environment": "production",
+            "region": "eu-central-1",
+            "labels": {"rack": "7"},
+            "version": "0.1.0",
+            "status": "online",
+            "node_id": 1,
+            "last_seen_at": 1_714_320_000,
+            "manifest": {"epoch": 1, "version": 3, "root": format!("sha256:{}", "07".repeat(32))},
+            "applied_at": 1_714_320_000,
+            "rejected": null,
+        })
+    );
+    assert_eq!(list["data"][1]["manifest"], Value::Null);
+    assert_eq!(
+        world.get("/v2/edges").key(&world.stranger).ok().await["data"],
+        json!([])
+    );
+}
+
+#[tokio::test]
+async fn an_edge_s_freshness_is_judged_when_it_is_asked_for() {
+    let world = World::new();
+    let gone = EdgeView {
+        connected: false,
+        ..edge("edge-2", "eu-central-1", None)
+    };
+    world
+        .fleet
+        .set(vec![edge("edge-1", "eu-central-1", None), gone], vec![]);
+    let statuses = async || {
+        let list = world.get("/v2/edges").ok().await;
+        [
+            list["data"][0]["status"].clone(),
+            list["data"][1]["status"].clone(),
+        ]
+    };
+    assert_eq!(statuses().await, ["online", "stale"]);
+    world.advance_ms(15_000);
+    assert_eq!(statuses().await, ["stale", "stale"]);
+    world.advance_ms(45_000);
+    assert_eq!(statuses().await, ["offline", "offline"]);
+    assert_eq!(
+        ids(&world.get("/v2/edges?status=online").ok().await),
+        [""; 0]
+    );
+    world
+        .get("/v2/edges?status=normal")
+        .fails(400, "invalid_parameter", Some("status"))
+        .await;
+}
+
+#[tokio::test]
+async fn edges_come_in_pages_by_identifier() {
+    let world = World::new();
+    let edges = (0..25)
+        .rev()
+        .map(|number| edge(&format!("edge-{number:02}"), "eu-central-1", None));
+    world.fleet.set(
+        edges.chain([edge("other", "us-east-1", None)]).collect(),
+        vec![],
+    );
+    let first = world.get("/v2/edges?region=eu-central-1").ok().await;
+    assert_eq!((ids(&first).len(), &first["has_more"]), (20, &json!(true)));
+    let path = format!(
+        "/v2/edges?region=eu-central-1&cursor={}",
+        first["next_cursor"].as_str().unwrap()
+    );
+    let second = world.get(&path).ok().await;
+    assert_eq!(
+        ids(&second),
+        ["edge-20", "edge-21", "edge-22", "edge-23", "edge-24"]
+    );
+}
+
+#[tokio::test]
+async fn propagation_says_of_each_edge_where_it_stands() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    let first = world.publish(&route).await;
+    world.rule(&route, 1).await;
+    let second = world.publish(&route).await;
+    let [from, until] =
+        [&first, &second].map(|snapshot| snapshot["manifest_version"].as_u64().unwrap());
+    let refusing = EdgeView {
+        rejected: Some(RejectedManifest {
+            manifest: manifest(until),
+            reason: "rule 1 does not compile".to_owned(),
+            at: Timestamp(START_MS),
+        }),
+        ..edge("edge-3", "us-east-1", Some(from))
+    };
+    let lost = EdgeView {
+        last_seen: Timestamp(START_MS - 60_000),
+        ..edge("edge-4", "us-east-1", None)
+    };
+    let restored = EdgeView {
+        applied: Some(ManifestRef {
+            epoch: Epoch(0),
+            ..manifest(until)
+        }),
+        ..edge("edge-5", "us-east-1", None)
+    };
+    let edges = vec![
+        edge("edge-1", "eu-central-1", Some(until)),
+        edge("edge-2", "eu-central-1", Some(until + 1)),
+        refusing,
+        lost,
+        restored,
+    ];
+    world.fleet.set(edges, vec![2]);
+    let shown = world
+        .get(&format!(
+            "/v2/snapshots/{}/propagation",
+            second["id"].as_str().unwrap()
+        ))
+        .ok()
+        .await;
+    assert_eq!(
+        shown["totals"],
+        json!({"edges": 5, "applied": 2, "pending": 1, "rejected": 1, "offline": 1, "superseded": 0})
+    );
+    assert_eq!(shown["regions"][0]["region"], "eu-central-1");
+    assert_eq!(
+        (
+            &shown["regions"][0]["applied"],
+            &shown["regions"][1]["applied"]
+        ),
+        (&json!(2), &json!(0))
+    );
+    assert_eq!(
+        shown["latency_ms"],
+        json!({"edges": 1, "p50": 120, "p90": 120, "p99": 120, "max": 120})
+    );
+    let states: Vec<_> = shown["edges"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|edge| (edge["id"].clone(), edge["state"].clone()))
+        .collect();
+    let expected = [
+        ("edge-3", "rejected"),
+        ("edge-5", "pending"),
+        ("edge-4", "offline"),
+        ("edge-1", "applied"),
+        ("edge-2", "applied"),
+    ];
+    assert_eq!(
+        states,
+        expected.map(|(id, state)| (json!(id), json!(state)))
+    );
+    assert_eq!(shown["edges"][0]["reason"], "rule 1 does not compile");
+    assert_eq!(shown["silent_nodes"], json!([2]));
+
+    let earlier = world
+        .get(&format!(
+            "/v2/snapshots/{}/propagation",
+            first["id"].as_str().unwrap()
+        ))
+        .ok()
+        .await;
+    assert_eq!(
+        earlier["totals"],
+        json!({"edges": 5, "applied": 1, "pending": 1, "rejected": 0, "offline": 1, "superseded": 2})
+    );
+}

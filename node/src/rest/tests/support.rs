@@ -1,0 +1,578 @@
+//! A node without the node: the replicated state machine is a map and a counter, the clock is set
+//! by hand, entropy counts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use domain::command::{Bootstrap, Command, NewEnvironment, RevokeApiKey, Stamped};
+use domain::id::{ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, WorkspaceId};
+use domain::machine;
+use domain::model::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Workspace};
+use domain::outcome::Applied;
+use domain::rows::MemoryRows;
+use domain::schema::{API_KEY_HASHES, API_KEYS, ENVIRONMENTS, WORKSPACES};
+use domain::time::{Revision, Timestamp};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use parking_lot::Mutex;
+use platform::{Clock, Entropy};
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::super::{HttpMetrics, RestState, router};
+use super::fleet::FakeFleet;
+use crate::control_plane::{
+    BoxFuture, Consistency, ControlPlane, Member, MemberId, ProposeError, ReadError, Readiness,
+    ViewVisitor,
+};
+use crate::keys::{KeyRing, Secret};
+
+/// What goes wrong in the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    None,
+    /// Nothing is proposed, no read index is had.
+    NoLeader,
+    /// Commands are applied, but nobody hears of it.
+    AnswersLost,
+    /// Commands panic on the way.
+    Panics,
+}
+
+/// The replicated state machine in one process.
+pub(super) struct MemoryControl {
+    state: Mutex<(MemoryRows, Revision)>,
+    trouble: Mutex<Trouble>,
+    changes: watch::Sender<Revision>,
+    pub(super) barriers: AtomicU64,
+    pub(super) reads: AtomicU64,
+}
+
+impl MemoryControl {
+    fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            trouble: Mutex::new(Trouble::None),
+            changes: watch::Sender::new(Revision(0)),
+            barriers: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn apply(&self, stamped: &Stamped) -> Applied {
+        let mut state = self.state.lock();
+        let revision = Revision(state.1.0 + 1);
+        let applied = machine::step(&mut state.0, revision, stamped);
+        state.1 = revision;
+        self.changes.send_replace(revision);
+        applied
+    }
+
+    pub(super) fn applied(&self) -> Revision {
+        self.state.lock().1
+    }
+}
+
+impl ControlPlane for MemoryControl {
+    fn propose(&self, stamped: Stamped) -> BoxFuture<'_, Result<Applied, ProposeError>> {
+        Box::pin(async move {
+            match *self.trouble.lock() {
+                Trouble::None => Ok(self.apply(&stamped)),
+                Trouble::NoLeader => Err(ProposeError::Unavailable {
+                    retry_after_s: 2,
+                    reason: "10.0.0.1 is silent".to_owned(),
+                }),
+                Trouble::AnswersLost => {
+                    self.apply(&stamped);
+                    Err(ProposeError::OutcomeUnknown {
+                        reason: "10.0.0.1 went away".to_owned(),
+                    })
+                }
+                Trouble::Panics => panic!("a secret place in /src"),
+            }
+        })
+    }
+
+    fn barrier(&self, consistency: Consistency) -> BoxFuture<'_, Result<Revision, ReadError>> {
+        Box::pin(async move {
+            if consistency == Consistency::Linearizable {
+                self.barriers.fetch_add(1, Ordering::Relaxed);
+                if *self.trouble.lock() == Trouble::NoLeader {
+                    return Err(ReadError::Unavailable {
+                        retry_after_s: 2,
+                        reason: "10.0.0.1 is silent".to_owned(),
+                    });
+                }
+            }
+            Ok(self.applied())
+        })
+    }
+
+    fn with_view(&self, visit: ViewVisitor<'_>) -> Result<Revision, ReadError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let state = self.state.lock();
+        visit(&state.0);
+        Ok(state.1)
+    }
+
+    fn members(&self) -> Vec<Member> {
+        vec![self.this()]
+    }
+
+    fn this(&self) -> Member {
+        Member {
+            id: 1,
+            region: "eu-central-1".to_owned(),
+            internal: "127.0.0.1:7201".to_owned(),
+            rest: "http://127.0.0.1:7101".to_owned(),
+            publisher: "127.0.0.1:7301".to_owned(),
+        }
+    }
+
+    fn leader(&self) -> Option<MemberId> {
+        self.readiness().leader
+    }
+
+    fn changes(&self) -> watch::Receiver<Revision> {
+        self.changes.subscribe()
+    }
+
+    fn readiness(&self) -> Readiness {
+        let leader = (*self.trouble.lock() != Trouble::NoLeader).then_some(1);
+        Readiness {
+            leader,
+            leading: leader.is_some(),
+            term: 3,
+            applied: self.applied(),
+            committed: self.applied(),
+            last_contact: Some(std::time::Duration::from_millis(12)),
+            draining: false,
+        }
+    }
+}
+
+/// Stands still until it is moved.
+pub(super) struct HandClock(AtomicU64);
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// Counts.
+struct Counting(AtomicU64);
+
+impl Entropy for Counting {
+    fn fill(&self, buffer: &mut [u8]) {
+        for chunk in buffer.chunks_mut(8) {
+            let next = self
+                .0
+                .fetch_add(1, Ordering::Relaxed)
+                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                .to_le_bytes();
+            chunk.copy_from_slice(&next[..chunk.len()]);
+        }
+    }
+}
+
+/// When every test starts.
+pub(super) const START_MS: u64 = 1_714_320_000_500;
+
+/// A cluster with a workspace, and a second workspace that bootstrap does not make.
+pub(super) struct World {
+    pub(super) control: Arc<MemoryControl>,
+    pub(super) clock: Arc<HandClock>,
+    pub(super) fleet: Arc<FakeFleet>,
+    pub(super) live: String,
+    pub(super) test: String,
+    pub(super) stranger: String,
+    pub(super) live_key_id: ApiKeyId,
+    pub(super) router: Router,
+}
+
+pub(super) fn keys() -> KeyRing {
+    KeyRing::new(&[7; 32]).unwrap()
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let control = Arc::new(MemoryControl::new());
+        let clock = Arc::new(HandClock(AtomicU64::new(START_MS)));
+        let entropy = Arc::new(Counting(AtomicU64::new(1)));
+        let fleet = Arc::new(FakeFleet::default());
+        let (keys, mut registry) = (keys(), Registry::default());
+        let mint = |kind| keys.mint(kind, &*entropy);
+        let (live, test, stranger) = (
+            mint(KeyKind::Live),
+            mint(KeyKind::Test),
+            mint(KeyKind::Live),
+        );
+        let seed = || entropy.seed(clock.now());
+        let live_key_id = ApiKeyId::new(seed());
+        bootstrap(
+            &control,
+            &seed,
+            &live_key_id,
+            (&live.1, &test.1),
+            keys.pepper_check(),
+        );
+        second_workspace(&control, &seed, &stranger.1);
+        let metrics = HttpMetrics::register(&mut registry);
+        let router = router(RestState {
+            control: control.clone(),
+            fleet: fleet.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            keys: keys.clone(),
+            metrics,
+            exposition: Arc::new(move || {
+                let mut text = String::new();
+                prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+                text
+            }),
+        });
+        let text = |(secret, _): (Secret, KeyHash)| secret.reveal().to_owned();
+        let (live, test, stranger) = (text(live), text(test), text(stranger));
+        Self {
+            control,
+            clock,
+            fleet,
+            live,
+            test,
+            stranger,
+            live_key_id,
+            router,
+        }
+    }
+
+    pub(super) fn trouble(&self, trouble: Trouble) {
+        *self.control.trouble.lock() = trouble;
+    }
+
+    pub(super) fn advance_ms(&self, ms: u64) {
+        self.clock.0.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    pub(super) fn revoke(&self, id: &ApiKeyId) {
+        let stamped = Stamped {
+            at: self.clock.now(),
+            request_id: RequestId::new(Seed {
+                unix_ms: 1,
+                random: 1,
+            }),
+            idempotency: None,
+            command: Command::RevokeApiKey(RevokeApiKey { id: id.clone() }),
+        };
+        self.control.apply(&stamped).reply.unwrap();
+    }
+
+    /// A request with the live key.
+    pub(super) fn request(&self, method: Method, path: &str) -> Asking<'_> {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            "authorization",
+            format!("Bearer {}", self.live).parse().unwrap(),
+        );
+        Asking {
+            world: self,
+            method,
+            path: path.to_owned(),
+            headers,
+            body: Bytes::new(),
+        }
+    }
+
+    pub(super) fn get(&self, path: &str) -> Asking<'_> {
+        self.request(Method::GET, path)
+    }
+
+    pub(super) fn delete(&self, path: &str) -> Asking<'_> {
+        self.request(Method::DELETE, path)
+    }
+
+    pub(super) fn post(&self, path: &str, body: Value) -> Asking<'_> {
+        self.request(Method::POST, path).json(&body)
+    }
+
+    pub(super) fn patch(&self, path: &str, body: Value) -> Asking<'_> {
+        self.request(Method::PATCH, path).json(&body)
+    }
+
+    /// An upstream with one target; its identifier.
+    pub(super) async fn upstream(&self) -> String {
+        let body = json!({"name": "origin", "targets": [{"address": "127.0.0.1", "port": 8201}]});
+        self.post("/v2/upstreams", body).created().await["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// A balanced route to a new upstream; both identifiers.
+    pub(super) async fn route(&self, hostname: &str) -> (String, String) {
+        let upstream = self.upstream().await;
+        let config = json!({"upstreams": [{"upstream_id": upstream, "weight": 100}]});
+        let body = json!({"name": "Public API", "hostname": hostname, "mode": "balanced", "config": config});
+        let route = self.post("/v2/routes", body).created().await;
+        (route["id"].as_str().unwrap().to_owned(), upstream)
+    }
+
+    /// A rule with the given priority; its identifier.
+    pub(super) async fn rule(&self, route: &str, priority: u32) -> String {
+        let body = fixed_rule(route, priority);
+        self.post("/v2/rules", body).created().await["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Publishes a route; the snapshot.
+    pub(super) async fn publish(&self, route: &str) -> Value {
+        self.request(Method::POST, &format!("/v2/routes/{route}/publish"))
+            .ok()
+            .await
+    }
+}
+
+/// A rule that needs no upstream.
+pub(super) fn fixed_rule(route: &str, priority: u32) -> Value {
+    json!({
+        "route_id": route,
+        "name": format!("rule {priority}"),
+        "priority": priority,
+        "match": {"path": format!("/{priority}")},
+        "action": {"type": "fixed_response", "status": 204},
+    })
+}
+
+fn bootstrap(
+    control: &MemoryControl,
+    seed: &dyn Fn() -> Seed,
+    live_key_id: &ApiKeyId,
+    (live, test): (&KeyHash, &KeyHash),
+    pepper_check: KeyHash,
+) {
+    let environment = |key_id, key_hash: &KeyHash| NewEnvironment {
+        id: EnvironmentId::new(seed()),
+        key_id,
+        key_hash: *key_hash,
+    };
+    let command = Command::Bootstrap(Box::new(Bootstrap {
+        org_id: OrgId::new(seed()),
+        workspace_id: WorkspaceId::new(seed()),
+        workspace_name: "main".to_owned(),
+        plan: Plan::Enterprise,
+        production: environment(live_key_id.clone(), live),
+        sandbox: environment(ApiKeyId::new(seed()), test),
+        pepper_check,
+    }));
+    let stamped = Stamped {
+        at: Timestamp(START_MS),
+        request_id: RequestId::new(seed()),
+        idempotency: None,
+        command,
+    };
+    control.apply(&stamped).reply.unwrap();
+}
+
+fn second_workspace(control: &MemoryControl, seed: &dyn Fn() -> Seed, hash: &KeyHash) {
+    let rows = &mut control.state.lock().0;
+    let (workspace_id, environment_id, key_id) = (
+        WorkspaceId::new(seed()),
+        EnvironmentId::new(seed()),
+        ApiKeyId::new(seed()),
+    );
+    let created_at = Timestamp(START_MS);
+    let workspace = Workspace {
+        id: workspace_id.clone(),
+        org_id: OrgId::new(seed()),
+        name: "strangers".to_owned(),
+        plan: Plan::Free,
+        created_at,
+    };
+    let environment = Environment {
+        id: environment_id.clone(),
+        workspace_id: workspace_id.clone(),
+        name: "production".to_owned(),
+        kind: EnvironmentKind::Live,
+        created_at,
+    };
+    let key = ApiKey {
+        id: key_id.clone(),
+        workspace_id: workspace_id.clone(),
+        environment_id: environment_id.clone(),
+        kind: KeyKind::Live,
+        name: "theirs".to_owned(),
+        hash: *hash,
+        created_at,
+        revoked_at: None,
+    };
+    WORKSPACES.put(rows, (&workspace_id,), &workspace);
+    ENVIRONMENTS.put(rows, (&environment_id,), &environment);
+    API_KEYS.put(rows, (&key_id,), &key);
+    API_KEY_HASHES.put(rows, (hash,), &key_id);
+}
+
+/// A request that is being put together.
+#[derive(Clone)]
+pub(super) struct Asking<'a> {
+    world: &'a World,
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Asking<'_> {
+    pub(super) fn json(self, body: &Value) -> Self {
+        self.raw(body.to_string())
+            .header("content-type", "application/json")
+    }
+
+    pub(super) fn raw(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.insert(name, value.parse().unwrap());
+        self
+    }
+
+    pub(super) fn without(mut self, name: &'static str) -> Self {
+        self.headers.remove(name);
+        self
+    }
+
+    pub(super) fn key(self, key: &str) -> Self {
+        self.header("authorization", &format!("Bearer {key}"))
+    }
+
+    /// Sends it.
+    pub(super) async fn send(self) -> Reply {
+        let mut request = Request::new(Body::from(self.body));
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.path.parse().unwrap();
+        *request.headers_mut() = self.headers;
+        let response = self.world.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        check_common(&parts.headers);
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            bytes,
+        }
+    }
+
+    /// Sends it and expects 200.
+    pub(super) async fn ok(self) -> Value {
+        let reply = self.send().await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+        reply.json()
+    }
+
+    /// Sends it and expects 201.
+    pub(super) async fn created(self) -> Value {
+        let reply = self.send().await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text());
+        reply.json()
+    }
+
+    /// Sends it and expects an error.
+    pub(super) async fn fails(self, status: u16, code: &str, param: Option<&str>) -> Reply {
+        let what = format!(
+            "{} {} {}",
+            self.method,
+            self.path,
+            String::from_utf8_lossy(&self.body)
+        );
+        let reply = self.send().await;
+        reply.is_error(status, code, param, &what);
+        reply
+    }
+}
+
+/// What every response has.
+fn check_common(headers: &HeaderMap) {
+    let value = |name: &str| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().unwrap())
+            .unwrap_or_default()
+    };
+    assert!(
+        value("vectorgate-request-id").starts_with("req_"),
+        "{headers:?}"
+    );
+    assert!(
+        value("vectorgate-revision").parse::<u64>().is_ok(),
+        "{headers:?}"
+    );
+    assert_eq!(value("cache-control"), "no-store");
+    assert_eq!(value("x-content-type-options"), "nosniff");
+}
+
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) bytes: Bytes,
+}
+
+impl Reply {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap()
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.bytes.to_vec()).unwrap()
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        self.header("vectorgate-revision").unwrap().parse().unwrap()
+    }
+
+    /// Checks the error object, all of it.
+    pub(super) fn is_error(&self, status: u16, code: &str, param: Option<&str>, what: &str) {
+        let text = self.text();
+        assert_eq!(self.status.as_u16(), status, "{what}: {text}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/json"),
+            "{what}"
+        );
+        let body = self.json();
+        let error = body["error"].as_object().unwrap();
+        assert_eq!(
+            (error["code"].as_str(), error["param"].as_str()),
+            (Some(code), param),
+            "{what}: {text}"
+        );
+        assert!(!error["message"].as_str().unwrap().is_empty(), "{what}");
+        assert_eq!(
+            error["request_id"].as_str(),
+            self.header("vectorgate-request-id"),
+            "{what}"
+        );
+        let known = ["code", "message", "param", "request_id", "details"];
+        assert!(
+            error.keys().all(|key| known.contains(&key.as_str()))
+                && body.as_object().unwrap().len() == 1,
+            "{what}: {text}"
+        );
+        assert_eq!(
+            self.header("retry-after").is_some(),
+            status == 503,
+            "{what}"
+        );
+    }
+}

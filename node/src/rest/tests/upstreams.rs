@@ -1,0 +1,227 @@
+//! Upstreams and the targets inside them.
+
+use serde_json::{Value, json};
+
+use super::support::{World, fixed_rule};
+
+#[tokio::test]
+async fn a_new_upstream_shows_all_of_its_fields() {
+    let world = World::new();
+    let targets = json!([
+        {"address": "10.0.0.1", "port": 8080, "weight": 90},
+        {"address": "origin.internal", "port": 443},
+        {"address": "2001:db8::1", "port": 80, "weight": 0},
+    ]);
+    let upstream = world
+        .post(
+            "/v2/upstreams",
+            json!({"name": "origin", "targets": targets}),
+        )
+        .created()
+        .await;
+    let target = |index: usize| &upstream["targets"][index];
+    for index in 0..3 {
+        assert!(target(index)["id"].as_str().unwrap().starts_with("tgt_"));
+    }
+    let shown = |index: usize, address: &str, port: u64, weight: u64| json!({"id": target(index)["id"], "object": "target", "address": address, "port": port, "weight": weight});
+    let expected = json!({
+        "id": upstream["id"],
+        "object": "upstream",
+        "environment": "production",
+        "name": "origin",
+        "algorithm": "weighted_round_robin",
+        "targets": [shown(0, "10.0.0.1", 8080, 90), shown(1, "origin.internal", 443, 100), shown(2, "2001:db8::1", 80, 0)],
+        "created_by": world.live_key_id.as_str(),
+        "created_at": 1_714_320_000,
+        "updated_at": null,
+    });
+    assert_eq!(upstream, expected);
+    let path = format!("/v2/upstreams/{}", upstream["id"].as_str().unwrap());
+    assert_eq!(world.get(&path).ok().await, expected);
+}
+
+#[tokio::test]
+async fn targets_keep_their_identity_through_a_patch_that_names_them() {
+    let world = World::new();
+    let upstream = world.upstream().await;
+    let path = format!("/v2/upstreams/{upstream}");
+    let mut targets = world.get(&path).ok().await["targets"].clone();
+    targets[0]["weight"] = json!(5);
+    targets
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"address": "127.0.0.1", "port": 8202}));
+    let patched = world.patch(&path, json!({"targets": targets})).ok().await;
+    assert_eq!(
+        (
+            &patched["targets"][0]["id"],
+            &patched["targets"][0]["weight"]
+        ),
+        (&targets[0]["id"], &json!(5))
+    );
+    assert_ne!(patched["targets"][1]["id"], targets[0]["id"]);
+    assert_eq!(patched["updated_at"], 1_714_320_000);
+    let renamed = world.patch(&path, json!({"name": "renamed"})).ok().await;
+    assert_eq!(
+        (&renamed["name"], &renamed["targets"]),
+        (&json!("renamed"), &patched["targets"])
+    );
+}
+
+#[tokio::test]
+async fn a_changed_upstream_gives_every_route_that_uses_it_a_new_draft() {
+    let world = World::new();
+    let (route, upstream) = world.route("api.example.net").await;
+    world.publish(&route).await;
+    let path = format!("/v2/routes/{route}");
+    let before = world.get(&path).ok().await;
+    assert_eq!(before["pending_changes"], false);
+    let targets = json!([{"address": "127.0.0.1", "port": 8299}]);
+    world
+        .patch(
+            &format!("/v2/upstreams/{upstream}"),
+            json!({"targets": targets}),
+        )
+        .ok()
+        .await;
+    let after = world.get(&path).ok().await;
+    assert_eq!(after["pending_changes"], true);
+    assert_ne!(after["draft_snapshot_id"], before["draft_snapshot_id"]);
+}
+
+#[tokio::test]
+async fn an_upstream_is_deleted_once_nobody_uses_it() {
+    let world = World::new();
+    let (_, used) = world.route("api.example.net").await;
+    world
+        .delete(&format!("/v2/upstreams/{used}"))
+        .fails(422, "upstream_in_use", None)
+        .await;
+    let unused = world.upstream().await;
+    let path = format!("/v2/upstreams/{unused}");
+    let deleted =
+        json!({"id": unused, "object": "upstream", "deleted": true, "deleted_at": 1_714_320_000});
+    assert_eq!(world.delete(&path).ok().await, deleted);
+    world
+        .get(&path)
+        .fails(404, "resource_not_found", None)
+        .await;
+    world
+        .delete(&path)
+        .fails(404, "resource_not_found", None)
+        .await;
+}
+
+#[tokio::test]
+async fn bad_targets_are_named_by_their_place() {
+    let world = World::new();
+    let good = json!({"address": "a.example", "port": 80});
+    for (bad, code, param) in [
+        (
+            json!({"port": 80}),
+            "parameter_missing",
+            "targets[1].address",
+        ),
+        (
+            json!({"address": "a.example"}),
+            "parameter_missing",
+            "targets[1].port",
+        ),
+        (
+            json!({"address": "a.example", "port": 0}),
+            "invalid_parameter",
+            "targets[1].port",
+        ),
+        (
+            json!({"address": "a.example", "port": 65536}),
+            "invalid_parameter",
+            "targets[1].port",
+        ),
+        (
+            json!({"address": "a.example", "port": "80"}),
+            "invalid_parameter",
+            "targets[1].port",
+        ),
+        (
+            json!({"address": "a.example", "port": 80, "weight": 1001}),
+            "invalid_parameter",
+            "targets[1].weight",
+        ),
+        (
+            json!({"address": "a.example", "port": 80, "weight": 1.5}),
+            "invalid_parameter",
+            "targets[1].weight",
+        ),
+        (
+            json!({"address": "http://a.example", "port": 80}),
+            "invalid_parameter",
+            "targets[1].address",
+        ),
+        (
+            json!({"address": "a.example:80", "port": 80}),
+            "invalid_parameter",
+            "targets[1].address",
+        ),
+        (
+            json!({"address": "[::1]", "port": 80}),
+            "invalid_parameter",
+            "targets[1].address",
+        ),
+        (
+            json!({"address": "", "port": 80}),
+            "invalid_parameter",
+            "targets[1].address",
+        ),
+        (
+            json!({"address": "a.example", "port": 80, "wieght": 1}),
+            "unknown_parameter",
+            "targets[1].wieght",
+        ),
+        (
+            json!({"address": "a.example", "port": 80, "id": "tgt_01HX9K3M"}),
+            "unknown_parameter",
+            "targets[1].id",
+        ),
+        (json!("a.example:80"), "invalid_parameter", "targets[1]"),
+        (Value::Null, "invalid_parameter", "targets[1]"),
+    ] {
+        let body = json!({"name": "origin", "targets": [good, bad]});
+        world
+            .post("/v2/upstreams", body)
+            .fails(400, code, Some(param))
+            .await;
+    }
+    let many: Vec<_> = (0..257).map(|_| good.clone()).collect();
+    let reply = world
+        .post("/v2/upstreams", json!({"name": "origin", "targets": many}))
+        .send()
+        .await;
+    assert_eq!(reply.status.as_u16(), 422, "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_draft_may_name_an_upstream_that_is_not_there_and_publishing_may_not() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    let mut body = fixed_rule(&route, 40);
+    body["action"] = json!({"type": "forward", "upstream_id": "up_01J2A8K6"});
+    let rule = world.post("/v2/rules", body).created().await;
+    let kinds: Vec<_> = rule["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["type"].clone())
+        .collect();
+    assert_eq!(kinds, ["created"]);
+    let publish = world.request(http::Method::POST, &format!("/v2/routes/{route}/publish"));
+    let reply = publish.fails(422, "validation_failed", None).await;
+    let details = &reply.json()["error"]["details"];
+    assert_eq!(details[0]["code"], "unknown_upstream");
+    assert!(
+        details[0]["param"]
+            .as_str()
+            .unwrap()
+            .contains(rule["id"].as_str().unwrap()),
+        "{details}"
+    );
+}

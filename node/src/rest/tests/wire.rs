@@ -1,0 +1,225 @@
+//! The accept loop on real streams, in memory: protocols, limits, draining.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use platform::Listener;
+use prometheus_client::registry::Registry;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::super::{HttpMetrics, Server, ServerLimits};
+use super::support::World;
+
+/// Accepts what a test hands it.
+struct Handed(mpsc::UnboundedReceiver<DuplexStream>);
+
+impl Listener for Handed {
+    type Stream = DuplexStream;
+
+    async fn accept(&mut self) -> io::Result<(DuplexStream, SocketAddr)> {
+        match self.0.recv().await {
+            Some(stream) => Ok((stream, ([127, 0, 0, 1], 1).into())),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(([127, 0, 0, 1], 1).into())
+    }
+}
+
+struct Running {
+    connect: mpsc::UnboundedSender<DuplexStream>,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(router: Router, limits: ServerLimits) -> Self {
+        let (connect, accept) = mpsc::unbounded_channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = Server::new(
+            Handed(accept),
+            router,
+            limits,
+            HttpMetrics::register(&mut Registry::default()),
+        );
+        let server = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        Self {
+            connect,
+            stop,
+            server,
+        }
+    }
+
+    fn connect(&self) -> DuplexStream {
+        let (mine, theirs) = tokio::io::duplex(64 * 1024);
+        self.connect.send(theirs).unwrap();
+        mine
+    }
+}
+
+/// Reads until the server closes.
+async fn read_all(stream: &mut DuplexStream) -> String {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+async fn exchange(running: &Running, request: &str) -> String {
+    let mut stream = running.connect();
+    // The server may refuse before it has read all.
+    let _ = stream.write_all(request.as_bytes()).await;
+    read_all(&mut stream).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_are_answered_and_connections_kept_until_they_are_idle() {
+    let running = Running::start(World::new().router, ServerLimits::default());
+    let mut stream = running.connect();
+    for _ in 0..2 {
+        stream
+            .write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut bytes = vec![0; 4096];
+        let count = stream.read(&mut bytes).await.unwrap();
+        let text = String::from_utf8_lossy(&bytes[..count]);
+        assert!(
+            text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("ok\n"),
+            "{text}"
+        );
+        tokio::time::sleep(Duration::from_secs(50)).await;
+    }
+    assert_eq!(read_all(&mut stream).await, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_never_ends_is_given_up_in_ten_seconds() {
+    let running = Running::start(World::new().router, ServerLimits::default());
+    for beginning in [
+        "",
+        "P",
+        "GET /livez HT",
+        "GET /livez HTTP/1.1\r\nHost: x\r\nX-A: ",
+    ] {
+        let mut stream = running.connect();
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        let started = tokio::time::Instant::now();
+        read_all(&mut stream).await;
+        assert!(
+            started.elapsed() <= Duration::from_secs(11),
+            "{beginning:?} took {:?}",
+            started.elapsed()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ambiguous_and_oversized_heads_are_refused() {
+    let running = Running::start(World::new().router, ServerLimits::default());
+    let many = (0..101)
+        .map(|number| format!("X-{number}: 1\r\n"))
+        .collect::<String>();
+    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(70 * 1024));
+    for (request, status) in [
+        (
+            "POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+            "400",
+        ),
+        (
+            "POST /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n",
+            "400",
+        ),
+        (
+            &format!("GET /livez HTTP/1.1\r\nHost: x\r\n{many}\r\n"),
+            "431",
+        ),
+        (long.as_str(), "4"),
+    ] {
+        let answer = exchange(&running, request).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{request:.60} gives {answer:.60}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_beyond_the_limit_wait_for_a_free_place() {
+    let running = Running::start(
+        World::new().router,
+        ServerLimits {
+            connections_max: 1,
+            ..ServerLimits::default()
+        },
+    );
+    let holder = running.connect();
+    let mut waiting = running.connect();
+    waiting
+        .write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let mut byte = [0];
+    let early = tokio::time::timeout(Duration::from_secs(5), waiting.read(&mut byte)).await;
+    assert!(early.is_err(), "it was served beyond the limit");
+    drop(holder);
+    assert!(read_all(&mut waiting).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_closes_idle_connections_and_lets_requests_end() {
+    let (release, released) = oneshot::channel::<()>();
+    let released = std::sync::Arc::new(tokio::sync::Mutex::new(Some(released)));
+    let slow = Router::new().route(
+        "/slow",
+        axum::routing::get(move || async move {
+            if let Some(released) = released.lock().await.take() {
+                let _ = released.await;
+            }
+            "done"
+        }),
+    );
+    let running = Running::start(slow, ServerLimits::default());
+    let (mut idle, mut busy) = (running.connect(), running.connect());
+    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    running.stop.send(()).unwrap();
+    assert_eq!(read_all(&mut idle).await, "");
+    assert!(!running.server.is_finished());
+    release.send(()).unwrap();
+    assert!(read_all(&mut busy).await.ends_with("done"));
+    running.server.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_does_not_wait_longer_than_the_drain_time() {
+    let stuck = Router::new().route(
+        "/stuck",
+        axum::routing::get(std::future::pending::<&'static str>),
+    );
+    let running = Running::start(
+        stuck,
+        ServerLimits {
+            drain: Duration::from_secs(3),
+            ..ServerLimits::default()
+        },
+    );
+    let mut busy = running.connect();
+    busy.write_all(b"GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let started = tokio::time::Instant::now();
+    running.stop.send(()).unwrap();
+    running.server.await.unwrap();
+    assert_eq!(started.elapsed(), Duration::from_secs(3));
+}

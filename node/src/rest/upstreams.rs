@@ -1,0 +1,225 @@
+//! Upstreams: list, create, get, patch, delete. Targets stand inside the object.
+
+use std::sync::Arc;
+
+use domain::command::{Command, CreateUpstream, DeleteUpstream, DraftSeed, UpdateUpstream};
+use domain::id::{TargetId, UpstreamId};
+use domain::model::{Algorithm, Target, Upstream, WEIGHT_MAX};
+use domain::outcome::{Applied, Outcome};
+use domain::query;
+use domain::time::Timestamp;
+use http::StatusCode;
+use serde_json::Value;
+
+use super::Api;
+use super::answer::{self, Answer, Answered, JSON};
+use super::auth::Caller;
+use super::cursor::{Position, Scope};
+use super::error::ApiError;
+use super::fields::Fields;
+use super::object::{DeletedUpstream, UpstreamObject};
+use super::page::{self, Paging};
+use super::pipeline::{Call, Presence};
+use super::render;
+
+const ALGORITHMS: [(&str, Algorithm); 1] =
+    [("weighted_round_robin", Algorithm::WeightedRoundRobin)];
+
+/// The share of a target whose weight is not given: all of them alike, with room on both sides.
+const WEIGHT_DEFAULT: u64 = 100;
+
+pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let body = call.object(Presence::Required).await?;
+    let mut fields = Fields::new(body, &["name", "algorithm", "targets"])?;
+    let (name, targets) = (
+        fields.text("name")?,
+        targets(&api, &mut fields, Identity::New)?,
+    );
+    let upstream = CreateUpstream {
+        id: UpstreamId::new(api.seed()),
+        name: fields.required("name", name)?,
+        algorithm: fields
+            .choice("algorithm", &ALGORITHMS)?
+            .unwrap_or(Algorithm::WeightedRoundRobin),
+        targets: fields.required("targets", targets)?,
+    };
+    let applied = api
+        .propose(&caller, &call, |actor| {
+            Command::CreateUpstream(actor, upstream)
+        })
+        .await?;
+    answer(applied, StatusCode::CREATED, &caller)
+}
+
+pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("upstream", UpstreamId::parse)?;
+    let body = call.object(Presence::Required).await?;
+    let mut fields = Fields::new(body, &["name", "algorithm", "targets"])?;
+    let seed = api.seed();
+    let upstream = UpdateUpstream {
+        id,
+        draft_seed: DraftSeed {
+            unix_ms: seed.unix_ms,
+            random: seed.random,
+        },
+        name: fields.text("name")?,
+        algorithm: fields.choice("algorithm", &ALGORITHMS)?,
+        targets: targets(&api, &mut fields, Identity::Kept)?,
+    };
+    let applied = api
+        .propose(&caller, &call, |actor| {
+            Command::UpdateUpstream(actor, upstream)
+        })
+        .await?;
+    answer(applied, StatusCode::OK, &caller)
+}
+
+pub(crate) async fn delete(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("upstream", UpstreamId::parse)?;
+    call.object(Presence::None).await?;
+    let upstream = DeleteUpstream { id };
+    let applied = api
+        .propose(&caller, &call, |actor| {
+            Command::DeleteUpstream(actor, upstream)
+        })
+        .await?;
+    answer(applied, StatusCode::OK, &caller)
+}
+
+pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("upstream", UpstreamId::parse)?;
+    std::mem::take(&mut call.query).finish()?;
+    let seen = api
+        .read(call.consistency, |view| {
+            query::upstream(view, &caller.environment_id, &id)
+        })
+        .await?;
+    let upstream = seen.value.ok_or_else(|| ApiError::not_found("upstream"))?;
+    Ok(Answer::json(
+        StatusCode::OK,
+        &UpstreamObject::new(&upstream, &caller.environment),
+    )
+    .at(seen.revision))
+}
+
+pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let mut query = std::mem::take(&mut call.query);
+    let paging = Paging::take(&mut query)?;
+    query.finish()?;
+    let scope = Scope {
+        environment_id: &caller.environment_id,
+        list: "upstreams",
+        filter: String::new(),
+    };
+    let after = paging.after(&api.cursors, &scope)?.as_ref().and_then(place);
+    let limit = paging.limit();
+    let seen = api
+        .read(call.consistency, |view| {
+            query::upstreams_page(view, &caller.environment_id, after, limit)
+        })
+        .await?;
+    let bytes = page::envelope(
+        page::whole(seen.value, position),
+        position,
+        |position| api.cursors.encode(&scope, position),
+        |bytes, upstream| {
+            render::append(bytes, &UpstreamObject::new(upstream, &caller.environment))
+        },
+    );
+    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+}
+
+fn position(upstream: &Upstream) -> Position {
+    Position {
+        id: upstream.id.to_string(),
+        key: upstream.created_at.0,
+    }
+}
+
+fn place(position: &Position) -> Option<(Timestamp, UpstreamId)> {
+    Some((
+        Timestamp(position.key),
+        UpstreamId::parse(&position.id).ok()?,
+    ))
+}
+
+fn answer(applied: Applied, status: StatusCode, caller: &Caller) -> Answered {
+    answer::applied(applied, status, |outcome| match outcome {
+        Outcome::Upstream(upstream) => Some(render::to_bytes(&UpstreamObject::new(
+            upstream,
+            &caller.environment,
+        ))),
+        Outcome::UpstreamDeleted { id, at } => {
+            Some(render::to_bytes(&DeletedUpstream::new(id, *at)))
+        }
+        _ => None,
+    })
+}
+
+/// Whether targets may name the identifier that they have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Identity {
+    New,
+    Kept,
+}
+
+/// The `targets` array. A target keeps its identity through a patch by naming its `id`; one that
+/// does not is a new target.
+fn targets(
+    api: &Api,
+    fields: &mut Fields,
+    identity: Identity,
+) -> Result<Option<Vec<Target>>, ApiError> {
+    let Some(items) = fields.array("targets")? else {
+        return Ok(None);
+    };
+    let path = fields.path("targets");
+    let items = items.into_iter().enumerate();
+    items
+        .map(|(index, item)| target(api, item, &format!("{path}[{index}]"), identity))
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
+
+fn target(api: &Api, item: Value, path: &str, identity: Identity) -> Result<Target, ApiError> {
+    let known: &[&str] = match identity {
+        Identity::New => &["address", "port", "weight"],
+        Identity::Kept => &["id", "object", "address", "port", "weight"],
+    };
+    let mut fields = Fields::of(item, path, known)?;
+    // What a target looks like in an answer may be sent back as it is.
+    fields.choice("object", &[("target", ())])?;
+    let id = fields.id("id", "target", TargetId::parse)?;
+    let (address, port) = (
+        address(&mut fields)?,
+        fields.integer("port", 1, u16::MAX.into())?,
+    );
+    let weight = fields
+        .integer("weight", 0, WEIGHT_MAX.into())?
+        .unwrap_or(WEIGHT_DEFAULT);
+    Ok(Target {
+        id: id.unwrap_or_else(|| TargetId::new(api.seed())),
+        address: fields.required("address", address)?,
+        port: u16::try_from(fields.required("port", port)?).unwrap_or(u16::MAX),
+        weight: u32::try_from(weight).unwrap_or(WEIGHT_MAX),
+    })
+}
+
+/// A host name or an IP address, without a port and without brackets.
+fn address(fields: &mut Fields) -> Result<Option<String>, ApiError> {
+    let Some(text) = fields.text("address")? else {
+        return Ok(None);
+    };
+    let is_name = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+        && (1..=253).contains(&text.len())
+        && text.split('.').all(|label| {
+            (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+        });
+    if is_name || text.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(Some(text));
+    }
+    let message = "Must be a host name or an IP address, without scheme, port or brackets.";
+    Err(ApiError::invalid(fields.path("address"), message))
+}
