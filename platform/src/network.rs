@@ -64,6 +64,10 @@ pub trait Listener: Send + 'static {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokioNetwork;
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is the one adapter that may open real sockets"
+)]
 impl Network for TokioNetwork {
     type Stream = tokio::net::TcpStream;
     type Listener = tokio::net::TcpListener;

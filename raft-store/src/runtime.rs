@@ -120,6 +120,10 @@ impl AsyncRuntime for Runtime {
         TokioRuntime::is_panic(join_error)
     }
 
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "openraft asks the runtime for it; the simulation seeds the one it gives"
+    )]
     fn thread_rng() -> Self::ThreadLocalRng {
         RuntimeRng(rand::rng())
     }
