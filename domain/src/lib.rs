@@ -12,6 +12,7 @@ mod decide;
 pub mod event;
 mod evolve;
 pub mod id;
+pub mod invariants;
 pub mod machine;
 pub mod matching;
 pub mod model;

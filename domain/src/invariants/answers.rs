@@ -1,0 +1,27 @@
+//! Source: retries have one effect for 24 hours. Each answer has one expiry and the other way
+//! round, and the clock does not oversleep any.
+
+use super::ensure;
+use super::expected::Expected;
+use super::state::State;
+use crate::model::IDEMPOTENCY_TTL_MS;
+use crate::schema::{ANSWER_EXPIRIES, ANSWERS};
+
+pub(super) fn derive(state: &State, expected: &mut Expected) -> Result<(), String> {
+    expected.cover(&ANSWER_EXPIRIES);
+    for ((workspace, environment, key), record) in ANSWERS.walk(&state.rows, ANSWERS.all()) {
+        expected.add(
+            &ANSWER_EXPIRIES,
+            (&record.expires_at, &workspace, &environment, &key),
+            &(),
+        )?;
+        ensure(state.clock.next_expiry <= record.expires_at, || {
+            format!("the answer to {} is overslept", key.0)
+        })?;
+        let latest = state.clock.at.plus_ms(IDEMPOTENCY_TTL_MS);
+        ensure(record.expires_at <= latest, || {
+            format!("the answer to {} is kept too long", key.0)
+        })?;
+    }
+    Ok(())
+}

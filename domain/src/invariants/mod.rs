@@ -1,0 +1,50 @@
+//! What must hold of the state after every log entry, checked against all rows. It works from
+//! the records alone: every index, count and flag is derived anew and compared, so a row that is
+//! missing, left over or wrong is found. Meant for tests and the simulation: the cost follows the
+//! whole state.
+//!
+//! | checked | by |
+//! |---|---|
+//! | a priority has one holder among a route's rules that are not archived | `rules` |
+//! | lists, priorities and dirty marks of rules are what the rules say | `rules` |
+//! | a rule is pending if and only if its draft differs from what is live | `rules` |
+//! | what is live is what rules say of themselves; archived rules are not live | `rules` |
+//! | a hostname has one holder; routes are counted and listed | `routes` |
+//! | which upstreams are used how often, and which are dirty | `uses` |
+//! | one snapshot of a route is active; versions have no gaps | `snapshots` |
+//! | the manifest's tree is what routes say of themselves | `snapshots` |
+//! | chunks are counted exactly, and none is there that nobody names | `chunks` |
+//! | answers and their expiries match; nothing expires unseen | `answers` |
+
+mod answers;
+mod chunks;
+mod expected;
+mod routes;
+mod rules;
+mod snapshots;
+mod state;
+mod uses;
+
+use crate::rows::View;
+use expected::Expected;
+use state::State;
+
+/// Checks everything.
+///
+/// # Errors
+/// With a sentence that says what does not hold.
+pub fn check(view: &(impl View + ?Sized)) -> Result<(), String> {
+    let state = State::read(view)?;
+    let mut expected = Expected::default();
+    answers::derive(&state, &mut expected)?;
+    routes::derive(&state, &mut expected)?;
+    rules::derive(&state, &mut expected)?;
+    uses::derive(&state, &mut expected)?;
+    snapshots::derive(&state, &mut expected)?;
+    chunks::derive(&state, &mut expected)?;
+    expected.compare(&state.rows)
+}
+
+fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}
