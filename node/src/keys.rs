@@ -92,25 +92,9 @@ impl fmt::Debug for PresentedKey<'_> {
 /// Why there is no pepper.
 #[derive(Debug, thiserror::Error)]
 pub enum PepperError {
-    /// The file cannot be read.
-    #[error("cannot read the pepper file {path}")]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Others than its owner may read it.
-    #[error(
-        "the pepper file {path} must not be readable by group or others (mode {mode:o}; use 600)"
-    )]
-    Exposed {
-        /// Which.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
+    /// The file cannot be read, or others may read it.
+    #[error("the pepper file cannot be used")]
+    File(#[from] SecretFileError),
     /// It holds something else.
     #[error("the pepper must be {PEPPER_BYTES_MIN} to {PEPPER_BYTES_MAX} bytes in hexadecimal")]
     Malformed,
@@ -180,6 +164,13 @@ impl KeyRing {
         text.extend(checksum.map(char::from));
         let hash = self.hash_bytes(text.as_bytes());
         (Secret(Zeroizing::new(text)), hash)
+    }
+
+    /// A MAC of its own for another purpose, so that nothing made for one can pass for the other.
+    #[must_use]
+    pub fn derived(&self, purpose: &str) -> Hmac<Sha256> {
+        let key = self.hash_bytes(purpose.as_bytes());
+        Hmac::new_from_slice(&key.0).unwrap_or_else(|_| self.keyed.clone())
     }
 
     /// Recognises the pepper without telling it: stored at bootstrap, compared at every start.

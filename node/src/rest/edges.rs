@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::id::{EnvironmentId, SnapshotId};
-use domain::model::{ManifestVersion, Snapshot, SnapshotVersion};
+use domain::model::{Snapshot, SnapshotVersion};
 use domain::query;
 use domain::rows::View;
 use domain::time::Timestamp;
@@ -248,10 +248,18 @@ fn window(
     let snapshot = query::snapshot(view, environment, id)?;
     let next = SnapshotVersion(snapshot.version.0 + 1);
     let successor = query::snapshot_by_version(view, environment, &snapshot.route_id, next);
+    let manifest = query::manifest(view, environment);
+    let archived = query::route(view, environment, &snapshot.route_id)
+        .is_none_or(|(route, _)| route.archived_at.is_some());
     let window = Window {
-        epoch: query::manifest(view, environment).epoch,
+        epoch: manifest.epoch,
         from: snapshot.manifest_version,
-        until: successor.map(|next: Snapshot| -> ManifestVersion { next.manifest_version }),
+        // The manifest that left an archived route out is not remembered; the current one is
+        // the earliest of which it is certain.
+        until: match successor {
+            Some(next) => Some(next.manifest_version),
+            None => archived.then_some(manifest.version),
+        },
     };
     Some((snapshot, window))
 }

@@ -93,8 +93,12 @@ impl Call {
                 map.keys().next().map_or("", String::as_str),
             ));
         }
+        let value = Value::Object(map);
         self.idempotency =
-            key.map(|key| idempotency::identify(key, &self.method, &self.path, &map));
+            key.map(|key| idempotency::identify(key, &self.method, &self.path, &value));
+        let Value::Object(map) = value else {
+            return Err(ApiError::internal());
+        };
         Ok(map)
     }
 }
@@ -139,7 +143,8 @@ where
     let started = Instant::now();
     let request_id = RequestId::new(api.seed());
     let method = request.method().clone();
-    let consistency = consistency(request.headers());
+    let stale = operation.effect == Effect::Read
+        && consistency(request.headers()) == Ok(Consistency::Stale);
     let work = serve(&api, request_id.clone(), request, handler);
     let answered =
         match tokio::time::timeout(REQUEST_DEADLINE, AssertUnwindSafe(work).catch_unwind()).await {
@@ -148,7 +153,7 @@ where
             Ok(Err(_panic)) => Err(ApiError::internal().into()),
             Err(_elapsed) => Err(overdue(operation).into()),
         };
-    let response = respond(&api, &request_id, consistency.ok(), answered);
+    let response = respond(&api, &request_id, stale, answered);
     let took = started.elapsed();
     log(operation, &method, &request_id, response.status(), took);
     api.metrics
@@ -211,12 +216,7 @@ fn overdue(operation: Operation) -> ApiError {
     }
 }
 
-fn respond(
-    api: &Api,
-    request_id: &RequestId,
-    consistency: Option<Consistency>,
-    answered: Answered,
-) -> Response {
+fn respond(api: &Api, request_id: &RequestId, stale: bool, answered: Answered) -> Response {
     let applied = || api.applied();
     let (response, revision, replayed) = match answered {
         Ok(Answer {
@@ -248,7 +248,7 @@ fn respond(
     if replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    if consistency == Some(Consistency::Stale) {
+    if stale {
         headers.insert(STALENESS, staleness(api));
     }
     response

@@ -362,3 +362,14 @@ async fn a_request_identifier_of_the_client_is_never_taken_over() {
         .await;
     assert_ne!(reply.header("vectorgate-request-id"), Some("req_mine"));
 }
+
+#[tokio::test]
+async fn head_is_judged_like_get() {
+    let world = World::new();
+    let reply = world.request(Method::HEAD, "/v2/rules").send().await;
+    assert_eq!((reply.status.as_u16(), reply.bytes.len()), (200, 0));
+    let stranger = world
+        .request(Method::HEAD, "/v2/rules")
+        .without("authorization");
+    assert_eq!(stranger.send().await.status.as_u16(), 401);
+}

@@ -54,6 +54,8 @@ async fn a_stale_read_needs_no_leader_and_says_how_old_it_may_be() {
             "{path}"
         );
     }
+    let fresh = world.get("/livez").send().await;
+    assert_eq!(fresh.header("vectorgate-staleness-ms"), None);
 }
 
 #[tokio::test]
@@ -139,6 +141,23 @@ async fn a_panic_is_an_internal_error_that_tells_nothing() {
     assert!(!reply.text().contains("secret"));
     world.trouble(Trouble::None);
     world.get("/v2/rules").ok().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_forever_and_a_write_that_hangs_has_an_unknown_outcome() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    world.trouble(Trouble::Hangs);
+    let started = tokio::time::Instant::now();
+    world
+        .post("/v2/rules", fixed_rule(&route, 2))
+        .fails(503, "outcome_unknown", None)
+        .await;
+    world
+        .get("/v2/rules")
+        .fails(503, "cluster_unavailable", None)
+        .await;
+    assert_eq!(started.elapsed().as_secs(), 50);
 }
 
 #[tokio::test]

@@ -261,3 +261,28 @@ async fn propagation_says_of_each_edge_where_it_stands() {
         json!({"edges": 5, "applied": 1, "pending": 1, "rejected": 0, "offline": 1, "superseded": 2})
     );
 }
+
+#[tokio::test]
+async fn nobody_serves_by_the_snapshot_of_an_archived_route() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    let path = format!("/v2/routes/{route}");
+    world.patch(&path, json!({"enabled": false})).ok().await;
+    let snapshot = world.publish(&route).await;
+    let propagation = format!(
+        "/v2/snapshots/{}/propagation",
+        snapshot["id"].as_str().unwrap()
+    );
+    world
+        .fleet
+        .set(vec![edge("edge-1", "eu-central-1", Some(1))], vec![]);
+    assert_eq!(world.get(&propagation).ok().await["totals"]["applied"], 1);
+    world.delete(&path).ok().await;
+    world
+        .fleet
+        .set(vec![edge("edge-1", "eu-central-1", Some(2))], vec![]);
+    assert_eq!(
+        world.get(&propagation).ok().await["totals"]["superseded"],
+        1
+    );
+}

@@ -42,6 +42,8 @@ pub(super) enum Trouble {
     AnswersLost,
     /// Commands panic on the way.
     Panics,
+    /// Nothing is ever answered.
+    Hangs,
 }
 
 /// The replicated state machine in one process.
@@ -73,6 +75,10 @@ impl MemoryControl {
         applied
     }
 
+    fn trouble(&self) -> Trouble {
+        *self.trouble.lock()
+    }
+
     pub(super) fn applied(&self) -> Revision {
         self.state.lock().1
     }
@@ -81,7 +87,9 @@ impl MemoryControl {
 impl ControlPlane for MemoryControl {
     fn propose(&self, stamped: Stamped) -> BoxFuture<'_, Result<Applied, ProposeError>> {
         Box::pin(async move {
-            match *self.trouble.lock() {
+            let trouble = self.trouble();
+            match trouble {
+                Trouble::Hangs => std::future::pending().await,
                 Trouble::None => Ok(self.apply(&stamped)),
                 Trouble::NoLeader => Err(ProposeError::Unavailable {
                     retry_after_s: 2,
@@ -102,7 +110,11 @@ impl ControlPlane for MemoryControl {
         Box::pin(async move {
             if consistency == Consistency::Linearizable {
                 self.barriers.fetch_add(1, Ordering::Relaxed);
-                if *self.trouble.lock() == Trouble::NoLeader {
+                let trouble = self.trouble();
+                if trouble == Trouble::Hangs {
+                    std::future::pending::<()>().await;
+                }
+                if trouble == Trouble::NoLeader {
                     return Err(ReadError::Unavailable {
                         retry_after_s: 2,
                         reason: "10.0.0.1 is silent".to_owned(),
@@ -143,7 +155,7 @@ impl ControlPlane for MemoryControl {
     }
 
     fn readiness(&self) -> Readiness {
-        let leader = (*self.trouble.lock() != Trouble::NoLeader).then_some(1);
+        let leader = (self.trouble() != Trouble::NoLeader).then_some(1);
         Readiness {
             leader,
             leading: leader.is_some(),

@@ -223,3 +223,32 @@ async fn stopping_does_not_wait_longer_than_the_drain_time() {
     running.server.await.unwrap();
     assert_eq!(started.elapsed(), Duration::from_secs(3));
 }
+
+#[tokio::test(start_paused = true)]
+async fn http_2_is_spoken_with_those_who_begin_so() {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let running = Running::start(World::new().router, ServerLimits::default());
+    let io = TokioIo::new(running.connect());
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    for _ in 0..3 {
+        let request = http::Request::get("http://x/livez")
+            .body(axum::body::Body::empty())
+            .unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), response.version()),
+            (200, http::Version::HTTP_2)
+        );
+    }
+    // Pings keep it open up to the idle deadline, and not beyond.
+    let started = tokio::time::Instant::now();
+    let _ = connection.await;
+    let open = started.elapsed();
+    assert!(
+        (Duration::from_secs(59)..Duration::from_secs(85)).contains(&open),
+        "{open:?}"
+    );
+}
