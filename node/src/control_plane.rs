@@ -14,26 +14,13 @@ use domain::rows::View;
 use domain::time::Revision;
 use tokio::sync::watch;
 
+pub use raft_store::types::Member;
+
 /// A future behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A node as Raft knows it. Stable for the life of a disk.
+/// A node's number. Stable for the life of a disk.
 pub type MemberId = u64;
-
-/// A node: who it is and where it listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Its id.
-    pub id: MemberId,
-    /// The region it is in.
-    pub region: String,
-    /// `host:port` of gRPC between nodes.
-    pub internal: String,
-    /// Base URL of its REST API.
-    pub rest: String,
-    /// `host:port` of QUIC for edges.
-    pub publisher: String,
-}
 
 /// How fresh a read must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,7 +112,7 @@ impl Readiness {
 }
 
 /// A reader of one consistent view; see [`ControlPlane::with_view`].
-pub type ViewVisitor<'a> = &'a mut dyn FnMut(&dyn View, Revision);
+pub type ViewVisitor<'a> = &'a mut dyn FnMut(&dyn View);
 
 /// The replicated state machine as the rest of the node uses it.
 pub trait ControlPlane: Send + Sync + 'static {
@@ -144,12 +131,12 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// When that cannot be had.
     fn barrier(&self, consistency: Consistency) -> BoxFuture<'_, Result<Revision, ReadError>>;
 
-    /// Shows the local state to `visit`, once, on one consistent view, with the revision of that
-    /// view. It blocks the calling thread for the time of the look-ups: keep it to pages.
+    /// Shows the local state to `visit`, once, on one consistent view, and says at which revision
+    /// that view was. It blocks the calling thread for the time of the look-ups: keep it to pages.
     ///
     /// # Errors
     /// When the storage failed; what `visit` saw must then not be used.
-    fn with_view(&self, visit: ViewVisitor<'_>) -> Result<(), ReadError>;
+    fn with_view(&self, visit: ViewVisitor<'_>) -> Result<Revision, ReadError>;
 
     /// The members of the cluster, by id.
     fn members(&self) -> Vec<Member>;
@@ -191,20 +178,22 @@ impl dyn ControlPlane {
     ) -> Result<(T, Revision), ReadError> {
         let mut read = Some(read);
         let mut found = None;
-        self.with_view(&mut |view, revision| {
+        let revision = self.with_view(&mut |view| {
             if let Some(read) = read.take() {
-                found = Some((read(view), revision));
+                found = Some(read(view));
             }
         })?;
-        found.ok_or(ReadError::Storage)
+        found
+            .map(|value| (value, revision))
+            .ok_or(ReadError::Storage)
     }
 }
 
 /// By when a proposal is answered: applied, known not applied, or unknown.
 pub const PROPOSE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// By when a read is answered. Without a quorum a caller should hear so before it gives up itself.
-pub const READ_DEADLINE: Duration = Duration::from_secs(2);
+/// By when a read is answered: a node without a quorum has to say so within two seconds.
+pub const READ_DEADLINE: Duration = Duration::from_millis(1_800);
 
 /// Asks other nodes about what only they know: the edges connected to them. The bytes are the
 /// fleet's own; this carries them.

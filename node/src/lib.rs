@@ -1,7 +1,15 @@
 //! The control plane: consensus, the REST API, inter-node gRPC and the snapshot publisher.
 //!
-//! [`control_plane`] is what the parts know of each other; each part stands in its own module.
+//! [`control_plane`] is what the parts know of each other; each part stands in its own module, and
+//! [`assembly`] puts them together.
 #![forbid(unsafe_code)]
 
+pub mod assembly;
+pub mod bootstrap;
+pub mod consensus;
 pub mod control_plane;
+pub mod halt;
 pub mod keys;
+pub mod metrics;
+pub mod rest;
+pub mod settings;

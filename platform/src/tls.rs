@@ -92,15 +92,18 @@ impl Identity {
             roots.add(certificate)?;
         }
         let chain = certificates("the certificate", cert)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsError::Pem {
-            what: "the private key".to_owned(),
-            reason: error.to_string(),
-        })?;
+        let key = private_key(key)?;
         Ok(Self {
             roots: Arc::new(roots),
             chain,
             key,
         })
+    }
+
+    /// Who the certificate says that this process is.
+    #[must_use]
+    pub fn peer(&self) -> Option<Peer> {
+        self.chain.first().and_then(Peer::of)
     }
 
     /// For accepting connections from peers that our authority vouches for.
@@ -137,6 +140,29 @@ impl Identity {
         config.alpn_protocols = vec![alpn.to_vec()];
         Ok(config)
     }
+}
+
+/// For clients of any kind, which show no certificate of their own: HTTP/1.1 and HTTP/2 over TLS
+/// 1.2 or 1.3, with a chain and key in PEM.
+///
+/// # Errors
+/// When one of the texts holds something else, or they do not fit.
+pub fn public_server(cert: &[u8], key: &[u8]) -> Result<ServerConfig, TlsError> {
+    let chain = certificates("the certificate", cert)?;
+    let key = private_key(key)?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![ALPN_H2.to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| TlsError::Pem {
+        what: "the private key".to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 fn certificates(what: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {

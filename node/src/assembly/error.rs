@@ -1,0 +1,58 @@
+//! Why a node does not start, and the exit code that says so to its supervisor.
+
+use std::net::SocketAddr;
+
+use platform::tls::TlsError;
+use raft_store::OpenError;
+
+use crate::consensus::ConsensusError;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The node is not among the initial members.
+    #[error("setting node.id: {id} is not in cluster.members")]
+    NotAMember {
+        /// Its number.
+        id: u64,
+    },
+    /// The data is damaged or cannot be read.
+    #[error(transparent)]
+    Storage(#[from] OpenError),
+    /// The certificates do not work.
+    #[error("setting tls: {0}")]
+    Tls(#[from] TlsError),
+    /// Consensus refuses.
+    #[error(transparent)]
+    Consensus(#[from] ConsensusError),
+    /// A socket is not to be had.
+    #[error("setting {field}: cannot listen on {on}")]
+    Listen {
+        /// The setting.
+        field: &'static str,
+        /// Where.
+        on: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The process is ending.
+    #[error("the start was aborted")]
+    Aborted,
+}
+
+impl StartError {
+    /// The exit code: 64 for settings, 65 for data, 71 for sockets, 74 for the disk.
+    #[must_use]
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Self::NotAMember { .. } | Self::Tls(_) => 64,
+            Self::Consensus(ConsensusError::Settings(_)) => 64,
+            Self::Consensus(ConsensusError::Pepper(reason)) => reason.exit_code(),
+            Self::Consensus(ConsensusError::Raft(_)) => 65,
+            Self::Storage(error) => error.exit_code(),
+            Self::Listen { .. } => 71,
+            Self::Aborted => 70,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! A node, put together from settings and ports in one function, and taken apart again in
+//! order. `main` calls it with the operating system's ports, tests and the simulation with theirs.
+
+mod error;
+mod running;
+mod tls_listener;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use platform::tls::{ALPN_H2, Identity};
+use platform::{Clock, Entropy, Listener, Network};
+use raft_store::{Opened, Options, Storage};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::bootstrap::Bootstrapper;
+use crate::consensus::peers::{Peers, TlsDialer};
+use crate::consensus::{Consensus, Parts, server};
+use crate::control_plane::ControlPlane;
+use crate::halt::{FatalHook, FatalReason, Halt};
+use crate::keys::KeyRing;
+use crate::metrics::{ConsensusMetrics, Metrics, RaftCollector};
+use crate::rest::{self, HttpMetrics, RestState, ServerLimits};
+use crate::settings::Settings;
+
+pub use error::StartError;
+use running::Part;
+pub use running::{Addresses, Running};
+use tls_listener::TlsListener;
+
+/// What a node takes from outside.
+pub struct Ports<N> {
+    /// Sockets.
+    pub network: N,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where the data is.
+    pub storage: Storage,
+    /// This node's certificate.
+    pub identity: Identity,
+    /// The cluster's pepper.
+    pub keys: KeyRing,
+    /// The certificate that REST clients see; without it they speak plain HTTP.
+    pub rest_tls: Option<rustls::ServerConfig>,
+    /// Told when the node cannot go on.
+    pub fatal: FatalHook,
+}
+
+impl<N> fmt::Debug for Ports<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
+
+/// Starts a node. When it returns, every socket is bound and served; whether there is a leader
+/// yet is `/readyz`' matter.
+///
+/// # Errors
+/// When storage, certificates or sockets are not to be had.
+pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Running, StartError> {
+    let initial_members = settings.initial_members();
+    let this = initial_members
+        .get(&settings.node.id)
+        .cloned()
+        .ok_or(StartError::NotAMember {
+            id: settings.node.id,
+        })?;
+    let halt = Halt::new(ports.fatal);
+    let disk_is_new =
+        !raft_store::is_formatted(&ports.storage).map_err(raft_store::OpenError::from)?;
+    let opened = open(ports.storage, halt.clone()).await?;
+    let metrics = Metrics::default();
+
+    let internal = listen(&ports.network, "internal.listen", settings.internal.listen).await?;
+    let rest = listen(&ports.network, "rest.listen", settings.rest.listen).await?;
+
+    let consensus = Consensus::start(Parts {
+        this,
+        initial_members,
+        settings: settings.raft,
+        log: opened.log,
+        machine: opened.machine,
+        reader: opened.reader,
+        checkpoints: opened.checkpoints,
+        disk_is_new,
+        peers: Peers::new(Arc::new(TlsDialer::new(
+            ports.network.clone(),
+            &ports.identity,
+        )?)),
+        keys: ports.keys.clone(),
+        halt,
+        metrics: ConsensusMetrics::register(&metrics),
+    })
+    .await?;
+    RaftCollector::register(&metrics, consensus.raft().clone(), opened.closer.clone());
+    let control: Arc<dyn ControlPlane> = Arc::new(consensus.clone());
+
+    let (stop_internal, stopped) = watch::channel(false);
+    let bootstrapper = Bootstrapper {
+        control: Arc::clone(&control),
+        keys: ports.keys.clone(),
+        clock: Arc::clone(&ports.clock),
+        entropy: Arc::clone(&ports.entropy),
+    };
+    let acceptor = TlsAcceptor::from(Arc::new(ports.identity.server(ALPN_H2)?));
+    let internal_address = local_addr("internal.listen", &internal)?;
+    let internal_task = tokio::spawn(server::serve(
+        internal,
+        acceptor,
+        consensus.service(bootstrapper),
+        stopped,
+    ));
+
+    let http = metrics.register(HttpMetrics::register);
+    let exposition = metrics.clone();
+    let router = rest::router(RestState {
+        control,
+        fleet: Arc::new(NoEdges),
+        clock: ports.clock,
+        entropy: ports.entropy,
+        keys: ports.keys,
+        metrics: http.clone(),
+        exposition: Arc::new(move || exposition.render()),
+    });
+    let rest_address = local_addr("rest.listen", &rest)?;
+    let (stop_rest, rest_stopped) = watch::channel(false);
+    let rest_task = match ports.rest_tls {
+        Some(config) => {
+            let listener =
+                TlsListener::spawn(rest, TlsAcceptor::from(Arc::new(config)), rest_address);
+            serve_rest(listener, router, http, rest_stopped)
+        }
+        None => serve_rest(rest, router, http, rest_stopped),
+    };
+    consensus.form();
+
+    Ok(Running {
+        addresses: Addresses {
+            rest: rest_address,
+            internal: internal_address,
+        },
+        consensus,
+        metrics,
+        rest: Part {
+            stop: stop_rest,
+            task: rest_task,
+        },
+        internal: Part {
+            stop: stop_internal,
+            task: internal_task,
+        },
+        closer: opened.closer,
+    })
+}
+
+/// Opens storage: off the runtime's threads where it blocks on a disk, inline where the disk is
+/// simulated, which must not depend on real threads.
+async fn open(storage: Storage, halt: Halt) -> Result<Opened, StartError> {
+    let fatal: raft_store::Fatal =
+        Arc::new(move |fault| halt.fatal(&FatalReason::Storage(fault.clone())));
+    let options = Options { fatal };
+    match storage {
+        Storage::Sim(disk) => Ok(raft_store::open(Storage::Sim(disk), options)?),
+        rocks @ Storage::Rocks { .. } => {
+            let opening = tokio::task::spawn_blocking(move || raft_store::open(rocks, options));
+            Ok(opening.await.map_err(|_| StartError::Aborted)??)
+        }
+    }
+}
+
+async fn listen<N: Network>(
+    network: &N,
+    field: &'static str,
+    on: SocketAddr,
+) -> Result<N::Listener, StartError> {
+    network
+        .listen(on)
+        .await
+        .map_err(|source| StartError::Listen { field, on, source })
+}
+
+fn local_addr<L: Listener>(field: &'static str, listener: &L) -> Result<SocketAddr, StartError> {
+    let unknown = |source: io::Error| StartError::Listen {
+        field,
+        on: SocketAddr::from(([0, 0, 0, 0], 0)),
+        source,
+    };
+    listener.local_addr().map_err(unknown)
+}
+
+fn serve_rest<L>(
+    listener: L,
+    router: axum::Router,
+    metrics: HttpMetrics,
+    mut stopped: watch::Receiver<bool>,
+) -> JoinHandle<()>
+where
+    L: Listener,
+    L::Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let server = rest::Server::new(listener, router, ServerLimits::default(), metrics);
+    tokio::spawn(server.run(async move {
+        // A sender that is gone stops it as well.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    }))
+}
+
+/// Until edges can connect there are none.
+struct NoEdges;
+
+impl rest::FleetReader for NoEdges {
+    fn gather<'a>(
+        &'a self,
+        _environment: &'a domain::id::EnvironmentId,
+    ) -> crate::control_plane::BoxFuture<'a, rest::FleetView> {
+        Box::pin(std::future::ready(rest::FleetView::default()))
+    }
+}

@@ -1,0 +1,141 @@
+//! The first workspace: made once per cluster, by whoever holds a node's certificate. Its two keys
+//! are drawn here, shown in the answer, and kept nowhere.
+
+pub mod command;
+
+use std::fmt;
+use std::sync::Arc;
+
+use domain::command::{Bootstrap, Command, NewEnvironment, Stamped};
+use domain::id::{ApiKeyId, EnvironmentId, OrgId, RequestId, WorkspaceId};
+use domain::model::{KeyKind, Plan};
+use domain::outcome::Outcome;
+use domain::query;
+use domain::rejection::Rejection;
+use platform::{Clock, Entropy};
+use tonic::Status;
+
+use crate::consensus::wire::proto::{BootstrapReply, bootstrap_reply};
+use crate::control_plane::{Consistency, ControlPlane, ProposeError};
+use crate::keys::{KeyRing, Secret};
+
+/// The longest name of a workspace, as of everything else that people name.
+const NAME_CHARS_MAX: usize = 200;
+
+/// How often an unknown outcome is looked into before it is reported.
+const ATTEMPTS_MAX: usize = 3;
+
+/// Makes the first workspace. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Bootstrapper {
+    pub(crate) control: Arc<dyn ControlPlane>,
+    pub(crate) keys: KeyRing,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+impl fmt::Debug for Bootstrapper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bootstrapper").finish_non_exhaustive()
+    }
+}
+
+impl Bootstrapper {
+    /// Proposes the first workspace and answers with its keys.
+    ///
+    /// The keys exist in this call alone, so an unknown outcome is not the end of it: the command
+    /// is proposed again as it is. It can take effect once; if a workspace then exists, its
+    /// identifier says whether it is this one.
+    pub(crate) async fn bootstrap(&self, workspace_name: String) -> Result<BootstrapReply, Status> {
+        if workspace_name.is_empty() || workspace_name.chars().count() > NAME_CHARS_MAX {
+            return Err(Status::invalid_argument(
+                "a workspace's name has 1 to 200 characters",
+            ));
+        }
+        let (command, reply) = self.draw(workspace_name);
+        let id = command.workspace_id.clone();
+        let stamped = self.stamp(command);
+        let mut last = Status::unavailable("not tried");
+        for _ in 0..ATTEMPTS_MAX {
+            match self.control.propose(stamped.clone()).await {
+                Ok(applied) => {
+                    return match applied.reply {
+                        Ok(Outcome::Bootstrapped { .. }) => Ok(reply),
+                        Ok(other) => Err(Status::internal(format!(
+                            "an answer to something else: {other:?}"
+                        ))),
+                        Err(Rejection::AlreadyBootstrapped) if self.exists(&id).await? => Ok(reply),
+                        Err(rejection) => Err(Status::already_exists(rejection.to_string())),
+                    };
+                }
+                Err(ProposeError::Unavailable { reason, .. }) => {
+                    return Err(Status::unavailable(reason));
+                }
+                Err(ProposeError::OutcomeUnknown { reason }) => last = Status::unknown(reason),
+            }
+        }
+        Err(last)
+    }
+
+    async fn exists(&self, id: &WorkspaceId) -> Result<bool, Status> {
+        let found = self
+            .control
+            .read(Consistency::Linearizable, |view| {
+                query::workspace(view, id).is_some()
+            })
+            .await;
+        found
+            .map(|(found, _)| found)
+            .map_err(|error| Status::unknown(error.to_string()))
+    }
+
+    fn stamp(&self, command: Bootstrap) -> Stamped {
+        let at = self.clock.now();
+        Stamped {
+            at,
+            request_id: RequestId::new(self.entropy.seed(at)),
+            idempotency: None,
+            command: Command::Bootstrap(Box::new(command)),
+        }
+    }
+
+    fn draw(&self, workspace_name: String) -> (Bootstrap, BootstrapReply) {
+        let seed = || self.entropy.seed(self.clock.now());
+        let (production, production_key) = self.environment(KeyKind::Live);
+        let (sandbox, sandbox_key) = self.environment(KeyKind::Test);
+        let workspace_id = WorkspaceId::new(seed());
+        let reply = BootstrapReply {
+            workspace_id: workspace_id.to_string(),
+            production: Some(shown(&production, &production_key)),
+            sandbox: Some(shown(&sandbox, &sandbox_key)),
+        };
+        let command = Bootstrap {
+            org_id: OrgId::new(seed()),
+            workspace_id,
+            workspace_name,
+            plan: Plan::Enterprise,
+            production,
+            sandbox,
+            pepper_check: self.keys.pepper_check(),
+        };
+        (command, reply)
+    }
+
+    fn environment(&self, kind: KeyKind) -> (NewEnvironment, Secret) {
+        let seed = || self.entropy.seed(self.clock.now());
+        let (secret, key_hash) = self.keys.mint(kind, &*self.entropy);
+        let environment = NewEnvironment {
+            id: EnvironmentId::new(seed()),
+            key_id: ApiKeyId::new(seed()),
+            key_hash,
+        };
+        (environment, secret)
+    }
+}
+
+fn shown(environment: &NewEnvironment, key: &Secret) -> bootstrap_reply::Environment {
+    bootstrap_reply::Environment {
+        id: environment.id.to_string(),
+        api_key: key.reveal().to_owned(),
+    }
+}

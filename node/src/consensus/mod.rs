@@ -1,0 +1,445 @@
+//! Consensus: everything between the rest of the node and openraft.
+//!
+//! ```text
+//! propose      a command to the leader, and the truth about what became of it
+//! reads        the read index, for linearizable reads on any node
+//! applied      waiting until this node has applied a revision
+//! leadership   who leads; what a new leader has to finish
+//! formation    how a cluster comes to be
+//! network      openraft's calls to other nodes, over `peers`
+//! server       other nodes' calls to this one
+//! wire         what all of them look like as bytes
+//! ```
+//!
+//! openraft is named nowhere outside this module and `raft-store`.
+
+mod applied;
+mod checkpoint;
+mod config;
+mod formation;
+mod leadership;
+mod network;
+pub(crate) mod peers;
+mod pepper;
+mod propose;
+mod reads;
+pub(crate) mod server;
+pub(crate) mod wire;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use domain::command::Stamped;
+use domain::outcome::Applied;
+use domain::time::Revision;
+use openraft::ConfigError;
+use openraft::async_runtime::watch::WatchReceiver;
+use raft_store::types::{Member, NodeId, Raft};
+use raft_store::{Checkpoints, LogStore, Reader, StateMachine};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::bootstrap::Bootstrapper;
+use crate::control_plane::{
+    BoxFuture, Consistency, ControlPlane, FLEET_MESSAGE_BYTES_MAX, LocalFleet, MemberId, PeerError,
+    PeerFleet, ProposeError, READ_DEADLINE, ReadError, Readiness, ViewVisitor,
+};
+use crate::halt::{FatalReason, Halt};
+use crate::keys::KeyRing;
+use crate::metrics::ConsensusMetrics;
+use crate::settings::RaftSettings;
+
+use applied::AppliedWaiters;
+use formation::{Formation, Probation};
+use leadership::Leadership;
+use network::Links;
+use peers::{Lane, Peers, client};
+use propose::Proposer;
+use reads::ReadIndex;
+use server::NodeService;
+
+/// When a client whose read was not answered should come back.
+const RETRY_AFTER_S: u64 = 1;
+
+/// How long another node may take to say what it knows of its edges.
+const FLEET_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How often a node makes sure that it is up to date when nobody reads.
+const FRESHNESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long handing leadership over may take before a stopping leader just leaves.
+const HAND_OVER_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What consensus is put together from.
+pub(crate) struct Parts {
+    pub(crate) this: Member,
+    pub(crate) initial_members: BTreeMap<NodeId, Member>,
+    pub(crate) settings: RaftSettings,
+    pub(crate) log: LogStore,
+    pub(crate) machine: StateMachine,
+    pub(crate) reader: Reader,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) disk_is_new: bool,
+    pub(crate) peers: Peers,
+    pub(crate) keys: KeyRing,
+    pub(crate) halt: Halt,
+    pub(crate) metrics: ConsensusMetrics,
+}
+
+/// Why consensus does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsensusError {
+    /// The timing does not fit together.
+    #[error("setting raft: {0}")]
+    Settings(#[from] ConfigError),
+    /// openraft refuses what it found in storage, or could not read it.
+    #[error("consensus cannot start: {0}")]
+    Raft(String),
+    /// The cluster's keys were hashed under another pepper.
+    #[error(transparent)]
+    Pepper(FatalReason),
+}
+
+/// The handle to consensus. Cloning shares it.
+#[derive(Clone)]
+pub struct Consensus {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    this: Member,
+    initial_members: BTreeMap<NodeId, Member>,
+    raft: Raft,
+    reader: Reader,
+    checkpoints: Checkpoints,
+    peers: Peers,
+    leadership: watch::Receiver<Leadership>,
+    applied: AppliedWaiters,
+    proposer: Proposer,
+    reads: ReadIndex,
+    probation: Probation,
+    keys: KeyRing,
+    halt: Halt,
+    fleet: Arc<OnceLock<Arc<dyn LocalFleet>>>,
+    draining: AtomicBool,
+    metrics: ConsensusMetrics,
+}
+
+impl fmt::Debug for Consensus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consensus")
+            .field("this", &self.inner.this.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Consensus {
+    /// Starts consensus on open storage. Other nodes reach it once [`Consensus::service`] is
+    /// served; a cluster is formed once [`Consensus::form`] is called.
+    pub(crate) async fn start(parts: Parts) -> Result<Self, ConsensusError> {
+        pepper::check(&parts.reader, &parts.keys).map_err(ConsensusError::Pepper)?;
+        let id = parts.this.id;
+        let config = config::config(&parts.settings)?;
+        let links = Links::new(parts.peers.clone());
+        let raft = Raft::new(id, config, links, parts.log, parts.machine)
+            .await
+            .map_err(|fatal| ConsensusError::Raft(fatal.to_string()))?;
+        let (leadership_known, leadership) = watch::channel(Leadership::default());
+        let inner = Inner {
+            applied: AppliedWaiters::spawn(parts.reader.applied()),
+            proposer: Proposer::new(id, raft.clone(), parts.peers.clone(), leadership.clone()),
+            reads: ReadIndex::new(id, raft.clone(), parts.peers.clone(), leadership.clone()),
+            probation: Probation::new(parts.disk_is_new),
+            this: parts.this,
+            initial_members: parts.initial_members,
+            raft: raft.clone(),
+            reader: parts.reader,
+            checkpoints: parts.checkpoints,
+            peers: parts.peers,
+            leadership,
+            keys: parts.keys,
+            halt: parts.halt.clone(),
+            fleet: Arc::default(),
+            draining: AtomicBool::new(false),
+            metrics: parts.metrics,
+        };
+        let consensus = Self {
+            inner: Arc::new(inner),
+        };
+        tokio::spawn(leadership::follow(raft, leadership_known, parts.halt));
+        Ok(consensus)
+    }
+
+    /// What this node answers other nodes with.
+    pub(crate) fn service(&self, bootstrapper: Bootstrapper) -> NodeService {
+        let inner = &self.inner;
+        NodeService {
+            this: inner.this.id,
+            raft: inner.raft.clone(),
+            checkpoints: inner.checkpoints.clone(),
+            probation: inner.probation.clone(),
+            keys: inner.keys.clone(),
+            bootstrapper,
+            fleet: Arc::clone(&inner.fleet),
+        }
+    }
+
+    /// Forms or finds the cluster in the background, and watches what has to be watched. Call it
+    /// once other nodes can reach this one.
+    pub(crate) fn form(&self) {
+        let inner = &self.inner;
+        let formation = Formation {
+            this: inner.this.id,
+            members: inner.initial_members.clone(),
+            raft: inner.raft.clone(),
+            peers: inner.peers.clone(),
+            keys: inner.keys.clone(),
+            halt: inner.halt.clone(),
+            probation: inner.probation.clone(),
+        };
+        tokio::spawn(formation.run());
+        tokio::spawn(pepper::watch(
+            inner.reader.clone(),
+            inner.keys.clone(),
+            inner.halt.clone(),
+        ));
+        tokio::spawn(stay_fresh(Arc::downgrade(inner)));
+    }
+
+    /// Has `fleet` answer other nodes' questions about the edges connected here.
+    pub fn set_fleet(&self, fleet: Arc<dyn LocalFleet>) {
+        if self.inner.fleet.set(fleet).is_err() {
+            tracing::error!("the fleet was set twice");
+        }
+    }
+
+    /// openraft itself, for the simulation's and the tests' checks of what it holds.
+    #[must_use]
+    pub fn raft(&self) -> &Raft {
+        &self.inner.raft
+    }
+
+    /// Takes this node out of `/readyz`.
+    pub fn drain(&self) {
+        self.inner.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Hands leadership over, if this node has it, to the member whose log is closest. Returns
+    /// once another node leads, or when that takes too long.
+    pub async fn hand_over(&self) {
+        let Some(heir) = self.heir() else { return };
+        if self
+            .inner
+            .raft
+            .trigger()
+            .transfer_leader(heir)
+            .await
+            .is_err()
+        {
+            return;
+        }
+        let this = self.inner.this.id;
+        let mut leadership = self.inner.leadership.clone();
+        let handed_over =
+            leadership.wait_for(|now| now.leader_id().is_some_and(|leader| leader != this));
+        match tokio::time::timeout(HAND_OVER_DEADLINE, handed_over).await {
+            Ok(_) => tracing::info!(to = heir, "handed leadership over"),
+            Err(_) => tracing::warn!(to = heir, "could not hand leadership over in time"),
+        }
+    }
+
+    /// The voter that has the most of the log, if this node leads and has company.
+    fn heir(&self) -> Option<NodeId> {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let replication = metrics.replication.as_ref()?;
+        let voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().collect();
+        replication
+            .iter()
+            .filter(|(id, _)| **id != self.inner.this.id && voters.contains(*id))
+            .max_by_key(|(_, matched)| matched.map(|log_id| log_id.index))
+            .map(|(id, _)| *id)
+    }
+
+    /// Stops consensus. Storage may be closed afterwards.
+    pub async fn shut_down(&self) {
+        self.inner.halt.stopping();
+        if let Err(error) = self.inner.raft.shutdown().await {
+            tracing::warn!(%error, "consensus did not stop cleanly");
+        }
+        self.inner.peers.close();
+    }
+
+    async fn propose_and_apply(&self, stamped: Stamped) -> Result<Applied, ProposeError> {
+        let inner = &self.inner;
+        let begun = Instant::now();
+        let mut result = inner.proposer.propose(stamped).await;
+        if let Ok(applied) = &result {
+            let revision = applied.revision;
+            let deadline = begun + crate::control_plane::PROPOSE_DEADLINE;
+            if tokio::time::timeout_at(deadline, inner.applied.reach(revision))
+                .await
+                .is_err()
+            {
+                let reason = format!(
+                    "it was applied at revision {}, which this node has not reached",
+                    revision.0
+                );
+                result = Err(ProposeError::OutcomeUnknown { reason });
+            }
+        }
+        inner.metrics.proposed(&result, begun.elapsed());
+        result
+    }
+
+    async fn linearize(&self) -> Result<Revision, ReadError> {
+        let inner = &self.inner;
+        let begun = Instant::now();
+        let index = tokio::time::timeout_at(begun + READ_DEADLINE, async {
+            let index = inner.reads.get().await;
+            inner.metrics.read_index(begun.elapsed());
+            inner.applied.reach(index).await;
+        });
+        match index.await {
+            Ok(()) => Ok(inner.applied.applied()),
+            Err(_) => {
+                inner.metrics.read_failed();
+                let reason = inner.reads.last_failure();
+                Err(ReadError::Unavailable {
+                    retry_after_s: RETRY_AFTER_S,
+                    reason,
+                })
+            }
+        }
+    }
+
+    async fn ask_fleet(&self, id: MemberId, query: Vec<u8>) -> Result<Vec<u8>, PeerError> {
+        let member = ControlPlane::members(self)
+            .into_iter()
+            .find(|member| member.id == id);
+        let Some(member) = member else {
+            return Err(PeerError::Unknown(id));
+        };
+        let silent = |reason: String| PeerError::Silent { id, reason };
+        let asking = async {
+            let connection = self
+                .inner
+                .peers
+                .connect(&member, Lane::Control)
+                .await
+                .map_err(|error| silent(error.to_string()))?;
+            let reply = client(connection)
+                .fleet(wire::proto::FleetMessage { data: query.into() })
+                .await;
+            let data = reply
+                .map_err(|status| silent(status.message().to_owned()))?
+                .into_inner()
+                .data;
+            if data.len() > FLEET_MESSAGE_BYTES_MAX {
+                return Err(silent("the answer is too long".to_owned()));
+            }
+            Ok(data.into())
+        };
+        match tokio::time::timeout(FLEET_DEADLINE, asking).await {
+            Ok(result) => result,
+            Err(_) => Err(silent("no answer in time".to_owned())),
+        }
+    }
+}
+
+impl ControlPlane for Consensus {
+    fn propose(&self, stamped: Stamped) -> BoxFuture<'_, Result<Applied, ProposeError>> {
+        Box::pin(self.propose_and_apply(stamped))
+    }
+
+    fn barrier(&self, consistency: Consistency) -> BoxFuture<'_, Result<Revision, ReadError>> {
+        Box::pin(async move {
+            match consistency {
+                Consistency::Linearizable => self.linearize().await,
+                Consistency::Stale => Ok(self.inner.applied.applied()),
+            }
+        })
+    }
+
+    fn with_view(&self, visit: ViewVisitor<'_>) -> Result<Revision, ReadError> {
+        match self.inner.reader.read_at(visit) {
+            Ok(((), revision)) => Ok(revision),
+            Err(_) => Err(ReadError::Storage),
+        }
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let metrics = self.inner.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        let members: BTreeMap<NodeId, Member> = metrics
+            .membership_config
+            .nodes()
+            .map(|(id, member)| (*id, member.clone()))
+            .collect();
+        if members.is_empty() {
+            return self.inner.initial_members.values().cloned().collect();
+        }
+        members.into_values().collect()
+    }
+
+    fn this(&self) -> Member {
+        self.inner.this.clone()
+    }
+
+    fn leader(&self) -> Option<MemberId> {
+        self.inner.leadership.borrow().leader_id()
+    }
+
+    fn changes(&self) -> watch::Receiver<Revision> {
+        self.inner.reader.applied()
+    }
+
+    fn readiness(&self) -> Readiness {
+        let leadership = self.inner.leadership.borrow().clone();
+        let metrics = self.inner.raft.metrics();
+        let committed = metrics
+            .borrow_watched()
+            .cluster_committed
+            .map_or(0, |log_id| log_id.index);
+        Readiness {
+            leader: leadership.leader_id(),
+            leading: leadership.leader_id() == Some(self.inner.this.id),
+            term: leadership.term,
+            applied: self.inner.applied.applied(),
+            committed: Revision(committed),
+            last_contact: self
+                .inner
+                .reads
+                .last_confirmed()
+                .map(|(asked_at, _)| asked_at.elapsed()),
+            draining: self.inner.draining.load(Ordering::SeqCst),
+        }
+    }
+}
+
+impl PeerFleet for Consensus {
+    fn ask(&self, member: MemberId, query: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>, PeerError>> {
+        Box::pin(self.ask_fleet(member, query))
+    }
+}
+
+/// Asks for a read index now and then, so that a node knows how old its answers are even when
+/// nobody reads from it.
+async fn stay_fresh(inner: std::sync::Weak<Inner>) {
+    loop {
+        tokio::time::sleep(FRESHNESS_INTERVAL).await;
+        let Some(inner) = inner.upgrade() else { return };
+        let reads = inner.reads.clone();
+        drop(inner);
+        let fresh = reads
+            .last_confirmed()
+            .is_some_and(|(asked_at, _)| asked_at.elapsed() < FRESHNESS_INTERVAL);
+        if !fresh {
+            // A failure shows as an age that grows.
+            let _ = tokio::time::timeout(FRESHNESS_INTERVAL, reads.get()).await;
+        }
+    }
+}

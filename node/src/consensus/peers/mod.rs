@@ -1,0 +1,79 @@
+//! Connections to the other nodes: one per member and [`Lane`], opened when first needed, shared
+//! by all calls on it, opened anew after it broke. What is said over them is not its matter.
+
+mod connection;
+mod dial;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use raft_store::types::{Member, NodeId};
+
+pub(crate) use connection::{Client, Connection, client};
+pub(crate) use dial::{Dial, DialError, TlsDialer};
+
+use connection::Slot;
+
+/// How long opening a connection may take: resolve, TCP, TLS and HTTP/2. A node that needs longer
+/// than this for a handshake would not be fit to vote either.
+const DIAL_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Calls of one kind share a connection, and bytes wait in line on a connection: a heartbeat
+/// must not wait behind a checkpoint, or the leader loses its lease for copying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lane {
+    /// Votes, heartbeats, transfers of leadership, read indexes and everything else that is small.
+    Control,
+    /// Log entries.
+    Log,
+    /// Proposals on their way to the leader.
+    Forward,
+    /// Checkpoints.
+    Checkpoint,
+}
+
+type Slots = BTreeMap<(NodeId, Lane), Arc<Slot>>;
+
+/// Connections to the other nodes.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    dialer: Arc<dyn Dial>,
+    slots: Arc<Mutex<Slots>>,
+}
+
+impl Peers {
+    pub(crate) fn new(dialer: Arc<dyn Dial>) -> Self {
+        Self {
+            dialer,
+            slots: Arc::default(),
+        }
+    }
+
+    /// An open connection to `member`. An error means that nothing was sent.
+    pub(crate) async fn connect(
+        &self,
+        member: &Member,
+        lane: Lane,
+    ) -> Result<Connection, DialError> {
+        self.connect_to(member.id, &member.internal, lane).await
+    }
+
+    /// An open connection to the node `id` at `address`.
+    pub(crate) async fn connect_to(
+        &self,
+        id: NodeId,
+        address: &str,
+        lane: Lane,
+    ) -> Result<Connection, DialError> {
+        let slot = Arc::clone(self.slots.lock().entry((id, lane)).or_default());
+        slot.connection(&self.dialer, id, address, DIAL_DEADLINE)
+            .await
+    }
+
+    /// Closes every connection once its calls are done; later calls open new ones.
+    pub(crate) fn close(&self) {
+        self.slots.lock().clear();
+    }
+}

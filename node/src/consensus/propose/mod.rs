@@ -1,0 +1,278 @@
+//! Proposals: from a command to its result, or to the truth about why there is none.
+//!
+//! Each attempt ends in one of three ways ([`Attempt`]), and the whole art is never to take one
+//! for another:
+//!
+//! *Applied.* The command went through the log, a quorum stored it, and the state machine said
+//! what came of it, a rejection included.
+//!
+//! *Refused.* The command is in nobody's log and never will be, so it may be tried again freely:
+//! 1. no leader is known, or no connection to it opens: nothing was sent;
+//! 2. the leader answers that it does not lead (any more), that it is handing over, or that its
+//!    lease ran out: openraft says so before it appends. Each proposal names the term it is meant
+//!    for, so one that lies in a socket while leadership goes away and comes back is refused too.
+//!
+//! *Unknown.* The command may be in some log:
+//! 1. it was sent, and the connection broke or fell silent before the answer: the leader may have
+//!    appended it, and may have committed it;
+//! 2. the leader appended it and lost its leadership: the entry may have reached a quorum, in
+//!    which case the next leader commits it, or it may be cut off;
+//! 3. the deadline passed while the leader waited for its quorum.
+//!
+//! An unknown command is tried again only if it carries an idempotency key, and then as it is:
+//! the same stamp, the same identifiers. If the first copy does commit it stands before the
+//! second in the log (a leader that did not have it when it was elected never will), so the
+//! second finds its record and answers the same.
+
+mod forward;
+mod serve;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::command::Stamped;
+use domain::outcome::Applied;
+use openraft::Instant as _;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::ClientWriteError;
+use openraft::impls::OneshotResponder;
+use openraft::raft::ClientWriteResult;
+use openraft::type_config::alias::OneshotReceiverOf;
+use raft_store::types::{LeaderId, NodeId, Raft, Response, TypeConfig};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::leadership::Leadership;
+use super::peers::Peers;
+use super::wire;
+use crate::control_plane::{PROPOSE_DEADLINE, ProposeError};
+
+use forward::Forwarder;
+pub(super) use serve::serve;
+
+/// How long a command that is known not to be applied waits for a leader: past the usual
+/// election, and short of the two seconds within which a node without a quorum has to say so.
+const LEADER_PATIENCE: Duration = Duration::from_millis(1_800);
+
+/// After how much silence of its quorum a leader gives up on what it appended.
+const QUORUM_SILENCE_MAX: Duration = Duration::from_secs(2);
+
+/// How often such a leader looks again whether it is silent.
+const SILENCE_CHECK: Duration = Duration::from_millis(250);
+
+/// How long to wait before the next attempt, unless the leadership changes: the first retry
+/// follows soon, because most refusals are elections that have just ended.
+const RETRY_PAUSE: Duration = Duration::from_millis(25);
+
+/// When a client whose command was not taken should come back.
+const RETRY_AFTER_S: u64 = 1;
+
+/// How an attempt ended; see the module's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large variant is the common one"
+)]
+pub(super) enum Attempt {
+    Applied(Applied),
+    Refused(String),
+    Unknown(String),
+}
+
+/// Where a write's result will come.
+pub(super) type Written = OneshotReceiverOf<TypeConfig, ClientWriteResult<TypeConfig>>;
+
+/// Brings commands to the leader.
+#[derive(Clone)]
+pub(crate) struct Proposer {
+    this: NodeId,
+    raft: Raft,
+    leadership: watch::Receiver<Leadership>,
+    forwarder: Forwarder,
+}
+
+impl Proposer {
+    pub(crate) fn new(
+        this: NodeId,
+        raft: Raft,
+        peers: Peers,
+        leadership: watch::Receiver<Leadership>,
+    ) -> Self {
+        let forwarder = Forwarder::new(peers, leadership.clone());
+        Self {
+            this,
+            raft,
+            leadership,
+            forwarder,
+        }
+    }
+
+    /// Has `stamped` applied, by the deadline of proposals.
+    pub(crate) async fn propose(&self, stamped: Stamped) -> Result<Applied, ProposeError> {
+        let begun = Instant::now();
+        let mut leadership = self.leadership.clone();
+        let repeatable = stamped.idempotency.is_some();
+        let mut course = Course {
+            begun,
+            in_doubt: false,
+            reason: String::new(),
+        };
+        let mut encoded = None;
+        loop {
+            let Some(left) = course.time_left() else {
+                return Err(course.failure());
+            };
+            let known = leadership.borrow_and_update().clone();
+            let attempt = self.attempt(&stamped, &mut encoded, &known, repeatable);
+            match tokio::time::timeout_at(begun + PROPOSE_DEADLINE, attempt).await {
+                Ok(Attempt::Applied(applied)) => return Ok(applied),
+                Ok(Attempt::Refused(reason)) => course.reason = reason,
+                Ok(Attempt::Unknown(reason)) => {
+                    course = Course {
+                        begun,
+                        in_doubt: true,
+                        reason,
+                    };
+                    if !repeatable {
+                        return Err(course.failure());
+                    }
+                }
+                Err(_) => {
+                    let reason = "the deadline passed before the answer came".to_owned();
+                    return Err(Course {
+                        begun,
+                        in_doubt: true,
+                        reason,
+                    }
+                    .failure());
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RETRY_PAUSE.min(left)) => {}
+                _ = leadership.changed() => {}
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        stamped: &Stamped,
+        encoded: &mut Option<Bytes>,
+        known: &Leadership,
+        repeatable: bool,
+    ) -> Attempt {
+        let Some(leader) = &known.leader else {
+            return Attempt::Refused("this node knows of no leader".to_owned());
+        };
+        if leader.id == self.this {
+            return match append(&self.raft, self.this, known.term, stamped.clone()).await {
+                Ok(written) => outcome(&self.raft, written).await,
+                Err(attempt) => attempt,
+            };
+        }
+        let command = encoded
+            .get_or_insert_with(|| wire::encode_command(stamped))
+            .clone();
+        self.forwarder
+            .forward(known.term, leader, command, repeatable)
+            .await
+    }
+}
+
+/// How a proposal has gone so far.
+struct Course {
+    begun: Instant,
+    /// Whether some attempt may have put the command into a log.
+    in_doubt: bool,
+    reason: String,
+}
+
+impl Course {
+    fn time_left(&self) -> Option<Duration> {
+        let limit = if self.in_doubt {
+            PROPOSE_DEADLINE
+        } else {
+            LEADER_PATIENCE
+        };
+        limit
+            .checked_sub(self.begun.elapsed())
+            .filter(|left| !left.is_zero())
+    }
+
+    fn failure(self) -> ProposeError {
+        if self.in_doubt {
+            ProposeError::OutcomeUnknown {
+                reason: self.reason,
+            }
+        } else {
+            ProposeError::Unavailable {
+                retry_after_s: RETRY_AFTER_S,
+                reason: self.reason,
+            }
+        }
+    }
+}
+
+/// Hands a command to openraft, to be appended only if this node leads in `term`.
+pub(super) async fn append(
+    raft: &Raft,
+    this: NodeId,
+    term: u64,
+    stamped: Stamped,
+) -> Result<Written, Attempt> {
+    let (responder, written) = OneshotResponder::new_pair();
+    let leadership = LeaderId {
+        term,
+        node_id: this,
+    };
+    match raft
+        .write(stamped)
+        .with_leader(leadership)
+        .responder(responder)
+        .await
+    {
+        Ok(()) => Ok(written),
+        // Consensus has stopped, and whether it had taken the message does not show.
+        Err(fatal) => Err(Attempt::Unknown(fatal.to_string())),
+    }
+}
+
+/// Waits for what became of an appended command. It gives up when the quorum has fallen silent,
+/// and has no other deadline.
+pub(super) async fn outcome(raft: &Raft, mut written: Written) -> Attempt {
+    let mut patience = QUORUM_SILENCE_MAX;
+    loop {
+        match tokio::time::timeout(patience, &mut written).await {
+            Ok(Ok(result)) => return judge(result),
+            Ok(Err(_)) => return Attempt::Unknown("consensus stopped".to_owned()),
+            Err(_) if quorum_is_silent(raft) => {
+                return Attempt::Unknown("the leader lost its quorum".to_owned());
+            }
+            Err(_) => patience = SILENCE_CHECK,
+        }
+    }
+}
+
+fn judge(result: ClientWriteResult<TypeConfig>) -> Attempt {
+    match result {
+        Ok(write) => match write.data {
+            Response(Some(applied)) => Attempt::Applied(applied),
+            Response(None) => Attempt::Unknown("the state machine gave no result".to_owned()),
+        },
+        Err(ClientWriteError::ForwardToLeader(forward)) => Attempt::Refused(format!(
+            "the node that was asked does not lead ({:?})",
+            forward.reason
+        )),
+        Err(error) => Attempt::Unknown(error.to_string()),
+    }
+}
+
+/// Whether this node leads and has not heard from a quorum for too long, or does not lead at all.
+fn quorum_is_silent(raft: &Raft) -> bool {
+    let metrics = raft.metrics();
+    let metrics = metrics.borrow_watched();
+    metrics
+        .last_quorum_acked
+        .as_ref()
+        .is_none_or(|acked| acked.elapsed() > QUORUM_SILENCE_MAX)
+}

@@ -1,0 +1,133 @@
+//! Proposals from other nodes, at the leader: appended as they come, answered in that order, as
+//! many in a message as are known when it is written.
+
+use raft_store::types::{NodeId, Raft};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Status, Streaming};
+
+use super::{Attempt, Written, append, outcome};
+use crate::consensus::wire::{self, proto};
+use proto::proposal_outcome::Outcome;
+use proto::{OutcomeBatch, Proposal, ProposalBatch, ProposalOutcome};
+
+/// How many proposals of one stream may wait for their outcome. Beyond it the stream is not
+/// read, and the sender's queue holds the rest.
+const PENDING_MAX: usize = 8192;
+
+/// How many outcomes are looked at together.
+const BATCH_ITEMS_MAX: usize = 512;
+
+/// A message ends with the outcome that takes it over this; each may carry an object of 130 KiB.
+const BATCH_BYTES_SOFT_MAX: usize = 256 * 1024;
+
+/// How many messages of outcomes wait for the connection.
+const MESSAGES_AHEAD: usize = 4;
+
+struct Pending {
+    number: u64,
+    written: Result<Written, Attempt>,
+}
+
+impl Pending {
+    /// Whether the outcome is there without waiting.
+    fn is_known(&self) -> bool {
+        match &self.written {
+            Ok(written) => !written.is_empty(),
+            Err(_) => true,
+        }
+    }
+}
+
+/// Serves one stream of proposals.
+pub(in crate::consensus) fn serve(
+    raft: Raft,
+    this: NodeId,
+    batches: Streaming<ProposalBatch>,
+) -> impl Stream<Item = Result<OutcomeBatch, Status>> + Send + 'static {
+    let (pending, appended) = mpsc::channel(PENDING_MAX);
+    let (messages, replies) = mpsc::channel(MESSAGES_AHEAD);
+    tokio::spawn(append_all(raft.clone(), this, batches, pending));
+    tokio::spawn(answer_all(raft, appended, messages));
+    ReceiverStream::new(replies)
+}
+
+async fn append_all(
+    raft: Raft,
+    this: NodeId,
+    mut batches: Streaming<ProposalBatch>,
+    pending: mpsc::Sender<Pending>,
+) {
+    while let Some(Ok(batch)) = batches.next().await {
+        for Proposal { number, command } in batch.proposals {
+            let written = match wire::decode_command(&command) {
+                Ok(stamped) => append(&raft, this, batch.term, stamped).await,
+                Err(error) => Err(Attempt::Refused(format!(
+                    "the command does not decode: {error}"
+                ))),
+            };
+            if pending.send(Pending { number, written }).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn answer_all(
+    raft: Raft,
+    mut appended: mpsc::Receiver<Pending>,
+    messages: mpsc::Sender<Result<OutcomeBatch, Status>>,
+) {
+    let mut pending = Vec::with_capacity(BATCH_ITEMS_MAX);
+    while appended.recv_many(&mut pending, BATCH_ITEMS_MAX).await > 0 {
+        let mut batch = Batch::default();
+        let mut waiting = pending.drain(..).peekable();
+        while let Some(Pending { number, written }) = waiting.next() {
+            let attempt = match written {
+                Ok(written) => outcome(&raft, written).await,
+                Err(attempt) => attempt,
+            };
+            batch.add(number, message(attempt));
+            let goes_on =
+                batch.bytes < BATCH_BYTES_SOFT_MAX && waiting.peek().is_some_and(Pending::is_known);
+            if !goes_on && messages.send(Ok(batch.take())).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Batch {
+    outcomes: Vec<ProposalOutcome>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn add(&mut self, number: u64, outcome: Outcome) {
+        self.bytes += match &outcome {
+            Outcome::Applied(applied) => applied.len(),
+            Outcome::Refused(reason) | Outcome::Unknown(reason) => reason.len(),
+        };
+        self.outcomes.push(ProposalOutcome {
+            number,
+            outcome: Some(outcome),
+        });
+    }
+
+    fn take(&mut self) -> OutcomeBatch {
+        self.bytes = 0;
+        OutcomeBatch {
+            outcomes: std::mem::take(&mut self.outcomes),
+        }
+    }
+}
+
+fn message(attempt: Attempt) -> Outcome {
+    match attempt {
+        Attempt::Applied(applied) => Outcome::Applied(wire::encode_applied(&applied)),
+        Attempt::Refused(reason) => Outcome::Refused(reason),
+        Attempt::Unknown(reason) => Outcome::Unknown(reason),
+    }
+}

@@ -1,0 +1,263 @@
+//! What other nodes may ask of this one. A call that carries a vote must come from the node that
+//! the vote names: a certificate of ours is not enough to speak for another member.
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use openraft::async_runtime::watch::WatchReceiver;
+use raft_store::Checkpoints;
+use raft_store::types::{NodeId, Raft, Snapshot, Vote};
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::Caller;
+use crate::bootstrap::Bootstrapper;
+use crate::consensus::formation::Probation;
+use crate::consensus::wire::{self, proto};
+use crate::consensus::{checkpoint, propose, reads};
+use crate::control_plane::LocalFleet;
+use crate::keys::KeyRing;
+use proto::node_server::Node;
+
+type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// What this node answers other nodes with. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct NodeService {
+    pub(crate) this: NodeId,
+    pub(crate) raft: Raft,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) probation: Probation,
+    pub(crate) keys: KeyRing,
+    pub(crate) bootstrapper: Bootstrapper,
+    /// Set once the fleet is there, which is after consensus.
+    pub(crate) fleet: Arc<OnceLock<Arc<dyn LocalFleet>>>,
+}
+
+fn caller<T>(request: &Request<T>) -> Result<NodeId, Status> {
+    match request.extensions().get::<Caller>() {
+        Some(Caller(id)) => Ok(*id),
+        None => Err(Status::unauthenticated("only nodes are answered")),
+    }
+}
+
+/// Fails unless `vote` names the caller.
+fn claims(caller: NodeId, vote: &Vote) -> Result<(), Status> {
+    let named = vote.leader_id.node_id;
+    if named == caller {
+        return Ok(());
+    }
+    Err(Status::permission_denied(format!(
+        "node {caller} sent a vote of node {named}"
+    )))
+}
+
+fn stopped(error: impl std::fmt::Display) -> Status {
+    Status::unavailable(error.to_string())
+}
+
+impl NodeService {
+    /// Who calls, if this node takes part in consensus at all.
+    fn voter<T>(&self, request: &Request<T>) -> Result<NodeId, Status> {
+        self.probation.check()?;
+        caller(request)
+    }
+
+    async fn vote_reply(
+        &self,
+        request: Request<proto::VoteRequest>,
+        pre: bool,
+    ) -> Result<Response<proto::VoteReply>, Status> {
+        let caller = self.voter(&request)?;
+        let request = wire::vote_request(request.into_inner())?;
+        claims(caller, &request.vote)?;
+        let result = if pre {
+            self.raft.pre_vote(request).await
+        } else {
+            self.raft.vote(request).await
+        };
+        Ok(Response::new(result.map_err(stopped)?.into()))
+    }
+}
+
+#[tonic::async_trait]
+impl Node for NodeService {
+    type AppendStreamStream = Replies<proto::AppendReply>;
+    type ForwardStream = Replies<proto::OutcomeBatch>;
+
+    async fn append(
+        &self,
+        request: Request<proto::AppendRequest>,
+    ) -> Result<Response<proto::AppendReply>, Status> {
+        let caller = self.voter(&request)?;
+        let request = wire::append_request(request.into_inner())?;
+        claims(caller, &request.vote)?;
+        let matched = request
+            .entries
+            .last()
+            .map(|entry| entry.log_id)
+            .or(request.prev_log_id);
+        let prev = request.prev_log_id;
+        let response = self.raft.append_entries(request).await.map_err(stopped)?;
+        if response.is_conflict() && prev.is_none() {
+            return Err(Status::internal("a conflict with the beginning of the log"));
+        }
+        Ok(Response::new(
+            response.into_stream_result(prev, matched).into(),
+        ))
+    }
+
+    async fn append_stream(
+        &self,
+        request: Request<Streaming<proto::AppendRequest>>,
+    ) -> Result<Response<Self::AppendStreamStream>, Status> {
+        let caller = self.voter(&request)?;
+        let requests = request.into_inner().map_while(move |message| {
+            let admitted = message.and_then(|message| {
+                let request = wire::append_request(message)?;
+                claims(caller, &request.vote)?;
+                Ok(request)
+            });
+            // The leader sees its stream end and opens another one.
+            admitted
+                .inspect_err(
+                    |status| tracing::debug!(%status, node = caller, "an append stream ended"),
+                )
+                .ok()
+        });
+        let replies = self
+            .raft
+            .stream_append(requests)
+            .map(|result| match result {
+                Ok(result) => Ok(proto::AppendReply::from(result)),
+                Err(fatal) => Err(stopped(fatal)),
+            });
+        Ok(Response::new(Box::pin(replies)))
+    }
+
+    async fn vote(
+        &self,
+        request: Request<proto::VoteRequest>,
+    ) -> Result<Response<proto::VoteReply>, Status> {
+        self.vote_reply(request, false).await
+    }
+
+    async fn pre_vote(
+        &self,
+        request: Request<proto::VoteRequest>,
+    ) -> Result<Response<proto::VoteReply>, Status> {
+        self.vote_reply(request, true).await
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<proto::TransferLeaderRequest>,
+    ) -> Result<Response<proto::TransferLeaderReply>, Status> {
+        let caller = self.voter(&request)?;
+        let request = wire::transfer_request(request.into_inner())?;
+        claims(caller, request.from_leader())?;
+        let response = self
+            .raft
+            .handle_transfer_leader(request)
+            .await
+            .map_err(stopped)?;
+        Ok(Response::new(response.into()))
+    }
+
+    async fn install_checkpoint(
+        &self,
+        request: Request<Streaming<proto::CheckpointPart>>,
+    ) -> Result<Response<proto::InstallCheckpointReply>, Status> {
+        let caller = self.voter(&request)?;
+        let admit = |vote: &Vote| claims(caller, vote);
+        let (vote, checkpoint) =
+            checkpoint::receive(&self.checkpoints, request.into_inner(), admit).await?;
+        let snapshot = Snapshot {
+            meta: checkpoint.meta(),
+            snapshot: checkpoint,
+        };
+        let response = self
+            .raft
+            .install_full_snapshot(vote, snapshot)
+            .await
+            .map_err(stopped)?;
+        Ok(Response::new(proto::InstallCheckpointReply {
+            vote: wire::encode_vote(&response.vote),
+        }))
+    }
+
+    async fn forward(
+        &self,
+        request: Request<Streaming<proto::ProposalBatch>>,
+    ) -> Result<Response<Self::ForwardStream>, Status> {
+        caller(&request)?;
+        let replies = propose::serve(self.raft.clone(), self.this, request.into_inner());
+        Ok(Response::new(Box::pin(replies)))
+    }
+
+    async fn read_index(
+        &self,
+        request: Request<proto::ReadIndexRequest>,
+    ) -> Result<Response<proto::ReadIndexReply>, Status> {
+        caller(&request)?;
+        let index = reads::here(&self.raft)
+            .await
+            .map_err(Status::failed_precondition)?;
+        Ok(Response::new(proto::ReadIndexReply { index: index.0 }))
+    }
+
+    async fn fleet(
+        &self,
+        request: Request<proto::FleetMessage>,
+    ) -> Result<Response<proto::FleetMessage>, Status> {
+        caller(&request)?;
+        let Some(fleet) = self.fleet.get() else {
+            return Err(Status::unavailable("the node is starting"));
+        };
+        let Some(data) = fleet.answer(&request.into_inner().data) else {
+            return Err(Status::invalid_argument("the question is not understood"));
+        };
+        Ok(Response::new(proto::FleetMessage { data: data.into() }))
+    }
+
+    async fn introduce(
+        &self,
+        request: Request<proto::Introduction>,
+    ) -> Result<Response<proto::Introduction>, Status> {
+        caller(&request)?;
+        if request.into_inner().forming {
+            self.probation.end();
+        }
+        let initialized = self.raft.is_initialized().await.map_err(stopped)?;
+        let members = {
+            let metrics = self.raft.server_metrics();
+            let metrics = metrics.borrow_watched();
+            metrics
+                .membership_config
+                .nodes()
+                .map(|(id, _)| *id)
+                .collect()
+        };
+        let pepper_check = Bytes::copy_from_slice(&self.keys.pepper_check().0);
+        Ok(Response::new(proto::Introduction {
+            id: self.this,
+            initialized,
+            pepper_check,
+            members,
+            forming: false,
+        }))
+    }
+
+    async fn bootstrap(
+        &self,
+        request: Request<proto::BootstrapRequest>,
+    ) -> Result<Response<proto::BootstrapReply>, Status> {
+        caller(&request)?;
+        let reply = self
+            .bootstrapper
+            .bootstrap(request.into_inner().workspace_name)
+            .await?;
+        Ok(Response::new(reply))
+    }
+}

@@ -1,0 +1,360 @@
+//! What nodes say to each other, as bytes: between openraft's and the domain's types and the
+//! messages of `proto/internal.proto`. Nothing here sends anything.
+
+use bytes::Bytes;
+use domain::command::Stamped;
+use domain::outcome::Applied;
+use openraft::raft::{
+    AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderError,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use raft_store::codec::{self, CodecError};
+use raft_store::types::{LogId, TypeConfig, Vote};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The generated messages and service.
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+pub(crate) mod proto {
+    tonic::include_proto!("vectorgate.internal.v1");
+}
+
+/// The largest message that is read or written. An entry is at most about a mebibyte (a REST
+/// body), and a batch ends with the entry that takes it over its soft limit, so four times the
+/// largest entry is room enough; what is larger is broken or hostile.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The version byte before a command or a result.
+const VERSION: u8 = 1;
+
+/// Why a message from another node cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WireError {
+    /// A record in it does not decode.
+    #[error(transparent)]
+    Record(#[from] CodecError),
+    /// A part that has to be there is not.
+    #[error("the message has no {0}")]
+    Missing(&'static str),
+}
+
+impl From<WireError> for tonic::Status {
+    fn from(error: WireError) -> Self {
+        Self::invalid_argument(error.to_string())
+    }
+}
+
+/// Writes a command.
+pub(crate) fn encode_command(stamped: &Stamped) -> Bytes {
+    encode(stamped)
+}
+
+/// Reads a command.
+pub(crate) fn decode_command(bytes: &[u8]) -> Result<Stamped, WireError> {
+    decode(bytes)
+}
+
+/// Writes a result.
+pub(crate) fn encode_applied(applied: &Applied) -> Bytes {
+    encode(applied)
+}
+
+/// Reads a result.
+pub(crate) fn decode_applied(bytes: &[u8]) -> Result<Applied, WireError> {
+    decode(bytes)
+}
+
+fn encode(record: &impl Serialize) -> Bytes {
+    postcard::to_extend(record, vec![VERSION])
+        .expect("commands and results are plain data, which postcard always writes")
+        .into()
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
+    let error = match bytes {
+        [] => CodecError::Empty,
+        [VERSION, body @ ..] => match postcard::take_from_bytes(body) {
+            Ok((record, [])) => return Ok(record),
+            Ok((_, rest)) => CodecError::Malformed(format!("{} bytes are left over", rest.len())),
+            Err(error) => CodecError::Malformed(error.to_string()),
+        },
+        [version, ..] => CodecError::Version(*version),
+    };
+    Err(error.into())
+}
+
+fn vote(vote: &Vote) -> Bytes {
+    codec::encode_vote(vote).into()
+}
+
+fn log_id(log_id: Option<LogId>) -> Bytes {
+    codec::encode_log_id(log_id).into()
+}
+
+fn some_log_id(bytes: &[u8], what: &'static str) -> Result<LogId, WireError> {
+    codec::decode_log_id(bytes)?.ok_or(WireError::Missing(what))
+}
+
+/// Writes a vote.
+pub(crate) fn encode_vote(it: &Vote) -> Bytes {
+    vote(it)
+}
+
+/// Reads a vote.
+pub(crate) fn decode_vote(bytes: &[u8]) -> Result<Vote, WireError> {
+    Ok(codec::decode_vote(bytes)?)
+}
+
+impl From<AppendEntriesRequest<TypeConfig>> for proto::AppendRequest {
+    fn from(request: AppendEntriesRequest<TypeConfig>) -> Self {
+        Self {
+            vote: vote(&request.vote),
+            prev_log_id: log_id(request.prev_log_id),
+            leader_commit: log_id(request.leader_commit),
+            entries: request
+                .entries
+                .iter()
+                .map(|entry| codec::encode_entry(entry).into())
+                .collect(),
+        }
+    }
+}
+
+/// Reads an append.
+pub(crate) fn append_request(
+    message: proto::AppendRequest,
+) -> Result<AppendEntriesRequest<TypeConfig>, WireError> {
+    Ok(AppendEntriesRequest {
+        vote: codec::decode_vote(&message.vote)?,
+        prev_log_id: codec::decode_log_id(&message.prev_log_id)?,
+        leader_commit: codec::decode_log_id(&message.leader_commit)?,
+        entries: message
+            .entries
+            .iter()
+            .map(|entry| codec::decode_entry(entry))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+impl From<StreamAppendResult<TypeConfig>> for proto::AppendReply {
+    fn from(result: StreamAppendResult<TypeConfig>) -> Self {
+        use proto::append_reply::Result;
+        let result = match result {
+            Ok(matched) => Result::Matched(log_id(matched)),
+            Err(StreamAppendError::Conflict(at)) => Result::Conflict(log_id(Some(at))),
+            Err(StreamAppendError::HigherVote(higher)) => Result::HigherVote(vote(&higher)),
+        };
+        Self {
+            result: Some(result),
+        }
+    }
+}
+
+/// Reads the answer to one append.
+pub(crate) fn append_result(
+    message: proto::AppendReply,
+) -> Result<StreamAppendResult<TypeConfig>, WireError> {
+    use proto::append_reply::Result;
+    Ok(match message.result.ok_or(WireError::Missing("result"))? {
+        Result::Matched(bytes) => Ok(codec::decode_log_id(&bytes)?),
+        Result::Conflict(bytes) => Err(StreamAppendError::Conflict(some_log_id(
+            &bytes, "conflict",
+        )?)),
+        Result::HigherVote(bytes) => {
+            Err(StreamAppendError::HigherVote(codec::decode_vote(&bytes)?))
+        }
+    })
+}
+
+impl From<VoteRequest<TypeConfig>> for proto::VoteRequest {
+    fn from(request: VoteRequest<TypeConfig>) -> Self {
+        Self {
+            vote: vote(&request.vote),
+            last_log_id: log_id(request.last_log_id),
+            leadership_transfer: request.leadership_transfer,
+        }
+    }
+}
+
+/// Reads a request for a vote.
+pub(crate) fn vote_request(
+    message: proto::VoteRequest,
+) -> Result<VoteRequest<TypeConfig>, WireError> {
+    let mut request = VoteRequest::new(
+        codec::decode_vote(&message.vote)?,
+        codec::decode_log_id(&message.last_log_id)?,
+    );
+    request.leadership_transfer = message.leadership_transfer;
+    Ok(request)
+}
+
+impl From<VoteResponse<TypeConfig>> for proto::VoteReply {
+    fn from(response: VoteResponse<TypeConfig>) -> Self {
+        Self {
+            vote: vote(&response.vote),
+            granted: response.vote_granted,
+            last_log_id: log_id(response.last_log_id),
+        }
+    }
+}
+
+/// Reads the answer to a request for a vote.
+pub(crate) fn vote_response(
+    message: proto::VoteReply,
+) -> Result<VoteResponse<TypeConfig>, WireError> {
+    let vote = codec::decode_vote(&message.vote)?;
+    Ok(VoteResponse::new(
+        vote,
+        codec::decode_log_id(&message.last_log_id)?,
+        message.granted,
+    ))
+}
+
+impl From<TransferLeaderRequest<TypeConfig>> for proto::TransferLeaderRequest {
+    fn from(request: TransferLeaderRequest<TypeConfig>) -> Self {
+        Self {
+            from_leader: vote(request.from_leader()),
+            to: *request.to_node_id(),
+            last_log_id: log_id(request.last_log_id().copied()),
+        }
+    }
+}
+
+/// Reads a transfer of leadership.
+pub(crate) fn transfer_request(
+    message: proto::TransferLeaderRequest,
+) -> Result<TransferLeaderRequest<TypeConfig>, WireError> {
+    let from_leader = codec::decode_vote(&message.from_leader)?;
+    Ok(TransferLeaderRequest::new(
+        from_leader,
+        message.to,
+        codec::decode_log_id(&message.last_log_id)?,
+    ))
+}
+
+impl From<TransferLeaderResponse<TypeConfig>> for proto::TransferLeaderReply {
+    fn from(response: TransferLeaderResponse<TypeConfig>) -> Self {
+        use proto::transfer_leader_reply::{LogNotFlushed, Refusal, VoteChanged};
+        let refusal = response.err().map(|error| match error {
+            TransferLeaderError::VoteChanged { expected, actual } => {
+                Refusal::VoteChanged(VoteChanged {
+                    expected: vote(&expected),
+                    actual: vote(&actual),
+                })
+            }
+            TransferLeaderError::LogNotFlushed { expected, actual } => {
+                Refusal::LogNotFlushed(LogNotFlushed {
+                    expected: log_id(expected),
+                    actual: log_id(actual),
+                })
+            }
+        });
+        Self { refusal }
+    }
+}
+
+/// Reads the answer to a transfer of leadership.
+pub(crate) fn transfer_response(
+    message: proto::TransferLeaderReply,
+) -> Result<TransferLeaderResponse<TypeConfig>, WireError> {
+    use proto::transfer_leader_reply::Refusal;
+    Ok(match message.refusal {
+        None => Ok(()),
+        Some(Refusal::VoteChanged(votes)) => Err(TransferLeaderError::VoteChanged {
+            expected: codec::decode_vote(&votes.expected)?,
+            actual: codec::decode_vote(&votes.actual)?,
+        }),
+        Some(Refusal::LogNotFlushed(ids)) => Err(TransferLeaderError::LogNotFlushed {
+            expected: codec::decode_log_id(&ids.expected)?,
+            actual: codec::decode_log_id(&ids.actual)?,
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::vote::RaftLeaderId;
+    use raft_store::types::{Entry, LeaderId, Payload};
+
+    use super::*;
+
+    fn id(index: u64) -> LogId {
+        LogId::new(LeaderId::new(3, 2).to_committed(), index)
+    }
+
+    #[test]
+    fn appends_survive_the_wire() {
+        let request = AppendEntriesRequest::<TypeConfig> {
+            vote: Vote::new_committed(3, 2),
+            prev_log_id: Some(id(7)),
+            entries: vec![Entry {
+                log_id: id(8),
+                payload: Payload::Blank,
+            }],
+            leader_commit: None,
+        };
+        let shown = format!("{request:?}");
+        let back = append_request(proto::AppendRequest::from(request)).unwrap();
+        assert_eq!(format!("{back:?}"), shown);
+    }
+
+    #[test]
+    fn every_answer_to_an_append_survives_the_wire() {
+        for result in [
+            Ok(None),
+            Ok(Some(id(1))),
+            Err(StreamAppendError::Conflict(id(2))),
+            Err(StreamAppendError::HigherVote(Vote::new(9, 1))),
+        ] {
+            let back = append_result(proto::AppendReply::from(result.clone())).unwrap();
+            assert_eq!(back, result);
+        }
+    }
+
+    #[test]
+    fn votes_and_transfers_survive_the_wire() {
+        let mut request = VoteRequest::<TypeConfig>::new(Vote::new(4, 1), Some(id(5)));
+        request.leadership_transfer = true;
+        assert_eq!(
+            vote_request(proto::VoteRequest::from(request.clone())).unwrap(),
+            request
+        );
+        let response = VoteResponse::<TypeConfig>::new(Vote::new(4, 1), None, true);
+        assert_eq!(
+            vote_response(proto::VoteReply::from(response.clone())).unwrap(),
+            response
+        );
+        let transfer =
+            TransferLeaderRequest::<TypeConfig>::new(Vote::new_committed(4, 1), 3, Some(id(6)));
+        assert_eq!(
+            transfer_request(proto::TransferLeaderRequest::from(transfer.clone())).unwrap(),
+            transfer
+        );
+        for response in [
+            Ok(()),
+            Err(TransferLeaderError::VoteChanged {
+                expected: Vote::new(1, 1),
+                actual: Vote::new(2, 2),
+            }),
+            Err(TransferLeaderError::LogNotFlushed {
+                expected: Some(id(1)),
+                actual: None,
+            }),
+        ] {
+            let back =
+                transfer_response(proto::TransferLeaderReply::from(response.clone())).unwrap();
+            assert_eq!(back, response);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_record_are_refused() {
+        for bytes in [&[][..], &[9, 0], &[1], &[1, 255, 255]] {
+            assert!(decode_command(bytes).is_err(), "{bytes:?}");
+            assert!(decode_applied(bytes).is_err(), "{bytes:?}");
+        }
+        assert!(append_result(proto::AppendReply::default()).is_err());
+        assert!(append_request(proto::AppendRequest::default()).is_err());
+        assert!(vote_request(proto::VoteRequest::default()).is_err());
+    }
+}

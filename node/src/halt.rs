@@ -1,0 +1,80 @@
+//! The ends that a node cannot go on from, and the one hook that is told of them. Production logs
+//! the reason and exits; a simulation crashes the host.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use raft_store::StorageFault;
+
+/// Why a node cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FatalReason {
+    /// The disk failed. What was under way has an unknown outcome.
+    #[error("the storage failed: {0}")]
+    Storage(StorageFault),
+    /// Consensus stopped without being asked to.
+    #[error("consensus stopped")]
+    ConsensusStopped,
+    /// The cluster's keys were hashed under another pepper, so none would be recognised here.
+    #[error("security.pepper_file is not the pepper that this cluster's keys were hashed under")]
+    Pepper,
+    /// The cluster knows this node, but its disk has never held anything.
+    #[error(
+        "the cluster knows node {0}, but this disk is empty: what it promised to keep is lost; \
+         replace the node under a new id"
+    )]
+    DiskLost(u64),
+}
+
+impl FatalReason {
+    /// The process's exit code, for its supervisor: 74 for the disk, 64 for the settings, 65 for
+    /// data that is not what it has to be.
+    #[must_use]
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Self::Storage(_) | Self::ConsensusStopped => 74,
+            Self::Pepper => 64,
+            Self::DiskLost(_) => 65,
+        }
+    }
+}
+
+/// Told once of the reason, from any task.
+pub type FatalHook = Arc<dyn Fn(&FatalReason) + Send + Sync>;
+
+/// Passes the first reason on, unless the node is stopping anyway. Cloning shares it.
+#[derive(Clone)]
+pub struct Halt {
+    done: Arc<AtomicBool>,
+    hook: FatalHook,
+}
+
+impl Halt {
+    /// Around a hook.
+    #[must_use]
+    pub fn new(hook: FatalHook) -> Self {
+        Self {
+            done: Arc::default(),
+            hook,
+        }
+    }
+
+    /// The node cannot go on.
+    pub fn fatal(&self, reason: &FatalReason) {
+        if !self.done.swap(true, Ordering::SeqCst) {
+            (self.hook)(reason);
+        }
+    }
+
+    /// The node is stopping: what ends from now on ends as it should.
+    pub fn stopping(&self) {
+        self.done.store(true, Ordering::SeqCst);
+    }
+}
+
+impl fmt::Debug for Halt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Halt").finish_non_exhaustive()
+    }
+}

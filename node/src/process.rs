@@ -1,0 +1,217 @@
+//! The process around a node: arguments, files, logging, signals, exit codes.
+
+use std::error::Error;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use node::assembly::{self, Ports, Running, StartError};
+use node::bootstrap::command::{self, BootstrapError};
+use node::halt::FatalReason;
+use node::keys::KeyRing;
+use node::settings::{LogFormat, LogSettings, Settings, SettingsError};
+use platform::secret_file;
+use platform::tls::{Identity, Peer};
+use platform::{SystemClock, SystemEntropy, TokioNetwork};
+use raft_store::Storage;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Exit code for wrong arguments and settings (`EX_USAGE`).
+const USAGE: u8 = 64;
+
+/// Exit code for what the operating system refused (`EX_OSERR`).
+const OS_ERROR: u8 = 71;
+
+/// A VectorGate control-plane node.
+#[derive(Debug, Parser)]
+#[command(name = "vectorgate-node", version)]
+pub(crate) struct Arguments {
+    /// The settings file.
+    #[arg(long, global = true, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Makes the first workspace of a running cluster and prints its keys, once.
+    Bootstrap {
+        /// The workspace's name.
+        #[arg(long, default_value = "Default")]
+        workspace_name: String,
+    },
+}
+
+/// Why the process ends before its time.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("--settings FILE is missing")]
+    NoSettings,
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("setting {field}: {reason}")]
+    File { field: &'static str, reason: String },
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    #[error("cannot write the answer")]
+    Output(#[source] std::io::Error),
+}
+
+impl Failure {
+    pub(crate) fn exit_code(&self) -> u8 {
+        let code = match self {
+            Self::NoSettings | Self::Settings(_) | Self::File { .. } => return USAGE,
+            Self::Runtime(_) | Self::Output(_) => return OS_ERROR,
+            Self::Start(error) => error.exit_code(),
+            Self::Bootstrap(error) => error.exit_code(),
+        };
+        u8::try_from(code).unwrap_or(1)
+    }
+
+    /// Says it on standard error, causes included.
+    pub(crate) fn report(&self) {
+        let mut line = format!("vectorgate-node: {self}");
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            line.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        // When standard error is gone there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+
+    fn file(field: &'static str, error: impl std::fmt::Display) -> Self {
+        Self::File {
+            field,
+            reason: error.to_string(),
+        }
+    }
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let file = arguments.settings.ok_or(Failure::NoSettings)?;
+    let settings = Settings::load(&file, std::env::vars())?;
+    start_logging(&settings.log)?;
+    let identity = identity(&settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?;
+    match arguments.task {
+        None => runtime.block_on(serve(settings, identity)),
+        Some(Task::Bootstrap { workspace_name }) => {
+            let made = runtime.block_on(command::run(
+                TokioNetwork,
+                &identity,
+                &settings,
+                &workspace_name,
+            ))?;
+            let text =
+                serde_json::to_string(&made).map_err(|error| Failure::Output(error.into()))?;
+            writeln!(std::io::stdout(), "{text}").map_err(Failure::Output)
+        }
+    }
+}
+
+async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
+    let keys = KeyRing::load(&settings.security.pepper_file)
+        .map_err(|error| Failure::file("security.pepper_file", error))?;
+    let rest_tls = rest_tls(&settings)?;
+    let ports = Ports {
+        network: TokioNetwork,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        storage: Storage::Rocks {
+            dir: settings.node.data_dir.clone(),
+        },
+        identity,
+        keys,
+        rest_tls,
+        fatal: Arc::new(end),
+    };
+    let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
+    let id = settings.node.id;
+    let running: Running = assembly::start(settings, ports).await?;
+    let addresses = running.addresses();
+    tracing::info!(node = id, rest = %addresses.rest, internal = %addresses.internal, "the node is running");
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    tracing::info!(node = id, "stopping");
+    running.shut_down().await;
+    tracing::info!(node = id, "stopped");
+    Ok(())
+}
+
+/// Ends the process at once: what is in memory must not be acknowledged any more.
+fn end(reason: &FatalReason) {
+    tracing::error!(%reason, "the node cannot go on");
+    std::process::exit(reason.exit_code());
+}
+
+/// The node's certificate, which must be this node's.
+fn identity(settings: &Settings) -> Result<Identity, Failure> {
+    let tls = &settings.tls;
+    secret_file::refuse_exposed(&tls.key_file)
+        .map_err(|error| Failure::file("tls.key_file", error))?;
+    let identity = Identity::load(&tls.ca_file, &tls.cert_file, &tls.key_file)
+        .map_err(|error| Failure::file("tls", with_cause(&error)))?;
+    let id = settings.node.id;
+    match identity.peer() {
+        Some(Peer::Node(named)) if named == id => Ok(identity),
+        found => {
+            let found =
+                found.map_or_else(|| "nobody of ours".to_owned(), |peer| format!("{peer:?}"));
+            Err(Failure::file(
+                "tls.cert_file",
+                format!("the certificate names {found}, not node {id}"),
+            ))
+        }
+    }
+}
+
+/// The certificate for REST clients, if there is one.
+fn rest_tls(settings: &Settings) -> Result<Option<rustls::ServerConfig>, Failure> {
+    let (Some(cert), Some(key)) = (&settings.rest.cert_file, &settings.rest.key_file) else {
+        return Ok(None);
+    };
+    secret_file::refuse_exposed(key).map_err(|error| Failure::file("rest.key_file", error))?;
+    let config =
+        platform::tls::public_server(&read("rest.cert_file", cert)?, &read("rest.key_file", key)?)
+            .map_err(|error| Failure::file("rest", with_cause(&error)))?;
+    Ok(Some(config))
+}
+
+fn read(field: &'static str, path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path)
+        .map_err(|error| Failure::file(field, format!("cannot read {}: {error}", path.display())))
+}
+
+fn with_cause(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+fn start_logging(settings: &LogSettings) -> Result<(), Failure> {
+    let filter =
+        EnvFilter::try_new(&settings.level).map_err(|error| Failure::file("log.level", error))?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match settings.format {
+        LogFormat::Text => lines.with_ansi(false).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! What types alone do not say about settings.
+
+use std::collections::BTreeSet;
+
+use super::{MemberSettings, RaftSettings, RestSettings, Settings, SettingsError};
+
+/// Region names longer than this fit no table and no label.
+const REGION_CHARS_MAX: usize = 64;
+
+pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
+    region("node.region", &settings.node.region)?;
+    rest(&settings.rest)?;
+    members(settings)?;
+    raft(&settings.raft)
+}
+
+/// Keys travel over this socket: in clear text they may not leave the machine.
+fn rest(rest: &RestSettings) -> Result<(), SettingsError> {
+    match (&rest.cert_file, &rest.key_file) {
+        (Some(_), Some(_)) => Ok(()),
+        (None, None) if rest.listen.ip().is_loopback() => Ok(()),
+        (None, None) => Err(SettingsError::field(
+            "rest.listen",
+            "plain HTTP is allowed on loopback only; set rest.cert_file and rest.key_file for HTTPS",
+        )),
+        (Some(_), None) => Err(SettingsError::field(
+            "rest.key_file",
+            "is missing beside rest.cert_file",
+        )),
+        (None, Some(_)) => Err(SettingsError::field(
+            "rest.cert_file",
+            "is missing beside rest.key_file",
+        )),
+    }
+}
+
+fn members(settings: &Settings) -> Result<(), SettingsError> {
+    let members = &settings.cluster.members;
+    let mut seen = BTreeSet::new();
+    for (index, member) in members.iter().enumerate() {
+        self::member(&format!("cluster.members[{index}]"), member)?;
+        if !seen.insert(member.id) {
+            return Err(SettingsError::field(
+                format!("cluster.members[{index}].id"),
+                format!("{} stands there twice", member.id),
+            ));
+        }
+    }
+    if members.is_empty() {
+        return Err(SettingsError::field(
+            "cluster.members",
+            "must name at least one member",
+        ));
+    }
+    Ok(())
+}
+
+fn member(at: &str, member: &MemberSettings) -> Result<(), SettingsError> {
+    region(&format!("{at}.region"), &member.region)?;
+    address(&format!("{at}.internal"), &member.internal)?;
+    address(&format!("{at}.publisher"), &member.publisher)?;
+    if !member.rest.starts_with("http://") && !member.rest.starts_with("https://") {
+        return Err(SettingsError::field(
+            format!("{at}.rest"),
+            "must be an http:// or https:// URL",
+        ));
+    }
+    Ok(())
+}
+
+fn region(field: &str, region: &str) -> Result<(), SettingsError> {
+    let allowed = |character: char| {
+        character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-'
+    };
+    if region.is_empty() || region.len() > REGION_CHARS_MAX || !region.chars().all(allowed) {
+        return Err(SettingsError::field(
+            field,
+            "must be 1 to 64 lower-case letters, digits and hyphens",
+        ));
+    }
+    Ok(())
+}
+
+fn address(field: &str, address: &str) -> Result<(), SettingsError> {
+    let good = address.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    if good {
+        Ok(())
+    } else {
+        Err(SettingsError::field(field, "must be host:port"))
+    }
+}
+
+fn raft(raft: &RaftSettings) -> Result<(), SettingsError> {
+    let fail =
+        |field: &str, reason: &str| Err(SettingsError::field(format!("raft.{field}"), reason));
+    if raft.heartbeat_ms < 10 {
+        return fail("heartbeat_ms", "must be at least 10");
+    }
+    if raft.election_timeout_min_ms < 2 * raft.heartbeat_ms {
+        return fail(
+            "election_timeout_min_ms",
+            "must be at least twice raft.heartbeat_ms",
+        );
+    }
+    if raft.election_timeout_max_ms <= raft.election_timeout_min_ms {
+        return fail(
+            "election_timeout_max_ms",
+            "must be above raft.election_timeout_min_ms",
+        );
+    }
+    if raft.election_timeout_max_ms > 60_000 {
+        return fail("election_timeout_max_ms", "must be at most 60000");
+    }
+    if raft.checkpoint_every_entries == 0 {
+        return fail("checkpoint_every_entries", "must be at least 1");
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! What a node process is started with: a TOML file, and for each field the environment variable
+//! `VECTORGATE_SECTION__FIELD`, which wins. A workspace's *config* is another matter.
+//!
+//! Reading is strict: an unknown field or a value that cannot be is an error that names the
+//! field, found before any port opens. Files that are named here are read by `main`.
+
+mod checks;
+mod error;
+mod layers;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use raft_store::types::Member;
+use serde::Deserialize;
+
+pub use error::SettingsError;
+
+/// All settings of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Who it is.
+    pub node: NodeSettings,
+    /// The REST API.
+    pub rest: RestSettings,
+    /// gRPC between nodes.
+    pub internal: ListenSettings,
+    /// QUIC for edges.
+    pub publisher: ListenSettings,
+    /// Certificates for everything between our own processes.
+    pub tls: TlsSettings,
+    /// Secrets that all nodes share.
+    pub security: SecuritySettings,
+    /// The first members of the cluster.
+    pub cluster: ClusterSettings,
+    /// What is logged, and how.
+    #[serde(default)]
+    pub log: LogSettings,
+    /// Timing of consensus.
+    #[serde(default)]
+    pub raft: RaftSettings,
+}
+
+/// Who a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSettings {
+    /// Its member number, which never moves to another disk.
+    pub id: u64,
+    /// The region it runs in.
+    pub region: String,
+    /// Where its data is.
+    pub data_dir: PathBuf,
+}
+
+/// The REST API's socket.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestSettings {
+    /// Where it listens. Without a certificate only loopback is allowed.
+    pub listen: SocketAddr,
+    /// The certificate chain that clients see; with it, and a key, the API speaks HTTPS.
+    #[serde(default)]
+    pub cert_file: Option<PathBuf>,
+    /// The certificate's key.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+}
+
+/// A socket.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+}
+
+/// Mutual TLS between our own processes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The authority that nodes and edges trust.
+    pub ca_file: PathBuf,
+    /// This node's certificate, SAN URI `vg://node/<id>`.
+    pub cert_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
+}
+
+/// Secrets that all nodes share.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecuritySettings {
+    /// The pepper under which API keys are hashed, in hexadecimal; the same on every node.
+    pub pepper_file: PathBuf,
+}
+
+/// The cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterSettings {
+    /// The members that form the cluster when all their disks are empty. Later the replicated
+    /// membership counts, and this list only says whom `bootstrap` may ask.
+    pub members: Vec<MemberSettings>,
+}
+
+/// One of the first members.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberSettings {
+    /// Its number.
+    pub id: u64,
+    /// The region it runs in.
+    pub region: String,
+    /// `host:port` where the other nodes reach it.
+    pub internal: String,
+    /// Base URL of its REST API.
+    pub rest: String,
+    /// `host:port` where edges reach it.
+    pub publisher: String,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// A level, or directives as `tracing` knows them: `info,node=debug`.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Timing of consensus. When a leader falls silent, the others wait `election_timeout_max_ms`
+/// (its lease) and then between minimum and maximum before they elect another one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RaftSettings {
+    /// How often a leader says that it is there.
+    pub heartbeat_ms: u64,
+    /// The shortest election time-out.
+    pub election_timeout_min_ms: u64,
+    /// The longest election time-out, and the leader's lease.
+    pub election_timeout_max_ms: u64,
+    /// After how many entries the state is checkpointed.
+    pub checkpoint_every_entries: u64,
+    /// How many entries that a checkpoint covers stay in the log, so that a follower that was
+    /// away catches up without the checkpoint.
+    pub entries_kept_after_checkpoint: u64,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::default(),
+        }
+    }
+}
+
+impl Default for RaftSettings {
+    /// 100 ms heartbeats survive a busy two-core machine; 250 to 500 ms time-outs put a new
+    /// leader in place 0.75 to 1 s after the old one died. Log entries are kept generously: the
+    /// purge must never come near what is being applied.
+    fn default() -> Self {
+        Self {
+            heartbeat_ms: 100,
+            election_timeout_min_ms: 250,
+            election_timeout_max_ms: 500,
+            checkpoint_every_entries: 200_000,
+            entries_kept_after_checkpoint: 100_000,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads a file, and over it the variables given (of the process's environment, those that
+    /// start with `VECTORGATE_`).
+    ///
+    /// # Errors
+    /// When the file cannot be read or a field is unknown, missing or cannot be.
+    pub fn load(
+        file: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let text = std::fs::read_to_string(file).map_err(|source| SettingsError::Read {
+            path: file.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, environment)
+    }
+
+    /// Like [`Settings::load`], from the file's text.
+    ///
+    /// # Errors
+    /// When a field is unknown, missing or cannot be.
+    pub fn parse(
+        toml: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let variables: BTreeMap<String, String> = environment.into_iter().collect();
+        let settings: Self = layers::read(toml, &variables)?;
+        checks::check(&settings)?;
+        Ok(settings)
+    }
+
+    /// The first members, as consensus knows members.
+    #[must_use]
+    pub fn initial_members(&self) -> BTreeMap<u64, Member> {
+        self.cluster
+            .members
+            .iter()
+            .map(|member| (member.id, member.to_member()))
+            .collect()
+    }
+}
+
+impl MemberSettings {
+    fn to_member(&self) -> Member {
+        Member {
+            id: self.id,
+            region: self.region.clone(),
+            internal: self.internal.clone(),
+            rest: self.rest.clone(),
+            publisher: self.publisher.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

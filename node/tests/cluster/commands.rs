@@ -1,0 +1,95 @@
+//! Commands to propose, and how their effects are found again.
+
+use domain::command::{
+    Actor, Bootstrap, Command, CreateUpstream, Idempotency, NewEnvironment, Stamped,
+};
+use domain::id::{
+    ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, TargetId, UpstreamId, WorkspaceId,
+};
+use domain::model::{Algorithm, Fingerprint, IdempotencyKey, KeyHash, Plan, Target};
+use domain::query;
+use domain::time::Timestamp;
+use node::control_plane::ControlPlane;
+
+use crate::world::pepper;
+
+fn seed(random: u64) -> Seed {
+    Seed {
+        unix_ms: 1_700_000_000_000,
+        random,
+    }
+}
+
+fn stamped(number: u64, command: Command) -> Stamped {
+    Stamped {
+        at: Timestamp(1_700_000_000_000 + number),
+        request_id: RequestId::new(seed(number)),
+        idempotency: None,
+        command,
+    }
+}
+
+/// The workspace that every test works in.
+pub(crate) fn bootstrap() -> Stamped {
+    let environment = |number: u64| NewEnvironment {
+        id: EnvironmentId::new(seed(number)),
+        key_id: ApiKeyId::new(seed(number)),
+        key_hash: KeyHash([u8::try_from(number).unwrap(); 32]),
+    };
+    let bootstrap = Bootstrap {
+        org_id: OrgId::new(seed(0)),
+        workspace_id: WorkspaceId::new(seed(0)),
+        workspace_name: "Test".to_owned(),
+        plan: Plan::Enterprise,
+        production: environment(1),
+        sandbox: environment(2),
+        pepper_check: pepper(7).pepper_check(),
+    };
+    stamped(0, Command::Bootstrap(Box::new(bootstrap)))
+}
+
+/// Makes the upstream with that number.
+pub(crate) fn create(number: u64) -> Stamped {
+    let actor = Actor {
+        workspace_id: WorkspaceId::new(seed(0)),
+        environment_id: EnvironmentId::new(seed(1)),
+        api_key_id: ApiKeyId::new(seed(1)),
+    };
+    let create = CreateUpstream {
+        id: UpstreamId::new(seed(number)),
+        name: format!("upstream {number}"),
+        algorithm: Algorithm::WeightedRoundRobin,
+        targets: vec![Target {
+            id: TargetId::new(seed(number)),
+            address: "192.0.2.1".to_owned(),
+            port: 80,
+            weight: 1,
+        }],
+    };
+    stamped(number, Command::CreateUpstream(actor, create))
+}
+
+/// The same with an idempotency key.
+pub(crate) fn create_once(number: u64) -> Stamped {
+    let idempotency = Idempotency {
+        key: IdempotencyKey(format!("00000000-0000-4000-8000-{number:012}")),
+        fingerprint: Fingerprint([0; 32]),
+    };
+    Stamped {
+        idempotency: Some(idempotency),
+        ..create(number)
+    }
+}
+
+/// Whether the node has applied the upstream with that number.
+pub(crate) fn has(control: &dyn ControlPlane, number: u64) -> bool {
+    let found = control.read_local(|view| {
+        query::upstream(
+            view,
+            &EnvironmentId::new(seed(1)),
+            &UpstreamId::new(seed(number)),
+        )
+        .is_some()
+    });
+    found.unwrap().0
+}

@@ -1,0 +1,10 @@
+//! Whole nodes in one process: each on its own runtime, which is dropped to kill it, over loopback
+//! sockets that can be cut. What a node promises its clients is asked of it here; what it keeps
+//! through any sequence of faults is the simulation's matter.
+
+mod commands;
+mod failures;
+mod formation;
+mod membership;
+mod network;
+mod world;
