@@ -1,7 +1,7 @@
 //! A local cluster as a whole: prepared, started, bootstrapped, stopped.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,6 +21,9 @@ pub const READY_DEADLINE: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(20);
 
+/// The exit code of `vectorgate-node bootstrap` when nothing was done because no leader was there.
+const UNAVAILABLE: i32 = 75;
+
 /// How many lines of a log a failure shows.
 const LOG_LINES: usize = 20;
 
@@ -32,8 +35,8 @@ pub struct Cluster {
     children: Mutex<BTreeMap<Name, Child>>,
 }
 
-/// What bootstrap prints, once.
-#[derive(Clone, Debug, Deserialize)]
+/// What bootstrap prints, once. It holds API keys, so none of this can be printed by accident.
+#[derive(Clone, Deserialize)]
 pub struct Bootstrap {
     /// The workspace.
     pub workspace_id: String,
@@ -42,7 +45,7 @@ pub struct Bootstrap {
 }
 
 /// The two environments that bootstrap makes.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Environments {
     /// Live.
     pub production: Environment,
@@ -51,7 +54,7 @@ pub struct Environments {
 }
 
 /// An environment and its key.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Environment {
     /// Its identifier.
     pub id: String,
@@ -238,36 +241,42 @@ impl Cluster {
                 .context("the bootstrap's output cannot be put in its place")?;
             return Ok(known);
         }
-        self.run_bootstrap(files::create_secret(&beside)?)?;
+        self.run_bootstrap(&beside)?;
         fs::rename(&beside, &file).context("the bootstrap's output cannot be put in its place")?;
         files::read_json(&file)?.context("bootstrap printed nothing")
     }
 
-    fn run_bootstrap(&self, output: File) -> Result<()> {
-        let node = Name::node(1);
-        let run = Command::new(self.folder.binary(Kind::Node))
-            .args(["bootstrap", "--settings"])
-            .arg(self.folder.settings(node))
-            .stdin(Stdio::null())
-            .stdout(output)
-            .output()
-            .context("`vectorgate-node bootstrap` could not be started")?;
-        if run.status.success() {
-            return Ok(());
+    fn run_bootstrap(&self, output: &Path) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let run = Command::new(self.folder.binary(Kind::Node))
+                .args(["bootstrap", "--settings"])
+                .arg(self.folder.settings(Name::node(1)))
+                .stdin(Stdio::null())
+                .stdout(files::create_secret(output)?)
+                .output()
+                .context("`vectorgate-node bootstrap` could not be started")?;
+            let said = String::from_utf8_lossy(&run.stderr);
+            let said = said.trim();
+            if run.status.success() {
+                return Ok(());
+            }
+            if said.contains("already bootstrapped") {
+                bail!(
+                    "the cluster was bootstrapped before, but its keys are not in {}. They are shown once and \
+                     stored nowhere else; `cargo xtask down --wipe` and `cargo xtask up` begin anew",
+                    self.folder.bootstrap().display()
+                );
+            }
+            let is_worth_another_try = run.status.code() == Some(UNAVAILABLE);
+            if !is_worth_another_try || began.elapsed() > READY_DEADLINE {
+                bail!(
+                    "`vectorgate-node bootstrap` failed ({}): {said}",
+                    run.status
+                );
+            }
+            std::thread::sleep(Duration::from_secs(1));
         }
-        let said = String::from_utf8_lossy(&run.stderr);
-        if said.contains("already bootstrapped") {
-            bail!(
-                "the cluster was bootstrapped before, but its keys are not in {}. They are shown once and stored \
-                 nowhere else; `cargo xtask down --wipe` and `cargo xtask up` begin anew",
-                self.folder.bootstrap().display()
-            );
-        }
-        bail!(
-            "`vectorgate-node bootstrap` failed ({}): {}",
-            run.status,
-            said.trim()
-        )
     }
 
     /// An error together with the end of a process's log.

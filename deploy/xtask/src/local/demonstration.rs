@@ -126,9 +126,7 @@ fn edges_serving(propagation: &Value) -> Vec<&str> {
         .map(Vec::as_slice)
         .unwrap_or_default();
     let applied = edges.iter().filter(|edge| edge["state"] == "applied");
-    applied
-        .filter_map(|edge| edge["edge_id"].as_str())
-        .collect()
+    applied.filter_map(|edge| edge["id"].as_str()).collect()
 }
 
 fn create(api: &Api, path: &str, body: &Value, idempotency_key: &str) -> Result<String> {
@@ -270,8 +268,8 @@ mod tests {
     #[test]
     fn only_edges_that_applied_a_snapshot_count_as_serving_it() {
         let view = json!({ "edges": [
-            { "edge_id": "edge-1", "state": "applied" },
-            { "edge_id": "edge-2", "state": "rejected", "reason": "no" },
+            { "id": "edge-1", "state": "applied" },
+            { "id": "edge-2", "state": "rejected", "reason": "no" },
         ] });
         assert_eq!(edges_serving(&view), ["edge-1"]);
         assert!(edges_serving(&json!({})).is_empty());
