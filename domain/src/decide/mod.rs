@@ -13,6 +13,8 @@ mod publish;
 mod rollback;
 mod route;
 mod rule;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 use std::fmt::Display;
