@@ -195,6 +195,10 @@ async fn stopping_closes_idle_connections_and_lets_requests_end() {
     running.stop.send(()).unwrap();
     assert_eq!(read_all(&mut idle).await, "");
     assert!(!running.server.is_finished());
+    assert!(
+        running.connect.is_closed(),
+        "somebody would wait in a queue that nobody serves"
+    );
     release.send(()).unwrap();
     assert!(read_all(&mut busy).await.ends_with("done"));
     running.server.await.unwrap();
