@@ -55,6 +55,10 @@ pub fn encode_entry(entry: &Entry) -> Vec<u8> {
 /// When the bytes are not one.
 pub fn decode_entry(bytes: &[u8]) -> Result<Entry, CodecError> {
     #[derive(Deserialize)]
+    #[allow(
+        clippy::large_enum_variant,
+        reason = "made once and taken apart at once"
+    )]
     enum Carried {
         Blank,
         Normal(Stamped),

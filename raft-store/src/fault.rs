@@ -3,7 +3,7 @@
 //!
 //! A failed sync must never be tried again, because the second one may succeed without the data
 //! (the page was marked clean). RocksDB latches after a fault and may still hold the failed write
-//! after a restart, so the outcome of whatever was under way is *unknown*. [`Breaker`] is the one
+//! after a restart, so the outcome of whatever was under way is *unknown*. `Breaker` is the one
 //! place where this is enforced: it remembers the first fault, tells the process through the
 //! [`Fatal`] hook, and refuses everything after it.
 

@@ -9,7 +9,7 @@
 //!   checkpoints/     Raft's snapshots (checkpoint)
 //! ```
 //!
-//! [`open`] checks all of it against each other and hands out what consensus and readers need.
+//! [`open()`] checks all of it against each other and hands out what consensus and readers need.
 //! What a command does is `domain`'s matter, who may propose one is `node`'s, and how a checkpoint
 //! travels is `node`'s too.
 //!

@@ -109,16 +109,12 @@ fn read(path: PathBuf, database: Arc<dyn Database>) -> Result<RecoveredLog, Open
     drop(view);
     if let Some(first) = first
         && first > next_index(purged)
-        && purged.is_some()
     {
-        let reason = format!(
-            "it begins at index {first}, and was purged up to {:?} only",
-            purged
-        );
+        let reason = format!("it begins at index {first}, and was purged up to {purged:?} only");
         return Err(StorageFault::corrupt("open", &path, reason).into());
     }
     // A purge that was lost in a crash leaves entries that it had removed; they are not needed.
-    let first = first.map_or(next_index(purged), |first| first.max(next_index(purged)));
+    let first = first.unwrap_or(0).max(next_index(purged));
     let last = match (last, purged) {
         (Some(last), Some(purged)) if last.index <= purged.index => Some(purged),
         (None, purged) => purged,

@@ -44,8 +44,8 @@ pub(crate) fn entry(term: u64, index: u64) -> Entry {
     let payload = match index {
         0 => Payload::Normal(bootstrap()),
         INDEXES.. => Payload::Blank,
-        _ if index % 11 == 0 => Payload::Blank,
-        _ if index % 13 == 0 => Payload::Membership(membership(index)),
+        _ if index.is_multiple_of(11) => Payload::Blank,
+        _ if index.is_multiple_of(13) => Payload::Membership(membership(index)),
         _ => Payload::Normal(create_upstream(index)),
     };
     Entry {

@@ -12,14 +12,31 @@
 //! does not grow with the number of rows: at most [`BLOCK_CACHE_BYTES`], plus two write buffers
 //! for each database, plus table readers of [`OPEN_FILES_MAX`] files. A second state database is
 //! open only while a checkpoint is being installed.
+//!
+//! **Partitions.** A table file of small rows has an index and a filter of several megabytes. As
+//! one block each they are larger than a shard of the cache and are read and decoded anew for each
+//! look: measured, a rule read among 500 000 took 0.4 ms. In partitions of a few kilobytes the parts
+//! that are used stay cached.
 
-use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, LogLevel, Options};
+use rocksdb::{
+    BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, LogLevel,
+    LruCacheOptions, Options,
+};
 
 use crate::engine::DatabaseKind;
 
 /// Cached blocks of both databases, indexes and filters included: holds the inner levels of a
 /// million rules' worth of rows.
 const BLOCK_CACHE_BYTES: usize = 64 << 20;
+
+/// Four shards: enough for the few threads of a node, and none too small for what it holds.
+const BLOCK_CACHE_SHARD_BITS: i32 = 2;
+
+/// A block of rows. A point read decompresses one.
+const BLOCK_BYTES: usize = 8 << 10;
+
+/// A part of an index or a filter.
+const PARTITION_BYTES: usize = 4 << 10;
 
 /// One write buffer of the state database. Larger ones make fewer, larger files but a longer
 /// recovery; this replays in well under a second.
@@ -57,7 +74,12 @@ pub(super) struct Tuning {
 impl Tuning {
     pub(super) fn new() -> Self {
         Self {
-            cache: Cache::new_lru_cache(BLOCK_CACHE_BYTES),
+            cache: {
+                let mut options = LruCacheOptions::default();
+                options.set_capacity(BLOCK_CACHE_BYTES);
+                options.set_num_shard_bits(BLOCK_CACHE_SHARD_BITS);
+                Cache::new_lru_cache_opts(&options)
+            },
         }
     }
 
@@ -96,6 +118,10 @@ impl Tuning {
         tables.set_block_cache(&self.cache);
         tables.set_cache_index_and_filter_blocks(true);
         tables.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        tables.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+        tables.set_partition_filters(true);
+        tables.set_metadata_block_size(PARTITION_BYTES);
+        tables.set_block_size(BLOCK_BYTES);
         tables.set_bloom_filter(BLOOM_BITS_PER_KEY, false);
         tables
     }
