@@ -9,16 +9,13 @@ use serde_json::{Map, Value, json};
 use super::fields::{Fields, alternatives, object, text};
 use super::invalid::join;
 use super::{Criteria, Invalid, PathPattern, ValuePattern, header_name};
+use crate::matching::PATTERNS_PER_RULE_MAX;
 
 /// The most alternatives of one criterion: each is tried for each request that reaches the rule.
 pub const ALTERNATIVES_MAX: usize = 100;
 
 /// The most headers that one rule looks at.
 pub const HEADERS_MAX: usize = 50;
-
-/// The most regular expressions in one rule: with [`super::REGEX_BYTES_MAX`] it bounds a rule's
-/// memory at every edge.
-pub const REGEXES_MAX: usize = 20;
 
 /// The longest name of a method or region.
 const NAME_BYTES_MAX: usize = 64;
@@ -101,12 +98,12 @@ impl Criteria {
             .flatten()
             .filter(|pattern| matches!(pattern, ValuePattern::Regex(_)))
             .count();
-        if paths + values <= REGEXES_MAX {
+        if paths + values <= PATTERNS_PER_RULE_MAX {
             return Ok(());
         }
         Err(Invalid::new(
             "",
-            format!("A rule may have {REGEXES_MAX} regular expressions."),
+            format!("A rule may have {PATTERNS_PER_RULE_MAX} regular expressions."),
         ))
     }
 }

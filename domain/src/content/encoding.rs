@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{RouteContent, RouteEntry, RuleContent, UpstreamContent};
 use crate::id::{RouteId, RuleId, UpstreamId};
 use crate::model::Priority;
-use crate::tree::HEAD_HEADER;
+use crate::tree::{CHUNK_BYTES_MAX, HEAD_HEADER};
 
 /// The version of rules, upstreams and route entries that this software writes.
 const VERSION: [u8; 1] = [1];
@@ -54,6 +54,12 @@ impl RouteContent {
     /// # Errors
     /// When the bytes are not exactly what [`Self::encode`] makes of some content.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.len() > CHUNK_BYTES_MAX {
+            return Err(DecodeError {
+                what: "head",
+                fault: "it is longer than a chunk may be",
+            });
+        }
         decode("head", &HEAD_HEADER, bytes)
     }
 }

@@ -28,13 +28,12 @@ use crate::tree::Hash;
 pub use action::{BODY_BYTES_MAX, UPSTREAMS_MAX, action_upstreams};
 pub use canonical::{JSON_DEPTH_MAX, canonical_json, json_depth};
 pub use config::{RouteConfig, route_config};
-pub use criteria::{ALTERNATIVES_MAX, HEADERS_MAX, REGEXES_MAX};
+pub use criteria::{ALTERNATIVES_MAX, HEADERS_MAX};
 pub use encoding::{DecodeError, route_key, rule_key, upstream_key};
 pub use hostname::hostname;
 pub use invalid::{Invalid, InvalidKind};
 pub use load::{load_head, load_routes, load_rules, load_upstreams};
 pub use merge::merge_patch;
-pub use pattern::{PATTERN_BYTES_MAX, REGEX_BYTES_MAX, compile_regex};
 
 /// A published route: the content of a snapshot's head chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,4 +1,5 @@
-//! Patterns for paths and header values: their JSON forms, and the limits of regular expressions.
+//! Patterns for paths and header values: their JSON forms. What a regular expression may be is
+//! [`crate::matching`]'s, so that what is taken here compiles at every edge.
 //!
 //! A path is given as a string or as an object with one key:
 //!
@@ -24,55 +25,11 @@
 //! other) or as an object with one key, `exact`, `prefix` (the value's beginning), `regex` (the
 //! whole value) or `present` (true or false).
 
-use regex::{Regex, RegexBuilder};
 use serde_json::{Value, json};
 
 use super::fields::{Fields, text};
 use super::{Invalid, PathPattern, ValuePattern};
-
-/// The longest pattern: far beyond what people write, and what keeps compiling cheap.
-pub const PATTERN_BYTES_MAX: usize = 512;
-
-/// What a compiled regular expression may take: a rule's twenty of them stay below 1.3 MiB.
-pub const REGEX_BYTES_MAX: usize = 64 * 1024;
-
-/// Compiles a regular expression that must match the whole text, within the limits.
-///
-/// # Errors
-/// With a sentence for people, when it does not compile or is too long or too large.
-pub fn compile_regex(pattern: &str) -> Result<Regex, String> {
-    if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(format!("A pattern may have {PATTERN_BYTES_MAX} bytes."));
-    }
-    // By itself first: `a)|(?:b` would only be balanced inside the anchors, and escape them.
-    build(pattern)?;
-    build(&format!("^(?:{pattern})$"))
-}
-
-fn build(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern)
-        .size_limit(REGEX_BYTES_MAX)
-        .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => {
-                "This regular expression is too large when compiled.".to_owned()
-            }
-            error => format!(
-                "This is not a regular expression: {}",
-                complaint(&error.to_string())
-            ),
-        })
-}
-
-/// The last line of the parser's drawing says what is wrong.
-fn complaint(message: &str) -> String {
-    let line = message
-        .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or_default();
-    line.trim().trim_start_matches("error: ").to_owned()
-}
+use crate::matching::{PATTERN_BYTES_MAX, Pattern, PatternError};
 
 impl PathPattern {
     pub(super) fn from_json(value: &Value, path: &str) -> Result<Self, Invalid> {
@@ -209,8 +166,16 @@ fn literal_value(written: &str, path: &str) -> Result<String, Invalid> {
 
 fn checked_regex(written: &str, path: &str) -> Result<String, Invalid> {
     check_length(written, path)?;
-    compile_regex(written).map_err(|message| Invalid::new(path, message))?;
+    Pattern::compile(written).map_err(|error| Invalid::new(path, complaint(&error)))?;
     Ok(written.to_owned())
+}
+
+fn complaint(error: &PatternError) -> String {
+    match error {
+        PatternError::Syntax(reason) => format!("This is not a regular expression: {reason}."),
+        PatternError::TooLarge => "This regular expression is too large when compiled.".to_owned(),
+        PatternError::TooLong | PatternError::TooMany => format!("{error}."),
+    }
 }
 
 fn check_length(written: &str, path: &str) -> Result<(), Invalid> {

@@ -48,8 +48,8 @@ impl TreeKind {
     }
 }
 
-/// Key and value.
-pub(super) type Item = (Vec<u8>, Vec<u8>);
+/// Key and value of one place in an ordered list.
+pub type Item = (Vec<u8>, Vec<u8>);
 
 /// A decoded chunk. Its items strictly ascend and there is at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]

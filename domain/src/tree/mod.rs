@@ -41,7 +41,7 @@ use sha2::{Digest, Sha256};
 
 pub use children::children;
 pub(crate) use chunk::HEAD_HEADER;
-pub use chunk::{CHUNK_BYTES_MAX, TreeKind};
+pub use chunk::{CHUNK_BYTES_MAX, Item, TreeKind};
 pub use diff::{Change, diff};
 pub use edit::{Edited, Edits, edit};
 pub use read::{Items, get, iter};

@@ -1,7 +1,7 @@
 //! Reading a tree: one item, or all in order.
 
 use super::walk::{Head, Walk};
-use super::{ChunkSource, Hash, TreeError, TreeKind};
+use super::{ChunkSource, Hash, Item, TreeError, TreeKind};
 
 /// The value at `key`.
 ///
@@ -55,7 +55,7 @@ enum State<'a, S: ?Sized> {
 }
 
 impl<S: ChunkSource + ?Sized> Items<'_, S> {
-    fn advance(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, TreeError> {
+    fn advance(&mut self) -> Result<Option<Item>, TreeError> {
         if matches!(self.state, State::Unopened) {
             self.state = State::At(Walk::new(self.source, self.kind, self.root)?);
         }
@@ -77,7 +77,7 @@ impl<S: ChunkSource + ?Sized> Items<'_, S> {
 }
 
 impl<S: ChunkSource + ?Sized> Iterator for Items<'_, S> {
-    type Item = Result<(Vec<u8>, Vec<u8>), TreeError>;
+    type Item = Result<Item, TreeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.advance().transpose();

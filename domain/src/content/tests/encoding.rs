@@ -179,6 +179,18 @@ fn other_versions_longer_forms_and_trailing_bytes_are_refused() {
 }
 
 #[test]
+fn a_head_is_no_longer_than_a_chunk() {
+    let long = RouteContent {
+        config: "x".repeat(crate::tree::CHUNK_BYTES_MAX),
+        ..route()
+    };
+    assert_eq!(
+        RouteContent::decode(&long.encode()).map_err(|error| error.fault),
+        Err("it is longer than a chunk may be")
+    );
+}
+
+#[test]
 fn alternatives_out_of_order_are_refused() {
     let refused = |change: fn(&mut RuleContent)| {
         let mut rule = full_rule();

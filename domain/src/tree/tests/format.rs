@@ -70,7 +70,7 @@ fn source_of(bytes: &[u8]) -> (Hash, Chunks) {
     (hash, Chunks::from([(hash, bytes.to_vec())]))
 }
 
-fn read_all(chunks: &Chunks, root: Hash) -> Result<Vec<(Vec<u8>, Vec<u8>)>, TreeError> {
+fn read_all(chunks: &Chunks, root: Hash) -> Result<Vec<Item>, TreeError> {
     iter(chunks, TreeKind::Rules, root).collect()
 }
 
