@@ -1,13 +1,16 @@
 //! What clients are told while leaders die, networks are cut and quorums are lost.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use domain::outcome::Applied;
 use node::control_plane::{ControlPlane, ProposeError, ReadError};
+use node::halt::FatalReason;
 use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 
 use crate::commands::{bootstrap, create, create_once, has};
-use crate::world::{World, eventually};
+use crate::world::{World, eventually, fate};
 
 /// How soon a node without a quorum has to say so.
 const PROMPT: Duration = Duration::from_secs(2);
@@ -68,8 +71,13 @@ async fn a_write_without_a_key_is_applied_or_not_as_its_client_was_told() {
     }
     world.leader().await;
     world.barrier(through).await.unwrap();
+    all_as_told(&world, through, told);
+}
+
+/// What a node holds is what its clients were told.
+fn all_as_told(world: &World, on: u64, told: Vec<(u64, Result<Applied, ProposeError>)>) {
     for (number, answer) in told {
-        let there = has(&world.consensus(through), number);
+        let there = has(&world.consensus(on), number);
         match answer {
             Ok(_) => assert!(there, "{number} was acknowledged and is gone"),
             Err(ProposeError::Unavailable { .. }) => {
@@ -78,6 +86,115 @@ async fn a_write_without_a_key_is_applied_or_not_as_its_client_was_told() {
             Err(ProposeError::OutcomeUnknown { .. }) => {}
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_follower_is_cut_off_its_clients_hear_the_truth_and_those_with_a_key_are_answered_later()
+ {
+    let world = World::formed().await;
+    world.propose(1, bootstrap()).await.unwrap().reply.unwrap();
+    let through = world.follower().await;
+    world
+        .propose(through, create(99))
+        .await
+        .unwrap()
+        .reply
+        .unwrap();
+    let plain: Vec<_> = (100..200)
+        .map(|number| world.propose(through, create(number)))
+        .collect();
+    world.cut(through, true);
+    let keyed: Vec<_> = (200..300)
+        .map(|number| world.propose(through, create_once(number)))
+        .collect();
+    // What goes into a connection that has fallen silent may have arrived or not.
+    let silent = world.propose(through, create(299)).await;
+    assert!(
+        matches!(silent, Err(ProposeError::OutcomeUnknown { .. })),
+        "{silent:?}"
+    );
+    let mut told = vec![(299, silent)];
+    for (number, answer) in (100..).zip(plain) {
+        told.push((number, answer.await));
+    }
+    for number in 300..310 {
+        let answer = world.propose(through, create(number)).await;
+        assert!(answer.is_err(), "{number} was acknowledged by nobody");
+        told.push((number, answer));
+    }
+    world.cut(through, false);
+    for (number, answer) in (200..).zip(keyed) {
+        told.push((number, answer.await));
+    }
+    eventually("the follower reads again", || {
+        world
+            .consensus(through)
+            .readiness()
+            .last_contact
+            .filter(|ago| *ago < Duration::from_secs(1))
+    })
+    .await;
+    world.barrier(through).await.unwrap();
+    all_as_told(&world, through, told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_disk_fails_ends_and_the_others_go_on() {
+    let mut world = World::new(3);
+    let mut fates: BTreeMap<u64, _> = BTreeMap::new();
+    for id in 1..=3 {
+        fates.insert(id, world.start(id).await);
+    }
+    let leader = world.leader().await;
+    world
+        .propose(leader, bootstrap())
+        .await
+        .unwrap()
+        .reply
+        .unwrap();
+    world.simulated_disk(leader).fail_sync_after(0);
+    // The command is written and its sync fails: the leader may not say that it is there.
+    let answer = world.propose(leader, create(80)).await;
+    assert!(
+        matches!(answer, Err(ProposeError::OutcomeUnknown { .. })),
+        "{answer:?}"
+    );
+    let reason = fate(fates.remove(&leader).unwrap()).await;
+    assert!(matches!(reason, FatalReason::Storage(_)), "{reason:?}");
+    assert_eq!(reason.exit_code(), 74);
+    world.kill(leader);
+    let next = world.leader().await;
+    world
+        .propose(next, create(81))
+        .await
+        .unwrap()
+        .reply
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_does_not_hammer_a_member_that_is_away() {
+    let mut world = World::formed().await;
+    world.propose(1, bootstrap()).await.unwrap().reply.unwrap();
+    let leader = world.leader().await;
+    let away = world.follower().await;
+    world.kill(away);
+    let before = world.dials(leader);
+    for number in 100..200 {
+        world
+            .propose(leader, create(number))
+            .await
+            .unwrap()
+            .reply
+            .unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Ten heartbeats a second on one lane, and a handful of attempts to replicate.
+    let dials = world.dials(leader) - before;
+    assert!(
+        dials < 80,
+        "{dials} attempts to connect in some two seconds"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use platform::{Listener, Network, TokioNetwork};
@@ -15,11 +15,17 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CuttableNetwork {
     cut: Arc<AtomicBool>,
+    dials: Arc<AtomicUsize>,
 }
 
 impl CuttableNetwork {
     pub(crate) fn cut(&self, cut: bool) {
         self.cut.store(cut, Ordering::SeqCst);
+    }
+
+    /// How often this node tried to connect to somebody.
+    pub(crate) fn dials(&self) -> usize {
+        self.dials.load(Ordering::SeqCst)
     }
 
     fn is_cut(&self) -> bool {
@@ -32,6 +38,7 @@ impl Network for CuttableNetwork {
     type Listener = Cuttable<TcpListener>;
 
     async fn connect(&self, to: &str) -> io::Result<Self::Stream> {
+        self.dials.fetch_add(1, Ordering::SeqCst);
         if self.is_cut() {
             std::future::pending::<()>().await;
         }

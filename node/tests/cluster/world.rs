@@ -128,6 +128,13 @@ impl World {
         world
     }
 
+    pub(crate) fn simulated_disk(&self, id: u64) -> SimDisk {
+        match &self.disks[&id] {
+            Disk::Simulated(disk) => disk.clone(),
+            Disk::Real(dir) => panic!("{} is a real disk", dir.display()),
+        }
+    }
+
     pub(crate) fn set_disk(&mut self, id: u64, disk: Disk) {
         self.disks.insert(id, disk);
     }
@@ -237,6 +244,11 @@ impl World {
 
     pub(crate) fn cut(&self, id: u64, cut: bool) {
         self.nodes[&id].network.cut(cut);
+    }
+
+    /// How often a node tried to connect to somebody.
+    pub(crate) fn dials(&self, id: u64) -> usize {
+        self.nodes[&id].network.dials()
     }
 
     pub(crate) fn consensus(&self, id: u64) -> Consensus {

@@ -1,0 +1,364 @@
+//! The process as its operator meets it: settings files, exit codes, signals, `bootstrap`.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use platform::testing::TestAuthority;
+use tempfile::TempDir;
+
+/// By when something that has to happen has happened, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What one node is given: a directory with certificates, a pepper, and a settings file.
+struct Place {
+    dir: TempDir,
+    rest: SocketAddr,
+    internal: SocketAddr,
+    publisher: SocketAddr,
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests look for free ports themselves"
+)]
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .unwrap()
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test waits by the wall clock")]
+fn deadline() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test waits by the wall clock")]
+fn pause(deadline: Instant, what: &str) {
+    assert!(Instant::now() < deadline, "not in time: {what}");
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = TestAuthority::default();
+        authority.node(1).write(dir.path(), "node").unwrap();
+        authority.node(2).write(dir.path(), "other").unwrap();
+        let place = Self {
+            dir,
+            rest: free_address(),
+            internal: free_address(),
+            publisher: free_address(),
+        };
+        place.write_secret("pepper", &"ab".repeat(32));
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write_secret(&self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        fs::write(self.path(name), text).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn settings(&self) -> String {
+        let Self {
+            rest,
+            internal,
+            publisher,
+            ..
+        } = self;
+        let file = |name: &str| self.path(name).display().to_string();
+        format!(
+            r#"
+[node]
+id = 1
+region = "eu-central-1"
+data_dir = "{data}"
+[rest]
+listen = "{rest}"
+[internal]
+listen = "{internal}"
+[publisher]
+listen = "{publisher}"
+[tls]
+ca_file = "{ca}"
+cert_file = "{cert}"
+key_file = "{key}"
+[security]
+pepper_file = "{pepper}"
+[cluster]
+members = [{{ id = 1, region = "eu-central-1", internal = "{internal}", rest = "http://{rest}", publisher = "{publisher}" }}]
+"#,
+            data = file("data"),
+            ca = file("ca.pem"),
+            cert = file("node.pem"),
+            key = file("node.key"),
+            pepper = file("pepper"),
+        )
+    }
+
+    fn command(&self, settings: &str) -> Command {
+        let file = self.path("node.toml");
+        fs::write(&file, settings).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vectorgate-node"));
+        command.arg("--settings").arg(file).stdin(Stdio::null());
+        command
+    }
+
+    fn start(&self) -> Process {
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))
+            .unwrap();
+        let child = self.command(&self.settings()).stderr(log).spawn().unwrap();
+        let mut process = Process {
+            child,
+            log: self.path("log"),
+        };
+        let deadline = deadline();
+        while !self.is_ready() {
+            process.must_run();
+            pause(deadline, "the node is ready");
+        }
+        process
+    }
+
+    fn is_ready(&self) -> bool {
+        get(self.rest, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    }
+
+    fn bootstrap(&self) -> Output {
+        self.command(&self.settings())
+            .args(["bootstrap", "--workspace-name", "Acme"])
+            .output()
+            .unwrap()
+    }
+}
+
+/// A running node, killed at the end of its test.
+struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    fn must_run(&mut self) {
+        if let Some(status) = self.child.try_wait().unwrap() {
+            panic!(
+                "the node ended with {status}: {}",
+                fs::read_to_string(&self.log).unwrap()
+            );
+        }
+    }
+
+    fn terminate(mut self) -> Option<i32> {
+        let killed = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(killed.success());
+        let deadline = deadline();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            pause(deadline, "the node stops");
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already in most tests.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The whole answer to a GET, if anybody listens.
+#[allow(clippy::disallowed_methods, reason = "the test is a client outside")]
+fn get(to: SocketAddr, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(to).ok()?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+    )
+    .ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+fn fails(mut command: Command, code: i32, named: &str) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(said.contains(named), "{named} is missing in {said}");
+}
+
+#[test]
+fn a_node_starts_is_bootstrapped_once_stops_and_keeps_what_it_had() {
+    let place = Place::new();
+    let node = place.start();
+    let made = place.bootstrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let shown: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    let key = shown["environments"]["production"]["api_key"]
+        .as_str()
+        .unwrap();
+    assert!(key.starts_with("vg_live_sk_v2_"));
+    assert!(
+        shown["environments"]["sandbox"]["id"]
+            .as_str()
+            .unwrap()
+            .starts_with("env_")
+    );
+    assert!(shown["workspace_id"].as_str().unwrap().starts_with("ws_"));
+
+    let again = place.bootstrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(again.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&again.stderr).contains("already bootstrapped"));
+    assert_eq!(node.terminate(), Some(0));
+
+    let node = place.start();
+    assert_eq!(place.bootstrap().status.code(), Some(1));
+    let metrics = get(place.rest, "/metrics").unwrap();
+    assert!(metrics.contains("vectorgate_raft_is_leader 1"), "{metrics}");
+    assert_eq!(node.terminate(), Some(0));
+    let log = fs::read_to_string(place.path("log")).unwrap();
+    assert!(!log.contains(key), "the log shows a key");
+    assert!(
+        !contains(&place.path("data"), key.as_bytes()),
+        "the disk shows a key"
+    );
+}
+
+/// Whether any file under `dir` holds `needle`.
+fn contains(dir: &Path, needle: &[u8]) -> bool {
+    fs::read_dir(dir).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return contains(&path, needle);
+        }
+        fs::read(&path)
+            .unwrap()
+            .windows(needle.len())
+            .any(|window| window == needle)
+    })
+}
+
+#[test]
+fn bad_settings_end_with_64_and_the_field_before_a_port_opens() {
+    let place = Place::new();
+    let good = place.settings();
+    let mut none = Command::new(env!("CARGO_BIN_EXE_vectorgate-node"));
+    none.stdin(Stdio::null());
+    fails(none, 64, "--settings");
+    fails(
+        place.command(&good.replace("id = 1\n", "id = \"x\"\n")),
+        64,
+        "node.id",
+    );
+    fails(
+        place.command(&good.replace("[tls]", "[tls]\nverify = false")),
+        64,
+        "verify",
+    );
+    fails(
+        place.command(&good.replace("node.pem", "none.pem")),
+        64,
+        "none.pem",
+    );
+    fails(
+        place.command(
+            &good
+                .replace("node.pem", "other.pem")
+                .replace("node.key", "other.key"),
+        ),
+        64,
+        "tls.cert_file",
+    );
+    fails(
+        place.command(&good.replace("\"eu-central-1\"\ndata", "\"EU\"\ndata")),
+        64,
+        "node.region",
+    );
+    fails(
+        place.command(&format!("{good}\n[log]\nlevel = \"a=b=c\"\n")),
+        64,
+        "log.level",
+    );
+    fails(
+        place.command(&good.replace("{ id = 1,", "{ id = 2,")),
+        64,
+        "node.id",
+    );
+    let mut from_environment = place.command(&good);
+    from_environment.env("VECTORGATE_REST__LISTEN", "0.0.0.0:80");
+    fails(from_environment, 64, "rest.listen");
+}
+
+#[test]
+fn exposed_or_malformed_secrets_end_with_64_and_the_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let expose = |name: &str, mode| {
+        fs::set_permissions(place.path(name), fs::Permissions::from_mode(mode)).unwrap()
+    };
+    expose("pepper", 0o644);
+    fails(place.command(&place.settings()), 64, "security.pepper_file");
+    place.write_secret("pepper", "short");
+    fails(place.command(&place.settings()), 64, "security.pepper_file");
+    place.write_secret("pepper", &"ab".repeat(32));
+    expose("node.key", 0o640);
+    fails(place.command(&place.settings()), 64, "tls.key_file");
+}
+
+#[test]
+fn damaged_data_ends_with_65_and_the_file() {
+    let place = Place::new();
+    let node = place.start();
+    assert!(place.bootstrap().status.success());
+    assert_eq!(node.terminate(), Some(0));
+    fs::remove_dir_all(place.path("data/log")).unwrap();
+    fails(place.command(&place.settings()), 65, "data/log");
+}
+
+#[test]
+fn another_pepper_ends_with_64_and_the_setting() {
+    let place = Place::new();
+    let node = place.start();
+    assert!(place.bootstrap().status.success());
+    assert_eq!(node.terminate(), Some(0));
+    place.write_secret("pepper", &"cd".repeat(32));
+    fails(place.command(&place.settings()), 64, "security.pepper_file");
+}
+
+#[test]
+fn a_taken_port_is_named_and_bootstrap_without_a_cluster_says_to_try_again() {
+    let place = Place::new();
+    let output = place.bootstrap();
+    assert_eq!(
+        output.status.code(),
+        Some(75),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    #[allow(clippy::disallowed_methods, reason = "the test takes the port")]
+    let _taken = TcpListener::bind(place.internal).unwrap();
+    fails(place.command(&place.settings()), 71, "internal.listen");
+}
