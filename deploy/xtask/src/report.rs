@@ -22,6 +22,11 @@ pub fn line(what: impl Display) {
     flush();
 }
 
+/// Says on standard error what somebody should know.
+pub fn warn(what: impl Display) {
+    eprintln!("note: {what}");
+}
+
 // Cargo, which shares the terminal or log with us, writes unbuffered.
 fn flush() {
     // A closed standard output is no reason to leave a cluster half started.

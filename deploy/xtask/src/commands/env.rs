@@ -1,5 +1,5 @@
 //! `cargo xtask env`: the environment that builds use, for calling cargo by hand with the same
-//! cache: `source <(cargo xtask env)`.
+//! cache: `source <(cargo xtask env)`. It sets nothing up, since what it prints is executed.
 
 use anyhow::Result;
 
@@ -10,9 +10,9 @@ use crate::toolchain::Toolchain;
 /// Prints shell lines.
 ///
 /// # Errors
-/// When the machine cannot be set up.
+/// When the machine was not set up yet.
 pub fn run(repository: &Repository) -> Result<()> {
-    for (name, value) in Toolchain::prepare(repository)?.variables() {
+    for (name, value) in Toolchain::find(repository)?.variables() {
         let value = value.to_string_lossy().replace('\'', r"'\''");
         report::line(format_args!("export {name}='{value}'"));
     }

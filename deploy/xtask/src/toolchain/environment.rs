@@ -36,8 +36,8 @@ pub fn warn_of_ignored_flags() {
         .iter()
         .filter(|name| std::env::var_os(name).is_some())
     {
-        report::line(format_args!(
-            "note: {name} is set and would replace the flags in .cargo/config.toml, which the simulation depends on; \
+        report::warn(format_args!(
+            "{name} is set and would replace the flags in .cargo/config.toml, which the simulation depends on; \
              it is ignored here"
         ));
     }

@@ -45,6 +45,24 @@ impl Toolchain {
         })
     }
 
+    /// What an earlier command has set up, without setting anything up.
+    ///
+    /// # Errors
+    /// When RocksDB was not compiled yet.
+    pub fn find(repository: &Repository) -> Result<Self> {
+        let cache = Cache::locate()?;
+        let target = environment::target_directory(&cache)?;
+        let rocksdb = rocksdb::find(repository, &cache)?.context(
+            "RocksDB was not compiled yet; `cargo xtask test` or `cargo xtask up` does that first",
+        )?;
+        Ok(Self {
+            repository: repository.clone(),
+            cache,
+            target,
+            rocksdb,
+        })
+    }
+
     /// The clone that it builds.
     #[must_use]
     pub fn repository(&self) -> &Repository {

@@ -24,23 +24,35 @@ const LIBRARY: &str = "librocksdb.a";
 /// How often progress is reported. A compile of a single file takes a few seconds.
 const REPORT_INTERVAL: Duration = Duration::from_secs(20);
 
+/// Where the library is, if it is.
+///
+/// # Errors
+/// When the version cannot be told.
+pub fn find(repository: &Repository, cache: &Cache) -> Result<Option<PathBuf>> {
+    let chosen = std::env::var_os("ROCKSDB_LIB_DIR").filter(|value| !value.is_empty());
+    if let Some(chosen) = chosen {
+        return Ok(Some(PathBuf::from(chosen)));
+    }
+    let folder = cache.rocksdb(&version(repository)?);
+    Ok(folder.join(LIBRARY).is_file().then_some(folder))
+}
+
 /// Where the library is, after making sure that it is there.
 ///
 /// # Errors
 /// When it cannot be compiled.
 pub fn ensure(repository: &Repository, cache: &Cache) -> Result<PathBuf> {
-    if let Some(chosen) = std::env::var_os("ROCKSDB_LIB_DIR").filter(|value| !value.is_empty()) {
-        return Ok(PathBuf::from(chosen));
+    if let Some(found) = find(repository, cache)? {
+        return Ok(found);
     }
-    let version = locked_version(&repository.root().join("Cargo.lock"))?;
+    let _turn = take_turn(cache)?;
+    // Whoever had the turn before us may have made it.
+    if let Some(found) = find(repository, cache)? {
+        return Ok(found);
+    }
+    let version = version(repository)?;
     let folder = cache.rocksdb(&version);
-    if !folder.join(LIBRARY).is_file() {
-        let _turn = take_turn(cache)?;
-        // Whoever had the turn before us may have made it.
-        if !folder.join(LIBRARY).is_file() {
-            compile(repository, cache, &version, &folder)?;
-        }
-    }
+    compile(repository, cache, &version, &folder)?;
     Ok(folder)
 }
 
@@ -67,9 +79,11 @@ fn take_turn(cache: &Cache) -> Result<File> {
     Ok(file)
 }
 
-fn locked_version(lock: &Path) -> Result<String> {
+/// The version of `librocksdb-sys` that the lock file names.
+fn version(repository: &Repository) -> Result<String> {
+    let lock = repository.root().join("Cargo.lock");
     let text =
-        fs::read_to_string(lock).with_context(|| format!("{} cannot be read", lock.display()))?;
+        fs::read_to_string(&lock).with_context(|| format!("{} cannot be read", lock.display()))?;
     version_in(&text).with_context(|| format!("{} names no librocksdb-sys", lock.display()))
 }
 
