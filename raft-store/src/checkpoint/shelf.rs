@@ -43,23 +43,26 @@ impl Shelf {
     ) -> Result<Self, StorageFault> {
         disk.create_dir(Path::new(CHECKPOINTS_DIR))?;
         let mut next = 1;
-        let mut current: Option<Checkpoint> = None;
-        let names = disk.list(Path::new(CHECKPOINTS_DIR))?;
-        for name in names.iter().rev() {
-            let kept = match name.parse::<u64>() {
-                Ok(number) if *name == complete(number) => {
-                    next = next.max(number + 1);
-                    current
-                        .is_none()
-                        .then(|| read(disk, breaker, name))
-                        .transpose()?
-                }
-                _ => None,
+        // The newest by what it covers: one that was being made while a newer one was installed has
+        // the higher number.
+        let mut reached = BTreeMap::new();
+        for name in disk.list(Path::new(CHECKPOINTS_DIR))? {
+            let Some(number) = name.parse().ok().filter(|number| name == complete(*number)) else {
+                disk.remove(&directory(&name))?;
+                continue;
             };
-            match kept.filter(|checkpoint| checkpoint.meta().last_log_id <= applied) {
-                Some(checkpoint) => current = Some(checkpoint),
-                None => disk.remove(&directory(name))?,
+            next = next.max(number + 1);
+            let checkpoint = read(disk, breaker, &name)?;
+            let last = checkpoint.meta().last_log_id;
+            if last <= applied {
+                reached.insert((last, number), checkpoint);
+            } else {
+                disk.remove(&directory(&name))?;
             }
+        }
+        let current = reached.pop_last().map(|(_, checkpoint)| checkpoint);
+        for (_, number) in reached.keys() {
+            disk.remove(&directory(&complete(*number)))?;
         }
         disk.sync_dir(Path::new(CHECKPOINTS_DIR))?;
         Ok(Self {

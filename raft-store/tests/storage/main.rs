@@ -7,5 +7,6 @@ mod crashes;
 mod damage;
 mod faults;
 mod raft;
+mod runtime;
 mod suite;
 mod support;
