@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use platform::testing::TestAuthority;
@@ -21,14 +22,22 @@ struct Place {
     publisher: SocketAddr,
 }
 
+/// An address that nobody uses, below the range from which the kernel takes the ports of
+/// connections: one from there could be gone again when the node starts.
 #[allow(
     clippy::disallowed_methods,
     reason = "tests look for free ports themselves"
 )]
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
-        .unwrap()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 64;
+        let port = 10_000 + u16::try_from(step % 20_000).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test waits by the wall clock")]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use domain::command::Stamped;
@@ -86,14 +87,22 @@ impl Drop for Threads {
 /// The end that a node came to, once it has.
 pub(crate) type Fate = watch::Receiver<Option<FatalReason>>;
 
+/// An address that nobody uses, below the range from which the kernel takes the ports of
+/// connections: one from there could be gone again when the node starts.
 #[allow(
     clippy::disallowed_methods,
     reason = "tests look for free ports themselves"
 )]
 fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
-        .unwrap()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 64;
+        let port = 10_000 + u16::try_from(step % 20_000).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if std::net::TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 impl World {
