@@ -23,22 +23,20 @@ pub fn run(repository: &Repository, filter: &[String]) -> Result<()> {
     let toolchain = Toolchain::prepare(repository)?;
     let cargo = |arguments: &[&str]| {
         let mut command = toolchain.cargo();
-        command.args(arguments).args(filter);
+        command.args(arguments);
+        // Cargo would take all packages, whichever are named besides.
+        if !names_packages(filter) {
+            command.arg("--workspace");
+        }
+        command.args(filter);
         command
     };
     let began = Instant::now();
-    let documentation = counted(cargo(&[
-        "test",
-        "--workspace",
-        "--locked",
-        "--doc",
-        "--no-fail-fast",
-    ]))?;
+    let documentation = counted(cargo(&["test", "--locked", "--doc", "--no-fail-fast"]))?;
     if find_program("cargo-nextest").is_some() {
         let nextest = [
             "nextest",
             "run",
-            "--workspace",
             "--locked",
             "--no-fail-fast",
             "--config-file",
@@ -52,7 +50,6 @@ pub fn run(repository: &Repository, filter: &[String]) -> Result<()> {
     }
     let rest = counted(cargo(&[
         "test",
-        "--workspace",
         "--locked",
         "--all-targets",
         "--no-fail-fast",
@@ -63,6 +60,11 @@ pub fn run(repository: &Repository, filter: &[String]) -> Result<()> {
         bail!("tests failed");
     }
     Ok(())
+}
+
+fn names_packages(filter: &[String]) -> bool {
+    let is_package = |word: &String| word.starts_with("-p") || word.starts_with("--package");
+    filter.iter().any(is_package)
 }
 
 /// How many tests ended how.
@@ -167,6 +169,14 @@ mod tests {
             "test result: FAILED. 5 passed; 4 failed; 1 ignored; finished in 2.00s"
         );
         assert_eq!(Counts::parse("test tree::splits ... ok"), None);
+    }
+
+    #[test]
+    fn named_packages_take_the_place_of_all() {
+        let words = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
+        assert!(names_packages(&words("-p domain")));
+        assert!(names_packages(&words("splits --package=edge")));
+        assert!(!names_packages(&words("tree::splits --no-capture")));
     }
 
     #[test]
