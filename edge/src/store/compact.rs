@@ -56,7 +56,7 @@ impl Store {
         let crowded = by_size.len() > PACKS_MAX;
         for (live, pack) in by_size {
             let wasteful = live * 2 < self.packs[&pack];
-            let mergeable = crowded && live <= bytes.max(1) * 2 || crowded && chosen.is_empty();
+            let mergeable = crowded && (chosen.is_empty() || live <= bytes * 2);
             if (wasteful || mergeable) && bytes + live <= COMPACT_BYTES_MAX {
                 chosen.insert(pack);
                 bytes += live;

@@ -187,7 +187,8 @@ fn many_small_changes_leave_few_packs_and_cost_what_they_change() {
 
 #[test]
 fn a_damaged_newest_gives_way_to_the_one_before() {
-    let damage: [(&str, fn(&mut Vec<u8>)); 3] = [
+    type Change = fn(&mut Vec<u8>);
+    let damage: [(&str, Change); 3] = [
         (MANIFEST, |bytes| bytes[5] ^= 1),
         (MANIFEST, |bytes| bytes.truncate(3)),
         (PACK, |bytes| {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::id::{EnvironmentId, SnapshotId};
-use domain::model::{Snapshot, SnapshotVersion};
+use domain::model::{Epoch, ManifestVersion, Snapshot, SnapshotVersion};
 use domain::query;
 use domain::rows::View;
 use domain::time::Timestamp;
@@ -71,6 +71,19 @@ pub struct EdgeView {
     pub applied_at: Option<Timestamp>,
     /// The newest manifest that it refused, unless it applied a newer one.
     pub rejected: Option<RejectedManifest>,
+    /// When it took the manifests that it applied lately, the oldest first.
+    pub acks: Vec<EdgeAck>,
+}
+
+/// An edge's word that it applied a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EdgeAck {
+    /// The manifest's epoch.
+    pub epoch: Epoch,
+    /// The manifest's version.
+    pub version: ManifestVersion,
+    /// When it first said so.
+    pub at: Timestamp,
 }
 
 /// A manifest that an edge refused.
@@ -95,6 +108,18 @@ pub(crate) enum Freshness {
 }
 
 impl EdgeView {
+    /// When the edge first applied a manifest of `epoch` that is not older than `version`, if that
+    /// is still known: what was remembered begins before it or with it.
+    pub(crate) fn took(&self, epoch: Epoch, version: ManifestVersion) -> Option<Timestamp> {
+        let reached = (epoch, version);
+        let place = self
+            .acks
+            .iter()
+            .position(|ack| ack.epoch == epoch && ack.version >= version)?;
+        let first = place > 0 || (self.acks[place].epoch, self.acks[place].version) == reached;
+        first.then_some(self.acks[place].at)
+    }
+
     pub(crate) fn freshness(&self, now: Timestamp) -> Freshness {
         let silent_ms = now.0.saturating_sub(self.last_seen.0);
         match (self.connected, silent_ms) {

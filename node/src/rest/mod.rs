@@ -55,7 +55,7 @@ use tokio::sync::watch;
 
 use crate::control_plane::{BoxFuture, Consistency, ControlPlane, ProposeError};
 use crate::keys::KeyRing;
-pub use edges::{EdgeView, FleetReader, FleetView, RejectedManifest};
+pub use edges::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
 pub use metrics::HttpMetrics;
 pub use server::{Server, ServerLimits};
 

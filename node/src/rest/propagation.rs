@@ -93,7 +93,8 @@ struct EdgeProgress<'a> {
     latency_ms: Option<u64>,
 }
 
-/// From publication to an edge's word that it applied it, over the edges that went straight to it.
+/// From publication to an edge's word that it applied a manifest with the snapshot (or a later one,
+/// if it skipped that), over the edges of which that is remembered.
 #[derive(Debug, Serialize)]
 struct Latency {
     edges: usize,
@@ -215,9 +216,8 @@ fn progress<'a>(
     } else {
         Progress::Pending
     };
-    // An edge that applied a later manifest may have had the snapshot for longer than we know.
-    let straight = state == Progress::Applied
-        && applied.is_some_and(|manifest| manifest.version == window.from);
+    let took = edge.took(window.epoch, window.from);
+    let served = matches!(state, Progress::Applied | Progress::Superseded);
     let latency = |at: Timestamp| at.0.saturating_sub(snapshot.published_at.0);
     EdgeProgress {
         id: &edge.id,
@@ -227,8 +227,8 @@ fn progress<'a>(
             .filter(|_| state == Progress::Rejected)
             .map(|rejected| rejected.reason.as_str()),
         node_id: edge.node_id,
-        applied_at: seconds(edge.applied_at.filter(|_| state == Progress::Applied)),
-        latency_ms: edge.applied_at.filter(|_| straight).map(latency),
+        applied_at: seconds(took.filter(|_| served)),
+        latency_ms: took.filter(|_| served).map(latency),
     }
 }
 

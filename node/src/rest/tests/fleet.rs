@@ -10,7 +10,7 @@ use edge_protocol::ManifestRef;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::super::{EdgeView, FleetReader, FleetView, RejectedManifest};
+use super::super::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
 use super::support::{START_MS, World};
 use crate::control_plane::BoxFuture;
 
@@ -64,6 +64,14 @@ fn edge(id: &str, region: &str, applied: Option<u64>) -> EdgeView {
         applied: applied.map(manifest),
         applied_at: applied.map(|_| Timestamp(START_MS + 120)),
         rejected: None,
+        acks: applied
+            .map(|version| EdgeAck {
+                epoch: Epoch(1),
+                version: ManifestVersion(version),
+                at: Timestamp(START_MS + 120),
+            })
+            .into_iter()
+            .collect(),
     }
 }
 

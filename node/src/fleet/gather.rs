@@ -1,0 +1,158 @@
+//! The edges of the whole cluster: this node's own, and what the others answer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::id::EnvironmentId;
+use domain::time::Timestamp;
+use futures_util::future::join_all;
+use platform::Clock;
+
+use super::Fleet;
+use super::merge::{Known, merge};
+use super::wire::{Answer, Query};
+use crate::control_plane::{BoxFuture, ControlPlane, MemberId, PeerFleet};
+use crate::rest::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
+
+/// By when a node has given all its pages, or counts as silent. Less than a client waits.
+const GATHER_DEADLINE: Duration = Duration::from_millis(2500);
+
+/// Pages that one node gives at most: all edges that it can remember, with room.
+const PAGES_MAX: usize = 64;
+
+/// Gathers what all nodes know of edges.
+pub struct ClusterFleet {
+    /// This node's own.
+    pub fleet: Fleet,
+    /// Who is a member.
+    pub control: Arc<dyn ControlPlane>,
+    /// Asks them.
+    pub peers: Arc<dyn PeerFleet>,
+    /// For times that people read.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for ClusterFleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterFleet")
+            .field("fleet", &self.fleet)
+            .finish_non_exhaustive()
+    }
+}
+
+impl FleetReader for ClusterFleet {
+    fn gather<'a>(&'a self, environment: &'a EnvironmentId) -> BoxFuture<'a, FleetView> {
+        Box::pin(async move {
+            let this = self.control.this().id;
+            let others = self
+                .control
+                .members()
+                .into_iter()
+                .map(|member| member.id)
+                .filter(|id| *id != this);
+            let asked =
+                join_all(others.map(|id| async move { (id, self.ask(id, environment).await) }))
+                    .await;
+            let mut answers = self.own(environment);
+            let mut silent = Vec::new();
+            for (id, answer) in asked {
+                match answer {
+                    Some(pages) => answers.extend(pages),
+                    None => silent.push(id),
+                }
+            }
+            silent.sort_unstable();
+            let now = self.clock.now();
+            FleetView {
+                edges: merge(answers)
+                    .into_iter()
+                    .map(|known| view(known, now))
+                    .collect(),
+                silent,
+            }
+        })
+    }
+}
+
+impl ClusterFleet {
+    fn own(&self, environment: &EnvironmentId) -> Vec<Answer> {
+        let mut query = Query {
+            environment_id: environment.clone(),
+            after: None,
+        };
+        let mut pages = Vec::new();
+        loop {
+            let page = self.fleet.page(&query);
+            query.after = page.rows.last().map(|row| row.edge_id.clone());
+            let more = page.more;
+            pages.push(page);
+            if !more {
+                return pages;
+            }
+        }
+    }
+
+    /// All pages of a node, or `None` if it did not give them all in time.
+    async fn ask(&self, member: MemberId, environment: &EnvironmentId) -> Option<Vec<Answer>> {
+        let asking = async {
+            let mut query = Query {
+                environment_id: environment.clone(),
+                after: None,
+            };
+            let mut pages = Vec::new();
+            while pages.len() < PAGES_MAX {
+                let answer = self.peers.ask(member, query.encode()?).await;
+                let page =
+                    Answer::decode(&answer.inspect_err(|error| tracing::debug!(%error)).ok()?)?;
+                query.after = page.rows.last().map(|row| row.edge_id.clone());
+                let more = page.more;
+                pages.push(page);
+                if !more {
+                    return Some(pages);
+                }
+            }
+            None
+        };
+        tokio::time::timeout(GATHER_DEADLINE, asking)
+            .await
+            .ok()
+            .flatten()
+    }
+}
+
+/// Times are counted back from this node's clock, so that what is shown does not depend on the
+/// other nodes' clocks.
+fn view(Known { node_id, row }: Known, now: Timestamp) -> EdgeView {
+    EdgeView {
+        id: row.edge_id,
+        region: row.region,
+        labels: row.labels,
+        software: row.software,
+        node_id,
+        connected: row.connected,
+        last_seen: Timestamp(now.0.saturating_sub(row.quiet_ms)),
+        applied_at: row.applied.and_then(|applied| {
+            let ack = row
+                .acks
+                .iter()
+                .find(|ack| (ack.epoch, ack.version) == (applied.epoch, applied.version));
+            ack.map(|ack| ack.at)
+        }),
+        applied: row.applied,
+        rejected: row.rejected.map(|rejected| RejectedManifest {
+            manifest: rejected.manifest,
+            reason: rejected.reason,
+            at: rejected.at,
+        }),
+        acks: row
+            .acks
+            .iter()
+            .map(|ack| EdgeAck {
+                epoch: ack.epoch,
+                version: ack.version,
+                at: ack.at,
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,97 @@
+//! What a node remembers of one edge.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use domain::time::Timestamp;
+use edge_protocol::{Hello, ManifestRef, Report, ReportState};
+use tokio::time::Instant;
+
+use super::wire::{Ack, EdgeRow, Rejection};
+
+/// Acknowledgements that are remembered of an edge, the latest ones: enough to say when it took
+/// any of the snapshots that were published lately.
+pub(super) const ACKS_MAX: usize = 32;
+
+#[derive(Debug)]
+pub(super) struct Record {
+    /// Counts this node's connections, so that an older one of the same edge is told apart.
+    pub(super) session: u64,
+    pub(super) connected: bool,
+    pub(super) seen: Instant,
+    region: String,
+    labels: BTreeMap<String, String>,
+    software: String,
+    applied: Option<ManifestRef>,
+    rejected: Option<Rejection>,
+    acks: VecDeque<Ack>,
+}
+
+impl Record {
+    /// The record of a connection that begins; what was known of the edge before goes on.
+    pub(super) fn new(hello: &Hello, session: u64, now: Instant, before: Option<Self>) -> Self {
+        let (rejected, acks) = before
+            .map(|before| (before.rejected, before.acks))
+            .unwrap_or_default();
+        Self {
+            session,
+            connected: true,
+            seen: now,
+            region: hello.region.clone(),
+            labels: hello.labels.clone(),
+            software: hello.software.clone(),
+            applied: hello.have,
+            rejected,
+            acks,
+        }
+    }
+
+    pub(super) fn report(&mut self, report: &Report, at: Timestamp) {
+        match &report.state {
+            ReportState::Received | ReportState::Verified => {}
+            ReportState::Applied => self.apply(report, at),
+            ReportState::Rejected { reason } => {
+                self.rejected = Some(Rejection {
+                    manifest: report.manifest,
+                    reason: reason.clone(),
+                    at,
+                });
+            }
+        }
+    }
+
+    /// An edge that changes nodes repeats its last word. When it first said so this node does not
+    /// know then, so the repetition is no acknowledgement.
+    fn apply(&mut self, report: &Report, at: Timestamp) {
+        let manifest = report.manifest;
+        if self.applied != Some(manifest) {
+            if self.acks.len() >= ACKS_MAX {
+                self.acks.pop_front();
+            }
+            let ack = Ack {
+                epoch: manifest.epoch,
+                version: manifest.version,
+                at,
+                apply_ms: report.apply_ms,
+            };
+            self.acks.push_back(ack);
+        }
+        self.applied = Some(manifest);
+        let order = (manifest.epoch, manifest.version);
+        self.rejected
+            .take_if(|rejected| (rejected.manifest.epoch, rejected.manifest.version) <= order);
+    }
+
+    pub(super) fn row(&self, edge_id: &str, now: Instant) -> EdgeRow {
+        EdgeRow {
+            edge_id: edge_id.to_owned(),
+            region: self.region.clone(),
+            labels: self.labels.clone(),
+            software: self.software.clone(),
+            connected: self.connected,
+            quiet_ms: u64::try_from(now.duration_since(self.seen).as_millis()).unwrap_or(u64::MAX),
+            applied: self.applied,
+            rejected: self.rejected.clone(),
+            acks: self.acks.iter().copied().collect(),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What nodes ask each other about their edges, and answer: a version byte, then postcard.
+
+use std::collections::BTreeMap;
+
+use domain::id::EnvironmentId;
+use domain::model::{Epoch, ManifestVersion};
+use domain::time::Timestamp;
+use edge_protocol::ManifestRef;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::control_plane::{FLEET_MESSAGE_BYTES_MAX, MemberId};
+
+const FORMAT: u8 = 1;
+
+/// When a page is full. A row over it still fits the message: it has at most some 20 KiB.
+const PAGE_BYTES: usize = 1024 * 1024;
+
+const _: () = assert!(PAGE_BYTES + 64 * 1024 < FLEET_MESSAGE_BYTES_MAX);
+
+/// What a row has beside its texts, at most: numbers, two manifests and acknowledgements.
+const ROW_BYTES: usize = 160;
+
+/// What an acknowledgement has, at most.
+const ACK_BYTES: usize = 40;
+
+/// Asks for a page of an environment's edges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Query {
+    pub(super) environment_id: EnvironmentId,
+    /// The last edge of the page before.
+    pub(super) after: Option<String>,
+}
+
+/// A page of a node's edges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) node_id: MemberId,
+    /// In the order of their identifiers.
+    pub(super) rows: Vec<EdgeRow>,
+    /// Whether there are more behind the last.
+    pub(super) more: bool,
+}
+
+/// What a node knows of an edge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct EdgeRow {
+    pub(super) edge_id: String,
+    pub(super) region: String,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) software: String,
+    pub(super) connected: bool,
+    /// For how long nothing came from it. Not a time, since nodes' clocks differ.
+    pub(super) quiet_ms: u64,
+    pub(super) applied: Option<ManifestRef>,
+    pub(super) rejected: Option<Rejection>,
+    /// The oldest first.
+    pub(super) acks: Vec<Ack>,
+}
+
+/// A manifest that an edge refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Rejection {
+    pub(super) manifest: ManifestRef,
+    pub(super) reason: String,
+    pub(super) at: Timestamp,
+}
+
+/// An edge's word that it applied a manifest, and when it first gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ack {
+    pub(super) epoch: Epoch,
+    pub(super) version: ManifestVersion,
+    pub(super) at: Timestamp,
+    pub(super) apply_ms: u64,
+}
+
+impl Query {
+    pub(super) fn encode(&self) -> Option<Vec<u8>> {
+        encode(self)
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        decode(bytes)
+    }
+}
+
+impl Answer {
+    /// As many of `rows` as a page holds.
+    pub(super) fn page(node_id: MemberId, rows: impl Iterator<Item = EdgeRow>) -> Self {
+        let mut answer = Self {
+            node_id,
+            rows: Vec::new(),
+            more: false,
+        };
+        let mut bytes = 0;
+        for row in rows {
+            if bytes >= PAGE_BYTES {
+                answer.more = true;
+                break;
+            }
+            bytes += row.bytes();
+            answer.rows.push(row);
+        }
+        answer
+    }
+
+    pub(super) fn encode(&self) -> Option<Vec<u8>> {
+        encode(self)
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        decode(bytes)
+    }
+}
+
+impl EdgeRow {
+    /// Not less than what it has when it is encoded.
+    fn bytes(&self) -> usize {
+        let labels: usize = self
+            .labels
+            .iter()
+            .map(|(key, value)| key.len() + value.len() + 4)
+            .sum();
+        let reason = self
+            .rejected
+            .as_ref()
+            .map_or(0, |rejected| rejected.reason.len());
+        let texts = self.edge_id.len() + self.region.len() + self.software.len() + labels + reason;
+        texts + self.acks.len() * ACK_BYTES + ROW_BYTES
+    }
+}
+
+fn encode(value: &impl Serialize) -> Option<Vec<u8>> {
+    postcard::to_extend(value, vec![FORMAT]).ok()
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let (&FORMAT, body) = bytes.split_first()? else {
+        return None;
+    };
+    let (value, rest) = postcard::take_from_bytes(body).ok()?;
+    rest.is_empty().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::id::Seed;
+    use domain::tree::Hash;
+
+    use super::*;
+
+    fn row(id: &str) -> EdgeRow {
+        let manifest = ManifestRef {
+            epoch: Epoch(1),
+            version: ManifestVersion(300),
+            root: Hash([0xab; 32]),
+        };
+        EdgeRow {
+            edge_id: id.to_owned(),
+            region: "eu".to_owned(),
+            labels: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+            software: "1".to_owned(),
+            connected: true,
+            quiet_ms: 200,
+            applied: Some(manifest),
+            rejected: Some(Rejection {
+                manifest,
+                reason: "no".to_owned(),
+                at: Timestamp(3),
+            }),
+            acks: vec![Ack {
+                epoch: Epoch(1),
+                version: ManifestVersion(2),
+                at: Timestamp(3),
+                apply_ms: 4,
+            }],
+        }
+    }
+
+    #[test]
+    fn questions_and_answers_keep_their_bytes() {
+        let environment_id = EnvironmentId::new(Seed {
+            unix_ms: 0,
+            random: 0,
+        });
+        let query = Query {
+            environment_id,
+            after: Some("e".to_owned()),
+        };
+        let encoded = query.encode().unwrap();
+        assert_eq!(
+            hex::encode(&encoded),
+            format!("011a656e765f{}010165", "30".repeat(22))
+        );
+        assert_eq!(Query::decode(&encoded), Some(query));
+
+        let answer = Answer {
+            node_id: 3,
+            rows: vec![row("e")],
+            more: true,
+        };
+        let encoded = answer.encode().unwrap();
+        let root = "ab".repeat(32);
+        let expect = format!(
+            "010301016502657501016b0176013101c80101 01ac02{root} 0101ac02{root}026e6f03 0101020304 01"
+        );
+        assert_eq!(hex::encode(&encoded), expect.replace(' ', ""));
+        assert_eq!(Answer::decode(&encoded), Some(answer));
+    }
+
+    #[test]
+    fn what_is_none_of_ours_is_refused() {
+        let encoded = Answer {
+            node_id: 3,
+            rows: vec![row("e")],
+            more: false,
+        }
+        .encode()
+        .unwrap();
+        for length in 0..encoded.len() {
+            assert_eq!(Answer::decode(&encoded[..length]), None, "{length} bytes");
+        }
+        assert_eq!(Answer::decode(&[encoded.as_slice(), &[0]].concat()), None);
+        assert_eq!(
+            Answer::decode(&[[2].as_slice(), &encoded[1..]].concat()),
+            None
+        );
+    }
+
+    #[test]
+    fn a_row_is_never_larger_than_it_is_counted_and_pages_end_in_time() {
+        let mut large = row("edge");
+        large.rejected.as_mut().unwrap().manifest.version = ManifestVersion(u64::MAX);
+        large.acks = vec![
+            Ack {
+                epoch: Epoch(u64::MAX),
+                version: ManifestVersion(u64::MAX),
+                at: Timestamp(u64::MAX),
+                apply_ms: u64::MAX
+            };
+            32
+        ];
+        large.quiet_ms = u64::MAX;
+        assert!(postcard::to_stdvec(&large).unwrap().len() <= large.bytes());
+        let rows = (0..10_000).map(|index| EdgeRow {
+            edge_id: format!("edge-{index:05}"),
+            ..large.clone()
+        });
+        let page = Answer::page(1, rows);
+        assert!(page.more && page.encode().unwrap().len() < FLEET_MESSAGE_BYTES_MAX);
+    }
+}

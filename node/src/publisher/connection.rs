@@ -1,0 +1,248 @@
+//! One edge's connection: moves bytes between QUIC and its [`Feeder`], and the feeder's words
+//! into the fleet. Each connection has a task of its own, so none waits for another.
+
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use edge_protocol::feeder::{Action, Feeder};
+use edge_protocol::frame::{Decoder, encode};
+use edge_protocol::limits::GREETING_MAX;
+use edge_protocol::{Hello, Moment, Refusal, ReportState, ToNode};
+use platform::tls::Peer;
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::admission::{admit, peer_of};
+use super::feed::Manifests;
+use crate::fleet::Seat;
+
+/// What is taken from the stream at once.
+const READ_BYTES: usize = 16 * 1024;
+
+/// How long the last frame may take to be sent, and to arrive, before the connection is closed
+/// regardless.
+const FAREWELL_MAX: Duration = Duration::from_millis(500);
+
+/// The close code of a connection whose last frame said why.
+const CLOSE_REFUSED: VarInt = VarInt::from_u32(1);
+
+pub(super) struct Session {
+    shared: Shared,
+    connection: Connection,
+    peer: Option<Peer>,
+    feeder: Feeder,
+    start: Instant,
+    decoder: Decoder,
+    /// What of the current frame is yet to be written.
+    unsent: Bytes,
+    seat: Option<Seat>,
+    manifests: Option<Manifests>,
+    /// Why the edge is no longer served, and since when.
+    refusal: Option<(Refusal, Instant)>,
+}
+
+/// Serves a connection until either side ends it.
+pub(super) async fn serve(shared: Shared, connection: Connection, draining: CancellationToken) {
+    let peer = peer_of(&connection);
+    let Some((send, receive)) = accept_stream(&connection, &draining).await else {
+        connection.close(CLOSE_REFUSED, b"no stream was opened");
+        return;
+    };
+    let start = Instant::now();
+    let mut session = Session {
+        shared,
+        connection,
+        peer,
+        feeder: Feeder::new(Moment::default()),
+        start,
+        decoder: Decoder::default(),
+        unsent: Bytes::new(),
+        seat: None,
+        manifests: None,
+        refusal: None,
+    };
+    session.run(send, receive, draining).await;
+}
+
+async fn accept_stream(
+    connection: &Connection,
+    draining: &CancellationToken,
+) -> Option<(SendStream, RecvStream)> {
+    tokio::select! {
+        accepted = timeout(GREETING_MAX, connection.accept_bi()) => accepted.ok()?.ok(),
+        () = draining.cancelled() => None,
+    }
+}
+
+impl Session {
+    async fn run(
+        &mut self,
+        mut send: SendStream,
+        mut receive: RecvStream,
+        draining: CancellationToken,
+    ) {
+        let mut drained = false;
+        loop {
+            self.act();
+            if !self.fill() {
+                return self.say_farewell(send).await;
+            }
+            let deadline = self.deadline();
+            tokio::select! {
+                written = send.write(&self.unsent), if !self.unsent.is_empty() => match written {
+                    Ok(count) => self.unsent.advance(count),
+                    Err(error) => return self.lost(&error),
+                },
+                read = receive.read_chunk(READ_BYTES, true) => match read {
+                    Ok(Some(chunk)) => self.received(&chunk.bytes),
+                    Ok(None) => return self.lost(&"the edge closed its stream"),
+                    Err(error) => return self.lost(&error),
+                },
+                newest = next(&mut self.manifests) => if let Some(newest) = newest {
+                    self.feeder.handle_manifest(newest);
+                },
+                () = sleep_until(deadline) => match &self.refusal {
+                    Some((refusal, _)) => return self.lost(refusal),
+                    None => self.feeder.handle_timeout(self.now()),
+                },
+                () = draining.cancelled(), if !drained => {
+                    drained = true;
+                    self.feeder.handle_refused(Refusal::Draining);
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Moment {
+        Moment::after_start(self.start.elapsed())
+    }
+
+    /// When something is due: the feeder's next step, or the end of its last one.
+    fn deadline(&self) -> Instant {
+        let farewell = self
+            .refusal
+            .as_ref()
+            .map(|(_, since)| *since + FAREWELL_MAX);
+        let feeder = self
+            .feeder
+            .poll_timeout()
+            .map(|moment| self.start + moment.since_start());
+        farewell
+            .or(feeder)
+            .unwrap_or_else(|| Instant::now() + FAREWELL_MAX)
+    }
+
+    fn received(&mut self, bytes: &[u8]) {
+        if let Some(seat) = &self.seat {
+            seat.heard();
+        }
+        self.decoder.push(bytes);
+        loop {
+            match self.decoder.next_message::<ToNode>() {
+                Ok(Some(frame)) => {
+                    self.feeder.handle_frame(self.now(), frame);
+                    self.act();
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    return self
+                        .feeder
+                        .handle_refused(Refusal::Violation(error.to_string()));
+                }
+            }
+        }
+    }
+
+    fn act(&mut self) {
+        while let Some(action) = self.feeder.poll_action() {
+            match action {
+                Action::Admit(hello) => self.admit(&hello),
+                Action::Note(report) => {
+                    if let ReportState::Rejected { reason } = &report.state {
+                        let edge = self.peer.as_ref().map(tracing::field::debug);
+                        tracing::warn!(edge, manifest = %report.manifest, reason, "an edge rejected a manifest");
+                    }
+                    self.shared.metrics.reported(&report);
+                    if let Some(seat) = &self.seat {
+                        seat.reported(&report);
+                    }
+                }
+                Action::Close(refusal) => self.refusal = Some((refusal, Instant::now())),
+            }
+        }
+    }
+
+    fn admit(&mut self, hello: &Hello) {
+        let Shared {
+            control,
+            feeds,
+            fleet,
+            ..
+        } = &self.shared;
+        match admit(&**control, feeds, self.peer.as_ref(), hello) {
+            Ok(admitted) => {
+                tracing::debug!(
+                    edge = hello.edge_id,
+                    environment = hello.environment,
+                    "an edge connected"
+                );
+                self.seat = Some(fleet.seat(&admitted.welcome.environment_id, hello));
+                self.manifests = Some(admitted.manifests);
+                self.feeder
+                    .handle_admitted(self.now(), admitted.welcome, admitted.manifest);
+            }
+            Err(refusal) => self.feeder.handle_refused(refusal),
+        }
+    }
+
+    /// Takes the next frame, if the last one is written. False once there is none to come.
+    fn fill(&mut self) -> bool {
+        if !self.unsent.is_empty() {
+            return true;
+        }
+        let Some(frame) = self.feeder.poll_transmit(&self.shared.shelf) else {
+            return self.refusal.is_none();
+        };
+        self.shared.metrics.sent(&frame);
+        match encode(&frame) {
+            Ok(bytes) => self.unsent = Bytes::from(bytes),
+            Err(error) => self
+                .feeder
+                .handle_refused(Refusal::Violation(error.to_string())),
+        }
+        true
+    }
+
+    /// Everything was written; gives the last frame, which says why, time to arrive.
+    async fn say_farewell(&self, mut send: SendStream) {
+        let Some((refusal, _)) = &self.refusal else {
+            return;
+        };
+        if *refusal == Refusal::Draining {
+            tracing::debug!(edge = ?self.peer, "an edge was sent on");
+        } else {
+            tracing::warn!(edge = ?self.peer, from = %self.connection.remote_address(), %refusal, "an edge was refused");
+        }
+        let _ = send.finish();
+        let _ = timeout(FAREWELL_MAX, send.stopped()).await;
+        self.connection
+            .close(CLOSE_REFUSED, refusal.to_string().as_bytes());
+    }
+
+    fn lost(&self, reason: &dyn std::fmt::Display) {
+        tracing::debug!(edge = ?self.peer, %reason, "an edge is gone");
+        self.connection.close(VarInt::from_u32(0), b"");
+    }
+}
+
+/// The next manifest; never, where nothing is followed or nothing will come any more.
+async fn next(manifests: &mut Option<Manifests>) -> Option<edge_protocol::ManifestRef> {
+    if let Some(followed) = manifests
+        && followed.changed().await.is_ok()
+    {
+        return *followed.borrow_and_update();
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,232 @@
+//! Publishes manifests to edges over QUIC: takes connections, keeps each edge at the newest
+//! manifest of its environment, hands out chunks, and notes in the [`Fleet`] what edges say.
+//!
+//! ```text
+//! consensus ─ changes ─▶ feed (one look-up an environment) ─▶ connection ─▶ edge
+//!             state ◀─── shelf (chunks, cached) ◀── wants ──┘      └─ reports ─▶ fleet
+//! ```
+//!
+//! Reads are local: a manifest is published by each node when that node has applied it. What an
+//! edge and a node say to each other is [`edge_protocol`]'s matter.
+
+mod admission;
+mod connection;
+mod feed;
+mod metrics;
+mod shelf;
+mod transport;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use platform::Network;
+use platform::tls::{Identity, TlsError};
+use quinn::{Endpoint, Incoming, VarInt};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::feed::Feeds;
+use self::shelf::Shelf;
+use crate::control_plane::ControlPlane;
+use crate::fleet::Fleet;
+
+pub use metrics::PublisherMetrics;
+
+/// Edges that one node serves. With three nodes, two may be gone and ten thousand edges still
+/// have a place; each costs some 50 kB while it is idle.
+const EDGES_MAX: usize = 10_000;
+
+/// Handshakes under way beyond which an address has to prove itself first, so that a flood from
+/// forged addresses costs them a round trip and this node nothing.
+const UNPROVEN_HANDSHAKES_MAX: usize = 64;
+
+/// How long a handshake may take.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+
+/// How long edges may take to hear that they should go elsewhere.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// What a publisher is made of.
+pub struct Parts<'a> {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The node's certificate.
+    pub identity: &'a Identity,
+    /// Where manifests and chunks are read.
+    pub control: Arc<dyn ControlPlane>,
+    /// Where the edges' words go.
+    pub fleet: Fleet,
+    /// What is counted.
+    pub metrics: PublisherMetrics,
+}
+
+impl fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a publisher does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The certificate does not work.
+    #[error("the certificate cannot be used")]
+    Tls(#[from] TlsError),
+    /// The socket is not to be had.
+    #[error("cannot listen on {on}")]
+    Listen {
+        /// Where.
+        on: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A running publisher.
+#[derive(Debug)]
+pub struct Publisher {
+    address: SocketAddr,
+    endpoint: Endpoint,
+    draining: CancellationToken,
+    accepting: JoinHandle<()>,
+    feeding: JoinHandle<()>,
+    connections: TaskTracker,
+}
+
+/// What every connection uses.
+#[derive(Clone)]
+struct Shared {
+    control: Arc<dyn ControlPlane>,
+    feeds: Feeds,
+    shelf: Shelf,
+    fleet: Fleet,
+    metrics: PublisherMetrics,
+    /// Handshakes under way.
+    handshakes: Arc<AtomicUsize>,
+}
+
+impl Publisher {
+    /// Binds the socket and serves edges.
+    ///
+    /// # Errors
+    /// When the certificate or the socket cannot be used.
+    pub fn start<N: Network>(network: &N, parts: Parts<'_>) -> Result<Self, StartError> {
+        let Parts {
+            listen,
+            identity,
+            control,
+            fleet,
+            metrics,
+        } = parts;
+        let fail = |source| StartError::Listen { on: listen, source };
+        let endpoint = network
+            .quic(listen, Some(transport::server_config(identity)?))
+            .map_err(fail)?;
+        let address = endpoint.local_addr().map_err(fail)?;
+        let feeds = Feeds::default();
+        let draining = CancellationToken::new();
+        let connections = TaskTracker::new();
+        let feeding = tokio::spawn(feeds.clone().run(Arc::clone(&control)));
+        let shelf = Shelf::new(Arc::clone(&control));
+        let shared = Shared {
+            control,
+            feeds,
+            shelf,
+            fleet,
+            metrics,
+            handshakes: Arc::default(),
+        };
+        let accepting = tokio::spawn(accept(
+            endpoint.clone(),
+            shared,
+            draining.clone(),
+            connections.clone(),
+        ));
+        Ok(Self {
+            address,
+            endpoint,
+            draining,
+            accepting,
+            feeding,
+            connections,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends every edge on to another node, and stops.
+    pub async fn shut_down(self) {
+        self.draining.cancel();
+        self.connections.close();
+        if timeout(DRAIN_MAX, self.connections.wait()).await.is_err() {
+            tracing::warn!("some edges did not hear that this node is going away");
+        }
+        self.accepting.abort();
+        self.feeding.abort();
+        self.endpoint
+            .close(VarInt::from_u32(0), b"the node is shutting down");
+        let _ = timeout(DRAIN_MAX, self.endpoint.wait_idle()).await;
+    }
+}
+
+async fn accept(
+    endpoint: Endpoint,
+    shared: Shared,
+    draining: CancellationToken,
+    connections: TaskTracker,
+) {
+    while let Some(incoming) = endpoint.accept().await {
+        if draining.is_cancelled() || connections.len() >= EDGES_MAX {
+            shared.metrics.refused.inc();
+            incoming.refuse();
+            continue;
+        }
+        if shared.handshakes.load(Ordering::Relaxed) > UNPROVEN_HANDSHAKES_MAX
+            && !incoming.remote_address_validated()
+            && incoming.may_retry()
+        {
+            // An error only says that the address has proved itself meanwhile.
+            let _ = incoming.retry();
+            continue;
+        }
+        connections.spawn(greet(incoming, shared.clone(), draining.clone()));
+    }
+}
+
+async fn greet(incoming: Incoming, shared: Shared, draining: CancellationToken) {
+    let from = incoming.remote_address();
+    let Ok(connecting) = incoming.accept() else {
+        return;
+    };
+    shared.handshakes.fetch_add(1, Ordering::Relaxed);
+    let connected = timeout(HANDSHAKE_MAX, connecting).await;
+    shared.handshakes.fetch_sub(1, Ordering::Relaxed);
+    match connected {
+        Ok(Ok(connection)) => {
+            let edges = shared.metrics.edges.clone();
+            edges.inc();
+            connection::serve(shared, connection, draining).await;
+            edges.dec();
+        }
+        Ok(Err(reason)) => {
+            shared.metrics.refused.inc();
+            tracing::warn!(%from, %reason, "a connection was not taken");
+        }
+        Err(_) => {
+            shared.metrics.refused.inc();
+        }
+    }
+}
