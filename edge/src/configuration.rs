@@ -2,21 +2,19 @@
 //! tree, compile those that changed, swap all at once. Where chunks come from and what is told to
 //! the nodes is the subscriber's matter; how a request is routed by it is the proxy's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use domain::model::{Epoch, ManifestVersion};
-use domain::tree::{ChunkSource, Hash};
+use domain::content::{RouteContent, RouteEntry, RuleContent, UpstreamContent};
+use domain::matching::{CompiledRoute, Hosts};
+use domain::tree::{self, ChunkSource, Hash, TreeKind};
+use edge_protocol::ManifestRef;
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
-/// Which manifest a configuration was made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ManifestId {
-    /// The epoch, compared before the version.
-    pub epoch: Epoch,
-    /// The version.
-    pub version: ManifestVersion,
-    /// The root of the tree of routes.
-    pub root: Hash,
-}
+use crate::active::Active;
+use crate::metrics::ApplyCounts;
+use crate::route::Route;
 
 /// What applying a manifest did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +43,221 @@ pub trait Apply: Send + Sync {
     ///
     /// # Errors
     /// When a chunk is missing or corrupt, or a route does not compile.
-    fn apply(&self, manifest: ManifestId, source: &dyn ChunkSource) -> Result<ApplyReport, ApplyError>;
+    fn apply(
+        &self,
+        manifest: ManifestRef,
+        source: &dyn ChunkSource,
+    ) -> Result<ApplyReport, ApplyError>;
 
     /// What is in use; nothing before the first success.
-    fn active(&self) -> Option<ManifestId>;
+    fn active(&self) -> Option<ManifestRef>;
 }
+
+/// Everything an edge serves, from one manifest. It never changes once it is made.
+#[derive(Debug, Default)]
+pub struct Configuration {
+    manifest: Option<ManifestRef>,
+    /// In the order of route identifiers.
+    served: Vec<Served>,
+    /// To places in `served`.
+    hosts: Hosts<usize>,
+}
+
+/// A route of a manifest.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// What the manifest says of it.
+    pub entry: RouteEntry,
+    /// The route, shared with other configurations in which its content is the same.
+    pub route: Arc<Route>,
+}
+
+impl Configuration {
+    /// A configuration of these routes, which are in the order of their identifiers.
+    ///
+    /// # Errors
+    /// When two of them would serve the same hostname.
+    pub fn new(manifest: ManifestRef, served: Vec<Served>) -> Result<Self, ApplyError> {
+        let mut hosts = Hosts::default();
+        for (place, Served { entry, .. }) in served
+            .iter()
+            .enumerate()
+            .filter(|(_, served)| served.entry.enabled)
+        {
+            if let Some(other) = hosts.insert(&entry.hostname, place) {
+                let other = &served[other].entry.route_id;
+                let reason = format!(
+                    "routes {other} and {} both serve {}",
+                    entry.route_id, entry.hostname
+                );
+                return Err(ApplyError { reason });
+            }
+        }
+        Ok(Self {
+            manifest: Some(manifest),
+            served,
+            hosts,
+        })
+    }
+
+    /// The manifest that it was made from; none where nothing was ever loaded.
+    #[must_use]
+    pub fn manifest(&self) -> Option<&ManifestRef> {
+        self.manifest.as_ref()
+    }
+
+    /// What serves a host in normal form.
+    #[must_use]
+    pub fn find(&self, host: &str) -> Option<&Served> {
+        self.hosts.find(host).map(|place| &self.served[*place])
+    }
+
+    /// Its routes, by identifier.
+    #[must_use]
+    pub fn routes(&self) -> &[Served] {
+        &self.served
+    }
+
+    fn route(&self, entry: &RouteEntry) -> Option<&Served> {
+        let place = self
+            .served
+            .binary_search_by(|served| served.entry.route_id.cmp(&entry.route_id))
+            .ok()?;
+        Some(&self.served[place])
+    }
+}
+
+/// Takes manifests into use for the serving threads that read [`Active`].
+#[derive(Debug)]
+pub struct Applier {
+    active: Arc<Active>,
+    counts: Arc<ApplyCounts>,
+    /// One manifest at a time: the later of two would otherwise be built on the wrong predecessor.
+    turn: Mutex<()>,
+}
+
+impl Applier {
+    /// Replaces what is in `active`, and counts it.
+    #[must_use]
+    pub fn new(active: Arc<Active>, counts: Arc<ApplyCounts>) -> Self {
+        Self {
+            active,
+            counts,
+            turn: Mutex::new(()),
+        }
+    }
+
+    fn compile(
+        &self,
+        manifest: ManifestRef,
+        source: &dyn ChunkSource,
+    ) -> Result<(Configuration, usize), ApplyError> {
+        let mut builder = Builder {
+            previous: self.active.current(),
+            source,
+            compiled: 0,
+        };
+        let configuration = Configuration::new(manifest, builder.routes(manifest.root)?)?;
+        Ok((configuration, builder.compiled))
+    }
+}
+
+impl Apply for Applier {
+    fn apply(
+        &self,
+        manifest: ManifestRef,
+        source: &dyn ChunkSource,
+    ) -> Result<ApplyReport, ApplyError> {
+        let _turn = self.turn.lock();
+        let started = Instant::now();
+        let (configuration, compiled) = self
+            .compile(manifest, source)
+            .inspect_err(|_| self.counts.refused())?;
+        let routes = configuration.routes().len();
+        self.active.replace(Arc::new(configuration));
+        let elapsed = started.elapsed();
+        self.counts.applied(elapsed);
+        Ok(ApplyReport {
+            elapsed,
+            routes,
+            compiled,
+        })
+    }
+
+    fn active(&self) -> Option<ManifestRef> {
+        self.active.current().manifest().copied()
+    }
+}
+
+/// Builds the next configuration from the previous one and what the chunks say.
+struct Builder<'a> {
+    previous: Arc<Configuration>,
+    source: &'a dyn ChunkSource,
+    compiled: usize,
+}
+
+impl Builder<'_> {
+    fn routes(&mut self, root: Hash) -> Result<Vec<Served>, ApplyError> {
+        let mut served = Vec::new();
+        for item in tree::iter(self.source, TreeKind::Routes, root) {
+            let (_, value) = item.map_err(|error| failed("the manifest", error))?;
+            let entry =
+                RouteEntry::decode(&value).map_err(|error| failed("the manifest", error))?;
+            served.push(self.served(entry)?);
+        }
+        Ok(served)
+    }
+
+    fn served(&mut self, entry: RouteEntry) -> Result<Served, ApplyError> {
+        let previous = self.previous.route(&entry);
+        if let Some(unchanged) = previous.filter(|served| served.entry.head == entry.head) {
+            return Ok(Served {
+                route: Arc::clone(&unchanged.route),
+                entry,
+            });
+        }
+        let about = format!("route {}", entry.route_id);
+        let compiled = self
+            .compile(&entry)
+            .map_err(|error| failed(&about, error))?;
+        let route = Route::new(compiled, previous.map(|served| &*served.route))
+            .map_err(|error| failed(&about, error))?;
+        self.compiled += 1;
+        Ok(Served {
+            entry,
+            route: Arc::new(route),
+        })
+    }
+
+    fn compile(&self, entry: &RouteEntry) -> Result<CompiledRoute, Box<dyn std::error::Error>> {
+        let head = self
+            .source
+            .chunk(&entry.head)
+            .ok_or_else(|| format!("its head chunk {} is missing", entry.head))?;
+        if Hash::of(&head) != entry.head {
+            return Err(format!("its head chunk {} is corrupt", entry.head).into());
+        }
+        let content = RouteContent::decode(&head)?;
+        if content.route_id != entry.route_id {
+            return Err(format!("its head chunk is that of route {}", content.route_id).into());
+        }
+        let mut rules = Vec::new();
+        for item in tree::iter(self.source, TreeKind::Rules, content.rules) {
+            rules.push(RuleContent::decode(&item?.1)?);
+        }
+        let mut upstreams = Vec::new();
+        for item in tree::iter(self.source, TreeKind::Upstreams, content.upstreams) {
+            upstreams.push(UpstreamContent::decode(&item?.1)?);
+        }
+        Ok(CompiledRoute::compile(content, rules, upstreams)?)
+    }
+}
+
+fn failed(about: &str, error: impl std::fmt::Display) -> ApplyError {
+    ApplyError {
+        reason: format!("{about}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

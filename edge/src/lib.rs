@@ -1,4 +1,21 @@
 //! The data plane: subscriber, last-good store and HTTP proxy.
+//!
+//! [`assembly`] puts it together; `main` adds a process around it. A serving thread
+//! ([`workers`]) runs the [`proxy`] over its own [`upstream`] connections and reads the
+//! configuration in use from [`active`]; [`configuration`] makes it from a manifest, of
+//! [`route`]s; [`store`] keeps the last good one.
 #![forbid(unsafe_code)]
 
+pub mod active;
+mod admin;
+pub mod assembly;
+pub mod balance;
 pub mod configuration;
+pub mod metrics;
+pub mod network;
+pub mod proxy;
+pub mod route;
+pub mod settings;
+pub mod store;
+pub mod upstream;
+pub mod workers;

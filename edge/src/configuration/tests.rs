@@ -1,0 +1,248 @@
+//! Manifests made as the control plane makes them, taken into use.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::content::TargetContent;
+use domain::content::{
+    Action, Criteria, PathPattern, WeightedUpstream, route_key, rule_key, upstream_key,
+};
+use domain::id::{RouteId, RuleId, SnapshotId, TargetId, UpstreamId};
+use domain::model::{Algorithm, Epoch, ManifestVersion, Mode, Priority, SnapshotVersion};
+use domain::tree::Edits;
+use parking_lot::Mutex as Locked;
+
+use super::*;
+
+type Chunks = BTreeMap<Hash, Vec<u8>>;
+
+/// Chunks, and which of them were read.
+#[derive(Default)]
+struct Source {
+    chunks: Chunks,
+    read: Locked<BTreeSet<Hash>>,
+}
+
+impl ChunkSource for Source {
+    fn chunk(&self, hash: &Hash) -> Option<Vec<u8>> {
+        self.read.lock().insert(*hash);
+        self.chunks.get(hash).cloned()
+    }
+}
+
+impl Source {
+    fn tree(
+        &mut self,
+        kind: TreeKind,
+        items: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Hash {
+        let edits: Edits = items
+            .into_iter()
+            .map(|(key, value)| (key, Some(value)))
+            .collect();
+        let edited = tree::edit(&self.chunks, kind, Hash::EMPTY_TREE, &edits).unwrap();
+        self.chunks.extend(edited.chunks);
+        edited.root
+    }
+
+    fn route(&mut self, number: u32, hostname: &str, pattern: &str) -> RouteEntry {
+        let upstream_id = UpstreamId::parse("up_00000001").unwrap();
+        let rule = RuleContent {
+            id: RuleId::parse(&format!("rule_{number:08}")).unwrap(),
+            priority: Priority(1),
+            name: "rule".to_owned(),
+            criteria: Criteria {
+                path: vec![PathPattern::Regex(pattern.to_owned())],
+                ..Criteria::default()
+            },
+            action: Action::Forward {
+                upstreams: vec![WeightedUpstream {
+                    upstream_id: upstream_id.clone(),
+                    weight: 1,
+                }],
+            },
+            metadata: BTreeMap::new(),
+        };
+        let upstream = UpstreamContent {
+            id: upstream_id,
+            name: "upstream".to_owned(),
+            algorithm: Algorithm::WeightedRoundRobin,
+            targets: vec![TargetContent {
+                id: TargetId::parse("tgt_00000001").unwrap(),
+                address: "127.0.0.1".to_owned(),
+                port: 80,
+                weight: 1,
+            }],
+        };
+        let rules = self.tree(
+            TreeKind::Rules,
+            [(rule_key(rule.priority, &rule.id), rule.encode())],
+        );
+        let upstreams = self.tree(
+            TreeKind::Upstreams,
+            [(upstream_key(&upstream.id), upstream.encode())],
+        );
+        let content = RouteContent {
+            route_id: RouteId::parse(&format!("rt_{number:08}")).unwrap(),
+            name: "route".to_owned(),
+            hostname: hostname.to_owned(),
+            mode: Mode::Balanced,
+            enabled: true,
+            default_upstreams: Vec::new(),
+            config: "{}".to_owned(),
+            upstreams,
+            rules,
+            rule_count: 1,
+        };
+        let head = content.encode();
+        let entry = RouteEntry {
+            route_id: content.route_id,
+            hostname: hostname.to_owned(),
+            enabled: true,
+            snapshot_id: SnapshotId::parse(&format!("snap_{number:08}")).unwrap(),
+            version: SnapshotVersion(1),
+            head: Hash::of(&head),
+        };
+        self.chunks.insert(entry.head, head);
+        entry
+    }
+
+    fn manifest(&mut self, version: u64, entries: &[RouteEntry]) -> ManifestRef {
+        let items = entries
+            .iter()
+            .map(|entry| (route_key(&entry.route_id), entry.encode()));
+        let root = self.tree(TreeKind::Routes, items.collect::<Vec<_>>());
+        ManifestRef {
+            epoch: Epoch(1),
+            version: ManifestVersion(version),
+            root,
+        }
+    }
+}
+
+fn applier() -> Applier {
+    Applier::new(Arc::default(), Arc::default())
+}
+
+#[test]
+fn a_manifest_is_taken_into_use_whole() {
+    let mut source = Source::default();
+    let routes = [
+        source.route(1, "a.example.net", "/a"),
+        source.route(2, "*.example.net", "/b"),
+    ];
+    let manifest = source.manifest(1, &routes);
+    let applier = applier();
+    assert_eq!(applier.active(), None);
+    let report = applier.apply(manifest, &source).unwrap();
+    assert_eq!((report.routes, report.compiled), (2, 2));
+    assert_eq!(applier.active(), Some(manifest));
+    let current = applier.active.current();
+    assert_eq!(current.find("a.example.net").unwrap().entry, routes[0]);
+    assert_eq!(current.find("b.example.net").unwrap().entry, routes[1]);
+    assert!(current.find("example.net").is_none());
+}
+
+#[test]
+fn the_empty_manifest_is_a_configuration_without_routes() {
+    let mut source = Source::default();
+    let manifest = source.manifest(0, &[]);
+    assert_eq!(manifest.root, Hash::EMPTY_TREE);
+    let applier = applier();
+    assert_eq!(applier.apply(manifest, &source).unwrap().routes, 0);
+    assert_eq!(applier.active(), Some(manifest));
+}
+
+#[test]
+fn unchanged_routes_are_neither_read_nor_compiled_again() {
+    let mut source = Source::default();
+    let mut routes = [
+        source.route(1, "a.example.net", "/a"),
+        source.route(2, "b.example.net", "/b"),
+    ];
+    let applier = applier();
+    applier.apply(source.manifest(1, &routes), &source).unwrap();
+    let before = applier.active.current();
+    routes[1] = source.route(2, "b.example.net", "/c");
+    // The same content under another snapshot, as after a rollback.
+    routes[0].version = SnapshotVersion(9);
+    let manifest = source.manifest(2, &routes);
+    source.read.lock().clear();
+    let report = applier.apply(manifest, &source).unwrap();
+    assert_eq!((report.routes, report.compiled), (2, 1));
+    assert!(!source.read.lock().contains(&routes[0].head));
+    let after = applier.active.current();
+    assert!(Arc::ptr_eq(
+        &before.routes()[0].route,
+        &after.routes()[0].route
+    ));
+    assert!(!Arc::ptr_eq(
+        &before.routes()[1].route,
+        &after.routes()[1].route
+    ));
+    assert_eq!(after.routes()[0].entry.version, SnapshotVersion(9));
+}
+
+#[test]
+fn what_cannot_be_used_is_named_and_what_ran_runs_on() {
+    let mut source = Source::default();
+    let good = source.route(1, "a.example.net", "/a");
+    let first = source.manifest(1, std::slice::from_ref(&good));
+    let applier = applier();
+    applier.apply(first, &source).unwrap();
+    let twin = source.route(3, "a.example.net", "/x");
+    let mut missing = source.route(4, "d.example.net", "/d");
+    missing.head = Hash::of(b"nobody has it");
+    let mut foreign = source.route(5, "e.example.net", "/e");
+    foreign.head = good.head;
+    let mut corrupt = source.route(6, "f.example.net", "/f");
+    corrupt.head = Hash::of(b"something else");
+    source.chunks.insert(corrupt.head, b"not that".to_vec());
+    for (entry, reason) in [
+        (
+            source.route(2, "b.example.net", "("),
+            "route rt_00000002: rule rule_00000002, pattern `(`",
+        ),
+        (
+            twin,
+            "routes rt_00000001 and rt_00000003 both serve a.example.net",
+        ),
+        (missing, "route rt_00000004: its head chunk"),
+        (
+            foreign,
+            "route rt_00000005: its head chunk is that of route rt_00000001",
+        ),
+        (corrupt, "is corrupt"),
+    ] {
+        let manifest = source.manifest(2, &[good.clone(), entry]);
+        let error = applier.apply(manifest, &source).unwrap_err();
+        assert!(error.reason.contains(reason), "{error}");
+        assert_eq!(applier.active(), Some(first));
+    }
+    let gone = ManifestRef {
+        root: Hash::of(b"gone"),
+        ..first
+    };
+    assert!(
+        applier
+            .apply(gone, &source)
+            .unwrap_err()
+            .reason
+            .starts_with("the manifest: ")
+    );
+}
+
+#[test]
+fn a_disabled_route_serves_no_host_but_keeps_what_was_compiled() {
+    let mut source = Source::default();
+    let mut entry = source.route(1, "a.example.net", "/a");
+    let applier = applier();
+    applier
+        .apply(source.manifest(1, std::slice::from_ref(&entry)), &source)
+        .unwrap();
+    entry.enabled = false;
+    let report = applier
+        .apply(source.manifest(2, &[entry]), &source)
+        .unwrap();
+    assert_eq!((report.routes, report.compiled), (1, 0));
+    assert!(applier.active.current().find("a.example.net").is_none());
+}

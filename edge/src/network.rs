@@ -1,0 +1,91 @@
+//! The operating system's network, with listening sockets that several threads bind to the same
+//! port: the kernel then spreads connections over the threads, and none is handed from one to
+//! another.
+
+use std::io;
+use std::net::SocketAddr;
+
+use platform::{Network, TokioNetwork};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+/// How many connections wait in the kernel until a thread accepts them: what a burst brings while
+/// one thread compiles nothing and serves everything, and what Linux allows by default.
+const BACKLOG: i32 = 4096;
+
+/// The operating system's network with shared listening ports.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SharedPorts(TokioNetwork);
+
+impl SharedPorts {
+    /// Makes sure that no other process listens on `address`: with shared ports, two edges that
+    /// are given the same one by mistake would silently divide its connections.
+    ///
+    /// # Errors
+    /// When the address cannot be had.
+    pub fn claim(address: SocketAddr) -> io::Result<()> {
+        let socket = socket(address)?;
+        socket.bind(&address.into())
+    }
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // A restart takes the port although connections of the last run linger in the kernel.
+    socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+impl Network for SharedPorts {
+    type Stream = <TokioNetwork as Network>::Stream;
+    type Listener = TcpListener;
+
+    async fn connect(&self, to: &str) -> io::Result<Self::Stream> {
+        self.0.connect(to).await
+    }
+
+    async fn listen(&self, on: SocketAddr) -> io::Result<Self::Listener> {
+        let socket = socket(on)?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&on.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    }
+
+    fn quic(
+        &self,
+        on: SocketAddr,
+        server: Option<quinn::ServerConfig>,
+    ) -> io::Result<quinn::Endpoint> {
+        self.0.quic(on, server)
+    }
+
+    async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
+        self.0.resolve(name).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::Listener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn threads_share_a_port_and_processes_do_not() {
+        let network = SharedPorts::default();
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let first = network.listen(free).await.unwrap();
+        let address = Listener::local_addr(&first).unwrap();
+        let second = network.listen(address).await.unwrap();
+        assert_eq!(Listener::local_addr(&second).unwrap(), address);
+        assert!(SharedPorts::claim(address).is_err());
+        drop((first, second));
+        SharedPorts::claim(address).unwrap();
+    }
+}

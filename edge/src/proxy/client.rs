@@ -1,0 +1,60 @@
+//! Who is at the other end of an accepted connection, in the forms in which origins are told.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderValue;
+
+/// A client, by its address.
+#[derive(Debug)]
+pub(super) struct Client {
+    address: HeaderValue,
+    /// `for=…` of `Forwarded`.
+    node: String,
+    /// The last host that was asked for, and the `Forwarded` element for it: clients mostly ask
+    /// for the same host again.
+    forwarded: RefCell<Option<(HeaderValue, HeaderValue)>>,
+}
+
+impl Client {
+    pub(super) fn new(peer: SocketAddr) -> Self {
+        let ip = peer.ip().to_canonical();
+        let node = match ip {
+            IpAddr::V4(ip) => format!("for={ip}"),
+            IpAddr::V6(ip) => format!("for=\"[{ip}]\""),
+        };
+        Self {
+            address: value(&ip.to_string()),
+            node,
+            forwarded: RefCell::new(None),
+        }
+    }
+
+    /// The address alone, for `X-Forwarded-For`.
+    pub(super) fn address(&self) -> &HeaderValue {
+        &self.address
+    }
+
+    /// The element of `Forwarded` for a request to `host`.
+    pub(super) fn forwarded(&self, host: &HeaderValue) -> HeaderValue {
+        if let Some((_, forwarded)) = self
+            .forwarded
+            .borrow()
+            .as_ref()
+            .filter(|(known, _)| known == host)
+        {
+            return forwarded.clone();
+        }
+        // A host was checked to consist of letters that need no escape between quotes.
+        let host_text = host.to_str().unwrap_or_default();
+        let forwarded = value(&format!("{};host=\"{host_text}\";proto=http", self.node));
+        self.forwarded
+            .replace(Some((host.clone(), forwarded.clone())));
+        forwarded
+    }
+}
+
+/// Addresses and hosts are visible ASCII, so this never takes the default.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}

@@ -1,0 +1,254 @@
+//! Header fields between two connections: what belongs to one of them stays there (RFC 9110,
+//! section 7.6.1), and the origin is told whom it serves (`X-Forwarded-*`, RFC 7239, `Via`).
+
+use http::header::{
+    CONNECTION, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+
+use super::client::Client;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+/// CGI programs take it for the address of a proxy to use (<https://httpoxy.org>).
+const PROXY: HeaderName = HeaderName::from_static("proxy");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Fields that mean the connection they came on.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HTTP2_SETTINGS,
+];
+
+/// Removes what belongs to the connection, also what its `Connection` field names.
+pub(super) fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        for name in nominated(headers) {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// The fields that `Connection` names. `Host` is not one that a connection could keep to itself.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let names = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    names
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| *name != HOST)
+        .collect()
+}
+
+/// Whether the sender takes trailers.
+pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
+    let Some(first) = headers.get(TE) else {
+        return false;
+    };
+    let trailers = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    };
+    trailers(first) || headers.get_all(TE).iter().any(trailers)
+}
+
+/// Makes a request's fields those of the request to an origin.
+pub(super) fn for_origin(
+    headers: &mut HeaderMap,
+    client: &Client,
+    host: &HeaderValue,
+    via: &HeaderValue,
+) {
+    let trailers = takes_trailers(headers);
+    strip(headers);
+    headers.remove(PROXY);
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    append_to_list(headers, X_FORWARDED_FOR, client.address());
+    headers.insert(X_FORWARDED_HOST, host.clone());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    append_to_list(headers, FORWARDED, &client.forwarded(host));
+    append_to_list(headers, VIA, via);
+}
+
+/// Makes a response's fields those of the response to a client.
+pub(super) fn for_client(headers: &mut HeaderMap, via: &HeaderValue) {
+    strip(headers);
+    append_to_list(headers, VIA, via);
+}
+
+/// Adds an element at the end of a list. Several lines become one, since some readers look at
+/// the first line only.
+fn append_to_list(headers: &mut HeaderMap, name: HeaderName, element: &HeaderValue) {
+    let mut entry = match headers.entry(name) {
+        Entry::Vacant(entry) => {
+            entry.insert(element.clone());
+            return;
+        }
+        Entry::Occupied(entry) => entry,
+    };
+    let mut list = Vec::new();
+    for line in entry.iter().chain([element]) {
+        if !list.is_empty() {
+            list.extend_from_slice(b", ");
+        }
+        list.extend_from_slice(line.as_bytes());
+    }
+    // Values and separators are what values consist of.
+    entry.insert(HeaderValue::from_bytes(&list).unwrap_or_else(|_| element.clone()));
+}
+
+/// Whether `Via` says that a request has been here, under the name that `via` ends with.
+pub(super) fn was_here(headers: &HeaderMap, name: &str) -> bool {
+    let Some(_) = headers.get(VIA) else {
+        return false;
+    };
+    let mut elements = headers
+        .get_all(VIA)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    elements.any(|element| {
+        element.trim_ascii().split(u8::is_ascii_whitespace).nth(1) == Some(name.as_bytes())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn lines(headers: &HeaderMap) -> Vec<String> {
+        let mut lines: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn what_belongs_to_the_connection_stays_there() {
+        let mut fields = headers(&[
+            ("connection", "close, X-Mine"),
+            ("connection", " keep-alive ,x-also, host, ,\u{22}bad\u{22}"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authorization", "Basic x"),
+            ("te", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("http2-settings", "AAMAAABkAAQ"),
+            ("x-mine", "1"),
+            ("x-also", "2"),
+            ("x-kept", "3"),
+            ("host", "a"),
+        ]);
+        strip(&mut fields);
+        assert_eq!(lines(&fields), ["host: a", "x-kept: 3"]);
+    }
+
+    #[test]
+    fn trailers_are_taken_when_te_says_so() {
+        for (values, takes) in [
+            (&["trailers"][..], true),
+            (&["gzip, Trailers;q=1"], false),
+            (&["gzip ,trailers"], true),
+            (&["gzip", "trailers"], true),
+            (&[], false),
+        ] {
+            let mut fields = HeaderMap::new();
+            for value in values {
+                fields.append(TE, HeaderValue::from_static(value));
+            }
+            assert_eq!(takes_trailers(&fields), takes, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn the_origin_is_told_whom_it_serves() {
+        let client = Client::new("192.0.2.7:1234".parse().unwrap());
+        let mut fields = headers(&[
+            ("host", "api.example.net:8080"),
+            ("te", "trailers"),
+            ("proxy", "http://evil"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-for", "10.0.0.2"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil"),
+            ("via", "1.1 other"),
+        ]);
+        let host = fields["host"].clone();
+        for_origin(
+            &mut fields,
+            &client,
+            &host,
+            &HeaderValue::from_static("1.1 edge-1"),
+        );
+        assert_eq!(
+            lines(&fields),
+            [
+                "connection: te",
+                "forwarded: for=192.0.2.7;host=\"api.example.net:8080\";proto=http",
+                "host: api.example.net:8080",
+                "te: trailers",
+                "via: 1.1 other, 1.1 edge-1",
+                "x-forwarded-for: 10.0.0.1, 10.0.0.2, 192.0.2.7",
+                "x-forwarded-host: api.example.net:8080",
+                "x-forwarded-proto: http",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_ipv6_client_is_quoted_in_forwarded_and_bare_elsewhere() {
+        let client = Client::new("[2001:db8::7]:1234".parse().unwrap());
+        assert_eq!(client.address(), "2001:db8::7");
+        assert_eq!(
+            client.forwarded(&HeaderValue::from_static("a")),
+            "for=\"[2001:db8::7]\";host=\"a\";proto=http"
+        );
+        let mapped = Client::new("[::ffff:192.0.2.7]:1".parse().unwrap());
+        assert_eq!(mapped.address(), "192.0.2.7");
+    }
+
+    #[test]
+    fn a_request_that_was_here_is_known() {
+        for (via, here) in [
+            ("1.1 edge-1", true),
+            ("1.1 other, 2.0 edge-1 (note)", true),
+            ("1.1 edge-10", false),
+            ("edge-1", false),
+            ("1.1 other", false),
+        ] {
+            let mut fields = HeaderMap::new();
+            fields.insert(VIA, HeaderValue::from_str(via).unwrap());
+            assert_eq!(was_here(&fields, "edge-1"), here, "{via}");
+        }
+        assert!(!was_here(&HeaderMap::new(), "edge-1"));
+    }
+}

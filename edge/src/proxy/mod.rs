@@ -1,0 +1,28 @@
+//! The proxy: what clients connect to. A serving thread accepts connections, settles what each
+//! request means, lets the configuration in use decide, and streams the answer.
+//!
+//! The way of a request, and why in this order:
+//! 1. [`request`]: refuse what two readers could understand differently, before anything is
+//!    decided by it.
+//! 2. The configuration in use is taken once; the request keeps it to its last byte.
+//! 3. Host → route → rule → action, by `domain::matching`.
+//! 4. [`headers`]: only what is forwarded is rewritten, and only after rules have seen it.
+//! 5. [`crate::upstream`]: a connection, deadlines, the response's head.
+//! 6. [`body`]: both bodies are streamed; each side is read only as fast as the other takes it.
+//!
+//! Not here yet: TLS towards clients, WebSocket and other upgrades (a request for one is answered
+//! as if it had not asked), caching, retries on other targets, health.
+
+mod body;
+mod client;
+mod connection;
+mod error;
+mod headers;
+mod ids;
+mod request;
+mod server;
+mod service;
+
+pub use error::{Code, REQUEST_ID};
+pub use server::serve;
+pub use service::Worker;

@@ -1,0 +1,256 @@
+//! One request.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use domain::matching::Request as Question;
+use http::header::{HOST, HeaderValue};
+use http::request::Parts;
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use platform::{Clock, Entropy, Network};
+use tokio::time::Instant;
+use tracing::{Level, debug, enabled};
+
+use super::body::{AnswerBody, Content};
+use super::connection::{Connection, Connections, Flight};
+use super::error::{Code, Refusal};
+use super::ids::RequestIds;
+use super::{headers, request};
+use crate::active::{Active, Reader};
+use crate::metrics::{Answer, Tally};
+use crate::route::{Target, Verdict};
+use crate::settings::Settings;
+use crate::upstream::{ExchangeError, RequestBody, Upstreams};
+
+/// One serving thread's state. It never leaves its thread, so nothing in it is locked.
+pub struct Worker<N> {
+    pub(super) settings: Arc<Settings>,
+    pub(super) connections: Rc<Connections>,
+    pub(super) upstreams: Upstreams<N>,
+    pub(super) tally: Arc<Tally>,
+    reader: Reader,
+    ids: RequestIds,
+    via: Via,
+}
+
+/// The edge in `Via`, by the version in which a message came.
+struct Via {
+    http10: HeaderValue,
+    http11: HeaderValue,
+    http2: HeaderValue,
+}
+
+/// What an answered request was, for the log. Collected only while somebody reads it.
+struct Access {
+    method: http::Method,
+    uri: http::Uri,
+    host: Option<HeaderValue>,
+    begun: Instant,
+}
+
+/// An answer, and whose it is.
+type Answered = (Response<Content>, Answer);
+
+impl<N: Network> Worker<N> {
+    /// A thread that serves what is in `active`.
+    pub fn new(
+        settings: Arc<Settings>,
+        network: N,
+        active: Arc<Active>,
+        tally: Arc<Tally>,
+        clock: Arc<dyn Clock>,
+        entropy: &dyn Entropy,
+    ) -> Self {
+        Self {
+            via: Via::new(&settings.edge.id),
+            upstreams: Upstreams::new(network, settings.timeouts, Arc::clone(&tally)),
+            reader: Reader::new(active),
+            ids: RequestIds::new(clock, entropy),
+            connections: Rc::default(),
+            settings,
+            tally,
+        }
+    }
+
+    /// Answers a request. It has always an answer.
+    pub(super) async fn answer(
+        &self,
+        connection: &Rc<Connection>,
+        request: Request<Incoming>,
+    ) -> Response<AnswerBody> {
+        let flight = connection.begin(request.version() == Version::HTTP_2);
+        let access = enabled!(Level::DEBUG).then(|| Access::of(&request));
+        let (response, by) = match self.outcome(connection, request).await {
+            Ok(answered) => answered,
+            Err(refusal) => (self.refuse(refusal, &flight), Answer::Edge),
+        };
+        self.tally.answered(by, response.status());
+        if let Some(access) = access {
+            access.log(&response);
+        }
+        response.map(|content| AnswerBody::new(content, flight))
+    }
+
+    async fn outcome(
+        &self,
+        connection: &Connection,
+        mut request: Request<Incoming>,
+    ) -> Result<Answered, Refusal> {
+        request::settle(&mut request, &self.settings.edge.id)?;
+        // Held until the response's head is here: what is published meanwhile is for the next.
+        let configuration = self.reader.current();
+        if configuration.manifest().is_none() {
+            return Err(Code::NoConfiguration.into());
+        }
+        let host = request::host(request.headers())?;
+        let served = configuration.find(&host).ok_or(Code::UnknownHost)?;
+        drop(host);
+        let decision = served.route.decide(&Question {
+            method: request.method().as_str(),
+            path: request.uri().path(),
+            headers: &request::Fields(request.headers()),
+            region: &self.settings.edge.region,
+        });
+        debug!(
+            route = %served.entry.route_id,
+            snapshot = %served.entry.snapshot_id,
+            rule = decision.rule.map(tracing::field::display),
+            "request routed"
+        );
+        match decision.verdict {
+            Verdict::Forward(target) => self.forward(connection, target, request).await,
+            Verdict::NoTarget => Err(Code::NoTarget.into()),
+            Verdict::NoRule => Err(Code::NoMatchingRule.into()),
+            Verdict::Fixed(fixed) => Ok((fixed.response(), Answer::Rule)),
+            Verdict::Redirect(redirect) => {
+                let target = request
+                    .uri()
+                    .path_and_query()
+                    .map_or("/", |target| target.as_str());
+                Ok((redirect.response(target), Answer::Rule))
+            }
+        }
+    }
+
+    async fn forward(
+        &self,
+        connection: &Connection,
+        target: &Target,
+        mut request: Request<Incoming>,
+    ) -> Result<Answered, Refusal> {
+        if !request::may_be_forwarded(&mut request) {
+            return Ok((Response::default(), Answer::Edge));
+        }
+        let (mut parts, body) = request.into_parts();
+        self.address_to_origin(connection, &mut parts);
+        let (body, upload) = RequestBody::new(body, self.settings.timeouts.idle());
+        let begun = Instant::now();
+        let request = Request::from_parts(parts, body);
+        match self
+            .upstreams
+            .send(target, request, upload.as_deref())
+            .await
+        {
+            // It was not asked for, and there is nobody to switch protocols with.
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                Err(Code::UpstreamMalformed.into())
+            }
+            Ok(response) => {
+                self.tally.upstream_took(begun.elapsed());
+                Ok((
+                    self.address_to_client(response.map(Content::Upstream)),
+                    Answer::Origin,
+                ))
+            }
+            Err(error) => Err(failed(target, &error)),
+        }
+    }
+
+    fn address_to_origin(&self, connection: &Connection, parts: &mut Parts) {
+        let via = self.via.of(parts.version);
+        parts.version = Version::HTTP_11;
+        // The connections to the origins are not the client's.
+        parts.extensions.clear();
+        if let Some(host) = parts.headers.get(HOST).cloned() {
+            headers::for_origin(&mut parts.headers, &connection.client, &host, via);
+        }
+        // The edge has the body sent when it is wanted; the origin need not ask for it again.
+        parts.headers.remove(http::header::EXPECT);
+    }
+
+    fn address_to_client(&self, mut response: Response<Content>) -> Response<Content> {
+        let via = self.via.of(response.version());
+        *response.version_mut() = Version::HTTP_11;
+        response.extensions_mut().clear();
+        headers::for_client(response.headers_mut(), via);
+        response
+    }
+
+    fn refuse(&self, refusal: Refusal, flight: &Flight) -> Response<Content> {
+        let id = self.ids.next();
+        self.tally.erred(refusal.code);
+        debug!(request_id = %id, code = refusal.code.as_str(), "request answered with an error");
+        refusal.response(&id, flight.is_http2())
+    }
+}
+
+/// Says what became of a request to a target, where it is handled.
+fn failed(target: &Target, error: &ExchangeError) -> Refusal {
+    let refusal = Refusal::from(error);
+    if !matches!(error, ExchangeError::Client(_)) {
+        let cause = std::error::Error::source(error).map(tracing::field::display);
+        debug!(upstream = %target.upstream, target = %target.id, address = target.authority, cause, "{error}");
+    }
+    refusal
+}
+
+impl Via {
+    fn new(edge: &str) -> Self {
+        // The settings were checked: an edge's name is a token.
+        let value = |version: &str| {
+            HeaderValue::from_str(&format!("{version} {edge}"))
+                .unwrap_or_else(|_| HeaderValue::from_static("1.1 vectorgate"))
+        };
+        Self {
+            http10: value("1.0"),
+            http11: value("1.1"),
+            http2: value("2.0"),
+        }
+    }
+
+    fn of(&self, version: Version) -> &HeaderValue {
+        match version {
+            Version::HTTP_2 => &self.http2,
+            Version::HTTP_10 => &self.http10,
+            _ => &self.http11,
+        }
+    }
+}
+
+impl Access {
+    fn of<B>(request: &Request<B>) -> Self {
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            host: request.headers().get(HOST).cloned(),
+            begun: Instant::now(),
+        }
+    }
+
+    fn log<B>(&self, response: &Response<B>) {
+        let host = self
+            .host
+            .as_ref()
+            .and_then(|host| host.to_str().ok())
+            .or_else(|| self.uri.authority().map(|host| host.as_str()));
+        debug!(
+            method = %self.method,
+            host,
+            path = self.uri.path(),
+            status = response.status().as_u16(),
+            elapsed_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+            "request answered"
+        );
+    }
+}

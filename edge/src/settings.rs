@@ -1,0 +1,500 @@
+//! What an edge is started with: a TOML file, each field also from the environment as
+//! `VECTORGATE_SECTION__FIELD`, which goes before the file. Everything is checked before a port
+//! opens; a bad field is named. What the edge serves comes from the nodes, never from here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Config, Environment, File, FileFormat};
+use serde::{Deserialize, Deserializer};
+
+/// The longest deadline that may be set: a day; anything longer is a slip of units.
+const DEADLINE_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+
+/// The most serving threads: more than any machine we know has cores.
+const WORKERS_MAX: usize = 1024;
+
+/// An edge's settings, checked.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Who the edge is.
+    pub edge: EdgeSettings,
+    /// Where it serves.
+    pub http: HttpSettings,
+    /// Whom it follows.
+    pub control: ControlSettings,
+    /// Its certificate, and the authority that it trusts.
+    pub tls: TlsSettings,
+    /// How long it waits for what.
+    #[serde(default)]
+    pub timeouts: TimeoutSettings,
+    /// Where it tells how it is.
+    pub admin: Option<AdminSettings>,
+    /// What it logs.
+    #[serde(default)]
+    pub log: LogSettings,
+}
+
+/// `[edge]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EdgeSettings {
+    /// The edge's name, as in its certificate: letters, digits, `-`, `_` and `.`.
+    pub id: String,
+    /// The region that rules can ask for.
+    pub region: String,
+    /// The name of the environment to follow.
+    pub environment: String,
+    /// Where the last good configuration is kept.
+    pub data_dir: PathBuf,
+    /// Whatever the operator wants to see beside the edge's name.
+    #[serde(default, deserialize_with = "structure")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// `[http]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSettings {
+    /// The address for requests.
+    pub listen: SocketAddr,
+    /// How many threads serve; 0 is one for each core.
+    #[serde(default)]
+    pub workers: usize,
+}
+
+/// `[control]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlSettings {
+    /// The nodes' publishers, as `host:port`.
+    #[serde(deserialize_with = "structure")]
+    pub nodes: Vec<String>,
+}
+
+/// `[tls]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The authority's certificate.
+    pub ca_file: PathBuf,
+    /// The edge's certificate chain.
+    pub cert_file: PathBuf,
+    /// The edge's private key; nobody else may read the file.
+    pub key_file: PathBuf,
+}
+
+/// `[timeouts]`, in milliseconds.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeoutSettings {
+    /// For connecting to a target, name resolution included.
+    pub connect_ms: u64,
+    /// From the request's last byte to the response's head.
+    pub response_header_ms: u64,
+    /// For the next piece of a body, for the next request on a connection, and for a client that
+    /// does not read.
+    pub idle_ms: u64,
+    /// For a request's head, from its first byte; on a new connection, from its acceptance.
+    pub request_header_ms: u64,
+    /// For requests under way when the edge is told to stop.
+    pub drain_ms: u64,
+}
+
+impl Default for TimeoutSettings {
+    fn default() -> Self {
+        Self {
+            connect_ms: 3_000,
+            response_header_ms: 30_000,
+            idle_ms: 60_000,
+            request_header_ms: 10_000,
+            drain_ms: 10_000,
+        }
+    }
+}
+
+impl TimeoutSettings {
+    /// [`Self::connect_ms`].
+    #[must_use]
+    pub fn connect(&self) -> Duration {
+        Duration::from_millis(self.connect_ms)
+    }
+
+    /// [`Self::response_header_ms`].
+    #[must_use]
+    pub fn response_header(&self) -> Duration {
+        Duration::from_millis(self.response_header_ms)
+    }
+
+    /// [`Self::idle_ms`].
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        Duration::from_millis(self.idle_ms)
+    }
+
+    /// [`Self::request_header_ms`].
+    #[must_use]
+    pub fn request_header(&self) -> Duration {
+        Duration::from_millis(self.request_header_ms)
+    }
+
+    /// [`Self::drain_ms`].
+    #[must_use]
+    pub fn drain(&self) -> Duration {
+        Duration::from_millis(self.drain_ms)
+    }
+}
+
+/// `[admin]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminSettings {
+    /// The address for `/livez`, `/readyz` and `/metrics`; keep it off the public network.
+    pub listen: SocketAddr,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// A level, or directives by module (`info,edge::proxy=debug`).
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("the settings file {path} cannot be read: {reason}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It is no TOML, or a field is missing, unknown or of another type; the message names it.
+    #[error("the settings are not understood: {0}")]
+    Malformed(String),
+    /// A field's value cannot be used.
+    #[error("the setting `{field}` cannot be used: {reason}")]
+    Field {
+        /// Which, as `section.field`.
+        field: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl SettingsError {
+    /// A field that cannot be used.
+    pub fn field(field: &'static str, reason: impl ToString) -> Self {
+        Self::Field {
+            field,
+            reason: reason.to_string(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads a file, and the process's environment over it.
+    ///
+    /// # Errors
+    /// When the file or a field cannot be used.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let text = std::fs::read_to_string(path).map_err(|error| SettingsError::Unreadable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        Self::parse(&text, std::env::vars())
+    }
+
+    /// Reads TOML text, and variables over it.
+    ///
+    /// # Errors
+    /// When a field cannot be used.
+    pub fn parse(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        // Only names with a section are settings: VECTORGATE_API_KEY, say, is a client's.
+        let variables: HashMap<_, _> = variables
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("VECTORGATE_") && name.contains("__"))
+            .collect();
+        let environment = Environment::with_prefix("VECTORGATE")
+            .prefix_separator("_")
+            .separator("__")
+            .source(Some(variables));
+        let settings: Self = Config::builder()
+            .add_source(File::from_str(text, FileFormat::Toml))
+            .add_source(environment)
+            .build()
+            .and_then(Config::try_deserialize)
+            .map_err(|error| SettingsError::Malformed(error.to_string()))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// How many threads serve.
+    #[must_use]
+    pub fn workers(&self) -> NonZeroUsize {
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        NonZeroUsize::new(self.http.workers).unwrap_or_else(cores)
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        check_name("edge.id", &self.edge.id)?;
+        check_name("edge.region", &self.edge.region)?;
+        check_name("edge.environment", &self.edge.environment)?;
+        if self.edge.data_dir.as_os_str().is_empty() {
+            return Err(SettingsError::field("edge.data_dir", "it is empty"));
+        }
+        if self.http.workers > WORKERS_MAX {
+            return Err(SettingsError::field(
+                "http.workers",
+                format!("more than {WORKERS_MAX}"),
+            ));
+        }
+        if self.control.nodes.is_empty() {
+            return Err(SettingsError::field("control.nodes", "it names no node"));
+        }
+        for node in &self.control.nodes {
+            check_address("control.nodes", node)?;
+        }
+        self.timeouts.check()
+    }
+}
+
+impl TimeoutSettings {
+    fn check(&self) -> Result<(), SettingsError> {
+        for (field, ms, min) in [
+            ("timeouts.connect_ms", self.connect_ms, 1),
+            ("timeouts.response_header_ms", self.response_header_ms, 1),
+            ("timeouts.idle_ms", self.idle_ms, 1),
+            ("timeouts.request_header_ms", self.request_header_ms, 1),
+            ("timeouts.drain_ms", self.drain_ms, 0),
+        ] {
+            if !(min..=DEADLINE_MS_MAX).contains(&ms) {
+                return Err(SettingsError::field(
+                    field,
+                    format!("expected {min} to {DEADLINE_MS_MAX} milliseconds"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names stand in certificates, header fields and metrics, and need no quoting anywhere.
+fn check_name(field: &'static str, name: &str) -> Result<(), SettingsError> {
+    let letters = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    if (1..=64).contains(&name.len()) && letters {
+        return Ok(());
+    }
+    Err(SettingsError::field(
+        field,
+        "expected 1 to 64 letters, digits, `-`, `_` and `.`",
+    ))
+}
+
+fn check_address(field: &'static str, address: &str) -> Result<(), SettingsError> {
+    let fits = address.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    if fits {
+        Ok(())
+    } else {
+        Err(SettingsError::field(
+            field,
+            format!("`{address}` is not `host:port`"),
+        ))
+    }
+}
+
+/// A list or table, which a variable gives as JSON text.
+fn structure<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: serde::de::DeserializeOwned,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged, bound = "T: serde::de::DeserializeOwned")]
+    enum Given<T> {
+        Text(String),
+        Structure(T),
+    }
+    match Given::deserialize(deserializer)? {
+        Given::Text(text) => serde_json::from_str(&text)
+            .map_err(|error| serde::de::Error::custom(format!("not the expected JSON: {error}"))),
+        Given::Structure(structure) => Ok(structure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = r#"
+        [edge]
+        id = "edge-1"
+        region = "eu-central-1"
+        environment = "production"
+        data_dir = "/var/lib/vectorgate"
+        labels = { rack = "7" }
+        [http]
+        listen = "127.0.0.1:8101"
+        workers = 2
+        [control]
+        nodes = ["127.0.0.1:7301", "node-2.example.net:7301"]
+        [tls]
+        ca_file = "ca.pem"
+        cert_file = "edge.pem"
+        key_file = "edge.key"
+        [timeouts]
+        connect_ms = 100
+        [admin]
+        listen = "127.0.0.1:8191"
+        [log]
+        level = "debug"
+        format = "json"
+    "#;
+
+    fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Settings, String> {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Settings::parse(text, variables).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_file_is_read_and_what_it_leaves_out_has_defaults() {
+        let settings = parse(WHOLE, &[]).unwrap();
+        assert_eq!(
+            settings.edge.labels,
+            BTreeMap::from([("rack".to_owned(), "7".to_owned())])
+        );
+        assert_eq!(settings.workers().get(), 2);
+        assert_eq!(settings.timeouts.connect(), Duration::from_millis(100));
+        assert_eq!(settings.timeouts.idle(), Duration::from_secs(60));
+        assert_eq!(settings.log.format, LogFormat::Json);
+        let short = WHOLE.split("[timeouts]").next().unwrap();
+        let settings = parse(short, &[("VECTORGATE_HTTP__WORKERS", "0")]).unwrap();
+        assert!(settings.admin.is_none() && settings.workers().get() >= 1);
+        assert_eq!(settings.log.level, "info");
+    }
+
+    #[test]
+    fn variables_go_before_the_file_and_others_are_left_alone() {
+        let settings = parse(
+            WHOLE,
+            &[
+                ("VECTORGATE_EDGE__ID", "edge-9"),
+                ("VECTORGATE_EDGE__LABELS", r#"{"a":"b"}"#),
+                ("VECTORGATE_HTTP__LISTEN", "127.0.0.1:9"),
+                ("VECTORGATE_CONTROL__NODES", r#"["10.0.0.1:7301"]"#),
+                ("VECTORGATE_TIMEOUTS__IDLE_MS", "5"),
+                ("VECTORGATE_API_KEY", "vg_live_sk_v2_x"),
+                ("VECTORGATE_NODES", "http://127.0.0.1:7101"),
+                ("PATH", "/bin"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(settings.edge.id, "edge-9");
+        assert_eq!(
+            settings.edge.labels,
+            BTreeMap::from([("a".to_owned(), "b".to_owned())])
+        );
+        assert_eq!(settings.http.listen.port(), 9);
+        assert_eq!(settings.control.nodes, ["10.0.0.1:7301"]);
+        assert_eq!(settings.timeouts.idle_ms, 5);
+    }
+
+    #[test]
+    fn a_bad_field_is_named() {
+        for (variable, value, named) in [
+            ("VECTORGATE_EDGE__ID", "edge 1", "`edge.id`"),
+            ("VECTORGATE_EDGE__ID", "", "`edge.id`"),
+            ("VECTORGATE_EDGE__REGION", "a/b", "`edge.region`"),
+            ("VECTORGATE_EDGE__ENVIRONMENT", "", "`edge.environment`"),
+            ("VECTORGATE_EDGE__DATA_DIR", "", "`edge.data_dir`"),
+            ("VECTORGATE_EDGE__COLOUR", "red", "colour"),
+            ("VECTORGATE_EDGE__LABELS", "red", "edge.labels"),
+            ("VECTORGATE_HTTP__LISTEN", "localhost", "http.listen"),
+            ("VECTORGATE_HTTP__WORKERS", "many", "http.workers"),
+            ("VECTORGATE_HTTP__WORKERS", "5000", "http.workers"),
+            ("VECTORGATE_CONTROL__NODES", "[]", "control.nodes"),
+            (
+                "VECTORGATE_CONTROL__NODES",
+                r#"["node-1"]"#,
+                "control.nodes",
+            ),
+            (
+                "VECTORGATE_CONTROL__NODES",
+                "127.0.0.1:7301",
+                "control.nodes",
+            ),
+            (
+                "VECTORGATE_TIMEOUTS__CONNECT_MS",
+                "0",
+                "timeouts.connect_ms",
+            ),
+            (
+                "VECTORGATE_TIMEOUTS__CONNECT_MS",
+                "soon",
+                "timeouts.connect_ms",
+            ),
+            ("VECTORGATE_TIMEOUTS__IDLE_MS", "-1", "timeouts.idle_ms"),
+            (
+                "VECTORGATE_TIMEOUTS__DRAIN_MS",
+                "99999999999",
+                "timeouts.drain_ms",
+            ),
+            ("VECTORGATE_ADMIN__LISTEN", "8191", "admin.listen"),
+            ("VECTORGATE_LOG__FORMAT", "xml", "log.format"),
+            ("VECTORGATE_TIMEOUT__CONNECT_MS", "1", "timeout"),
+        ] {
+            let message = parse(WHOLE, &[(variable, value)]).expect_err(variable);
+            assert!(message.contains(named), "{variable}={value}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_missing_field_is_named_and_broken_toml_is_refused() {
+        for (line, named) in [
+            ("id = \"edge-1\"", "edge.id"),
+            ("listen = \"127.0.0.1:8101\"", "http.listen"),
+            ("ca_file = \"ca.pem\"", "tls.ca_file"),
+        ] {
+            let message = parse(&WHOLE.replace(line, ""), &[]).expect_err(line);
+            assert!(message.contains(named), "{line}: {message}");
+        }
+        assert!(parse("[edge", &[]).is_err());
+    }
+}

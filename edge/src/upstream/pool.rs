@@ -1,0 +1,119 @@
+//! Idle connections of one serving thread, by the address that they lead to. They outlive
+//! configurations: what is published changes who is connected to, not how.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hyper::client::conn::http1::SendRequest;
+use tokio::time::{Instant, timeout};
+
+use super::RequestBody;
+
+/// How many idle connections a thread keeps for one address. A thread that has more requests than
+/// this under way at once opens connections anew when the next burst comes.
+const IDLE_PER_ADDRESS_MAX: usize = 256;
+
+/// How long a connection may take to become usable again after its response has ended; it is
+/// given up otherwise. It has to finish what was left of the request's body.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Idle connections, by address.
+#[derive(Debug)]
+pub(super) struct Pool {
+    idle_limit: Duration,
+    buckets: RefCell<HashMap<Box<str>, Rc<Bucket>>>,
+}
+
+/// Idle connections to one address, the most recently used last.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    idle: RefCell<Vec<Idle>>,
+    used: Cell<Instant>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: SendRequest<RequestBody>,
+    since: Instant,
+}
+
+impl Pool {
+    /// A pool that keeps a connection no longer than `idle_limit`.
+    pub(super) fn new(idle_limit: Duration) -> Self {
+        Self {
+            idle_limit,
+            buckets: RefCell::default(),
+        }
+    }
+
+    /// The connections to an address.
+    pub(super) fn bucket(&self, address: &str) -> Rc<Bucket> {
+        let mut buckets = self.buckets.borrow_mut();
+        if let Some(bucket) = buckets.get(address) {
+            return Rc::clone(bucket);
+        }
+        let bucket = Rc::new(Bucket {
+            idle: RefCell::default(),
+            used: Cell::new(Instant::now()),
+        });
+        buckets.insert(address.into(), Rc::clone(&bucket));
+        bucket
+    }
+
+    /// Drops connections that are closed or were idle for too long, and addresses without any.
+    pub(super) fn sweep(&self) {
+        let Some(oldest) = Instant::now().checked_sub(self.idle_limit) else {
+            return;
+        };
+        self.buckets.borrow_mut().retain(|_, bucket| {
+            bucket
+                .idle
+                .borrow_mut()
+                .retain(|idle| idle.since > oldest && !idle.sender.is_closed());
+            !bucket.idle.borrow().is_empty() || bucket.used.get() > oldest
+        });
+    }
+}
+
+impl Bucket {
+    /// A connection that was open a moment ago. What closes meanwhile is found out by using it.
+    pub(super) fn take(&self, idle_limit: Duration) -> Option<SendRequest<RequestBody>> {
+        let mut idle = self.idle.borrow_mut();
+        let now = Instant::now();
+        self.used.set(now);
+        while let Some(Idle { sender, since }) = idle.pop() {
+            if now.duration_since(since) < idle_limit && !sender.is_closed() && sender.is_ready() {
+                return Some(sender);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose response has ended, as soon as it can take another request.
+    pub(super) fn give(self: Rc<Self>, mut sender: SendRequest<RequestBody>) {
+        if sender.is_ready() {
+            self.keep(sender);
+            return;
+        }
+        if sender.is_closed() {
+            return;
+        }
+        tokio::task::spawn_local(async move {
+            if matches!(timeout(SETTLE, sender.ready()).await, Ok(Ok(()))) {
+                self.keep(sender);
+            }
+        });
+    }
+
+    fn keep(&self, sender: SendRequest<RequestBody>) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < IDLE_PER_ADDRESS_MAX {
+            idle.push(Idle {
+                sender,
+                since: Instant::now(),
+            });
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A request's body on its way to an origin, and what the waiting side wants to know of it.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::IdleDeadline;
+
+/// A request's body.
+#[derive(Debug)]
+pub enum RequestBody {
+    /// None.
+    Empty,
+    /// As it comes from the client. Boxed, because most requests have none.
+    Streaming(Box<Streaming>),
+}
+
+/// A body that comes from a client.
+#[derive(Debug)]
+pub struct Streaming {
+    incoming: Incoming,
+    idle: IdleDeadline,
+    upload: Rc<Upload>,
+}
+
+/// How far a body is.
+#[derive(Debug)]
+pub struct Upload {
+    progress: Cell<Instant>,
+    waits_for_client: Cell<bool>,
+    done: Cell<bool>,
+    fault: Cell<Option<ClientFault>>,
+}
+
+/// Why a body broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientFault {
+    /// The client stopped sending for too long.
+    #[error("the client stopped sending the request's body")]
+    Stalled,
+    /// The client's connection broke, or what it sent was no body.
+    #[error("the request's body broke off")]
+    Broken,
+}
+
+impl RequestBody {
+    /// A body, and how far it is where there is anything to send.
+    #[must_use]
+    pub fn new(incoming: Incoming, idle: Duration) -> (Self, Option<Rc<Upload>>) {
+        if incoming.is_end_stream() {
+            return (Self::Empty, None);
+        }
+        let upload = Rc::new(Upload {
+            progress: Cell::new(Instant::now()),
+            waits_for_client: Cell::new(false),
+            done: Cell::new(false),
+            fault: Cell::new(None),
+        });
+        let streaming = Streaming {
+            incoming,
+            idle: IdleDeadline::new(idle),
+            upload: Rc::clone(&upload),
+        };
+        (Self::Streaming(Box::new(streaming)), Some(upload))
+    }
+}
+
+impl Upload {
+    /// When an origin that answers within `limit` of the last byte must have answered. While the
+    /// client is what is waited for, that moment lies ahead.
+    #[must_use]
+    pub fn answer_due(&self, limit: Duration) -> Instant {
+        let from = if self.waits_for_client.get() && !self.done.get() {
+            Instant::now()
+        } else {
+            self.progress.get()
+        };
+        from + limit
+    }
+
+    /// Why the body broke off, if it did.
+    #[must_use]
+    pub fn fault(&self) -> Option<ClientFault> {
+        self.fault.get()
+    }
+
+    fn moved(&self) {
+        self.progress.set(Instant::now());
+        self.waits_for_client.set(false);
+    }
+
+    fn broke(&self, fault: ClientFault) -> ClientFault {
+        self.fault.set(Some(fault));
+        fault
+    }
+}
+
+impl Streaming {
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
+        let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                self.upload.waits_for_client.set(true);
+                ready!(self.idle.poll_expired(cx));
+                return Poll::Ready(Some(Err(self.upload.broke(ClientFault::Stalled))));
+            }
+        };
+        self.idle.arrived();
+        self.upload.moved();
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => {
+                self.upload.done.set(self.incoming.is_end_stream());
+                Some(Ok(frame))
+            }
+            Some(Err(_)) => Some(Err(self.upload.broke(ClientFault::Broken))),
+            None => {
+                self.upload.done.set(true);
+                None
+            }
+        })
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = ClientFault;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Streaming(streaming) => streaming.poll_next(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Streaming(streaming) => streaming.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Streaming(streaming) => streaming.incoming.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The serving threads: one for each core, each with its own runtime, listening socket, upstream
+//! connections and counts. In a simulation there is one, on the runtime that is there.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+
+use platform::{Clock, Entropy, Listener, Network};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::LocalSet;
+
+use crate::active::Active;
+use crate::metrics::Metrics;
+use crate::proxy::{self, Worker};
+use crate::settings::Settings;
+
+/// Where serving happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// On threads of their own, as many as the settings say.
+    Threads,
+    /// On the caller's runtime, within its `LocalSet`.
+    Here,
+}
+
+/// What the serving threads are made of.
+#[derive(Clone)]
+pub(crate) struct Plan<N> {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) network: N,
+    pub(crate) active: Arc<Active>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// Serving threads that run.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    pub(crate) address: SocketAddr,
+    /// A message for each thread that has ended, and the end once all have.
+    ends: mpsc::Receiver<()>,
+}
+
+/// Tells of a thread's end, in whatever way it comes.
+struct End(mpsc::Sender<()>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // There is room for a message of every thread; when nobody listens any more, nobody waits.
+        let _ = self.0.try_send(());
+    }
+}
+
+impl Workers {
+    /// Starts them; on return all of them listen.
+    ///
+    /// # Errors
+    /// When the address cannot be had or a thread cannot be started.
+    pub(crate) async fn start<N: Network>(plan: Plan<N>, placement: Placement) -> io::Result<Self> {
+        let count = match placement {
+            Placement::Threads => plan.settings.workers().get(),
+            Placement::Here => 1,
+        };
+        let mut address = plan.settings.http.listen;
+        let (end, ends) = mpsc::channel(count);
+        for number in 0..count {
+            let (bound, is_bound) = oneshot::channel();
+            let serve = serve(plan.clone(), address, bound, End(end.clone()));
+            start_one(serve, number, placement)?;
+            // The first takes a port where the settings leave that open; the others share it.
+            let silent = |_| io::Error::other("a serving thread ended at once");
+            address = is_bound.await.map_err(silent)??;
+        }
+        Ok(Self { address, ends })
+    }
+
+    /// Waits until one of them has ended.
+    pub(crate) async fn any_ended(&mut self) {
+        self.ends.recv().await;
+    }
+
+    /// Waits until all of them have ended.
+    pub(crate) async fn all_ended(mut self) {
+        while self.ends.recv().await.is_some() {}
+    }
+}
+
+fn start_one<F: Future<Output = ()> + 'static>(
+    serve: impl FnOnce() -> F + Send + 'static,
+    number: usize,
+    placement: Placement,
+) -> io::Result<()> {
+    match placement {
+        Placement::Here => drop(tokio::task::spawn_local(serve())),
+        Placement::Threads => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let name = format!("serve-{number}");
+            thread::Builder::new()
+                .name(name)
+                .spawn(move || block_on(&runtime, serve))?;
+        }
+    }
+    Ok(())
+}
+
+fn block_on<F: Future<Output = ()>>(runtime: &tokio::runtime::Runtime, serve: impl FnOnce() -> F) {
+    LocalSet::new().block_on(runtime, serve());
+}
+
+/// What one thread does, made where the plan is and run where the thread is.
+fn serve<N: Network>(
+    plan: Plan<N>,
+    address: SocketAddr,
+    bound: oneshot::Sender<io::Result<SocketAddr>>,
+    end: End,
+) -> impl FnOnce() -> std::pin::Pin<Box<dyn Future<Output = ()>>> + Send + 'static {
+    move || {
+        Box::pin(async move {
+            let _end = end;
+            let listener = match plan.network.listen(address).await {
+                Ok(listener) => listener,
+                Err(error) => {
+                    // When the other side is gone there is nobody to tell.
+                    let _ = bound.send(Err(error));
+                    return;
+                }
+            };
+            let _ = bound.send(listener.local_addr());
+            let tally = plan.metrics.tally();
+            let worker = Worker::new(
+                plan.settings,
+                plan.network,
+                plan.active,
+                tally,
+                plan.clock,
+                &*plan.entropy,
+            );
+            proxy::serve(Rc::new(worker), listener, plan.stop).await;
+        })
+    }
+}
