@@ -140,8 +140,12 @@ async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let id = settings.node.id;
     let running: Running = assembly::start(settings, ports).await?;
-    let addresses = running.addresses();
-    tracing::info!(node = id, rest = %addresses.rest, internal = %addresses.internal, "the node is running");
+    let assembly::Addresses {
+        rest,
+        internal,
+        publisher,
+    } = running.addresses();
+    tracing::info!(node = id, %rest, %internal, %publisher, "the node is running");
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}

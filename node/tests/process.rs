@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -370,4 +371,57 @@ fn a_taken_port_is_named_and_bootstrap_without_a_cluster_says_to_try_again() {
     #[allow(clippy::disallowed_methods, reason = "the test takes the port")]
     let _taken = TcpListener::bind(place.internal).unwrap();
     fails(place.command(&place.settings()), 71, "internal.listen");
+}
+
+/// The whole answer to a GET over TLS.
+#[allow(clippy::disallowed_methods, reason = "the test is a client outside")]
+fn get_securely(to: SocketAddr, path: &str) -> String {
+    let config = TestAuthority::default()
+        .node(1)
+        .identity()
+        .client(b"http/1.1")
+        .unwrap();
+    let name = rustls::pki_types::ServerName::try_from(platform::tls::NODE_SERVER_NAME).unwrap();
+    let client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut stream = rustls::StreamOwned::new(client, TcpStream::connect(to).unwrap());
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the test is a client outside"
+)]
+fn with_a_certificate_the_api_speaks_https_and_nothing_else() {
+    let place = Place::new();
+    let [cert, key] = ["node.pem", "node.key"].map(|name| place.path(name).display().to_string());
+    let listen = format!("listen = \"{}\"", place.rest);
+    let settings = place.settings().replace(
+        &listen,
+        &format!("{listen}\ncert_file = \"{cert}\"\nkey_file = \"{key}\""),
+    );
+    let log = fs::File::create(place.path("log")).unwrap();
+    let child = place.command(&settings).stderr(log).spawn().unwrap();
+    let mut node = Process {
+        child,
+        log: place.path("log"),
+    };
+    let deadline = deadline();
+    while TcpStream::connect(place.rest).is_err() {
+        node.must_run();
+        pause(deadline, "the port is open");
+    }
+    assert!(get_securely(place.rest, "/livez").starts_with("HTTP/1.1 200"));
+    // Somebody who only connects holds nobody up.
+    let _silent = TcpStream::connect(place.rest).unwrap();
+    assert!(get_securely(place.rest, "/livez").starts_with("HTTP/1.1 200"));
+    assert!(!get(place.rest, "/livez").is_some_and(|answer| answer.contains("200")));
+    assert_eq!(node.terminate(), Some(0));
 }

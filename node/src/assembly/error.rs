@@ -6,6 +6,7 @@ use platform::tls::TlsError;
 use raft_store::OpenError;
 
 use crate::consensus::ConsensusError;
+use crate::publisher;
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// Edges cannot be served.
+    #[error("setting publisher.listen: {0}")]
+    Publisher(#[from] publisher::StartError),
     /// The process is ending.
     #[error("the start was aborted")]
     Aborted,
@@ -51,7 +55,8 @@ impl StartError {
             Self::Consensus(ConsensusError::Pepper(reason)) => reason.exit_code(),
             Self::Consensus(ConsensusError::Raft(_)) => 65,
             Self::Storage(error) => error.exit_code(),
-            Self::Listen { .. } => 71,
+            Self::Publisher(publisher::StartError::Tls(_)) => 64,
+            Self::Listen { .. } | Self::Publisher(_) => 71,
             Self::Aborted => 70,
         }
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use platform::tls::{ALPN_H2, Identity};
 use platform::{Clock, Entropy, Listener, Network};
-use raft_store::{Opened, Options, Storage};
+use raft_store::{Closer, Opened, Options, Storage};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -22,9 +22,11 @@ use crate::bootstrap::Bootstrapper;
 use crate::consensus::peers::{Peers, TlsDialer};
 use crate::consensus::{Consensus, Parts, server};
 use crate::control_plane::ControlPlane;
+use crate::fleet::{ClusterFleet, Fleet};
 use crate::halt::{FatalHook, FatalReason, Halt};
 use crate::keys::KeyRing;
 use crate::metrics::{ConsensusMetrics, Metrics, RaftCollector};
+use crate::publisher::{self, Publisher, PublisherMetrics};
 use crate::rest::{self, HttpMetrics, RestState, ServerLimits};
 use crate::settings::Settings;
 
@@ -65,99 +67,155 @@ impl<N> fmt::Debug for Ports<N> {
 /// # Errors
 /// When storage, certificates or sockets are not to be had.
 pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Running, StartError> {
-    let initial_members = settings.initial_members();
-    let this = initial_members
-        .get(&settings.node.id)
-        .cloned()
-        .ok_or(StartError::NotAMember {
-            id: settings.node.id,
-        })?;
-    let halt = Halt::new(ports.fatal);
-    let disk_is_new =
-        !raft_store::is_formatted(&ports.storage).map_err(raft_store::OpenError::from)?;
-    let opened = open(ports.storage, halt.clone()).await?;
-    let metrics = Metrics::default();
-
+    // Sockets first: whoever cannot have them must not touch the data.
     let internal = listen(&ports.network, "internal.listen", settings.internal.listen).await?;
     let rest = listen(&ports.network, "rest.listen", settings.rest.listen).await?;
+    let metrics = Metrics::default();
+    let (consensus, closer) = start_consensus(&settings, &ports, &metrics).await?;
+    let publisher = match start_publisher(&settings, &ports, &metrics, &consensus) {
+        Ok(publisher) => publisher,
+        Err(error) => {
+            consensus.shut_down().await;
+            return Err(error);
+        }
+    };
+    let (fleet, publisher) = publisher;
+    let addresses = Addresses {
+        rest: local_addr("rest.listen", &rest)?,
+        internal: local_addr("internal.listen", &internal)?,
+        publisher: publisher.address(),
+    };
+    let internal = serve_internal(internal, &ports, &consensus)?;
+    let rest = serve_rest(rest, addresses.rest, ports, &metrics, &consensus, fleet);
+    consensus.form();
+    Ok(Running {
+        addresses,
+        consensus,
+        metrics,
+        rest,
+        internal,
+        publisher,
+        closer,
+    })
+}
 
+async fn start_consensus<N: Network>(
+    settings: &Settings,
+    ports: &Ports<N>,
+    metrics: &Metrics,
+) -> Result<(Consensus, Closer), StartError> {
+    let id = settings.node.id;
+    let initial_members = settings.initial_members();
+    let this = initial_members
+        .get(&id)
+        .cloned()
+        .ok_or(StartError::NotAMember { id })?;
+    let dialer = TlsDialer::new(ports.network.clone(), &ports.identity)?;
+    let halt = Halt::new(Arc::clone(&ports.fatal));
+    let disk_is_new =
+        !raft_store::is_formatted(&ports.storage).map_err(raft_store::OpenError::from)?;
+    let opened = open(ports.storage.clone(), halt.clone()).await?;
     let consensus = Consensus::start(Parts {
         this,
         initial_members,
-        settings: settings.raft,
+        settings: settings.raft.clone(),
         log: opened.log,
         machine: opened.machine,
         reader: opened.reader,
         checkpoints: opened.checkpoints,
         disk_is_new,
-        peers: Peers::new(Arc::new(TlsDialer::new(
-            ports.network.clone(),
-            &ports.identity,
-        )?)),
+        peers: Peers::new(Arc::new(dialer)),
         keys: ports.keys.clone(),
         halt,
-        metrics: ConsensusMetrics::register(&metrics),
+        metrics: ConsensusMetrics::register(metrics),
     })
     .await?;
-    RaftCollector::register(&metrics, consensus.raft().clone(), opened.closer.clone());
-    let control: Arc<dyn ControlPlane> = Arc::new(consensus.clone());
+    RaftCollector::register(metrics, consensus.raft().clone(), opened.closer.clone());
+    Ok((consensus, opened.closer))
+}
 
-    let (stop_internal, stopped) = watch::channel(false);
-    let bootstrapper = Bootstrapper {
+fn start_publisher<N: Network>(
+    settings: &Settings,
+    ports: &Ports<N>,
+    metrics: &Metrics,
+    consensus: &Consensus,
+) -> Result<(ClusterFleet, Publisher), StartError> {
+    let control: Arc<dyn ControlPlane> = Arc::new(consensus.clone());
+    let fleet = Fleet::new(settings.node.id, Arc::clone(&ports.clock));
+    let parts = publisher::Parts {
+        listen: settings.publisher.listen,
+        identity: &ports.identity,
         control: Arc::clone(&control),
+        fleet: fleet.clone(),
+        metrics: metrics.register(PublisherMetrics::register),
+    };
+    let publisher = Publisher::start(&ports.network, parts)?;
+    consensus.set_fleet(Arc::new(fleet.clone()));
+    let peers = Arc::new(consensus.clone());
+    Ok((
+        ClusterFleet {
+            fleet,
+            control,
+            peers,
+            clock: Arc::clone(&ports.clock),
+        },
+        publisher,
+    ))
+}
+
+fn serve_internal<N: Network>(
+    listener: N::Listener,
+    ports: &Ports<N>,
+    consensus: &Consensus,
+) -> Result<Part, StartError> {
+    let acceptor = TlsAcceptor::from(Arc::new(ports.identity.server(ALPN_H2)?));
+    let bootstrapper = Bootstrapper {
+        control: Arc::new(consensus.clone()),
         keys: ports.keys.clone(),
         clock: Arc::clone(&ports.clock),
         entropy: Arc::clone(&ports.entropy),
     };
-    let acceptor = TlsAcceptor::from(Arc::new(ports.identity.server(ALPN_H2)?));
-    let internal_address = local_addr("internal.listen", &internal)?;
-    let internal_task = tokio::spawn(server::serve(
-        internal,
-        acceptor,
-        consensus.service(bootstrapper),
-        stopped,
-    ));
+    let (stop, stopped) = watch::channel(false);
+    let serving = server::serve(listener, acceptor, consensus.service(bootstrapper), stopped);
+    Ok(Part {
+        stop,
+        task: tokio::spawn(serving),
+    })
+}
 
+fn serve_rest<N: Network>(
+    listener: N::Listener,
+    address: SocketAddr,
+    ports: Ports<N>,
+    metrics: &Metrics,
+    consensus: &Consensus,
+    fleet: ClusterFleet,
+) -> Part {
     let http = metrics.register(HttpMetrics::register);
     let exposition = metrics.clone();
     let router = rest::router(RestState {
-        control,
-        fleet: Arc::new(NoEdges),
+        control: Arc::new(consensus.clone()),
+        fleet: Arc::new(fleet),
         clock: ports.clock,
         entropy: ports.entropy,
         keys: ports.keys,
         metrics: http.clone(),
         exposition: Arc::new(move || exposition.render()),
     });
-    let rest_address = local_addr("rest.listen", &rest)?;
-    let (stop_rest, rest_stopped) = watch::channel(false);
-    let rest_task = match ports.rest_tls {
+    let (stop, stopped) = watch::channel(false);
+    let task = match ports.rest_tls {
         Some(config) => {
-            let listener =
-                TlsListener::spawn(rest, TlsAcceptor::from(Arc::new(config)), rest_address);
-            serve_rest(listener, router, http, rest_stopped)
+            let acceptor = TlsAcceptor::from(Arc::new(config));
+            spawn_rest(
+                TlsListener::spawn(listener, acceptor, address),
+                router,
+                http,
+                stopped,
+            )
         }
-        None => serve_rest(rest, router, http, rest_stopped),
+        None => spawn_rest(listener, router, http, stopped),
     };
-    consensus.form();
-
-    Ok(Running {
-        addresses: Addresses {
-            rest: rest_address,
-            internal: internal_address,
-        },
-        consensus,
-        metrics,
-        rest: Part {
-            stop: stop_rest,
-            task: rest_task,
-        },
-        internal: Part {
-            stop: stop_internal,
-            task: internal_task,
-        },
-        closer: opened.closer,
-    })
+    Part { stop, task }
 }
 
 /// Opens storage: off the runtime's threads where it blocks on a disk, inline where the disk is
@@ -195,7 +253,7 @@ fn local_addr<L: Listener>(field: &'static str, listener: &L) -> Result<SocketAd
     listener.local_addr().map_err(unknown)
 }
 
-fn serve_rest<L>(
+fn spawn_rest<L>(
     listener: L,
     router: axum::Router,
     metrics: HttpMetrics,
@@ -210,16 +268,4 @@ where
         // A sender that is gone stops it as well.
         let _ = stopped.wait_for(|stop| *stop).await;
     }))
-}
-
-/// Until edges can connect there are none.
-struct NoEdges;
-
-impl rest::FleetReader for NoEdges {
-    fn gather<'a>(
-        &'a self,
-        _environment: &'a domain::id::EnvironmentId,
-    ) -> crate::control_plane::BoxFuture<'a, rest::FleetView> {
-        Box::pin(std::future::ready(rest::FleetView::default()))
-    }
 }

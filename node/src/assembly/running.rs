@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::consensus::Consensus;
 use crate::metrics::Metrics;
+use crate::publisher::Publisher;
 
 /// How long other nodes' calls may take to end: none of theirs is worth waiting for longer.
 const INTERNAL_DRAIN: Duration = Duration::from_secs(2);
@@ -24,6 +25,8 @@ pub struct Addresses {
     pub rest: SocketAddr,
     /// gRPC between nodes.
     pub internal: SocketAddr,
+    /// QUIC for edges.
+    pub publisher: SocketAddr,
 }
 
 /// A server that can be told to stop.
@@ -49,6 +52,7 @@ pub struct Running {
     pub(super) metrics: Metrics,
     pub(super) rest: Part,
     pub(super) internal: Part,
+    pub(super) publisher: Publisher,
     pub(super) closer: Closer,
 }
 
@@ -84,7 +88,8 @@ impl Running {
     /// leadership over so that nobody waits for an election, and leaves.
     pub async fn shut_down(self) {
         self.consensus.drain();
-        self.rest.end(REST_DRAIN).await;
+        // Edges go elsewhere while requests end: neither waits for the other.
+        tokio::join!(self.rest.end(REST_DRAIN), self.publisher.shut_down());
         self.consensus.hand_over().await;
         self.internal.end(INTERNAL_DRAIN).await;
         self.consensus.shut_down().await;
