@@ -63,9 +63,10 @@ impl Call {
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         match self {
-            Self::Create { key } | Self::Rename { key, .. } | Self::Publish { key, .. } | Self::Rollback { key } => {
-                Some(key)
-            }
+            Self::Create { key }
+            | Self::Rename { key, .. }
+            | Self::Publish { key, .. }
+            | Self::Rollback { key } => Some(key),
             Self::Read { .. } => None,
         }
     }
@@ -194,9 +195,11 @@ impl History {
 
     /// Attempts that were acknowledged, with their revision.
     pub fn done(&self) -> impl Iterator<Item = (&Attempt, u64)> {
-        self.attempts.iter().filter_map(|attempt| match &attempt.answer {
-            Answer::Done { revision, .. } => Some((attempt, *revision)),
-            _ => None,
-        })
+        self.attempts
+            .iter()
+            .filter_map(|attempt| match &attempt.answer {
+                Answer::Done { revision, .. } => Some((attempt, *revision)),
+                _ => None,
+            })
     }
 }

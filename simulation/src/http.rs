@@ -46,18 +46,24 @@ pub async fn send<N: Network>(
     deadline: Duration,
 ) -> Result<Response, Failure> {
     let connected = timeout(deadline, network.connect(address)).await;
-    let Ok(Ok(stream)) = connected else { return Err(Failure::NotSent) };
+    let Ok(Ok(stream)) = connected else {
+        return Err(Failure::NotSent);
+    };
     match timeout(deadline, exchange(stream, request)).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(_)) | Err(_) => Err(Failure::NoAnswer),
     }
 }
 
-async fn exchange<S>(stream: S, request: http::Request<Full<bytes::Bytes>>) -> Result<Response, hyper::Error>
+async fn exchange<S>(
+    stream: S,
+    request: http::Request<Full<bytes::Bytes>>,
+) -> Result<Response, hyper::Error>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let answered = async {
         let response = sender.send_request(request).await?;

@@ -63,7 +63,11 @@ impl Network for SimNetwork {
         Ok(SimListener(turmoil::net::TcpListener::bind(on).await?))
     }
 
-    fn quic(&self, on: SocketAddr, server: Option<quinn::ServerConfig>) -> io::Result<quinn::Endpoint> {
+    fn quic(
+        &self,
+        on: SocketAddr,
+        server: Option<quinn::ServerConfig>,
+    ) -> io::Result<quinn::Endpoint> {
         let socket = turmoil::net::UdpSocket::bind(on)
             .now_or_never()
             .ok_or_else(|| io::Error::other("turmoil binds a socket at once"))??;
@@ -77,10 +81,12 @@ impl Network for SimNetwork {
     }
 
     async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
-        let (host, port) = name
-            .rsplit_once(':')
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an address is host:port"))?;
-        let port = port.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a port is a number"))?;
+        let (host, port) = name.rsplit_once(':').ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "an address is host:port")
+        })?;
+        let port = port
+            .parse()
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a port is a number"))?;
         Ok(vec![SocketAddr::new(turmoil::lookup(host), port)])
     }
 }
@@ -122,7 +128,11 @@ impl SimUdpSocket {
         let socket = Arc::new(socket);
         let (arrive, arrived) = mpsc::channel(DATAGRAMS_WAITING_MAX);
         tokio::spawn(pump(Arc::downgrade(&socket), arrive));
-        Ok(Self { socket, arrived: Mutex::new(arrived), local })
+        Ok(Self {
+            socket,
+            arrived: Mutex::new(arrived),
+            local,
+        })
     }
 }
 
@@ -142,7 +152,9 @@ async fn pump(socket: std::sync::Weak<turmoil::net::UdpSocket>, arrive: mpsc::Se
 
 impl fmt::Debug for SimUdpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimUdpSocket").field("local", &self.local).finish_non_exhaustive()
+        f.debug_struct("SimUdpSocket")
+            .field("local", &self.local)
+            .finish_non_exhaustive()
     }
 }
 
@@ -153,7 +165,9 @@ impl AsyncUdpSocket for SimUdpSocket {
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         // A datagram to nobody is lost, not an error: that is what UDP does.
-        let _ = self.socket.try_send_to(transmit.contents, transmit.destination);
+        let _ = self
+            .socket
+            .try_send_to(transmit.contents, transmit.destination);
         Ok(())
     }
 
@@ -169,7 +183,10 @@ impl AsyncUdpSocket for SimUdpSocket {
             let (bytes, from) = match arrived.poll_recv(cx) {
                 Poll::Ready(Some(datagram)) => datagram,
                 Poll::Ready(None) if count == 0 => {
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::NotConnected, "the host is gone")));
+                    return Poll::Ready(Err(io::Error::new(
+                        io::ErrorKind::NotConnected,
+                        "the host is gone",
+                    )));
                 }
                 Poll::Ready(None) => break,
                 Poll::Pending if count == 0 => return Poll::Pending,
@@ -177,7 +194,13 @@ impl AsyncUdpSocket for SimUdpSocket {
             };
             let length = bytes.len().min(bufs[count].len());
             bufs[count][..length].copy_from_slice(&bytes[..length]);
-            meta[count] = RecvMeta { addr: from, len: length, stride: length, ecn: None, dst_ip: None };
+            meta[count] = RecvMeta {
+                addr: from,
+                len: length,
+                stride: length,
+                ecn: None,
+                dst_ip: None,
+            };
             count += 1;
         }
         Poll::Ready(Ok(count))

@@ -68,16 +68,37 @@ impl Options {
         let clock_skew_ms = std::array::from_fn(|_| rng.random_range(-2_000..=2_000));
         let clients = rng.random_range(2..=4);
         let checkpoint_every = rng.random_range(20..=400);
-        let faults = if rng.random_range(0..5) == 0 { Vec::new() } else { draw_faults(&mut rng, duration) };
-        Self { seed, duration, clients, latency_min, latency_max, clock_skew_ms, checkpoint_every, faults }
+        let faults = if rng.random_range(0..5) == 0 {
+            Vec::new()
+        } else {
+            draw_faults(&mut rng, duration)
+        };
+        Self {
+            seed,
+            duration,
+            clients,
+            latency_min,
+            latency_max,
+            clock_skew_ms,
+            checkpoint_every,
+            faults,
+        }
     }
 }
 
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {} for {} s", self.seed, self.duration.as_secs())?;
-        writeln!(f, "  clients {}, checkpoint every {} entries", self.clients, self.checkpoint_every)?;
-        writeln!(f, "  latency {:?} to {:?}, clock skew {:?} ms", self.latency_min, self.latency_max, self.clock_skew_ms)?;
+        writeln!(
+            f,
+            "  clients {}, checkpoint every {} entries",
+            self.clients, self.checkpoint_every
+        )?;
+        writeln!(
+            f,
+            "  latency {:?} to {:?}, clock skew {:?} ms",
+            self.latency_min, self.latency_max, self.clock_skew_ms
+        )?;
         write!(f, "  {} faults", self.faults.len())?;
         for (at, fault) in &self.faults {
             write!(f, "\n    {:6.2} s {fault:?}", at.as_secs_f64())?;
@@ -134,11 +155,19 @@ mod tests {
 
     #[test]
     fn every_fault_strikes_within_some_runs_and_some_runs_have_none() {
-        let runs: Vec<_> = (0..60).map(|seed| Options::draw(seed, Duration::from_secs(30))).collect();
+        let runs: Vec<_> = (0..60)
+            .map(|seed| Options::draw(seed, Duration::from_secs(30)))
+            .collect();
         let names: std::collections::BTreeSet<String> = runs
             .iter()
             .flat_map(|run| &run.faults)
-            .map(|(_, fault)| format!("{fault:?}").split('(').next().unwrap_or_default().to_owned())
+            .map(|(_, fault)| {
+                format!("{fault:?}")
+                    .split('(')
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            })
             .collect();
         assert_eq!(names.len(), 9, "{names:?}");
         assert!(runs.iter().any(|run| run.faults.is_empty()));

@@ -22,7 +22,9 @@ impl SimClock {
     /// A clock that is `skew_ms` ahead (or behind, if negative).
     #[must_use]
     pub fn new(skew_ms: i64) -> Self {
-        Self { skew_ms: Arc::new(AtomicI64::new(skew_ms)) }
+        Self {
+            skew_ms: Arc::new(AtomicI64::new(skew_ms)),
+        }
     }
 
     /// Sets how far ahead the clock is.
@@ -35,7 +37,10 @@ impl Clock for SimClock {
     fn now(&self) -> Timestamp {
         let elapsed = turmoil::sim_elapsed().unwrap_or_default();
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        Timestamp((START_UNIX_MS + elapsed_ms).saturating_add_signed(self.skew_ms.load(Ordering::Relaxed)))
+        Timestamp(
+            (START_UNIX_MS + elapsed_ms)
+                .saturating_add_signed(self.skew_ms.load(Ordering::Relaxed)),
+        )
     }
 }
 
@@ -50,7 +55,9 @@ impl SimEntropy {
     #[must_use]
     pub fn new(seed: u64, name: &str) -> Self {
         let stream = domain::tree::Hash::of(format!("{seed}/{name}").as_bytes());
-        Self { rng: Mutex::new(ChaCha8Rng::from_seed(stream.0)) }
+        Self {
+            rng: Mutex::new(ChaCha8Rng::from_seed(stream.0)),
+        }
     }
 }
 

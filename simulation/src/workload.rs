@@ -72,10 +72,18 @@ impl Client {
     /// A client with a random stream of its own.
     #[must_use]
     pub fn new(index: usize, seed: u64, network: SimNetwork, shared: Shared) -> Self {
-        let rng = ChaCha8Rng::seed_from_u64(seed ^ (0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + 1)));
+        let rng = ChaCha8Rng::seed_from_u64(
+            seed ^ (0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + 1)),
+        );
         // Each client has a range of priorities of its own, so that none is taken twice.
         let priority = 1_000 + 100_000 * u32::try_from(index).unwrap_or_default();
-        Self { index, network, rng, shared, priority }
+        Self {
+            index,
+            network,
+            rng,
+            shared,
+            priority,
+        }
     }
 
     /// Makes the route and the marker rule and publishes them, whatever it takes.
@@ -91,15 +99,25 @@ impl Client {
             "action": self.marker_action("token-0"),
         });
         let marker = self.make("rules", marker).await;
-        self.shared.history.lock().tokens.insert("token-0".to_owned());
-        *self.shared.scene.lock() = Some(Scene { route: route.clone(), marker });
+        self.shared
+            .history
+            .lock()
+            .tokens
+            .insert("token-0".to_owned());
+        *self.shared.scene.lock() = Some(Scene {
+            route: route.clone(),
+            marker,
+        });
         let key = self.key();
         self.until_known(|_| Request {
             method: "POST",
             path: format!("/v2/routes/{route}/publish"),
             body: Some(json!({})),
             key: Some(key.clone()),
-            call: Call::Publish { key: key.clone(), token: "token-0".to_owned() },
+            call: Call::Publish {
+                key: key.clone(),
+                token: "token-0".to_owned(),
+            },
         })
         .await;
     }
@@ -131,7 +149,9 @@ impl Client {
 
     /// Ten writes and ten reads, all of which must come through: the cluster is whole again.
     pub async fn prove_liveness(&mut self) {
-        let Some(scene) = self.shared.scene.lock().clone() else { return };
+        let Some(scene) = self.shared.scene.lock().clone() else {
+            return;
+        };
         for _ in 0..10 {
             self.create(&scene).await;
             self.read().await;
@@ -156,7 +176,11 @@ impl Client {
                 call: Call::Create { key: key.clone() },
             })
             .await;
-        if let Answer::Done { rule: Some((id, _)), .. } = answer {
+        if let Answer::Done {
+            rule: Some((id, _)),
+            ..
+        } = answer
+        {
             self.shared.rules.lock().push(id);
         }
     }
@@ -169,7 +193,11 @@ impl Client {
             path: format!("/v2/rules/{rule}"),
             body: Some(json!({"name": key})),
             key: Some(key.clone()),
-            call: Call::Rename { key: key.clone(), rule: rule.clone(), name: key.clone() },
+            call: Call::Rename {
+                key: key.clone(),
+                rule: rule.clone(),
+                name: key.clone(),
+            },
         })
         .await;
     }
@@ -196,7 +224,10 @@ impl Client {
             path: format!("/v2/rules/{marker}"),
             body: Some(json!({"action": action})),
             key: Some(edit_key.clone()),
-            call: Call::Publish { key: edit_key.clone(), token: token.clone() },
+            call: Call::Publish {
+                key: edit_key.clone(),
+                token: token.clone(),
+            },
         })
         .await;
         let route = scene.route.clone();
@@ -205,7 +236,10 @@ impl Client {
             path: format!("/v2/routes/{route}/publish"),
             body: Some(json!({})),
             key: Some(key.clone()),
-            call: Call::Publish { key: key.clone(), token: token.clone() },
+            call: Call::Publish {
+                key: key.clone(),
+                token: token.clone(),
+            },
         })
         .await;
     }
@@ -227,7 +261,15 @@ impl Client {
         let key = self.key();
         loop {
             let node = self.any_node();
-            let answered = self.send(node, "POST", &format!("/v2/{collection}"), Some(&body), Some(&key)).await;
+            let answered = self
+                .send(
+                    node,
+                    "POST",
+                    &format!("/v2/{collection}"),
+                    Some(&body),
+                    Some(&key),
+                )
+                .await;
             if let Ok(response) = answered
                 && response.status == 201
                 && let Some(id) = id_of(&response.body)
@@ -256,7 +298,13 @@ impl Client {
         let node = self.any_node();
         let sent_us = now_us();
         let answered = self
-            .send(node, request.method, &request.path, request.body.as_ref(), request.key.as_deref())
+            .send(
+                node,
+                request.method,
+                &request.path,
+                request.body.as_ref(),
+                request.key.as_deref(),
+            )
             .await;
         let answer = classify(answered);
         let attempt = Attempt {
@@ -292,8 +340,16 @@ impl Client {
             request = request.header("idempotency-key", key);
         }
         let body = body.map(Value::to_string).unwrap_or_default();
-        let Ok(request) = request.body(Full::new(Bytes::from(body))) else { return Err(Failure::NotSent) };
-        http::send(&self.network, &format!("node-{}:80", node + 1), request, ANSWER_DEADLINE).await
+        let Ok(request) = request.body(Full::new(Bytes::from(body))) else {
+            return Err(Failure::NotSent);
+        };
+        http::send(
+            &self.network,
+            &format!("node-{}:80", node + 1),
+            request,
+            ANSWER_DEADLINE,
+        )
+        .await
     }
 
     async fn wait_for_key(&self) {
@@ -325,7 +381,14 @@ impl Client {
         let bits: u128 = self.rng.random();
         let bits = (bits & !(0xf << 76 | 0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
         let hex = format!("{bits:032x}");
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        format!(
+            "{}-{}-{}-{}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..]
+        )
     }
 }
 
@@ -340,16 +403,32 @@ pub async fn probe(edge: usize, network: SimNetwork, shared: Shared) {
 
 /// One request to an edge.
 pub async fn probe_once(edge: usize, network: &SimNetwork) -> Probe {
-    let request = ::http::Request::builder().uri("/").header("host", HOSTNAME).body(Full::new(Bytes::new()));
+    let request = ::http::Request::builder()
+        .uri("/")
+        .header("host", HOSTNAME)
+        .body(Full::new(Bytes::new()));
     let answered = match request {
-        Ok(request) => http::send(network, &format!("edge-{}:80", edge + 1), request, ANSWER_DEADLINE).await,
+        Ok(request) => {
+            http::send(
+                network,
+                &format!("edge-{}:80", edge + 1),
+                request,
+                ANSWER_DEADLINE,
+            )
+            .await
+        }
         Err(_) => Err(Failure::NotSent),
     };
     let (status, body) = match answered {
         Ok(response) => (Some(response.status), response.body),
         Err(_) => (None, String::new()),
     };
-    Probe { edge, at_us: now_us(), status, body }
+    Probe {
+        edge,
+        at_us: now_us(),
+        status,
+        body,
+    }
 }
 
 /// Simulated microseconds since the run began.
@@ -367,8 +446,12 @@ fn classify(answered: Result<Response, Failure>) -> Answer {
     let code = error_code(&response.body);
     match response.status {
         200..300 => {
-            let revision = response.header("vectorgate-revision").and_then(|text| text.parse().ok());
-            let Some(revision) = revision else { return Answer::Unknown };
+            let revision = response
+                .header("vectorgate-revision")
+                .and_then(|text| text.parse().ok());
+            let Some(revision) = revision else {
+                return Answer::Unknown;
+            };
             Answer::Done {
                 revision,
                 replayed: response.header("idempotent-replayed").is_some(),
@@ -376,7 +459,10 @@ fn classify(answered: Result<Response, Failure>) -> Answer {
                 body: response.body,
             }
         }
-        400..500 => Answer::Refused { status: response.status, code },
+        400..500 => Answer::Refused {
+            status: response.status,
+            code,
+        },
         503 if code == "cluster_unavailable" => Answer::Unavailable,
         _ => Answer::Unknown,
     }
@@ -395,7 +481,10 @@ fn rule_of(body: &str) -> Option<(String, String)> {
     if fields.get("object")?.as_str()? != "rule" {
         return None;
     }
-    Some((fields.get("id")?.as_str()?.to_owned(), fields.get("name")?.as_str()?.to_owned()))
+    Some((
+        fields.get("id")?.as_str()?.to_owned(),
+        fields.get("name")?.as_str()?.to_owned(),
+    ))
 }
 
 fn error_code(body: &str) -> String {

@@ -14,7 +14,10 @@ pub(crate) fn check(history: &History) -> Vec<String> {
     }
     for (edge, held) in &history.final_edges {
         if *held != history.final_manifest {
-            found.push(format!("edge {edge} holds {held:?}, current is {:?}", history.final_manifest));
+            found.push(format!(
+                "edge {edge} holds {held:?}, current is {:?}",
+                history.final_manifest
+            ));
         }
     }
     found
@@ -27,11 +30,26 @@ mod tests {
 
     #[test]
     fn nodes_and_edges_that_stay_behind_are_found() {
-        let mut history = History { final_manifest: (1, 4), ..History::default() };
+        let mut history = History {
+            final_manifest: (1, 4),
+            ..History::default()
+        };
         history.final_edges.insert(1, (1, 4));
-        history.finals.insert(1, FinalState { applied: 9, ..FinalState::default() });
+        history.finals.insert(
+            1,
+            FinalState {
+                applied: 9,
+                ..FinalState::default()
+            },
+        );
         assert!(check(&history).is_empty());
-        history.finals.insert(2, FinalState { applied: 8, ..FinalState::default() });
+        history.finals.insert(
+            2,
+            FinalState {
+                applied: 8,
+                ..FinalState::default()
+            },
+        );
         history.final_edges.insert(2, (1, 3));
         assert_eq!(check(&history).len(), 2);
     }

@@ -14,11 +14,17 @@ pub(crate) fn check(history: &History) -> Vec<String> {
         let held = (sight.epoch, sight.version);
         let before = newest.entry(sight.edge).or_insert(held);
         if held < *before {
-            found.push(format!("edge {} went from {before:?} back to {held:?}", sight.edge));
+            found.push(format!(
+                "edge {} went from {before:?} back to {held:?}",
+                sight.edge
+            ));
         }
         *before = held;
         if *roots.entry(held).or_insert(sight.root) != sight.root {
-            found.push(format!("edge {} holds another content as {held:?}", sight.edge));
+            found.push(format!(
+                "edge {} holds another content as {held:?}",
+                sight.edge
+            ));
         }
     }
     found
@@ -30,11 +36,21 @@ mod tests {
     use crate::history::{EdgeSight, History};
 
     fn sight(version: u64, root: u8) -> EdgeSight {
-        EdgeSight { edge: 1, at_us: 0, epoch: 1, version, root: [root; 32] }
+        EdgeSight {
+            edge: 1,
+            at_us: 0,
+            epoch: 1,
+            version,
+            root: [root; 32],
+        }
     }
 
     fn found(sights: Vec<EdgeSight>) -> usize {
-        check(&History { sights, ..History::default() }).len()
+        check(&History {
+            sights,
+            ..History::default()
+        })
+        .len()
     }
 
     #[test]

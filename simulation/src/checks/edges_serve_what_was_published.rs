@@ -12,7 +12,9 @@ pub(crate) fn check(history: &History) -> Vec<String> {
     for sight in history.sights.iter().filter(|sight| sight.version > 0) {
         match history.manifests.get(&(sight.epoch, sight.version)) {
             Some(root) if *root == sight.root => {}
-            Some(_) => found.push(format!("{sight:?} has another root than the manifest of that version")),
+            Some(_) => found.push(format!(
+                "{sight:?} has another root than the manifest of that version"
+            )),
             None => found.push(format!("{sight:?} was never published")),
         }
     }
@@ -24,7 +26,9 @@ pub(crate) fn check(history: &History) -> Vec<String> {
             }
             Some(200) => found.push(format!("{probe:?} answers what nobody published")),
             Some(status) if serving.contains(&probe.edge) => {
-                found.push(format!("{probe:?} failed with {status} after the edge had served"));
+                found.push(format!(
+                    "{probe:?} failed with {status} after the edge had served"
+                ));
             }
             Some(_) | None => {}
         }
@@ -38,12 +42,20 @@ mod tests {
     use crate::history::{EdgeSight, History, Probe};
 
     fn probe(status: u16, body: &str) -> Probe {
-        Probe { edge: 1, at_us: 0, status: Some(status), body: body.to_owned() }
+        Probe {
+            edge: 1,
+            at_us: 0,
+            status: Some(status),
+            body: body.to_owned(),
+        }
     }
 
     #[test]
     fn unpublished_answers_and_failures_after_the_first_success_are_found() {
-        let mut history = History { tokens: ["t1".to_owned()].into(), ..History::default() };
+        let mut history = History {
+            tokens: ["t1".to_owned()].into(),
+            ..History::default()
+        };
         history.probes = vec![probe(503, ""), probe(200, "t1")];
         assert!(check(&history).is_empty());
         history.probes.extend([probe(200, "other"), probe(503, "")]);
@@ -52,8 +64,17 @@ mod tests {
 
     #[test]
     fn a_manifest_that_never_was_current_is_found() {
-        let sight = EdgeSight { edge: 1, at_us: 0, epoch: 1, version: 4, root: [4; 32] };
-        let mut history = History { sights: vec![sight], ..History::default() };
+        let sight = EdgeSight {
+            edge: 1,
+            at_us: 0,
+            epoch: 1,
+            version: 4,
+            root: [4; 32],
+        };
+        let mut history = History {
+            sights: vec![sight],
+            ..History::default()
+        };
         assert_eq!(check(&history).len(), 1);
         history.manifests.insert((1, 4), [4; 32]);
         assert!(check(&history).is_empty());

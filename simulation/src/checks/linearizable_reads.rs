@@ -28,7 +28,9 @@ fn real_time(history: &History) -> Vec<String> {
     let mut ended = by_end.into_iter().peekable();
     let mut newest: Option<(&Attempt, u64)> = None;
     for (attempt, revision) in by_start {
-        while let Some((before, its)) = ended.next_if(|(before, _)| before.ended_us < attempt.sent_us) {
+        while let Some((before, its)) =
+            ended.next_if(|(before, _)| before.ended_us < attempt.sent_us)
+        {
             if newest.is_none_or(|(_, most)| its > most) {
                 newest = Some((before, its));
             }
@@ -38,7 +40,9 @@ fn real_time(history: &History) -> Vec<String> {
             && revision < most
             && !replayed
         {
-            found.push(format!("{attempt:?} began after {before:?} had ended, with a smaller revision"));
+            found.push(format!(
+                "{attempt:?} began after {before:?} had ended, with a smaller revision"
+            ));
         }
     }
     found
@@ -50,15 +54,25 @@ fn values(history: &History) -> Vec<String> {
     let unknown = unknown_writes(history);
     let mut found = Vec::new();
     for (attempt, revision) in history.done() {
-        let (Call::Read { rule }, Answer::Done { rule: Some((_, name)), .. }) = (&attempt.call, &attempt.answer)
+        let (
+            Call::Read { rule },
+            Answer::Done {
+                rule: Some((_, name)),
+                ..
+            },
+        ) = (&attempt.call, &attempt.answer)
         else {
             continue;
         };
-        let newest = writes.get(rule).and_then(|writes| writes.range(..=revision).next_back());
+        let newest = writes
+            .get(rule)
+            .and_then(|writes| writes.range(..=revision).next_back());
         let shown = newest.is_some_and(|(_, written)| written == name);
         let maybe = unknown.get(rule).is_some_and(|names| names.contains(name));
         if !shown && !maybe {
-            found.push(format!("{attempt:?} shows {name}, but the newest write up to {revision} is {newest:?}"));
+            found.push(format!(
+                "{attempt:?} shows {name}, but the newest write up to {revision} is {newest:?}"
+            ));
         }
     }
     found
@@ -67,10 +81,18 @@ fn values(history: &History) -> Vec<String> {
 fn acknowledged_writes(history: &History) -> BTreeMap<String, BTreeMap<u64, String>> {
     let mut writes: BTreeMap<String, BTreeMap<u64, String>> = BTreeMap::new();
     for (attempt, revision) in history.done() {
-        if let (Call::Create { .. } | Call::Rename { .. }, Answer::Done { rule: Some((rule, name)), .. }) =
-            (&attempt.call, &attempt.answer)
+        if let (
+            Call::Create { .. } | Call::Rename { .. },
+            Answer::Done {
+                rule: Some((rule, name)),
+                ..
+            },
+        ) = (&attempt.call, &attempt.answer)
         {
-            writes.entry(rule.clone()).or_default().insert(revision, name.clone());
+            writes
+                .entry(rule.clone())
+                .or_default()
+                .insert(revision, name.clone());
         }
     }
     writes
@@ -78,13 +100,20 @@ fn acknowledged_writes(history: &History) -> BTreeMap<String, BTreeMap<u64, Stri
 
 /// Names that a write may have given at a revision that no answer ever told.
 fn unknown_writes(history: &History) -> BTreeMap<String, BTreeSet<String>> {
-    let told: BTreeSet<&str> = history.done().filter_map(|(attempt, _)| attempt.call.key()).collect();
+    let told: BTreeSet<&str> = history
+        .done()
+        .filter_map(|(attempt, _)| attempt.call.key())
+        .collect();
     let mut unknown: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for attempt in &history.attempts {
-        if let (Call::Rename { key, rule, name }, Answer::Unknown) = (&attempt.call, &attempt.answer)
+        if let (Call::Rename { key, rule, name }, Answer::Unknown) =
+            (&attempt.call, &attempt.answer)
             && !told.contains(key.as_str())
         {
-            unknown.entry(rule.clone()).or_default().insert(name.clone());
+            unknown
+                .entry(rule.clone())
+                .or_default()
+                .insert(name.clone());
         }
     }
     unknown
@@ -98,33 +127,56 @@ mod tests {
 
     #[test]
     fn a_read_of_the_newest_write_is_fine() {
-        let attempts = vec![created("k1", "r1", 0, 5), renamed("r1", "new", 20, 7), read("r1", "new", 40, 7)];
+        let attempts = vec![
+            created("k1", "r1", 0, 5),
+            renamed("r1", "new", 20, 7),
+            read("r1", "new", 40, 7),
+        ];
         assert!(check(&history(attempts, &[])).is_empty());
     }
 
     #[test]
     fn a_stale_value_is_found() {
-        let attempts = vec![created("k1", "r1", 0, 5), renamed("r1", "new", 20, 7), read("r1", "k1", 40, 8)];
+        let attempts = vec![
+            created("k1", "r1", 0, 5),
+            renamed("r1", "new", 20, 7),
+            read("r1", "k1", 40, 8),
+        ];
         assert_eq!(check(&history(attempts, &[])).len(), 1);
     }
 
     #[test]
     fn a_read_below_what_was_acknowledged_before_it_is_found() {
-        let attempts = vec![created("k1", "r1", 0, 5), renamed("r1", "new", 20, 7), read("r1", "k1", 40, 6)];
+        let attempts = vec![
+            created("k1", "r1", 0, 5),
+            renamed("r1", "new", 20, 7),
+            read("r1", "k1", 40, 6),
+        ];
         assert_eq!(check(&history(attempts, &[])).len(), 1);
     }
 
     #[test]
     fn concurrent_operations_may_take_either_order() {
-        let attempts = vec![created("k1", "r1", 0, 5), renamed("r1", "new", 20, 7), read("r1", "k1", 25, 6)];
+        let attempts = vec![
+            created("k1", "r1", 0, 5),
+            renamed("r1", "new", 20, 7),
+            read("r1", "k1", 25, 6),
+        ];
         assert!(check(&history(attempts, &[])).is_empty());
     }
 
     #[test]
     fn a_write_of_unknown_outcome_may_be_seen() {
-        let unknown = Call::Rename { key: "u".into(), rule: "r1".into(), name: "maybe".into() };
-        let attempts =
-            vec![created("k1", "r1", 0, 5), attempt(unknown, 20, 30, Answer::Unknown), read("r1", "maybe", 40, 9)];
+        let unknown = Call::Rename {
+            key: "u".into(),
+            rule: "r1".into(),
+            name: "maybe".into(),
+        };
+        let attempts = vec![
+            created("k1", "r1", 0, 5),
+            attempt(unknown, 20, 30, Answer::Unknown),
+            read("r1", "maybe", 40, 9),
+        ];
         assert!(check(&history(attempts, &[])).is_empty());
     }
 

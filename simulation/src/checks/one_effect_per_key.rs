@@ -9,9 +9,13 @@ pub(crate) fn check(history: &History) -> Vec<String> {
     let mut found = Vec::new();
     let mut answers: BTreeMap<&str, &str> = BTreeMap::new();
     for attempt in &history.attempts {
-        let (Some(key), Answer::Done { body, .. }) = (attempt.call.key(), &attempt.answer) else { continue };
+        let (Some(key), Answer::Done { body, .. }) = (attempt.call.key(), &attempt.answer) else {
+            continue;
+        };
         match answers.get(key) {
-            Some(first) if first != body => found.push(format!("{key} was answered `{first}` and then `{body}`")),
+            Some(first) if first != body => {
+                found.push(format!("{key} was answered `{first}` and then `{body}`"))
+            }
             Some(_) => {}
             None => {
                 answers.insert(key, body);
@@ -32,7 +36,9 @@ pub(crate) fn check(history: &History) -> Vec<String> {
             if let (Call::Create { key }, Answer::Done { .. }) = (&attempt.call, &attempt.answer)
                 && !effects.contains_key(key.as_str())
             {
-                found.push(format!("node {node} holds no rule made with {key}, which was acknowledged"));
+                found.push(format!(
+                    "node {node} holds no rule made with {key}, which was acknowledged"
+                ));
             }
         }
     }
@@ -53,7 +59,10 @@ mod tests {
     #[test]
     fn a_second_effect_is_found_in_the_answers_and_in_the_state() {
         let attempts = vec![created("k1", "r1", 0, 5), created("k1", "r2", 20, 6)];
-        let found = check(&history(attempts, &[("r1", "k1", "k1"), ("r2", "k1", "k1")]));
+        let found = check(&history(
+            attempts,
+            &[("r1", "k1", "k1"), ("r2", "k1", "k1")],
+        ));
         assert_eq!(found.len(), 2, "{found:?}");
     }
 }

@@ -8,7 +8,12 @@ pub(crate) fn check(history: &History) -> Vec<String> {
     history
         .finals
         .iter()
-        .filter_map(|(node, state)| state.invariants.as_ref().map(|broken| format!("node {node}: {broken}")))
+        .filter_map(|(node, state)| {
+            state
+                .invariants
+                .as_ref()
+                .map(|broken| format!("node {node}: {broken}"))
+        })
         .collect()
 }
 
