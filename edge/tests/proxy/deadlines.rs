@@ -1,0 +1,236 @@
+//! Nobody is waited for forever. The settings here are short; what is checked is what happens, not
+//! after how many milliseconds.
+
+use std::io;
+use std::net::SocketAddr;
+
+use http_body_util::BodyExt;
+use platform::{Network, TokioNetwork};
+use tokio::io::AsyncWriteExt;
+
+use crate::client::{Answer, Raw, ask, get, post, send, talk};
+use crate::origin::{Origin, answer, read_head, streaming};
+use crate::publish::Draft;
+use crate::world::{Options, World, eventually, run};
+
+async fn world(set: &[(&'static str, &'static str)], origin: SocketAddr) -> World {
+    let mut world = World::start(Options {
+        set: set.to_vec(),
+        ..Options::default()
+    })
+    .await;
+    world.publish(&[Draft::to(origin)]);
+    world
+}
+
+/// The operating system's network, on which no connection is ever completed.
+#[derive(Clone)]
+struct Unanswering(TokioNetwork);
+
+impl Network for Unanswering {
+    type Stream = <TokioNetwork as Network>::Stream;
+    type Listener = <TokioNetwork as Network>::Listener;
+
+    async fn connect(&self, _: &str) -> io::Result<Self::Stream> {
+        std::future::pending().await
+    }
+
+    async fn listen(&self, on: SocketAddr) -> io::Result<Self::Listener> {
+        self.0.listen(on).await
+    }
+
+    fn quic(
+        &self,
+        on: SocketAddr,
+        server: Option<quinn::ServerConfig>,
+    ) -> io::Result<quinn::Endpoint> {
+        self.0.quic(on, server)
+    }
+
+    async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
+        self.0.resolve(name).await
+    }
+}
+
+#[test]
+fn a_target_that_does_not_take_the_connection_is_504() {
+    run(async {
+        let mut world = World::start(Options {
+            set: vec![("TIMEOUTS__CONNECT_MS", "50")],
+            network: Unanswering(TokioNetwork),
+            placement: edge::workers::Placement::Here,
+        })
+        .await;
+        world.publish(&[Draft::to(world.address)]);
+        let answer = ask(world.address, get("/")).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (504, "upstream_connect_timeout")
+        );
+    });
+}
+
+#[test]
+fn a_target_that_does_not_answer_is_504_and_its_connection_is_not_used_again() {
+    run(async {
+        let origin = Origin::raw(|number, mut stream| async move {
+            read_head(&mut stream).await;
+            if number > 0 {
+                stream.write_all(answer("late").as_bytes()).await.unwrap();
+            }
+            read_head(&mut stream).await;
+        })
+        .await;
+        let world = world(&[("TIMEOUTS__RESPONSE_HEADER_MS", "100")], origin.address).await;
+        let answer = ask(world.address, get("/")).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (504, "upstream_timeout")
+        );
+        assert_eq!(ask(world.address, get("/")).await.text(), "late");
+        assert_eq!(origin.connections.get(), 2);
+    });
+}
+
+#[test]
+fn the_wait_for_an_answer_begins_when_the_body_has_been_sent() {
+    run(async {
+        let origin = Origin::start(|request| async move {
+            request.into_body().collect().await.unwrap();
+            http::Response::new(crate::client::whole("done"))
+        })
+        .await;
+        let world = world(&[("TIMEOUTS__RESPONSE_HEADER_MS", "150")], origin.address).await;
+        let (sender, body) = streaming();
+        let slow = async {
+            for _ in 0..6 {
+                sender.send("piece".into()).unwrap();
+                tokio::time::sleep(std::time::Duration::from_millis(75)).await;
+            }
+            drop(sender);
+        };
+        let (answer, ()) = tokio::join!(ask(world.address, post("/", body)), slow);
+        assert_eq!((answer.status, answer.text()), (200, "done"));
+    });
+}
+
+#[test]
+fn a_client_that_stops_sending_its_body_is_408() {
+    run(async {
+        let origin = Origin::start(|request| async move {
+            drop(request.into_body().collect().await);
+            http::Response::new(crate::client::empty())
+        })
+        .await;
+        let world = world(&[("TIMEOUTS__IDLE_MS", "100")], origin.address).await;
+        let text = "POST / HTTP/1.1\r\nhost: api.example.net\r\ncontent-length: 10\r\n\r\nbegun";
+        let answer = talk(world.address, text).await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(
+            answer.contains("request_timeout") && answer.contains("connection: close"),
+            "{answer}"
+        );
+    });
+}
+
+#[test]
+fn an_origin_that_stops_sending_its_body_is_given_up() {
+    run(async {
+        let origin = Origin::raw(|_, mut stream| async move {
+            read_head(&mut stream).await;
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nbegun")
+                .await
+                .unwrap();
+            read_head(&mut stream).await;
+        })
+        .await;
+        let world = world(&[("TIMEOUTS__IDLE_MS", "100")], origin.address).await;
+        let answer = send(world.address, get("/")).await;
+        assert_eq!(answer.status(), 200);
+        assert!(answer.into_body().collect().await.is_err());
+        assert_eq!(world.metric("upstream_bodies_broken_total"), 1);
+    });
+}
+
+#[test]
+fn a_client_that_sends_no_whole_head_is_dropped() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let world = world(&[("TIMEOUTS__REQUEST_HEADER_MS", "100")], origin.address).await;
+        for begun in [
+            "",
+            "G",
+            "GET / HTTP/1.1\r\nhost: api.exa",
+            "PRI * HTTP/2.0\r\n",
+        ] {
+            assert_eq!(talk(world.address, begun).await, "", "{begun:?}");
+        }
+        // Also on a connection that has been of use before.
+        let mut raw = Raw::connect(world.address).await;
+        raw.write("GET / HTTP/1.1\r\nhost: api.example.net\r\n\r\n")
+            .await;
+        raw.read_until("\r\n\r\nx").await;
+        raw.write("GET / HTTP/1.1\r\n").await;
+        assert_eq!(raw.read_to_end().await, "");
+        assert_eq!(world.metric("connections_overdue_total"), 5);
+        eventually("the connections are gone", || {
+            world.metric("connections_open") == 0
+        })
+        .await;
+    });
+}
+
+#[test]
+fn an_idle_connection_is_closed() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let world = world(&[("TIMEOUTS__IDLE_MS", "100")], origin.address).await;
+        let mut raw = Raw::connect(world.address).await;
+        raw.write("GET / HTTP/1.1\r\nhost: api.example.net\r\n\r\n")
+            .await;
+        raw.read_until("\r\n\r\nx").await;
+        assert_eq!(raw.read_to_end().await, "");
+        assert_eq!(world.metric("connections_overdue_total"), 0);
+    });
+}
+
+#[test]
+fn a_client_that_does_not_read_is_dropped() {
+    run(async {
+        let origin = Origin::start(|_| async {
+            http::Response::new(crate::client::whole(vec![b'x'; 32 * 1024 * 1024]))
+        })
+        .await;
+        let world = world(&[("TIMEOUTS__IDLE_MS", "200")], origin.address).await;
+        let mut raw = Raw::connect(world.address).await;
+        raw.write("GET / HTTP/1.1\r\nhost: api.example.net\r\n\r\n")
+            .await;
+        raw.read_until("\r\n\r\n").await;
+        eventually("the connection is dropped", || {
+            world.metric("connections_open") == 0
+        })
+        .await;
+        assert_eq!(world.metric("connections_overdue_total"), 1);
+    });
+}
+
+#[test]
+fn an_answer_is_not_cut_short_by_the_idle_limit_while_it_moves() {
+    run(async {
+        let origin = Origin::start(|_| async {
+            let (sender, body) = streaming();
+            tokio::task::spawn_local(async move {
+                for _ in 0..8 {
+                    sender.send("piece".into()).unwrap();
+                    tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+                }
+            });
+            http::Response::new(body)
+        })
+        .await;
+        let world = world(&[("TIMEOUTS__IDLE_MS", "200")], origin.address).await;
+        let answer = Answer::of(send(world.address, get("/")).await).await;
+        assert_eq!(answer.text(), "piece".repeat(8));
+    });
+}

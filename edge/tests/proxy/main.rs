@@ -1,0 +1,19 @@
+//! The proxy between real sockets: clients on one side, small origins on the other, and
+//! configurations made as the control plane makes them.
+
+mod answers;
+mod balance;
+mod bodies;
+mod client;
+mod deadlines;
+mod failures;
+mod forwarding;
+mod http2;
+mod limits;
+mod origin;
+mod publish;
+mod reuse;
+mod shutdown;
+mod smuggling;
+mod swap;
+mod world;

@@ -1,0 +1,226 @@
+//! Requests that two readers could cut differently. Each is refused, or passed on in a form that
+//! has one reading only; what is hidden in it never becomes a request of its own.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::client::{Raw, talk};
+use crate::origin::{Origin, answer};
+use crate::publish::Draft;
+use crate::world::{World, eventually, run};
+
+const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nhost: api.example.net\r\n\r\n";
+
+/// Everything that an origin reads, as one text. It answers whatever ends like a head or a body.
+async fn listening() -> (Origin, std::rc::Rc<std::cell::RefCell<String>>) {
+    let heard = std::rc::Rc::<std::cell::RefCell<String>>::default();
+    let all = std::rc::Rc::clone(&heard);
+    let origin = Origin::raw(move |_, mut stream| {
+        let heard = std::rc::Rc::clone(&all);
+        async move {
+            let mut buffer = [0; 4096];
+            loop {
+                let Ok(count @ 1..) = stream.read(&mut buffer).await else {
+                    return;
+                };
+                let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+                heard.borrow_mut().push_str(&text);
+                if stream.write_all(answer("x").as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    (origin, heard)
+}
+
+#[test]
+fn ambiguous_heads_are_refused_and_the_connection_ends() {
+    run(async {
+        let (origin, heard) = listening().await;
+        let world = World::with(Draft::to(origin.address)).await;
+        let host = "host: api.example.net\r\n";
+        for (head, why) in [
+            (format!("POST / HTTP/1.1\r\n{host}{host}\r\n"), "two hosts"),
+            (
+                format!("POST / HTTP/1.1\r\n{host}host: other\r\n\r\n"),
+                "two different hosts",
+            ),
+            ("POST / HTTP/1.1\r\n\r\n".to_owned(), "no host"),
+            (
+                "GET / HTTP/1.1\r\nhost: a, b\r\n\r\n".to_owned(),
+                "a list of hosts",
+            ),
+            (
+                format!(
+                    "POST / HTTP/1.1\r\n{host}content-length: 4\r\ncontent-length: 5\r\n\r\nabcd"
+                ),
+                "two lengths",
+            ),
+            (
+                format!("POST / HTTP/1.1\r\n{host}content-length: 4, 5\r\n\r\nabcd"),
+                "a list of lengths",
+            ),
+            (
+                format!("POST / HTTP/1.1\r\n{host}content-length: -1\r\n\r\n"),
+                "a negative length",
+            ),
+            (
+                format!("POST / HTTP/1.1\r\n{host}content-length: +4\r\n\r\nabcd"),
+                "a signed length",
+            ),
+            (
+                format!("POST / HTTP/1.1\r\n{host}content-length: 0x4\r\n\r\nabcd"),
+                "a hexadecimal length",
+            ),
+            (
+                format!("POST / HTTP/1.1\r\n{host}content-length: 99999999999999999999\r\n\r\n"),
+                "an overflowing length",
+            ),
+            (
+                format!("POST / HTTP/1.1\r\n{host}transfer-encoding: xchunked\r\n\r\n0\r\n\r\n"),
+                "an unknown coding",
+            ),
+            (
+                format!(
+                    "POST / HTTP/1.1\r\n{host}transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n"
+                ),
+                "chunked not last",
+            ),
+            (
+                format!("POST / HTTP/1.0\r\n{host}transfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+                "a coding in HTTP/1.0",
+            ),
+            (
+                format!("POST / HTTP/1.1\r\n{host}transfer-encoding : chunked\r\n\r\n0\r\n\r\n"),
+                "a blank before the colon",
+            ),
+            (
+                format!(
+                    "POST / HTTP/1.1\r\n{host}x-a: b\r\n transfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+                ),
+                "a folded line",
+            ),
+            (
+                format!("POST / HTTP/1.1\r\n{host}x a: b\r\n\r\n"),
+                "a blank in a name",
+            ),
+            (
+                format!("POST / HTTP/1.1\r\n{host}x-a: b\rc\r\n\r\n"),
+                "a bare carriage return",
+            ),
+            (
+                format!("POST / HTTP/1.1\r\n{host}x-a: b\0c\r\n\r\n"),
+                "a zero byte",
+            ),
+            (
+                format!("POST / HTTP/1.1\r\n: b\r\n{host}\r\n"),
+                "an empty name",
+            ),
+            (
+                format!("POST / HTTP/9.9\r\n{host}\r\n"),
+                "an unknown version",
+            ),
+            (format!("POST  / HTTP/1.1\r\n{host}\r\n"), "two blanks"),
+            (
+                format!("POST /a b HTTP/1.1\r\n{host}\r\n"),
+                "a blank in the target",
+            ),
+        ] {
+            let text = talk(world.address, &format!("{head}{HIDDEN}")).await;
+            assert!(
+                text.starts_with("HTTP/1.1 400 ") || text.starts_with("HTTP/1.0 400 "),
+                "{why}: {text}"
+            );
+            assert_eq!(text.matches("HTTP/1.").count(), 1, "{why}: {text}");
+        }
+        assert_eq!(*heard.borrow(), "", "nothing of this reaches the origin");
+    });
+}
+
+#[test]
+fn a_length_beside_chunks_is_dropped_and_what_follows_is_not_read_as_a_request() {
+    run(async {
+        let (origin, heard) = listening().await;
+        let world = World::with(Draft::to(origin.address)).await;
+        for fields in [
+            "content-length: 4\r\ntransfer-encoding: chunked\r\n",
+            "transfer-encoding: chunked\r\ncontent-length: 4\r\n",
+            "content-length: 4\r\nTransfer-Encoding:\tchunked\r\n",
+        ] {
+            heard.borrow_mut().clear();
+            let text = talk(
+                world.address,
+                &format!("POST / HTTP/1.1\r\nhost: api.example.net\r\n{fields}\r\n3\r\nabc\r\n0\r\n\r\n{HIDDEN}"),
+            )
+            .await;
+            assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+            assert_eq!(
+                text.matches("HTTP/1.1 ").count(),
+                1,
+                "the connection ends after the answer: {text}"
+            );
+            let heard = heard.borrow().to_lowercase();
+            assert!(
+                !heard.contains("content-length")
+                    && heard.contains("transfer-encoding: chunked\r\n"),
+                "{heard}"
+            );
+            assert!(!heard.contains("hidden"), "{heard}");
+        }
+    });
+}
+
+#[test]
+fn broken_chunks_end_the_request_on_both_sides() {
+    run(async {
+        for chunks in [
+            "zz\r\nabc\r\n",
+            "3\r\nabcdef\r\n0\r\n\r\n",
+            "fffffffffffffffff\r\n",
+            "-3\r\nabc\r\n",
+        ] {
+            let (origin, heard) = listening().await;
+            let world = World::with(Draft::to(origin.address)).await;
+            let mut raw = Raw::connect(world.address).await;
+            raw.write(&format!("POST / HTTP/1.1\r\nhost: api.example.net\r\ntransfer-encoding: chunked\r\n\r\n{chunks}{HIDDEN}"))
+                .await;
+            let text = raw.read_to_end().await;
+            assert!(text.matches("HTTP/1.1 ").count() <= 1, "{chunks:?}: {text}");
+            assert!(
+                !heard.borrow().contains("GET /hidden"),
+                "{chunks:?}: {}",
+                heard.borrow()
+            );
+        }
+    });
+}
+
+#[test]
+fn an_answer_with_two_readings_does_not_reach_the_next_client() {
+    run(async {
+        // The origin says more than its length; what is left over must not answer another request.
+        let origin = Origin::raw(|_, mut stream| async move {
+            let mut buffer = [0; 4096];
+            while let Ok(1..) = stream.read(&mut buffer).await {
+                let text = format!(
+                    "{}HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison",
+                    answer("x")
+                );
+                if stream.write_all(text.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        })
+        .await;
+        let world = World::with(Draft::to(origin.address)).await;
+        for _ in 0..20 {
+            let answer = crate::client::ask(world.address, crate::client::get("/")).await;
+            assert_eq!(answer.text(), "x");
+        }
+        eventually("connections are given up", || {
+            world.metric("connections_open") == 0
+        })
+        .await;
+    });
+}
