@@ -67,10 +67,8 @@ pub(crate) fn stamped(at: u64, command: Command) -> Stamped {
     }
 }
 
-/// A log: bootstrap, enough to work with, then anything.
-pub(crate) fn log(
-    entries: impl Into<proptest::collection::SizeRange>,
-) -> impl Strategy<Value = Vec<Stamped>> {
+/// Both environments with two upstreams and a route.
+pub(crate) fn furnished() -> Vec<Stamped> {
     let furnishing = (0..ENVIRONMENTS).flat_map(|environment| {
         let actor = actor(environment);
         let upstreams = (0..2).map({
@@ -106,11 +104,18 @@ pub(crate) fn log(
         };
         upstreams.chain([Command::CreateRoute(actor, route)])
     });
-    let furnished: Vec<_> = [bootstrap()]
+    [bootstrap()]
         .into_iter()
         .chain(furnishing)
         .map(|command| stamped(1_000, command))
-        .collect();
+        .collect()
+}
+
+/// A log: bootstrap, enough to work with, then anything.
+pub(crate) fn log(
+    entries: impl Into<proptest::collection::SizeRange>,
+) -> impl Strategy<Value = Vec<Stamped>> {
+    let furnished = furnished();
     vec(entry(), entries).prop_map(move |entries| {
         let mut log = furnished.clone();
         let mut at = 1_000;
