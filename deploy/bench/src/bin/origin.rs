@@ -13,7 +13,7 @@ use tokio::sync::watch;
 /// A small HTTP origin for demonstrations and benchmarks.
 #[derive(Parser)]
 struct Arguments {
-    /// TOML: [origin] name and listen
+    /// TOML: a section `origin` with `name` and `listen`
     #[arg(long)]
     settings: PathBuf,
 }
