@@ -84,6 +84,10 @@ pub enum PeerError {
     },
 }
 
+/// After how long without contact a node is not ready: three of the questions that a node asks a
+/// second apart when nobody else does.
+const CONTACT_AGE_MAX: Duration = Duration::from_secs(3);
+
 /// How this node stands, for `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readiness {
@@ -104,10 +108,12 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Whether writes and linearizable reads may be sent here.
+    /// Whether writes and linearizable reads may be sent here. A leader that has lost its quorum
+    /// still takes itself for one, so it has to have heard from that quorum lately.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.leader.is_some() && !self.draining
+        let in_contact = self.last_contact.is_some_and(|ago| ago < CONTACT_AGE_MAX);
+        self.leader.is_some() && in_contact && !self.draining
     }
 }
 

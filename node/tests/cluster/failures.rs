@@ -312,6 +312,10 @@ async fn a_leader_that_is_cut_off_acknowledges_nothing_and_catches_up_later() {
     let (write, read) = tokio::join!(world.propose(old, create(61)), world.barrier(old));
     assert!(begun.elapsed() < PROMPT + SLACK, "{:?}", begun.elapsed());
     assert!(write.is_err(), "{write:?}");
+    eventually("it says that it is not ready", || {
+        (!world.consensus(old).readiness().is_ready()).then_some(())
+    })
+    .await;
     assert!(
         read.is_err(),
         "it answered a read that misses revision {}",
@@ -319,8 +323,9 @@ async fn a_leader_that_is_cut_off_acknowledges_nothing_and_catches_up_later() {
     );
 
     world.cut(old, false);
-    eventually("the old leader follows", || {
-        (world.consensus(old).leader() == Some(new)).then_some(())
+    eventually("the old leader follows and is ready", || {
+        let old = world.consensus(old);
+        (old.leader() == Some(new) && old.readiness().is_ready()).then_some(())
     })
     .await;
     world.barrier(old).await.unwrap();

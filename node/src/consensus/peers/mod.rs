@@ -16,9 +16,10 @@ pub(crate) use dial::{Dial, DialError, TlsDialer};
 
 use connection::Slot;
 
-/// How long opening a connection may take: resolve, TCP, TLS and HTTP/2. A node that needs longer
-/// than this for a handshake would not be fit to vote either.
-const DIAL_DEADLINE: Duration = Duration::from_secs(2);
+/// How long opening a connection may take: resolve, TCP, TLS and HTTP/2, five round trips at the
+/// most. An attempt that began while a network was cut may never end by itself, so this is also
+/// short enough for a second attempt before a reader gives up.
+const DIAL_DEADLINE: Duration = Duration::from_millis(1_200);
 
 /// Calls of one kind share a connection, and bytes wait in line on a connection: a heartbeat
 /// must not wait behind a checkpoint, or the leader loses its lease for copying.

@@ -261,3 +261,29 @@ impl Node for NodeService {
         Ok(Response::new(reply))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn nobody_votes_or_leads_in_the_name_of_another_member() {
+        assert!(claims(2, &Vote::new(7, 2)).is_ok());
+        assert!(claims(2, &Vote::new_committed(7, 2)).is_ok());
+        let refused = claims(3, &Vote::new_committed(7, 2)).map_err(|status| status.code());
+        assert_eq!(refused, Err(Code::PermissionDenied));
+    }
+
+    #[test]
+    fn a_call_without_a_known_caller_is_refused() {
+        let mut request = Request::new(());
+        assert_eq!(
+            caller(&request).map_err(|status| status.code()),
+            Err(Code::Unauthenticated)
+        );
+        request.extensions_mut().insert(Caller(4));
+        assert_eq!(caller(&request).map_err(|status| status.code()), Ok(4));
+    }
+}

@@ -1,0 +1,247 @@
+//! Nodes that publish and edges that follow them, over real QUIC on the loopback interface.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use domain::tree::ChunkSource;
+use edge::active::Active;
+use edge::assembly::Serving;
+use edge::configuration::{Apply, ApplyError, ApplyReport};
+use edge::store::MemoryDirectory;
+use edge::subscriber::{ApplyOn, Options, Ports, Status, Subscriber};
+use edge_protocol::ManifestRef;
+use node::control_plane::{BoxFuture, ControlPlane, LocalFleet, MemberId, PeerError, PeerFleet};
+use node::fleet::{ClusterFleet, Fleet};
+use node::publisher::{Parts, Publisher, PublisherMetrics};
+use node::rest::{EdgeView, FleetReader};
+use platform::testing::{Pems, TestAuthority};
+use platform::tls::Identity;
+use platform::{SystemClock, SystemEntropy, TokioNetwork};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::state::{Control, State, production};
+
+/// By when something that has to happen has happened, on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn identity(pems: &Pems) -> Identity {
+    Identity::from_pem(pems.ca.as_bytes(), pems.cert.as_bytes(), pems.key.as_bytes()).unwrap()
+}
+
+/// A node that publishes, on threads of its own, so that it can die like a process.
+pub(crate) struct Node {
+    pub(crate) control: Arc<Control>,
+    pub(crate) fleet: Fleet,
+    pub(crate) address: String,
+    publisher: Option<Publisher>,
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Node {
+    /// Without a word, as a killed process. The endpoint would say goodbye if it were dropped.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        std::mem::forget(self.publisher.take());
+    }
+}
+
+impl Node {
+    pub(crate) fn start(id: MemberId, state: &Arc<State>) -> Self {
+        Self::start_with(id, state, &TestAuthority::default())
+    }
+
+    pub(crate) fn start_with(id: MemberId, state: &Arc<State>, authority: &TestAuthority) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let entered = runtime.enter();
+        let control = Control::new(id, Arc::clone(state));
+        let fleet = Fleet::new(id, Arc::new(SystemClock));
+        let parts = Parts {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            identity: &identity(&authority.node(id)),
+            control: control.clone(),
+            fleet: fleet.clone(),
+            metrics: PublisherMetrics::default(),
+        };
+        let publisher = Publisher::start(&TokioNetwork, parts).unwrap();
+        control.join(publisher.address());
+        let address = publisher.address().to_string();
+        drop(entered);
+        Self { control, fleet, address, publisher: Some(publisher), runtime: Some(runtime) }
+    }
+
+    /// Dies as a killed process does: without a word.
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
+
+    /// Shuts down as a node does.
+    pub(crate) async fn shut_down(mut self) {
+        let publisher = self.publisher.take().unwrap();
+        self.runtime.as_ref().unwrap().spawn(publisher.shut_down()).await.unwrap();
+    }
+
+    /// What this node knows of its edges.
+    pub(crate) async fn edges(&self) -> Vec<EdgeView> {
+        gather(&[self]).await
+    }
+
+    /// Waits until this node knows something of its edges.
+    pub(crate) async fn knows(&self, what: &str, known: impl Fn(&[EdgeView]) -> bool) -> Vec<EdgeView> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let edges = self.edges().await;
+            if known(&edges) {
+                return edges;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "never: {what}; known is {edges:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// What nodes know together, asked of the first.
+pub(crate) async fn gather(nodes: &[&Node]) -> Vec<EdgeView> {
+    let peers = nodes.iter().map(|node| (node.control.id, node.fleet.clone())).collect();
+    let control: Arc<dyn ControlPlane> = nodes[0].control.clone();
+    let reader = ClusterFleet {
+        fleet: nodes[0].fleet.clone(),
+        control,
+        peers: Arc::new(Peers(peers)),
+        clock: Arc::new(SystemClock),
+    };
+    reader.gather(&production()).await.edges
+}
+
+struct Peers(BTreeMap<MemberId, Fleet>);
+
+impl PeerFleet for Peers {
+    fn ask(&self, member: MemberId, query: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>, PeerError>> {
+        let answer = self.0.get(&member).and_then(|fleet| fleet.answer(&query));
+        Box::pin(async move { answer.ok_or(PeerError::Unknown(member)) })
+    }
+}
+
+/// Takes manifests into use as an edge does, unless it is told to refuse them.
+struct Moody {
+    applier: Arc<dyn Apply>,
+    refuses: AtomicBool,
+    attempts: AtomicU64,
+}
+
+impl Apply for Moody {
+    fn apply(&self, manifest: ManifestRef, source: &dyn ChunkSource) -> Result<ApplyReport, ApplyError> {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        if self.refuses.load(Ordering::Relaxed) {
+            return Err(ApplyError { reason: "rule_1 does not compile".to_owned() });
+        }
+        self.applier.apply(manifest, source)
+    }
+
+    fn active(&self) -> Option<ManifestRef> {
+        self.applier.active()
+    }
+}
+
+/// What an edge is made of, so that it can be started again.
+#[derive(Clone)]
+pub(crate) struct Maker {
+    pub(crate) id: String,
+    pub(crate) pems: Pems,
+    pub(crate) environment: String,
+    pub(crate) nodes: Vec<String>,
+    pub(crate) directory: MemoryDirectory,
+}
+
+pub(crate) struct Edge {
+    pub(crate) maker: Maker,
+    pub(crate) active: Arc<Active>,
+    pub(crate) restored: Option<ManifestRef>,
+    moody: Arc<Moody>,
+    status: watch::Receiver<Status>,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Maker {
+    pub(crate) fn new(id: &str, nodes: &[&Node]) -> Self {
+        Self {
+            id: id.to_owned(),
+            pems: TestAuthority::default().edge(id),
+            environment: "production".to_owned(),
+            nodes: nodes.iter().map(|node| node.address.clone()).collect(),
+            directory: MemoryDirectory::default(),
+        }
+    }
+
+    pub(crate) fn start(self) -> Edge {
+        let serving = Serving::default();
+        let applier: Arc<dyn Apply> = serving.applier.clone();
+        let moody = Arc::new(Moody { applier, refuses: AtomicBool::new(false), attempts: AtomicU64::new(0) });
+        let options = Options {
+            edge_id: self.id.clone(),
+            environment: self.environment.clone(),
+            region: "eu".to_owned(),
+            labels: BTreeMap::new(),
+            software: "test".to_owned(),
+            nodes: self.nodes.clone(),
+            apply_on: ApplyOn::Thread,
+        };
+        let ports = Ports {
+            network: TokioNetwork,
+            entropy: Arc::new(SystemEntropy),
+            identity: &identity(&self.pems),
+            directory: Box::new(self.directory.clone()),
+            applier: moody.clone(),
+        };
+        let subscriber = Subscriber::open(options, ports).unwrap();
+        let stop = CancellationToken::new();
+        let status = subscriber.status();
+        let restored = subscriber.restored();
+        let running = tokio::spawn(subscriber.run(stop.clone()));
+        Edge { maker: self, active: serving.active, restored, moody, status, stop, running }
+    }
+}
+
+impl Edge {
+    pub(crate) fn start(id: &str, nodes: &[&Node]) -> Self {
+        Maker::new(id, nodes).start()
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    pub(crate) async fn until(&mut self, what: &str, wanted: impl FnMut(&Status) -> bool) -> Status {
+        let waiting = tokio::time::timeout(PATIENCE, self.status.wait_for(wanted)).await;
+        match waiting.map(|found| found.unwrap().clone()) {
+            Ok(status) => status,
+            Err(_) => panic!("never: {what}; it is {:?}", self.status()),
+        }
+    }
+
+    pub(crate) async fn applies(&mut self, manifest: ManifestRef) -> Status {
+        self.until(&format!("applies {manifest}"), |status| status.manifest == Some(manifest)).await
+    }
+
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.moody.refuses.store(refuses, Ordering::Relaxed);
+    }
+
+    pub(crate) fn attempts(&self) -> u64 {
+        self.moody.attempts.load(Ordering::Relaxed)
+    }
+
+    /// Stops it; what it was made of can be started again.
+    pub(crate) async fn stop(self) -> Maker {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.running).await.unwrap().unwrap();
+        self.maker
+    }
+}
