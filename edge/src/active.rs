@@ -8,6 +8,7 @@
 //! year, and a lock that is taken once per publish and thread costs nothing.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,7 +59,20 @@ impl Active {
 pub struct Reader {
     active: Arc<Active>,
     seen: Cell<u64>,
-    held: RefCell<Rc<Arc<Configuration>>>,
+    held: RefCell<Rc<Held>>,
+}
+
+/// A configuration that a thread holds. Its requests count their holds among themselves, so that
+/// the count that all threads share stays where it is.
+#[derive(Debug)]
+pub struct Held(Arc<Configuration>);
+
+impl Deref for Held {
+    type Target = Configuration;
+
+    fn deref(&self) -> &Configuration {
+        &self.0
+    }
 }
 
 impl Reader {
@@ -69,17 +83,17 @@ impl Reader {
         Self {
             active,
             seen: Cell::new(seen),
-            held: RefCell::new(Rc::new(held)),
+            held: RefCell::new(Rc::new(Held(held))),
         }
     }
 
     /// The configuration in use, to be held for one request.
     #[must_use]
-    pub fn current(&self) -> Rc<Arc<Configuration>> {
+    pub fn current(&self) -> Rc<Held> {
         if self.active.generation() != self.seen.get() {
             let (seen, held) = self.active.numbered();
             self.seen.set(seen);
-            self.held.replace(Rc::new(held));
+            self.held.replace(Rc::new(Held(held)));
         }
         Rc::clone(&self.held.borrow())
     }

@@ -9,15 +9,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use platform::tls::Identity;
 use platform::{Clock, Entropy, Listener, Network};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::active::Active;
 use crate::admin::Admin;
 use crate::configuration::Applier;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use crate::store::Directory;
+use crate::subscriber::{self, ApplyOn, OpenError, Status, Subscriber};
 use crate::workers::{Placement, Plan, Workers};
 
 /// An edge's ports to the outside.
@@ -30,9 +34,20 @@ pub struct Ports<N> {
     pub entropy: Arc<dyn Entropy>,
 }
 
+/// What is an edge's own: who it is, and what it remembers.
+pub struct Own {
+    /// Its certificate.
+    pub identity: Identity,
+    /// Where the last good configurations are.
+    pub directory: Box<dyn Directory>,
+}
+
 /// Why an edge did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The disk or the certificate cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// An address cannot be had.
     #[error("cannot listen on {address}")]
     Listen {
@@ -77,7 +92,100 @@ impl Default for Serving {
     }
 }
 
-/// An edge that runs.
+/// An edge that serves and follows.
+#[derive(Debug)]
+pub struct Edge {
+    serving: Running,
+    status: watch::Receiver<Status>,
+    stop: CancellationToken,
+    following: JoinHandle<()>,
+}
+
+/// Starts an edge. To be called within a `LocalSet`.
+///
+/// # Errors
+/// When an address cannot be had, or the disk or the certificate cannot be used.
+pub async fn start<N: Network>(
+    settings: Settings,
+    ports: Ports<N>,
+    own: Own,
+    placement: Placement,
+) -> Result<Edge, StartError> {
+    let settings = Arc::new(settings);
+    let serving = Serving::default();
+    let subscriber = open(&settings, &ports, own, &serving, placement)?;
+    let status = subscriber.status();
+    serving.metrics.follow(status.clone());
+    let running = serve(settings, &ports, &serving, placement).await?;
+    let stop = CancellationToken::new();
+    let following = tokio::task::spawn_local(subscriber.run(stop.clone()));
+    Ok(Edge {
+        serving: running,
+        status,
+        stop,
+        following,
+    })
+}
+
+/// Opens the disk and takes into use what is there.
+fn open<N: Network>(
+    settings: &Settings,
+    ports: &Ports<N>,
+    own: Own,
+    serving: &Serving,
+    placement: Placement,
+) -> Result<Subscriber<N>, OpenError> {
+    let options = subscriber::Options {
+        edge_id: settings.edge.id.clone(),
+        environment: settings.edge.environment.clone(),
+        region: settings.edge.region.clone(),
+        labels: settings.edge.labels.clone(),
+        software: env!("CARGO_PKG_VERSION").to_owned(),
+        nodes: settings.control.nodes.clone(),
+        apply_on: match placement {
+            Placement::Threads => ApplyOn::Thread,
+            Placement::Here => ApplyOn::Task,
+        },
+    };
+    let ports = subscriber::Ports {
+        network: ports.network.clone(),
+        entropy: Arc::clone(&ports.entropy),
+        identity: &own.identity,
+        directory: own.directory,
+        applier: Arc::clone(&serving.applier) as _,
+    };
+    Subscriber::open(options, ports)
+}
+
+impl Edge {
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.serving.addresses()
+    }
+
+    /// Whom it follows, and what it has in use.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Waits until a serving thread has ended, which only a fault of ours brings about.
+    pub async fn failed(&mut self) {
+        self.serving.failed().await;
+    }
+
+    /// Stops accepting, finishes what is under way within the time that the settings allow, and
+    /// ends. It follows its node until then, so that the nodes see it for as long as it serves.
+    pub async fn shut_down(self) {
+        self.serving.shut_down().await;
+        self.stop.cancel();
+        // It has no outcome; a panic in it was printed when it happened.
+        let _ = self.following.await;
+    }
+}
+
+/// The serving half of an edge that runs.
 #[derive(Debug)]
 pub struct Running {
     addresses: Addresses,

@@ -17,5 +17,6 @@ pub mod proxy;
 pub mod route;
 pub mod settings;
 pub mod store;
+pub mod subscriber;
 pub mod upstream;
 pub mod workers;

@@ -11,9 +11,11 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
 use crate::active::Active;
 use crate::proxy::Code;
+use crate::subscriber::Status;
 
 /// The upper bounds of the histogram of upstream times, in milliseconds.
 const BOUNDS_MS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 5_000, 30_000];
@@ -192,9 +194,11 @@ impl Metrics {
         Arc::clone(&self.applies)
     }
 
-    /// Adds metrics of another part.
-    pub fn extend(&self, register: impl FnOnce(&mut Registry)) {
-        register(&mut self.registry.lock());
+    /// Shows from now on how the subscriber stands.
+    pub fn follow(&self, status: watch::Receiver<Status>) {
+        self.registry
+            .lock()
+            .register_collector(Box::new(Subscription(status)));
     }
 
     /// All metrics as OpenMetrics text.
@@ -395,6 +399,37 @@ impl Collector for Following {
             "manifest_apply_microseconds",
             "How long taking the last manifest into use took",
             last,
+        )
+    }
+}
+
+/// Shows whom the edge follows and what that has cost.
+#[derive(Debug)]
+struct Subscription(watch::Receiver<Status>);
+
+impl Collector for Subscription {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let status = self.0.borrow().clone();
+        let mut writer = Writer(&mut encoder);
+        writer.gauge(
+            "node_connected",
+            "Whether a node serves this edge now",
+            i64::from(status.node.is_some()),
+        )?;
+        writer.counter(
+            "node_connections",
+            "How often a node let this edge in",
+            status.welcomes,
+        )?;
+        writer.counter(
+            "chunks_fetched",
+            "Chunks fetched for manifests taken into use",
+            status.chunks_fetched,
+        )?;
+        writer.counter(
+            "chunk_bytes_fetched",
+            "Bytes of these chunks",
+            status.bytes_fetched,
         )
     }
 }

@@ -395,10 +395,7 @@ fn get_securely(to: SocketAddr, path: &str) -> String {
 }
 
 #[test]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the test is a client outside"
-)]
+#[allow(clippy::disallowed_methods, reason = "the test is a client outside")]
 fn with_a_certificate_the_api_speaks_https_and_nothing_else() {
     let place = Place::new();
     let [cert, key] = ["node.pem", "node.key"].map(|name| place.path(name).display().to_string());

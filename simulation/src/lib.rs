@@ -3,9 +3,12 @@
 #![forbid(unsafe_code)]
 
 pub mod checks;
+pub mod faults;
 pub mod history;
 pub mod http;
 pub mod network;
 pub mod options;
 pub mod ports;
+pub mod run;
 pub mod workload;
+pub mod world;

@@ -27,14 +27,32 @@ async fn a_publish_is_applied_and_reported() {
 
     let second = state.change(1, 10);
     edge.applies(second).await;
-    let known = node.knows("the ack", |edges| edges.first().is_some_and(|edge| edge.applied == Some(second))).await;
+    let known = node
+        .knows("the ack", |edges| {
+            edges
+                .first()
+                .is_some_and(|edge| edge.applied == Some(second))
+        })
+        .await;
     let seen = &known[0];
-    assert_eq!((seen.id.as_str(), seen.region.as_str(), seen.connected, seen.node_id), ("edge-1", "eu", true, 1));
+    assert_eq!(
+        (
+            seen.id.as_str(),
+            seen.region.as_str(),
+            seen.connected,
+            seen.node_id
+        ),
+        ("edge-1", "eu", true, 1)
+    );
     assert!(seen.applied_at.is_some() && seen.rejected.is_none());
-    assert_eq!(seen.acks.iter().map(|ack| ack.version).collect::<Vec<_>>(), [first.version, second.version]);
+    assert_eq!(
+        seen.acks.iter().map(|ack| ack.version).collect::<Vec<_>>(),
+        [first.version, second.version]
+    );
 
     edge.stop().await;
-    node.knows("that the edge is gone", |edges| !edges[0].connected).await;
+    node.knows("that the edge is gone", |edges| !edges[0].connected)
+        .await;
     node.shut_down().await;
 }
 
@@ -47,13 +65,22 @@ async fn the_second_publish_ships_only_what_changed() {
     assert!(whole.chunks_fetched > 10, "{whole:?}");
     let written = edge.maker.directory.bytes_written();
     let changed = edge.applies(state.change(1, 5000)).await;
-    let (chunks, bytes) =
-        (changed.chunks_fetched - whole.chunks_fetched, changed.bytes_fetched - whole.bytes_fetched);
+    let (chunks, bytes) = (
+        changed.chunks_fetched - whole.chunks_fetched,
+        changed.bytes_fetched - whole.bytes_fetched,
+    );
     // The manifest's leaf, the route's head, and a path of the rules' tree.
     assert!(chunks <= 6, "{chunks} chunks");
-    assert!(bytes * 4 < whole.bytes_fetched, "{bytes} of {} bytes", whole.bytes_fetched);
+    assert!(
+        bytes * 4 < whole.bytes_fetched,
+        "{bytes} of {} bytes",
+        whole.bytes_fetched
+    );
     let rewritten = edge.maker.directory.bytes_written() - written;
-    assert!(rewritten < bytes + 4096, "{rewritten} bytes written for {bytes} fetched");
+    assert!(
+        rewritten < bytes + 4096,
+        "{rewritten} bytes written for {bytes} fetched"
+    );
     edge.stop().await;
 }
 
@@ -90,19 +117,40 @@ async fn an_edge_goes_to_the_next_node_when_its_node_dies_or_leaves() {
     let mut edge = Edge::start("edge-1", &nodes.iter().collect::<Vec<_>>());
     edge.applies(state.manifest()).await;
 
-    let mut take = |id: u64| nodes.remove(nodes.iter().position(|node| node.control.id == id).unwrap());
-    let first = edge.until("follows", |status| status.node.is_some()).await.node.unwrap();
+    let mut take =
+        |id: u64| nodes.remove(nodes.iter().position(|node| node.control.id == id).unwrap());
+    let first = edge
+        .until("follows", |status| status.node.is_some())
+        .await
+        .node
+        .unwrap();
     let died = Instant::now();
     take(first).kill();
-    let second = edge.until("moves on", |status| status.node.is_some_and(|node| node != first)).await.node.unwrap();
+    let second = edge
+        .until("moves on", |status| {
+            status.node.is_some_and(|node| node != first)
+        })
+        .await
+        .node
+        .unwrap();
     let took = died.elapsed();
     assert!(took < Duration::from_secs(8), "{took:?}");
 
     let left = Instant::now();
     take(second).shut_down().await;
-    let third = edge.until("moves on", |status| status.node.is_some_and(|node| node != second)).await.node.unwrap();
+    let third = edge
+        .until("moves on", |status| {
+            status.node.is_some_and(|node| node != second)
+        })
+        .await
+        .node
+        .unwrap();
     assert_ne!(third, first, "the dead one is tried in vain");
-    assert!(left.elapsed() < Duration::from_secs(8), "{:?}", left.elapsed());
+    assert!(
+        left.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        left.elapsed()
+    );
 
     edge.applies(state.change(1, 10)).await;
     edge.stop().await;
@@ -116,7 +164,8 @@ async fn an_edge_learns_of_other_nodes_from_the_one_it_was_given() {
     edge.until("follows", |status| status.node == Some(1)).await;
     let [one, two] = nodes;
     one.kill();
-    edge.until("moves on", |status| status.node == Some(2)).await;
+    edge.until("moves on", |status| status.node == Some(2))
+        .await;
     edge.applies(state.change(1, 10)).await;
     let known = gather(&[&two]).await;
     assert_eq!((known.len(), known[0].node_id), (1, 2));
@@ -130,16 +179,27 @@ async fn an_edge_that_moved_is_known_once() {
     let mut edge = Edge::start("edge-1", &[&nodes[0]]);
     let manifest = state.manifest();
     edge.applies(manifest).await;
-    nodes[0].knows("the ack", |edges| edges.first().is_some_and(|edge| edge.applied.is_some())).await;
+    nodes[0]
+        .knows("the ack", |edges| {
+            edges.first().is_some_and(|edge| edge.applied.is_some())
+        })
+        .await;
     let mut maker = edge.stop().await;
     maker.nodes = vec![nodes[1].address.clone()];
     let mut edge = maker.start();
-    edge.until("follows the other", |status| status.node == Some(2)).await;
+    edge.until("follows the other", |status| status.node == Some(2))
+        .await;
     nodes[1].knows("the edge", |edges| edges.len() == 1).await;
     let known = gather(&[&nodes[0], &nodes[1]]).await;
     assert_eq!(known.len(), 1, "{known:?}");
-    assert_eq!((known[0].node_id, known[0].connected, known[0].applied), (2, true, Some(manifest)));
-    assert!(known[0].applied_at.is_some(), "the first node remembers when");
+    assert_eq!(
+        (known[0].node_id, known[0].connected, known[0].applied),
+        (2, true, Some(manifest))
+    );
+    assert!(
+        known[0].applied_at.is_some(),
+        "the first node remembers when"
+    );
     edge.stop().await;
 }
 
@@ -178,8 +238,17 @@ async fn an_edge_is_who_its_certificate_says_and_a_node_is_no_edge() {
         let mut maker = Maker::new("edge-1", &[&node]);
         maker.pems = pems;
         let mut edge = maker.start();
-        let status = edge.until("is refused", |status| status.trouble.is_some()).await;
-        assert!(status.trouble.as_ref().unwrap().contains("does not belong to edge edge-1"), "{status:?}");
+        let status = edge
+            .until("is refused", |status| status.trouble.is_some())
+            .await;
+        assert!(
+            status
+                .trouble
+                .as_ref()
+                .unwrap()
+                .contains("does not belong to edge edge-1"),
+            "{status:?}"
+        );
         assert_eq!(status.welcomes, 0);
         edge.stop().await;
     }
@@ -191,8 +260,15 @@ async fn an_environment_that_does_not_exist_yet_is_refused_until_it_does() {
     let state = State::empty();
     let node = Node::start(1, &state);
     let mut edge = Edge::start("edge-1", &[&node]);
-    let status = edge.until("is refused", |status| status.trouble.is_some()).await;
-    assert!(status.trouble.unwrap().contains("no environment production"));
+    let status = edge
+        .until("is refused", |status| status.trouble.is_some())
+        .await;
+    assert!(
+        status
+            .trouble
+            .unwrap()
+            .contains("no environment production")
+    );
     state.bootstrap();
     let status = edge.applies(state.manifest()).await;
     assert_eq!(status.manifest.unwrap().version.0, 0);
@@ -207,10 +283,26 @@ async fn a_node_that_ships_garbage_is_dropped_and_the_next_one_serves() {
     let bad = Node::start(1, &state);
     bad.control.tampers.store(true, Ordering::Relaxed);
     let mut edge = Edge::start("edge-1", &[&bad]);
-    let status = edge.until("drops the node", |status| status.trouble.is_some()).await;
-    assert!(status.trouble.as_ref().unwrap().contains("not asked for"), "{status:?}");
-    let known = bad.knows("the rejection", |edges| edges.first().is_some_and(|edge| edge.rejected.is_some())).await;
-    assert!(known[0].rejected.as_ref().unwrap().reason.contains("not asked for"));
+    let status = edge
+        .until("drops the node", |status| status.trouble.is_some())
+        .await;
+    assert!(
+        status.trouble.as_ref().unwrap().contains("not asked for"),
+        "{status:?}"
+    );
+    let known = bad
+        .knows("the rejection", |edges| {
+            edges.first().is_some_and(|edge| edge.rejected.is_some())
+        })
+        .await;
+    assert!(
+        known[0]
+            .rejected
+            .as_ref()
+            .unwrap()
+            .reason
+            .contains("not asked for")
+    );
     assert_eq!(edge.status().manifest, None);
     let mut maker = edge.stop().await;
 
@@ -231,17 +323,24 @@ async fn what_an_edge_cannot_use_is_rejected_once_and_it_serves_on() {
     edge.applies(good).await;
     edge.refuse(true);
     let bad = state.change(1, 10);
-    edge.until("refuses", |status| status.rejected.is_some()).await;
-    let known = node.knows("the rejection", |edges| edges[0].rejected.is_some()).await;
+    edge.until("refuses", |status| status.rejected.is_some())
+        .await;
+    let known = node
+        .knows("the rejection", |edges| edges[0].rejected.is_some())
+        .await;
     let rejected = known[0].rejected.as_ref().unwrap();
-    assert_eq!((rejected.manifest, rejected.reason.as_str()), (bad, "rule_1 does not compile"));
+    assert_eq!(
+        (rejected.manifest, rejected.reason.as_str()),
+        (bad, "rule_1 does not compile")
+    );
     assert_eq!(known[0].applied, Some(good));
     assert_eq!(edge.active.current().manifest(), Some(&good));
 
     // Nor is it tried again on a new connection, or found on the disk.
     let attempts = edge.attempts();
     let second = Node::start(2, &state);
-    edge.until("knows both", |status| status.node == Some(1)).await;
+    edge.until("knows both", |status| status.node == Some(1))
+        .await;
     node.shut_down().await;
     let mut maker = edge.stop().await;
     assert_eq!(attempts, 2);
@@ -251,7 +350,11 @@ async fn what_an_edge_cannot_use_is_rejected_once_and_it_serves_on() {
     edge.applies(bad).await;
     let newer = state.change(1, 11);
     edge.applies(newer).await;
-    second.knows("the ack", |edges| edges[0].rejected.is_none() && edges[0].applied == Some(newer)).await;
+    second
+        .knows("the ack", |edges| {
+            edges[0].rejected.is_none() && edges[0].applied == Some(newer)
+        })
+        .await;
     edge.stop().await;
 }
 
@@ -263,11 +366,27 @@ async fn with_a_full_disk_an_edge_serves_on_and_says_so() {
     let good = state.manifest();
     edge.applies(good).await;
     let directory = edge.maker.directory.clone();
-    let used = directory.list().unwrap().iter().map(|name| directory.read(name, 0, usize::MAX).unwrap().len()).sum();
+    let used = directory
+        .list()
+        .unwrap()
+        .iter()
+        .map(|name| directory.read(name, 0, usize::MAX).unwrap().len())
+        .sum();
     directory.set_bytes_max(Some(used));
     state.change(1, 500);
-    let known = node.knows("the rejection", |edges| edges.first().is_some_and(|edge| edge.rejected.is_some())).await;
-    assert!(known[0].rejected.as_ref().unwrap().reason.contains("cannot be stored"));
+    let known = node
+        .knows("the rejection", |edges| {
+            edges.first().is_some_and(|edge| edge.rejected.is_some())
+        })
+        .await;
+    assert!(
+        known[0]
+            .rejected
+            .as_ref()
+            .unwrap()
+            .reason
+            .contains("cannot be stored")
+    );
     assert_eq!(edge.active.current().manifest(), Some(&good));
     directory.set_bytes_max(None);
     let newer = state.change(1, 501);
@@ -281,19 +400,31 @@ async fn many_edges_follow_one_node_and_the_state_is_read_once_for_all() {
     const EDGES: usize = 150;
     let state = State::with_rules(20);
     let node = Node::start(1, &state);
-    let mut edges: Vec<Edge> = (0..EDGES).map(|index| Edge::start(&format!("edge-{index}"), &[&node])).collect();
+    let mut edges: Vec<Edge> = (0..EDGES)
+        .map(|index| Edge::start(&format!("edge-{index}"), &[&node]))
+        .collect();
     for edge in &mut edges {
         edge.applies(state.manifest()).await;
     }
     let views = node.control.views.load(Ordering::Relaxed);
+    let published = Instant::now();
     let newer = state.change(1, 100);
     for edge in &mut edges {
         edge.applies(newer).await;
     }
+    let took = published.elapsed();
+    assert!(
+        took < Duration::from_secs(10),
+        "{EDGES} edges took {took:?}"
+    );
     let views = node.control.views.load(Ordering::Relaxed) - views;
-    assert!(views < EDGES / 2, "the state was looked at {views} times for {EDGES} edges");
-    node.knows("all acks", |known| known.len() == EDGES && known.iter().all(|edge| edge.applied == Some(newer))).await;
-    for edge in edges {
-        edge.stop().await;
-    }
+    assert!(
+        views < EDGES / 2,
+        "the state was looked at {views} times for {EDGES} edges"
+    );
+    node.knows("all acks", |known| {
+        known.len() == EDGES && known.iter().all(|edge| edge.applied == Some(newer))
+    })
+    .await;
+    futures_util::future::join_all(edges.into_iter().map(Edge::stop)).await;
 }

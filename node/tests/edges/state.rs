@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use domain::command::{
-    Actor, Bootstrap, Command, CreateRoute, CreateRule, CreateUpstream, NewEnvironment, Publish, Stamped,
+    Actor, Bootstrap, Command, CreateRoute, CreateRule, CreateUpstream, NewEnvironment, Publish,
+    Stamped,
 };
 use domain::id::{
-    ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, Seed, SnapshotId, TargetId, UpstreamId, WorkspaceId,
+    ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, Seed, SnapshotId, TargetId,
+    UpstreamId, WorkspaceId,
 };
 use domain::machine;
 use domain::model::{Algorithm, KeyHash, Mode, Plan, Priority, Target};
@@ -18,13 +20,17 @@ use domain::rows::{MemoryRows, Row, View};
 use domain::time::{Revision, Timestamp};
 use edge_protocol::ManifestRef;
 use node::control_plane::{
-    BoxFuture, Consistency, ControlPlane, Member, MemberId, ProposeError, ReadError, Readiness, ViewVisitor,
+    BoxFuture, Consistency, ControlPlane, Member, MemberId, ProposeError, ReadError, Readiness,
+    ViewVisitor,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 fn seed(random: u64) -> Seed {
-    Seed { unix_ms: 1_700_000_000_000, random }
+    Seed {
+        unix_ms: 1_700_000_000_000,
+        random,
+    }
 }
 
 pub(crate) fn production() -> EnvironmentId {
@@ -149,7 +155,16 @@ impl State {
             comment: None,
         };
         let applied = self.apply(Command::Publish(actor(), publish));
-        assert!(matches!(applied.reply, Ok(Outcome::Published { unchanged: false, .. })), "{applied:?}");
+        assert!(
+            matches!(
+                applied.reply,
+                Ok(Outcome::Published {
+                    unchanged: false,
+                    ..
+                })
+            ),
+            "{applied:?}"
+        );
         self.manifest()
     }
 
@@ -196,7 +211,12 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new(id: MemberId, state: Arc<State>) -> Arc<Self> {
-        Arc::new(Self { id, state, tampers: AtomicBool::new(false), views: AtomicUsize::new(0) })
+        Arc::new(Self {
+            id,
+            state,
+            tampers: AtomicBool::new(false),
+            views: AtomicUsize::new(0),
+        })
     }
 
     pub(crate) fn join(&self, publisher: SocketAddr) {
@@ -224,7 +244,11 @@ impl ControlPlane for Control {
     fn with_view(&self, visit: ViewVisitor<'_>) -> Result<Revision, ReadError> {
         self.views.fetch_add(1, Ordering::Relaxed);
         let rows = self.state.rows.lock();
-        if self.tampers.load(Ordering::Relaxed) { visit(&Tampered(&rows)) } else { visit(&*rows) }
+        if self.tampers.load(Ordering::Relaxed) {
+            visit(&Tampered(&rows))
+        } else {
+            visit(&*rows)
+        }
         Ok(*self.state.revision.borrow())
     }
 

@@ -30,7 +30,12 @@ use crate::state::{Control, State, production};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn identity(pems: &Pems) -> Identity {
-    Identity::from_pem(pems.ca.as_bytes(), pems.cert.as_bytes(), pems.key.as_bytes()).unwrap()
+    Identity::from_pem(
+        pems.ca.as_bytes(),
+        pems.cert.as_bytes(),
+        pems.key.as_bytes(),
+    )
+    .unwrap()
 }
 
 /// A node that publishes, on threads of its own, so that it can die like a process.
@@ -58,7 +63,11 @@ impl Node {
     }
 
     pub(crate) fn start_with(id: MemberId, state: &Arc<State>, authority: &TestAuthority) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let entered = runtime.enter();
         let control = Control::new(id, Arc::clone(state));
         let fleet = Fleet::new(id, Arc::new(SystemClock));
@@ -73,7 +82,13 @@ impl Node {
         control.join(publisher.address());
         let address = publisher.address().to_string();
         drop(entered);
-        Self { control, fleet, address, publisher: Some(publisher), runtime: Some(runtime) }
+        Self {
+            control,
+            fleet,
+            address,
+            publisher: Some(publisher),
+            runtime: Some(runtime),
+        }
     }
 
     /// Dies as a killed process does: without a word.
@@ -84,7 +99,12 @@ impl Node {
     /// Shuts down as a node does.
     pub(crate) async fn shut_down(mut self) {
         let publisher = self.publisher.take().unwrap();
-        self.runtime.as_ref().unwrap().spawn(publisher.shut_down()).await.unwrap();
+        self.runtime
+            .as_ref()
+            .unwrap()
+            .spawn(publisher.shut_down())
+            .await
+            .unwrap();
     }
 
     /// What this node knows of its edges.
@@ -93,14 +113,21 @@ impl Node {
     }
 
     /// Waits until this node knows something of its edges.
-    pub(crate) async fn knows(&self, what: &str, known: impl Fn(&[EdgeView]) -> bool) -> Vec<EdgeView> {
+    pub(crate) async fn knows(
+        &self,
+        what: &str,
+        known: impl Fn(&[EdgeView]) -> bool,
+    ) -> Vec<EdgeView> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let edges = self.edges().await;
             if known(&edges) {
                 return edges;
             }
-            assert!(tokio::time::Instant::now() < deadline, "never: {what}; known is {edges:?}");
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "never: {what}; known is {edges:?}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -108,7 +135,10 @@ impl Node {
 
 /// What nodes know together, asked of the first.
 pub(crate) async fn gather(nodes: &[&Node]) -> Vec<EdgeView> {
-    let peers = nodes.iter().map(|node| (node.control.id, node.fleet.clone())).collect();
+    let peers = nodes
+        .iter()
+        .map(|node| (node.control.id, node.fleet.clone()))
+        .collect();
     let control: Arc<dyn ControlPlane> = nodes[0].control.clone();
     let reader = ClusterFleet {
         fleet: nodes[0].fleet.clone(),
@@ -136,10 +166,16 @@ struct Moody {
 }
 
 impl Apply for Moody {
-    fn apply(&self, manifest: ManifestRef, source: &dyn ChunkSource) -> Result<ApplyReport, ApplyError> {
+    fn apply(
+        &self,
+        manifest: ManifestRef,
+        source: &dyn ChunkSource,
+    ) -> Result<ApplyReport, ApplyError> {
         self.attempts.fetch_add(1, Ordering::Relaxed);
         if self.refuses.load(Ordering::Relaxed) {
-            return Err(ApplyError { reason: "rule_1 does not compile".to_owned() });
+            return Err(ApplyError {
+                reason: "rule_1 does not compile".to_owned(),
+            });
         }
         self.applier.apply(manifest, source)
     }
@@ -183,7 +219,11 @@ impl Maker {
     pub(crate) fn start(self) -> Edge {
         let serving = Serving::default();
         let applier: Arc<dyn Apply> = serving.applier.clone();
-        let moody = Arc::new(Moody { applier, refuses: AtomicBool::new(false), attempts: AtomicU64::new(0) });
+        let moody = Arc::new(Moody {
+            applier,
+            refuses: AtomicBool::new(false),
+            attempts: AtomicU64::new(0),
+        });
         let options = Options {
             edge_id: self.id.clone(),
             environment: self.environment.clone(),
@@ -205,7 +245,15 @@ impl Maker {
         let status = subscriber.status();
         let restored = subscriber.restored();
         let running = tokio::spawn(subscriber.run(stop.clone()));
-        Edge { maker: self, active: serving.active, restored, moody, status, stop, running }
+        Edge {
+            maker: self,
+            active: serving.active,
+            restored,
+            moody,
+            status,
+            stop,
+            running,
+        }
     }
 }
 
@@ -218,7 +266,11 @@ impl Edge {
         self.status.borrow().clone()
     }
 
-    pub(crate) async fn until(&mut self, what: &str, wanted: impl FnMut(&Status) -> bool) -> Status {
+    pub(crate) async fn until(
+        &mut self,
+        what: &str,
+        wanted: impl FnMut(&Status) -> bool,
+    ) -> Status {
         let waiting = tokio::time::timeout(PATIENCE, self.status.wait_for(wanted)).await;
         match waiting.map(|found| found.unwrap().clone()) {
             Ok(status) => status,
@@ -227,7 +279,10 @@ impl Edge {
     }
 
     pub(crate) async fn applies(&mut self, manifest: ManifestRef) -> Status {
-        self.until(&format!("applies {manifest}"), |status| status.manifest == Some(manifest)).await
+        self.until(&format!("applies {manifest}"), |status| {
+            status.manifest == Some(manifest)
+        })
+        .await
     }
 
     pub(crate) fn refuse(&self, refuses: bool) {
@@ -241,7 +296,10 @@ impl Edge {
     /// Stops it; what it was made of can be started again.
     pub(crate) async fn stop(self) -> Maker {
         self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.running).await.unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, self.running)
+            .await
+            .unwrap()
+            .unwrap();
         self.maker
     }
 }

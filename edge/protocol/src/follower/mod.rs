@@ -158,6 +158,13 @@ impl Follower {
         }
     }
 
+    /// What the node sent is no frame.
+    pub fn handle_violation(&mut self, what: String) {
+        if matches!(self.link, Link::Greeting { .. } | Link::Up { .. }) {
+            self.violation(what);
+        }
+    }
+
     /// What was handed over by [`Action::Apply`] is done.
     pub fn handle_applied(
         &mut self,

@@ -1,0 +1,172 @@
+//! The process around an edge: arguments, files, logging, signals, exit codes.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use edge::assembly::{self, Own, Ports, StartError};
+use edge::network::SharedPorts;
+use edge::settings::{LogFormat, LogSettings, Settings, SettingsError};
+use edge::store::DiskDirectory;
+use edge::workers::Placement;
+use platform::tls::{Identity, Peer};
+use platform::{SystemClock, SystemEntropy, secret_file};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+use tracing_subscriber::EnvFilter;
+
+/// Exit code for wrong arguments and settings (`EX_USAGE`).
+const USAGE: u8 = 64;
+
+/// Exit code for a fault of ours (`EX_SOFTWARE`).
+const SOFTWARE: u8 = 70;
+
+/// Exit code for what the operating system refused (`EX_OSERR`).
+const OS_ERROR: u8 = 71;
+
+/// A VectorGate edge: an HTTP proxy that follows the control plane.
+#[derive(Debug, Parser)]
+#[command(name = "vectorgate-edge", version)]
+pub(crate) struct Arguments {
+    /// The settings file (TOML). Variables named `VECTORGATE_SECTION__FIELD` go before it.
+    #[arg(long, value_name = "FILE")]
+    settings: PathBuf,
+}
+
+/// Why the process ends before its time.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("a serving thread has ended")]
+    Thread,
+}
+
+impl Failure {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Settings(_) => USAGE,
+            Self::Runtime(_) | Self::Start(_) => OS_ERROR,
+            Self::Thread => SOFTWARE,
+        }
+    }
+
+    /// Says it on standard error, causes included.
+    pub(crate) fn report(&self) {
+        // When standard error is gone there is nobody to tell.
+        let _ = writeln!(io::stderr(), "vectorgate-edge: {}", with_causes(self));
+    }
+}
+
+/// Answers `--help` and `--version`, and says what is wrong with other arguments.
+pub(crate) fn explain(told: &clap::Error) -> ExitCode {
+    // When the terminal is gone there is nobody to tell.
+    let _ = told.print();
+    ExitCode::from(if told.use_stderr() { USAGE } else { 0 })
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let settings = Settings::load(&arguments.settings)?;
+    start_logging(&settings.log)?;
+    let own = Own {
+        identity: identity(&settings)?,
+        directory: Box::new(directory(&settings)?),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?;
+    LocalSet::new().block_on(&runtime, serve(settings, own))
+}
+
+async fn serve(settings: Settings, own: Own) -> Result<(), Failure> {
+    let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
+    claim(&settings)?;
+    let ports = Ports {
+        network: SharedPorts::default(),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+    };
+    let id = settings.edge.id.clone();
+    let mut edge = assembly::start(settings, ports, own, Placement::Threads).await?;
+    let addresses = edge.addresses();
+    tracing::info!(edge = id, http = %addresses.http, admin = addresses.admin.map(tracing::field::display), "the edge is running");
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+        () = edge.failed() => return Err(Failure::Thread),
+    }
+    tracing::info!(edge = id, "stopping");
+    edge.shut_down().await;
+    tracing::info!(edge = id, "stopped");
+    Ok(())
+}
+
+/// Makes sure that the addresses are this process's alone.
+fn claim(settings: &Settings) -> Result<(), StartError> {
+    let addresses = [
+        Some(settings.http.listen),
+        settings.admin.as_ref().map(|admin| admin.listen),
+    ];
+    for address in addresses.into_iter().flatten() {
+        SharedPorts::claim(address).map_err(|source| StartError::Listen { address, source })?;
+    }
+    Ok(())
+}
+
+/// The edge's certificate, which must be this edge's.
+fn identity(settings: &Settings) -> Result<Identity, SettingsError> {
+    let tls = &settings.tls;
+    secret_file::refuse_exposed(&tls.key_file)
+        .map_err(|error| SettingsError::field("tls.key_file", with_causes(&error)))?;
+    let identity = Identity::load(&tls.ca_file, &tls.cert_file, &tls.key_file)
+        .map_err(|error| SettingsError::field("tls", with_causes(&error)))?;
+    let id = &settings.edge.id;
+    match identity.peer() {
+        Some(Peer::Edge(named)) if named == *id => Ok(identity),
+        found => {
+            let found =
+                found.map_or_else(|| "nobody of ours".to_owned(), |peer| format!("{peer:?}"));
+            Err(SettingsError::field(
+                "tls.cert_file",
+                format!("the certificate names {found}, not edge {id}"),
+            ))
+        }
+    }
+}
+
+fn directory(settings: &Settings) -> Result<DiskDirectory, SettingsError> {
+    DiskDirectory::open(&settings.edge.data_dir)
+        .map_err(|error| SettingsError::field("edge.data_dir", error))
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    line
+}
+
+fn start_logging(settings: &LogSettings) -> Result<(), SettingsError> {
+    let filter = EnvFilter::try_new(&settings.level)
+        .map_err(|error| SettingsError::field("log.level", error))?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    match settings.format {
+        LogFormat::Text => lines.with_ansi(false).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+    Ok(())
+}

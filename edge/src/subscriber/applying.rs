@@ -1,0 +1,193 @@
+//! Takes a manifest into use: onto the disk first, then into service, so that what an edge serves
+//! never is newer than what it would start with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::id::EnvironmentId;
+use domain::tree::{ChunkSource, Hash};
+use edge_protocol::ManifestRef;
+use edge_protocol::follower::{ApplyFailure, Chunks, Held, Holdings};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::configuration::Apply;
+use crate::store::{Store, StoreError};
+
+/// Where manifests are compiled and stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApplyOn {
+    /// On a thread of its own, beside the serving ones: a large configuration compiles for
+    /// seconds, and the disk may be slow.
+    Thread,
+    /// In the subscriber's own task, where there must be no threads: in simulation.
+    Task,
+}
+
+/// A manifest was taken into use, or not.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) took: Duration,
+    pub(super) result: Result<(), ApplyFailure>,
+}
+
+/// One at a time.
+pub(super) struct Applying {
+    shared: Shared,
+    on: ApplyOn,
+    /// There is never more than one result, because the next manifest waits for the last.
+    done: mpsc::Sender<Done>,
+    results: mpsc::Receiver<Done>,
+}
+
+#[derive(Clone)]
+struct Shared {
+    store: Arc<Mutex<Store>>,
+    applier: Arc<dyn Apply>,
+}
+
+struct Job {
+    manifest: ManifestRef,
+    environment_id: EnvironmentId,
+    chunks: Chunks,
+}
+
+impl Applying {
+    pub(super) fn new(store: Store, applier: Arc<dyn Apply>, on: ApplyOn) -> Self {
+        let (done, results) = mpsc::channel(1);
+        Self {
+            shared: Shared {
+                store: Arc::new(Mutex::new(store)),
+                applier,
+            },
+            on,
+            done,
+            results,
+        }
+    }
+
+    /// Begins. The result comes from [`Self::done`].
+    pub(super) fn begin(
+        &self,
+        manifest: ManifestRef,
+        environment_id: EnvironmentId,
+        chunks: Chunks,
+    ) {
+        let job = Job {
+            manifest,
+            environment_id,
+            chunks,
+        };
+        let (shared, done) = (self.shared.clone(), self.done.clone());
+        match self.on {
+            ApplyOn::Task => shared.run(job, &done),
+            ApplyOn::Thread => {
+                tokio::spawn(async move {
+                    let (working, reporting) = (shared.clone(), done.clone());
+                    let work = tokio::task::spawn_blocking(move || working.run(job, &reporting));
+                    if work.await.is_err() {
+                        shared.panicked(manifest, &done);
+                    }
+                });
+            }
+        }
+    }
+
+    /// The next result; it waits for as long as nothing is being applied.
+    pub(super) async fn done(&mut self) -> Done {
+        match self.results.recv().await {
+            Some(done) => done,
+            // It holds a sender itself.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, job: Job, done: &mpsc::Sender<Done>) {
+        let began = Instant::now();
+        let result = self.take_into_use(job);
+        let good = result.is_ok();
+        // A receiver that is gone has no use for it.
+        let _ = done.try_send(Done {
+            took: began.elapsed(),
+            result,
+        });
+        if good && let Some(error) = self.store.lock().tidy() {
+            tracing::warn!(%error, "old configurations could not be removed; trying again later");
+        }
+    }
+
+    fn take_into_use(&self, job: Job) -> Result<(), ApplyFailure> {
+        let Job {
+            manifest,
+            environment_id,
+            chunks,
+        } = job;
+        let mut store = self.store.lock();
+        if let Err(error) = store.keep(&environment_id, manifest, &chunks) {
+            return Err(failure(&error, chunks));
+        }
+        let damaged_before = store.is_damaged();
+        let applied = self.applier.apply(
+            manifest,
+            &Layers {
+                chunks: &chunks,
+                store: &store,
+            },
+        );
+        let Err(error) = applied else { return Ok(()) };
+        if let Some(error) = store.withdraw(&manifest) {
+            tracing::warn!(%error, "a manifest that cannot be used could not be removed from disk");
+        }
+        if store.is_damaged() && !damaged_before {
+            let reason = format!("the disk gave something else than was written: {error}");
+            return Err(ApplyFailure::Local { reason, chunks });
+        }
+        Err(ApplyFailure::Content(error.reason))
+    }
+
+    fn panicked(&self, manifest: ManifestRef, done: &mpsc::Sender<Done>) {
+        if let Some(error) = self.store.lock().withdraw(&manifest) {
+            tracing::warn!(%error, "a manifest that cannot be used could not be removed from disk");
+        }
+        let result = Err(ApplyFailure::Content(
+            "compiling it failed in a way that nobody thought of".to_owned(),
+        ));
+        let _ = done.try_send(Done {
+            took: Duration::ZERO,
+            result,
+        });
+    }
+}
+
+fn failure(error: &StoreError, chunks: Chunks) -> ApplyFailure {
+    let reason = format!("the configuration cannot be stored: {error}");
+    match error {
+        StoreError::Chunk(_) | StoreError::Pointer(_) => ApplyFailure::Content(reason),
+        StoreError::Write { .. } | StoreError::Missing(_) => ApplyFailure::Local { reason, chunks },
+    }
+}
+
+/// What was fetched, without reading it back from disk, over what was there.
+struct Layers<'a> {
+    chunks: &'a Chunks,
+    store: &'a Store,
+}
+
+impl ChunkSource for Layers<'_> {
+    fn chunk(&self, hash: &Hash) -> Option<Vec<u8>> {
+        match self.chunks.get(hash) {
+            Some(chunk) => Some(chunk.to_vec()),
+            None => self.store.chunk(hash),
+        }
+    }
+}
+
+/// The follower looks at the store only between two manifests, when the lock is free or about to be.
+impl Holdings for Applying {
+    fn held(&self, hash: &Hash) -> Held {
+        self.shared.store.lock().held(hash)
+    }
+}

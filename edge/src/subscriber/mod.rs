@@ -1,0 +1,251 @@
+//! Follows the environment's manifest at whichever node answers, and takes it into use.
+//!
+//! ```text
+//!   rotation ─▶ dialer ─▶ session: QUIC ◀─▶ Follower ── Apply ──▶ applying: store, then serve
+//!      ▲  jittered back-off  │                  ▲                     │ on a thread of its own
+//!      └──── the node died ──┘                  └──── how it went ────┘
+//! ```
+//!
+//! What is said and decided is [`edge_protocol::Follower`]'s matter, what a manifest means
+//! [`crate::configuration`]'s, what stands on disk [`crate::store`]'s. This module connects them
+//! and keeps going: nothing that happens here ends it, and nothing here can stop requests from
+//! being served by what is in use.
+
+mod applying;
+mod dialer;
+mod restore;
+mod session;
+mod status;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_protocol::backoff::Rotation;
+use edge_protocol::{Follower, Hello, ManifestRef, Moment, PROTOCOL};
+use platform::tls::{Identity, TlsError};
+use platform::{Entropy, Network};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use self::applying::Applying;
+use self::dialer::Dialer;
+use crate::configuration::Apply;
+use crate::store::{Directory, Opened, Store};
+
+pub use applying::ApplyOn;
+pub use status::Status;
+
+/// Who follows, and whom.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The edge's identifier, as in its certificate.
+    pub edge_id: String,
+    /// The name of the environment that it serves.
+    pub environment: String,
+    /// Where it is.
+    pub region: String,
+    /// Labels for people.
+    pub labels: BTreeMap<String, String>,
+    /// The software's version.
+    pub software: String,
+    /// `host:port` of nodes; one that answers names the others.
+    pub nodes: Vec<String>,
+    /// Where manifests are compiled and stored.
+    pub apply_on: ApplyOn,
+}
+
+/// What a subscriber takes from outside.
+pub struct Ports<'a, N> {
+    /// Sockets.
+    pub network: N,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The edge's certificate.
+    pub identity: &'a Identity,
+    /// The disk.
+    pub directory: Box<dyn Directory>,
+    /// Takes manifests into use.
+    pub applier: Arc<dyn Apply>,
+}
+
+impl<N> fmt::Debug for Ports<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
+
+/// Why there is no subscriber.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory of the last good configuration cannot be read.
+    #[error("the data directory cannot be read")]
+    Store(#[source] io::Error),
+    /// The certificate does not work.
+    #[error("the certificate cannot be used")]
+    Tls(#[from] TlsError),
+}
+
+/// Follows nodes for as long as it [runs](Self::run).
+pub struct Subscriber<N> {
+    dialer: Dialer<N>,
+    entropy: Arc<dyn Entropy>,
+    core: Core,
+}
+
+/// What outlives connections.
+struct Core {
+    follower: Follower,
+    applying: Applying,
+    rotation: Rotation,
+    status: watch::Sender<Status>,
+    start: Instant,
+    /// Since when a node serves this edge.
+    welcomed: Option<Instant>,
+}
+
+impl<N> fmt::Debug for Subscriber<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber")
+            .field("rotation", &self.core.rotation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a connection ended.
+struct Ended {
+    reason: String,
+    /// For how long a node served this edge on it.
+    served: Duration,
+}
+
+impl<N: Network> Subscriber<N> {
+    /// Opens the disk and takes the newest configuration on it into use, if there is one: when
+    /// this returns, requests can be served by it, whether any node is there or not. It blocks
+    /// for as long as reading and compiling takes.
+    ///
+    /// # Errors
+    /// When the directory or the certificate cannot be used. A damaged configuration is no error.
+    pub fn open(options: Options, ports: Ports<'_, N>) -> Result<Self, OpenError> {
+        let Ports {
+            network,
+            entropy,
+            identity,
+            directory,
+            applier,
+        } = ports;
+        let Opened {
+            mut store,
+            findings,
+        } = Store::open(directory, &options.environment).map_err(OpenError::Store)?;
+        for finding in findings {
+            tracing::warn!(finding, "something is wrong with the configuration on disk");
+        }
+        let restored = restore::restore(&mut store, &*applier);
+        let have = restored.as_ref().map(|pointer| pointer.manifest);
+        let hello = Hello {
+            protocol: PROTOCOL,
+            edge_id: options.edge_id,
+            environment: options.environment,
+            region: options.region,
+            labels: options.labels,
+            software: options.software,
+            have,
+        };
+        let (status, _) = watch::channel(Status {
+            manifest: have,
+            ..Status::default()
+        });
+        Ok(Self {
+            dialer: Dialer::new(network, identity, Arc::clone(&entropy))?,
+            core: Core {
+                follower: Follower::new(hello, restored.map(|pointer| pointer.environment_id)),
+                applying: Applying::new(store, applier, options.apply_on),
+                rotation: Rotation::new(options.nodes, entropy.next_u64()),
+                status,
+                start: Instant::now(),
+                welcomed: None,
+            },
+            entropy,
+        })
+    }
+
+    /// The manifest that was on disk and is in use.
+    #[must_use]
+    pub fn restored(&self) -> Option<ManifestRef> {
+        self.core.follower.current().copied()
+    }
+
+    /// How the subscriber stands, as it changes.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.core.status.subscribe()
+    }
+
+    /// Follows nodes until `stop` is cancelled.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let Some(node) = self.core.rotation.take() else {
+                tracing::error!("there is no node to follow");
+                return stop.cancelled().await;
+            };
+            let ended = self.follow(&node, &stop).await;
+            if stop.is_cancelled() {
+                break;
+            }
+            let wait = self
+                .core
+                .rotation
+                .failed(ended.served, self.entropy.next_u64());
+            tracing::warn!(
+                node,
+                reason = ended.reason,
+                wait_ms = wait.as_millis(),
+                "not following a node; trying the next"
+            );
+            self.core.disconnected(ended.reason);
+            self.core.pause(Instant::now() + wait, &stop).await;
+        }
+        self.dialer.close().await;
+    }
+
+    async fn follow(&mut self, node: &str, stop: &CancellationToken) -> Ended {
+        let connected = tokio::select! {
+            connected = self.dialer.connect(node) => connected,
+            () = stop.cancelled() => return Ended { reason: String::new(), served: Duration::ZERO },
+        };
+        match connected {
+            Ok(connection) => session::run(&mut self.core, &connection, stop).await,
+            Err(error) => Ended {
+                reason: error.to_string(),
+                served: Duration::ZERO,
+            },
+        }
+    }
+}
+
+impl Core {
+    fn now(&self) -> Moment {
+        Moment::after_start(self.start.elapsed())
+    }
+
+    /// Waits until it is time for the next node. Meanwhile what is being applied may finish.
+    async fn pause(&mut self, until: Instant, stop: &CancellationToken) {
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => return,
+                () = stop.cancelled() => return,
+                done = self.applying.done() => self.applied(done),
+            }
+        }
+    }
+
+    fn applied(&mut self, done: applying::Done) {
+        let now = self.now();
+        self.follower.handle_applied(now, done.took, done.result);
+        self.tell();
+    }
+}

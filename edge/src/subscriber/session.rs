@@ -1,0 +1,182 @@
+//! One connection to a node: moves bytes between QUIC and the follower, and does what it asks.
+
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use edge_protocol::ToEdge;
+use edge_protocol::follower::{Action, CloseReason};
+use edge_protocol::frame::{Decoder, encode};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Core, Ended};
+
+/// What is taken from the stream at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// How long the last frame may take to be sent, and to arrive: it may say why a node is left.
+const FAREWELL_MAX: Duration = Duration::from_millis(500);
+
+const CLOSE_NORMAL: VarInt = VarInt::from_u32(0);
+const CLOSE_REFUSED: VarInt = VarInt::from_u32(1);
+
+struct Session<'a> {
+    core: &'a mut Core,
+    connection: &'a Connection,
+    decoder: Decoder,
+    /// What of the current frame is yet to be written.
+    unsent: Bytes,
+    /// Why the node is left, and since when.
+    closing: Option<(CloseReason, Instant)>,
+}
+
+/// Follows a node until either side ends it.
+pub(super) async fn run(
+    core: &mut Core,
+    connection: &Connection,
+    stop: &CancellationToken,
+) -> Ended {
+    let (send, receive) = match connection.open_bi().await {
+        Ok(streams) => streams,
+        Err(error) => {
+            return Ended {
+                reason: error.to_string(),
+                served: Duration::ZERO,
+            };
+        }
+    };
+    core.follower.handle_connected(core.now());
+    let mut session = Session {
+        core,
+        connection,
+        decoder: Decoder::default(),
+        unsent: Bytes::new(),
+        closing: None,
+    };
+    let reason = session.run(send, receive, stop).await;
+    core.follower.handle_disconnected();
+    let served = core
+        .welcomed
+        .take()
+        .map_or(Duration::ZERO, |since| since.elapsed());
+    Ended { reason, served }
+}
+
+impl Session<'_> {
+    async fn run(
+        &mut self,
+        mut send: SendStream,
+        mut receive: RecvStream,
+        stop: &CancellationToken,
+    ) -> String {
+        loop {
+            self.act();
+            if let Some(reason) = self.fill() {
+                return self.leave(send, &reason).await;
+            }
+            let deadline = self.deadline();
+            tokio::select! {
+                written = send.write(&self.unsent), if !self.unsent.is_empty() => match written {
+                    Ok(count) => self.unsent.advance(count),
+                    Err(error) => return self.lost(&error),
+                },
+                read = receive.read_chunk(READ_BYTES, true) => match read {
+                    Ok(Some(chunk)) => self.received(&chunk.bytes),
+                    Ok(None) => return self.lost(&"the node closed its stream"),
+                    Err(error) => return self.lost(&error),
+                },
+                done = self.core.applying.done() => self.core.applied(done),
+                () = sleep_until(deadline) => match &self.closing {
+                    Some((reason, _)) => return self.lost(reason),
+                    None => self.core.follower.handle_timeout(self.core.now()),
+                },
+                () = stop.cancelled() => {
+                    self.connection.close(CLOSE_NORMAL, b"the edge is shutting down");
+                    return "the edge is shutting down".to_owned();
+                }
+            }
+        }
+    }
+
+    /// When something is due: the follower's next step, or the end of its last one.
+    fn deadline(&self) -> Instant {
+        let farewell = self
+            .closing
+            .as_ref()
+            .map(|(_, since)| *since + FAREWELL_MAX);
+        let follower = self
+            .core
+            .follower
+            .poll_timeout()
+            .map(|moment| self.core.start + moment.since_start());
+        farewell
+            .or(follower)
+            .unwrap_or_else(|| Instant::now() + FAREWELL_MAX)
+    }
+
+    fn received(&mut self, bytes: &[u8]) {
+        self.decoder.push(bytes);
+        loop {
+            let now = self.core.now();
+            match self.decoder.next_message::<ToEdge>() {
+                Ok(Some(frame)) => {
+                    self.core.follower.handle_frame(now, frame);
+                    self.core.follower.advance(now, &self.core.applying);
+                }
+                Ok(None) => return,
+                Err(error) => return self.core.follower.handle_violation(error.to_string()),
+            }
+        }
+    }
+
+    /// Does what the follower asks.
+    fn act(&mut self) {
+        let now = self.core.now();
+        self.core.follower.advance(now, &self.core.applying);
+        self.core.tell();
+        while let Some(action) = self.core.follower.poll_action() {
+            match action {
+                Action::Apply {
+                    manifest,
+                    environment_id,
+                    chunks,
+                } => {
+                    self.core.applying.begin(manifest, environment_id, chunks);
+                }
+                Action::Close(reason) => self.closing = Some((reason, Instant::now())),
+            }
+        }
+    }
+
+    /// Takes the next frame, if the last one is written. Gives the reason to leave once there is
+    /// one and nothing is left to be said.
+    fn fill(&mut self) -> Option<CloseReason> {
+        if !self.unsent.is_empty() {
+            return None;
+        }
+        let Some(frame) = self.core.follower.poll_transmit() else {
+            return self.closing.as_ref().map(|(reason, _)| reason.clone());
+        };
+        match encode(&frame) {
+            Ok(bytes) => self.unsent = Bytes::from(bytes),
+            // No frame of ours is that large.
+            Err(error) => self.core.follower.handle_violation(error.to_string()),
+        }
+        None
+    }
+
+    async fn leave(&self, mut send: SendStream, reason: &CloseReason) -> String {
+        if !matches!(reason, CloseReason::Refused(_)) {
+            let _ = send.finish();
+            let _ = timeout(FAREWELL_MAX, send.stopped()).await;
+        }
+        self.lost(reason)
+    }
+
+    fn lost(&self, reason: &dyn std::fmt::Display) -> String {
+        let reason = reason.to_string();
+        self.connection.close(CLOSE_REFUSED, reason.as_bytes());
+        reason
+    }
+}

@@ -1,0 +1,362 @@
+//! The process as its operator meets it: settings files, exit codes, signals, a restart without
+//! any node.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use bytes::Bytes;
+use domain::content::{
+    Action, Criteria, RouteContent, RouteEntry, RuleContent, route_key, rule_key,
+};
+use domain::id::{EnvironmentId, RouteId, RuleId, SnapshotId};
+use domain::model::{Epoch, ManifestVersion, Mode, Priority, SnapshotVersion};
+use domain::tree::{self, Hash, TreeKind};
+use edge::store::{DiskDirectory, Store};
+use edge_protocol::ManifestRef;
+use platform::testing::TestAuthority;
+use tempfile::TempDir;
+
+/// What an edge is given: certificates, a data directory, a settings file.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        let authority = TestAuthority::default();
+        authority
+            .edge("edge-1")
+            .write(place.0.path(), "edge")
+            .unwrap();
+        authority
+            .edge("edge-2")
+            .write(place.0.path(), "other")
+            .unwrap();
+        authority.node(1).write(place.0.path(), "node").unwrap();
+        let settings = r#"
+            [edge]
+            id = "edge-1"
+            region = "eu-central-1"
+            environment = "production"
+            data_dir = "DIR/data"
+            [http]
+            listen = "127.0.0.1:0"
+            workers = 2
+            [admin]
+            listen = "127.0.0.1:0"
+            [control]
+            nodes = ["127.0.0.1:9"]
+            [tls]
+            ca_file = "DIR/ca.pem"
+            cert_file = "DIR/edge.pem"
+            key_file = "DIR/edge.key"
+            [timeouts]
+            drain_ms = 2000
+            [log]
+            format = "json"
+        "#;
+        let dir = place.0.path().display().to_string();
+        fs::write(place.path("edge.toml"), settings.replace("DIR", &dir)).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, variables: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vectorgate-edge"));
+        command
+            .arg("--settings")
+            .arg(self.path("edge.toml"))
+            .envs(variables.iter().copied());
+        command
+    }
+
+    /// Runs a process that ends by itself.
+    fn ends(&self, variables: &[(&str, &str)]) -> (i32, String) {
+        ended(&self.command(variables).output().unwrap())
+    }
+
+    fn start(&self, variables: &[(&str, &str)]) -> Running {
+        let mut child = Guard(
+            self.command(variables)
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        );
+        let mut log = BufReader::new(child.0.stderr.take().unwrap());
+        loop {
+            let mut line = String::new();
+            assert!(
+                log.read_line(&mut line).unwrap() > 0,
+                "the edge ended: {:?}",
+                child.0.wait()
+            );
+            let Ok(json) = serde_json::from_str::<serde_json::Value>(&line) else {
+                panic!("{line}");
+            };
+            let fields = &json["fields"];
+            if fields["message"] == "the edge is running" {
+                let address = |name: &str| fields[name].as_str().unwrap().parse().unwrap();
+                return Running {
+                    child,
+                    log,
+                    http: address("http"),
+                    admin: address("admin"),
+                };
+            }
+        }
+    }
+}
+
+/// A process that serves.
+struct Running {
+    child: Guard,
+    log: BufReader<ChildStderr>,
+    http: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Running {
+    fn stop(mut self, signal: &str) -> (Option<i32>, String) {
+        let id = self.child.0.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).unwrap();
+        (self.child.0.wait().unwrap().code(), rest)
+    }
+}
+
+/// A process that does not outlive its test.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn ended(output: &Output) -> (i32, String) {
+    let text = [output.stdout.as_slice(), &output.stderr].concat();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(text).unwrap(),
+    )
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test talks to a real process")]
+fn get(to: SocketAddr, path: &str, host: &str) -> String {
+    let mut stream = TcpStream::connect(to).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_setting_that_cannot_be_used_is_named_and_the_exit_code_is_64() {
+    let place = Place::new();
+    let exposed = place.path("exposed.key");
+    fs::copy(place.path("edge.key"), &exposed).unwrap();
+    fs::set_permissions(&exposed, fs::Permissions::from_mode(0o644)).unwrap();
+    let file = |name: &str| place.path(name).display().to_string();
+    let (missing, other, node, exposed, toml) = (
+        file("nowhere"),
+        file("other.pem"),
+        file("node.pem"),
+        file("exposed.key"),
+        file("edge.toml"),
+    );
+    for (variable, value, named) in [
+        ("VECTORGATE_EDGE__ID", "edge one", "edge.id"),
+        ("VECTORGATE_EDGE__SHAPE", "round", "shape"),
+        ("VECTORGATE_HTTP__LISTEN", "everywhere", "http.listen"),
+        ("VECTORGATE_HTTP__WORKERS", "-1", "http.workers"),
+        ("VECTORGATE_CONTROL__NODES", "[]", "control.nodes"),
+        ("VECTORGATE_TIMEOUTS__IDLE_MS", "0", "timeouts.idle_ms"),
+        ("VECTORGATE_LOG__FORMAT", "xml", "log.format"),
+        ("VECTORGATE_LOG__LEVEL", "edge=loud", "log.level"),
+        ("VECTORGATE_TLS__CA_FILE", &missing, "tls"),
+        ("VECTORGATE_TLS__CERT_FILE", &missing, "tls"),
+        ("VECTORGATE_TLS__CERT_FILE", &other, "tls.cert_file"),
+        ("VECTORGATE_TLS__CERT_FILE", &node, "tls.cert_file"),
+        ("VECTORGATE_TLS__KEY_FILE", &missing, "tls.key_file"),
+        ("VECTORGATE_TLS__KEY_FILE", &exposed, "tls.key_file"),
+        ("VECTORGATE_EDGE__DATA_DIR", &toml, "edge.data_dir"),
+    ] {
+        let (code, text) = place.ends(&[(variable, value)]);
+        assert_eq!(code, 64, "{variable}={value}: {text}");
+        assert!(text.contains(named), "{variable}={value}: {text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn arguments_are_explained() {
+    let run = |arguments: &[&str]| {
+        ended(
+            &Command::new(env!("CARGO_BIN_EXE_vectorgate-edge"))
+                .args(arguments)
+                .output()
+                .unwrap(),
+        )
+    };
+    let (code, text) = run(&["--version"]);
+    assert_eq!(
+        (code, text.trim()),
+        (0, concat!("vectorgate-edge ", env!("CARGO_PKG_VERSION")))
+    );
+    let (code, text) = run(&["--help"]);
+    assert!(code == 0 && text.contains("--settings"), "{text}");
+    for wrong in [&[][..], &["--settings"], &["--colour"]] {
+        assert_eq!(run(wrong).0, 64, "{wrong:?}");
+    }
+    let (code, text) = run(&["--settings", "/nowhere/edge.toml"]);
+    assert!(code == 64 && text.contains("/nowhere/edge.toml"), "{text}");
+}
+
+#[test]
+fn an_edge_without_nodes_runs_and_stops_cleanly_at_either_signal() {
+    let place = Place::new();
+    for signal in ["-TERM", "-INT"] {
+        let edge = place.start(&[]);
+        let answer = get(edge.http, "/", "api.example.net");
+        assert!(
+            answer.starts_with("HTTP/1.1 503 ") && answer.contains("no_configuration"),
+            "{answer}"
+        );
+        assert!(get(edge.admin, "/livez", "x").starts_with("HTTP/1.1 200 "));
+        assert!(get(edge.admin, "/readyz", "x").starts_with("HTTP/1.1 503 "));
+        let (code, log) = edge.stop(signal);
+        assert_eq!(code, Some(0), "{log}");
+        assert!(log.contains("\"stopped\""), "{log}");
+    }
+}
+
+#[test]
+fn an_address_or_a_directory_that_another_edge_has_is_refused() {
+    let (place, second) = (Place::new(), Place::new());
+    let edge = place.start(&[]);
+    let (code, text) = second.ends(&[("VECTORGATE_HTTP__LISTEN", &edge.http.to_string())]);
+    assert!(
+        code == 71 && text.contains(&edge.http.to_string()),
+        "{code}: {text}"
+    );
+    let (code, text) = place.ends(&[]);
+    assert!(
+        code == 64 && text.contains("edge.data_dir"),
+        "{code}: {text}"
+    );
+    assert_eq!(edge.stop("-TERM").0, Some(0));
+}
+
+/// Puts a configuration onto the disk as an earlier run would have: everything is answered with
+/// these words.
+fn keep(place: &Place, words: &str) {
+    let directory = DiskDirectory::open(&place.path("data")).unwrap();
+    let mut store = Store::open(Box::new(directory), "production")
+        .unwrap()
+        .store;
+    let mut chunks: BTreeMap<Hash, Vec<u8>> = BTreeMap::new();
+    let mut tree = |kind, key, value| {
+        let edited = tree::edit(
+            &BTreeMap::new(),
+            kind,
+            Hash::EMPTY_TREE,
+            &BTreeMap::from([(key, Some(value))]),
+        )
+        .unwrap();
+        chunks.extend(edited.chunks);
+        edited.root
+    };
+    let rule = RuleContent {
+        id: RuleId::parse("rule_00000001").unwrap(),
+        priority: Priority(1),
+        name: "rule".to_owned(),
+        criteria: Criteria::default(),
+        action: Action::FixedResponse {
+            status: 200,
+            headers: BTreeMap::new(),
+            body: words.to_owned(),
+        },
+        metadata: BTreeMap::new(),
+    };
+    let route = RouteContent {
+        route_id: RouteId::parse("rt_00000001").unwrap(),
+        name: "route".to_owned(),
+        hostname: "api.example.net".to_owned(),
+        mode: Mode::Balanced,
+        enabled: true,
+        default_upstreams: Vec::new(),
+        config: "{}".to_owned(),
+        upstreams: Hash::EMPTY_TREE,
+        rules: tree(
+            TreeKind::Rules,
+            rule_key(rule.priority, &rule.id),
+            rule.encode(),
+        ),
+        rule_count: 1,
+    };
+    let head = route.encode();
+    let entry = RouteEntry {
+        route_id: route.route_id.clone(),
+        hostname: route.hostname.clone(),
+        enabled: true,
+        snapshot_id: SnapshotId::parse("snap_00000001").unwrap(),
+        version: SnapshotVersion(1),
+        head: Hash::of(&head),
+    };
+    let root = tree(TreeKind::Routes, route_key(&route.route_id), entry.encode());
+    chunks.insert(entry.head, head);
+    let manifest = ManifestRef {
+        epoch: Epoch(1),
+        version: ManifestVersion(7),
+        root,
+    };
+    let environment = EnvironmentId::parse("env_00000001").unwrap();
+    let chunks = chunks
+        .into_iter()
+        .map(|(hash, bytes)| (hash, Bytes::from(bytes)))
+        .collect();
+    store.keep(&environment, manifest, &chunks).unwrap();
+}
+
+#[test]
+fn an_edge_starts_and_serves_by_what_is_on_its_disk_with_every_node_down() {
+    let place = Place::new();
+    keep(&place, "from disk");
+    let edge = place.start(&[]);
+    let answer = get(edge.http, "/any", "api.example.net");
+    assert!(answer.ends_with("\r\n\r\nfrom disk"), "{answer}");
+    let ready = get(edge.admin, "/readyz?verbose", "x");
+    assert!(
+        ready.starts_with("HTTP/1.1 200 ") && ready.contains("manifest 1.7, 1 routes"),
+        "{ready}"
+    );
+    let metrics = get(edge.admin, "/metrics", "x");
+    assert!(
+        metrics.contains("vectorgate_edge_manifest_version 7\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("vectorgate_edge_node_connected 0\n"),
+        "{metrics}"
+    );
+    assert_eq!(edge.stop("-TERM").0, Some(0));
+}

@@ -1,0 +1,125 @@
+//! Runs simulations: one seed in this process, or many, each in a process of its own.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    reason = "what a run came to is this program's output"
+)]
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use clap::Parser;
+use simulation::history::Answer;
+use simulation::options::Options;
+use simulation::run::{self, Verdict};
+
+/// Runs three nodes and two edges in a simulated world under faults drawn from a seed, and checks
+/// what their clients saw.
+#[derive(Debug, Parser)]
+#[command(name = "simulation", version)]
+struct Arguments {
+    /// Run this seed.
+    #[arg(long, conflicts_with = "seeds", required_unless_present = "seeds")]
+    seed: Option<u64>,
+    /// Run so many seeds, each in a process of its own.
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// The first of them.
+    #[arg(long, default_value_t = 1, requires = "seeds")]
+    from: u64,
+    /// For how long faults strike, in simulated seconds.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let passed = match arguments.seed {
+        Some(seed) => one(seed, arguments.seconds),
+        None => many(
+            arguments.from,
+            arguments.seeds.unwrap_or_default(),
+            arguments.seconds,
+        ),
+    };
+    if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn one(seed: u64, seconds: u64) -> bool {
+    if std::env::var_os("RUST_LOG").is_some() {
+        tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .init();
+    }
+    let options = Options::draw(seed, Duration::from_secs(seconds));
+    println!("{options}");
+    let Verdict {
+        history,
+        violations,
+    } = run::run(&options);
+    let count = |wanted: fn(&Answer) -> bool| {
+        history
+            .attempts
+            .iter()
+            .filter(|a| wanted(&a.answer))
+            .count()
+    };
+    println!(
+        "attempts {}: done {}, refused {}, unavailable {}, unknown {}; probes {}; manifests {}",
+        history.attempts.len(),
+        count(|answer| matches!(answer, Answer::Done { .. })),
+        count(|answer| matches!(answer, Answer::Refused { .. })),
+        count(|answer| *answer == Answer::Unavailable),
+        count(|answer| *answer == Answer::Unknown),
+        history.probes.len(),
+        history.manifests.len(),
+    );
+    for violation in &violations {
+        println!("VIOLATION {violation}");
+    }
+    println!("trace {}", history.trace_hash());
+    violations.is_empty()
+}
+
+fn many(from: u64, seeds: u64, seconds: u64) -> bool {
+    let Ok(this) = std::env::current_exe() else {
+        return false;
+    };
+    let mut failed = Vec::new();
+    for seed in from..from.saturating_add(seeds) {
+        let arguments = [
+            "--seed".to_owned(),
+            seed.to_string(),
+            "--seconds".to_owned(),
+            seconds.to_string(),
+        ];
+        let passed = match Command::new(&this).args(&arguments).output() {
+            Ok(output) if output.status.success() => true,
+            Ok(output) => {
+                println!(
+                    "{}{}",
+                    String::from_utf8_lossy(&output.stdout),
+                    String::from_utf8_lossy(&output.stderr)
+                );
+                false
+            }
+            Err(error) => {
+                println!("seed {seed} could not be run: {error}");
+                false
+            }
+        };
+        println!("seed {seed}: {}", if passed { "passed" } else { "FAILED" });
+        if !passed {
+            failed.push(seed);
+        }
+    }
+    println!(
+        "{} of {seeds} seeds passed; failed: {failed:?}",
+        seeds - failed.len() as u64
+    );
+    failed.is_empty()
+}
