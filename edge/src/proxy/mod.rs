@@ -2,13 +2,13 @@
 //! request means, lets the configuration in use decide, and streams the answer.
 //!
 //! The way of a request, and why in this order:
-//! 1. [`request`]: refuse what two readers could understand differently, before anything is
+//! 1. `request`: refuse what two readers could understand differently, before anything is
 //!    decided by it.
 //! 2. The configuration in use is taken once; the request keeps it to its last byte.
 //! 3. Host → route → rule → action, by `domain::matching`.
-//! 4. [`headers`]: only what is forwarded is rewritten, and only after rules have seen it.
+//! 4. `headers`: only what is forwarded is rewritten, and only after rules have seen it.
 //! 5. [`crate::upstream`]: a connection, deadlines, the response's head.
-//! 6. [`body`]: both bodies are streamed; each side is read only as fast as the other takes it.
+//! 6. `body`: both bodies are streamed; each side is read only as fast as the other takes it.
 //!
 //! Not here yet: TLS towards clients, WebSocket and other upgrades (a request for one is answered
 //! as if it had not asked), caching, retries on other targets, health.
