@@ -17,6 +17,10 @@ use crate::metrics::Metrics;
 use crate::proxy::{self, Worker};
 use crate::settings::Settings;
 
+/// How many threads a serving thread may use for what blocks, which is looking names up. Beyond,
+/// connecting waits; it has its own deadline.
+const BLOCKING_THREADS_MAX: usize = 8;
+
 /// Where serving happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
@@ -100,6 +104,7 @@ fn start_one<F: Future<Output = ()> + 'static>(
         Placement::Threads => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
+                .max_blocking_threads(BLOCKING_THREADS_MAX)
                 .build()?;
             let name = format!("serve-{number}");
             thread::Builder::new()

@@ -8,6 +8,7 @@
 //! | 405 | `method_not_allowed` |
 //! | 408 | `request_timeout` |
 //! | 417 | `expectation_failed` |
+//! | 501 | `unsupported_transfer_coding` |
 //! | 502 | `upstream_unreachable`, `upstream_closed`, `upstream_malformed` |
 //! | 503 | `no_configuration`, `no_target` |
 //! | 504 | `upstream_connect_timeout`, `upstream_timeout` |
@@ -44,6 +45,8 @@ pub enum Code {
     RequestTimeout,
     /// The client expects what is not known here.
     ExpectationFailed,
+    /// The body is coded in a way that is not undone here.
+    UnsupportedTransferCoding,
     /// The target does not take connections.
     UpstreamUnreachable,
     /// The target closed the connection instead of answering.
@@ -64,7 +67,7 @@ pub enum Code {
 
 impl Code {
     /// All, in the order of their declaration.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::InvalidHost,
         Self::InvalidPath,
         Self::BodyBroken,
@@ -73,6 +76,7 @@ impl Code {
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::ExpectationFailed,
+        Self::UnsupportedTransferCoding,
         Self::UpstreamUnreachable,
         Self::UpstreamClosed,
         Self::UpstreamMalformed,
@@ -95,6 +99,7 @@ impl Code {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::ExpectationFailed => "expectation_failed",
+            Self::UnsupportedTransferCoding => "unsupported_transfer_coding",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamClosed => "upstream_closed",
             Self::UpstreamMalformed => "upstream_malformed",
@@ -115,6 +120,7 @@ impl Code {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
+            Self::UnsupportedTransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::UpstreamUnreachable | Self::UpstreamClosed | Self::UpstreamMalformed => {
                 StatusCode::BAD_GATEWAY
             }
@@ -134,6 +140,9 @@ impl Code {
             Self::MethodNotAllowed => "This method is not served.",
             Self::RequestTimeout => "The request's body did not arrive in time.",
             Self::ExpectationFailed => "The only expectation that is met here is 100-continue.",
+            Self::UnsupportedTransferCoding => {
+                "The only transfer coding that is understood here is chunked."
+            }
             Self::UpstreamUnreachable => "The upstream target does not accept connections.",
             Self::UpstreamClosed => "The upstream target closed the connection without an answer.",
             Self::UpstreamMalformed => "The upstream target's answer is not HTTP.",
@@ -152,7 +161,11 @@ impl Code {
     fn closes(self) -> bool {
         matches!(
             self,
-            Self::InvalidHost | Self::BodyBroken | Self::RequestTimeout | Self::ExpectationFailed
+            Self::InvalidHost
+                | Self::BodyBroken
+                | Self::RequestTimeout
+                | Self::ExpectationFailed
+                | Self::UnsupportedTransferCoding
         )
     }
 }

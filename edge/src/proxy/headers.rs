@@ -2,8 +2,8 @@
 //! section 7.6.1), and the origin is told whom it serves (`X-Forwarded-*`, RFC 7239, `Via`).
 
 use http::header::{
-    CONNECTION, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
 use super::client::Client;
@@ -32,6 +32,11 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 
 /// Removes what belongs to the connection, also what its `Connection` field names.
 pub(super) fn strip(headers: &mut HeaderMap) {
+    // Beside a coding that frames the body, a length says nothing true; without the coding it
+    // would be believed.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     if headers.contains_key(CONNECTION) {
         for name in nominated(headers) {
             headers.remove(name);
@@ -52,6 +57,39 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .filter(|name| *name != HOST)
         .collect()
+}
+
+/// Whether the body is coded for the connection in no way that is not undone here: hyper undoes
+/// `chunked`, and nothing else would be undone by anyone.
+pub(super) fn coding_is_known(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(only), None) => only
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    }
+}
+
+/// Says the length once. hyper has checked that all say the same.
+fn settle_length(headers: &mut HeaderMap) {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let (Some(first), more) = (lengths.next(), lengths.next()) else {
+        return;
+    };
+    if more.is_none() && !first.as_bytes().contains(&b',') {
+        return;
+    }
+    let length = first
+        .as_bytes()
+        .split(|byte| *byte == b',')
+        .next()
+        .unwrap_or_default();
+    if let Ok(length) = HeaderValue::from_bytes(length.trim_ascii()) {
+        headers.insert(CONTENT_LENGTH, length);
+    }
 }
 
 /// Whether the sender takes trailers.
@@ -92,6 +130,7 @@ pub(super) fn for_origin(
 /// Makes a response's fields those of the response to a client.
 pub(super) fn for_client(headers: &mut HeaderMap, via: &HeaderValue) {
     strip(headers);
+    settle_length(headers);
     append_to_list(headers, VIA, via);
 }
 
@@ -170,6 +209,44 @@ mod tests {
         ]);
         strip(&mut fields);
         assert_eq!(lines(&fields), ["host: a", "x-kept: 3"]);
+    }
+
+    #[test]
+    fn a_body_is_framed_in_one_way() {
+        for (fields, left, known) in [
+            (
+                &[("content-length", "5")][..],
+                &["content-length: 5"][..],
+                true,
+            ),
+            (
+                &[("content-length", "5"), ("transfer-encoding", "Chunked ")],
+                &[],
+                true,
+            ),
+            (
+                &[("content-length", "5"), ("content-length", "5")],
+                &["content-length: 5"],
+                true,
+            ),
+            (&[("content-length", "5, 5")], &["content-length: 5"], true),
+            (&[("transfer-encoding", "gzip, chunked")], &[], false),
+            (
+                &[
+                    ("transfer-encoding", "chunked"),
+                    ("transfer-encoding", "chunked"),
+                ],
+                &[],
+                false,
+            ),
+            (&[("transfer-encoding", "identity")], &[], false),
+        ] {
+            let mut fields = headers(fields);
+            assert_eq!(coding_is_known(&fields), known, "{fields:?}");
+            for_client(&mut fields, &HeaderValue::from_static("1.1 edge-1"));
+            fields.remove(VIA);
+            assert_eq!(lines(&fields), left);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, Uri};
 
 use super::error::{Code, Refusal};
-use super::headers::was_here;
+use super::headers::{coding_is_known, was_here};
 
 /// Header fields, as rules look at them.
 pub(super) struct Fields<'a>(pub(super) &'a HeaderMap);
@@ -45,6 +45,9 @@ pub(super) fn settle<B>(request: &mut Request<B>, edge: &str) -> Result<(), Refu
         .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
     {
         return Err(Code::ExpectationFailed.into());
+    }
+    if !coding_is_known(headers) {
+        return Err(Code::UnsupportedTransferCoding.into());
     }
     if was_here(headers, edge) {
         return Err(Code::LoopDetected.into());

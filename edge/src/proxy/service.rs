@@ -152,10 +152,7 @@ impl<N: Network> Worker<N> {
             .send(target, request, upload.as_deref())
             .await
         {
-            // It was not asked for, and there is nobody to switch protocols with.
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                Err(Code::UpstreamMalformed.into())
-            }
+            Ok(response) if !is_understood(&response) => Err(Code::UpstreamMalformed.into()),
             Ok(response) => {
                 self.tally.upstream_took(begun.elapsed());
                 Ok((
@@ -193,6 +190,13 @@ impl<N: Network> Worker<N> {
         debug!(request_id = %id, code = refusal.code.as_str(), "request answered with an error");
         refusal.response(&id, flight.is_http2())
     }
+}
+
+/// An upgrade was not asked for, and there is nobody to switch protocols with; a coding that is
+/// not undone here would reach the client as if it were content.
+fn is_understood<B>(response: &Response<B>) -> bool {
+    response.status() != StatusCode::SWITCHING_PROTOCOLS
+        && headers::coding_is_known(response.headers())
 }
 
 /// Says what became of a request to a target, where it is handled.

@@ -224,3 +224,74 @@ fn an_answer_with_two_readings_does_not_reach_the_next_client() {
         .await;
     });
 }
+
+#[test]
+fn an_answer_is_framed_in_one_way_whatever_the_origin_says() {
+    run(async {
+        for (fields, body, framing) in [
+            (
+                "content-length: 100\r\ntransfer-encoding: chunked",
+                "4\r\nbody\r\n0\r\n\r\n",
+                "transfer-encoding: chunked",
+            ),
+            (
+                "transfer-encoding: chunked\r\ncontent-length: 2",
+                "4\r\nbody\r\n0\r\n\r\n",
+                "transfer-encoding: chunked",
+            ),
+            (
+                "content-length: 4\r\ncontent-length: 4",
+                "body",
+                "content-length: 4",
+            ),
+            ("content-length: 4, 4", "body", "content-length: 4"),
+        ] {
+            let origin = Origin::raw(move |_, mut stream| async move {
+                while crate::origin::read_head(&mut stream).await.is_some() {
+                    let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{body}");
+                    stream.write_all(text.as_bytes()).await.unwrap();
+                }
+            })
+            .await;
+            let world = World::with(Draft::to(origin.address)).await;
+            let mut raw = Raw::connect(world.address).await;
+            raw.write("GET / HTTP/1.1\r\nhost: api.example.net\r\n\r\n")
+                .await;
+            let head = raw.read_until("\r\n\r\n").await;
+            assert!(head.contains(framing), "{fields}: {head}");
+            let lines = head.lines().filter(|line| {
+                line.starts_with("content-length") || line.starts_with("transfer-encoding")
+            });
+            assert_eq!(lines.count(), 1, "{fields}: {head}");
+            let answer = crate::client::ask(world.address, crate::client::get("/")).await;
+            assert_eq!(answer.text(), "body", "{fields}");
+        }
+    });
+}
+
+#[test]
+fn codings_that_nobody_undoes_are_refused_on_both_sides() {
+    run(async {
+        let origin = Origin::raw(|_, mut stream| async move {
+            crate::origin::read_head(&mut stream).await;
+            let text =
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
+            stream.write_all(text.as_bytes()).await.unwrap();
+        })
+        .await;
+        let world = World::with(Draft::to(origin.address)).await;
+        let answer = crate::client::ask(world.address, crate::client::get("/")).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (502, "upstream_malformed")
+        );
+        let text = "POST / HTTP/1.1\r\nhost: api.example.net\r\ntransfer-encoding: gzip, chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
+        let answer = talk(world.address, &format!("{text}{HIDDEN}")).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 501 ") && answer.contains("unsupported_transfer_coding"),
+            "{answer}"
+        );
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        assert_eq!(origin.connections.get(), 1);
+    });
+}
