@@ -14,6 +14,7 @@ use edge::store::DiskDirectory;
 use edge::workers::Placement;
 use platform::tls::{Identity, Peer};
 use platform::{SystemClock, SystemEntropy, secret_file};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 use tracing_subscriber::EnvFilter;
@@ -75,6 +76,7 @@ pub(crate) fn explain(told: &clap::Error) -> ExitCode {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = Settings::load(&arguments.settings)?;
     start_logging(&settings.log)?;
+    raise_descriptor_limit();
     let own = Own {
         identity: identity(&settings)?,
         directory: Box::new(directory(&settings)?),
@@ -108,6 +110,19 @@ async fn serve(settings: Settings, own: Own) -> Result<(), Failure> {
     edge.shut_down().await;
     tracing::info!(edge = id, "stopped");
     Ok(())
+}
+
+/// Takes as many file descriptors as the system lets the process have: each connection is one, and
+/// the limit that shells set by default is reached by a thousand clients.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, limit = limit.current, "the limit of file descriptors could not be raised");
+    }
 }
 
 /// Makes sure that the addresses are this process's alone.

@@ -2,18 +2,19 @@
 //! answers that are ready to be sent. It lives as long as the route's content is unchanged,
 //! whatever else is published.
 
+mod answer;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use domain::content::TargetContent;
 use domain::id::{RuleId, TargetId, UpstreamId};
 use domain::matching::{CompiledAction, CompiledRoute, Headers, Request, Share};
-use http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
-use http::{Response, StatusCode};
 use parking_lot::Mutex;
 
 use crate::balance::SmoothWeighted;
+
+pub use answer::{Fixed, Redirect};
 
 /// A route in service.
 #[derive(Debug)]
@@ -89,23 +90,6 @@ enum Rotation {
     Nothing,
     Always(usize),
     Weighted(Mutex<SmoothWeighted>),
-}
-
-/// A redirect.
-#[derive(Debug)]
-pub struct Redirect {
-    status: StatusCode,
-    url: String,
-    location: HeaderValue,
-    preserve_path: bool,
-}
-
-/// A fixed response.
-#[derive(Debug)]
-pub struct Fixed {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
 }
 
 /// Why a route that compiles cannot be served after all.
@@ -353,81 +337,6 @@ impl<'a> Chooser<'a> {
             upstreams: shares.iter().map(|share| share.upstream).collect(),
             rotation,
         }
-    }
-}
-
-impl Redirect {
-    fn new(url: &str, status: u16, preserve_path: bool) -> Result<Self, String> {
-        let location = HeaderValue::from_str(url).map_err(|_| format!("`{url}` is no URL"))?;
-        let status = StatusCode::from_u16(status).map_err(|_| format!("{status} is no status"))?;
-        Ok(Self {
-            status,
-            url: url.to_owned(),
-            location,
-            preserve_path,
-        })
-    }
-
-    /// The answer to a request for this path and query.
-    pub fn response<B: Default>(&self, path_and_query: &str) -> Response<B> {
-        let mut response = Response::new(B::default());
-        *response.status_mut() = self.status;
-        response
-            .headers_mut()
-            .insert(LOCATION, self.location(path_and_query));
-        response
-    }
-
-    /// The path goes behind the URL. Where the URL is but a path, several slashes at the front
-    /// become one: `//host` would be another host to a browser.
-    fn location(&self, path_and_query: &str) -> HeaderValue {
-        if !self.preserve_path {
-            return self.location.clone();
-        }
-        let base = self.url.trim_end_matches('/');
-        let path = if base.is_empty() {
-            path_and_query.trim_start_matches('/')
-        } else {
-            path_and_query.strip_prefix('/').unwrap_or(path_and_query)
-        };
-        HeaderValue::from_str(&format!("{base}/{path}")).unwrap_or_else(|_| self.location.clone())
-    }
-}
-
-impl Fixed {
-    fn new(status: u16, fields: &[(String, String)], body: &str) -> Result<Self, String> {
-        let status = StatusCode::from_u16(status).map_err(|_| format!("{status} is no status"))?;
-        let mut headers = HeaderMap::with_capacity(fields.len());
-        for (name, value) in fields {
-            let name = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| format!("`{name}` is no header name"))?;
-            let value = HeaderValue::from_str(value)
-                .map_err(|_| format!("the value of `{name}` is no header value"))?;
-            headers.insert(name, value);
-        }
-        // These answers end with their head, whatever was configured.
-        let bodiless = matches!(
-            status,
-            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
-        );
-        let body = if bodiless {
-            Bytes::new()
-        } else {
-            Bytes::copy_from_slice(body.as_bytes())
-        };
-        Ok(Self {
-            status,
-            headers,
-            body,
-        })
-    }
-
-    /// The answer.
-    pub fn response<B: From<Bytes>>(&self) -> Response<B> {
-        let mut response = Response::new(B::from(self.body.clone()));
-        *response.status_mut() = self.status;
-        response.headers_mut().clone_from(&self.headers);
-        response
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use domain::content::{
     Action as Content, Criteria, RouteContent, RuleContent, UpstreamContent, WeightedUpstream,
 };
 use domain::id::RouteId;
 use domain::model::{Algorithm, Mode, Priority};
 use domain::tree::Hash;
+use http::Response;
+use http::header::{HeaderValue, LOCATION};
 use http_body_util::Full;
 
 use super::*;
@@ -252,7 +255,8 @@ fn fixed_responses_are_ready_made_and_bad_ones_are_named() {
         (fixed.status().as_u16(), &fixed.headers()["x-a"]),
         (418, &HeaderValue::from_static("1"))
     );
-    assert!(Fixed::new(204, &fields, "tea").unwrap().body.is_empty());
+    let bodiless: Response<Bytes> = Fixed::new(204, &fields, "tea").unwrap().response();
+    assert!(bodiless.body().is_empty());
     let bad = Content::FixedResponse {
         status: 200,
         headers: BTreeMap::from([("x a".to_owned(), String::new())]),

@@ -1,0 +1,37 @@
+//! Metrics as scrapers read them.
+
+use super::*;
+
+#[test]
+fn threads_are_added_up_and_everything_has_a_name() {
+    let metrics = Metrics::new(Arc::default());
+    let (one, two) = (metrics.tally(), metrics.tally());
+    one.answered(Answer::Origin, http::StatusCode::OK);
+    two.answered(Answer::Origin, http::StatusCode::OK);
+    two.answered(Answer::Edge, http::StatusCode::BAD_GATEWAY);
+    two.erred(Code::UpstreamUnreachable);
+    one.connection_opened();
+    two.connection_opened();
+    two.connection_ended();
+    one.upstream_took(Duration::from_micros(1_500));
+    two.upstream_took(Duration::from_secs(60));
+    metrics.applies().applied(Duration::from_millis(3));
+    let text = metrics.render().unwrap();
+    for line in [
+        "vectorgate_edge_responses_total{by=\"origin\",status=\"2xx\"} 2",
+        "vectorgate_edge_responses_total{by=\"edge\",status=\"5xx\"} 1",
+        "vectorgate_edge_responses_total{by=\"rule\",status=\"3xx\"} 0",
+        "vectorgate_edge_errors_total{code=\"upstream_unreachable\"} 1",
+        "vectorgate_edge_connections_total 2",
+        "vectorgate_edge_connections_open 1",
+        "vectorgate_edge_upstream_response_seconds_bucket{le=\"0.001\"} 0",
+        "vectorgate_edge_upstream_response_seconds_bucket{le=\"0.002\"} 1",
+        "vectorgate_edge_upstream_response_seconds_bucket{le=\"+Inf\"} 2",
+        "vectorgate_edge_upstream_response_seconds_sum 60.0015",
+        "vectorgate_edge_manifest_version 0",
+        "vectorgate_edge_manifest_apply_microseconds 3000",
+        "# EOF",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}

@@ -1,0 +1,82 @@
+//! Connections on a clock that the tests move.
+
+use tokio::time::advance;
+
+use super::*;
+
+const TIMEOUTS: TimeoutSettings = TimeoutSettings {
+    connect_ms: 1,
+    response_header_ms: 1,
+    idle_ms: 60_000,
+    request_header_ms: 10_000,
+    drain_ms: 1,
+};
+
+fn connection() -> Rc<Connection> {
+    Rc::new(Connection::new(Client::new(([127, 0, 0, 1], 1).into())))
+}
+
+async fn after(connection: &Connection, seconds: u64) -> Option<Order> {
+    advance(Duration::from_secs(seconds)).await;
+    connection.overdue(Instant::now(), &TIMEOUTS)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_no_whole_head_is_dropped() {
+    let fresh = connection();
+    fresh.note_read();
+    assert_eq!(after(&fresh, 9).await, None);
+    assert_eq!(after(&fresh, 1).await, Some(Order::Abort));
+    let next = connection();
+    drop(next.begin(false));
+    assert_eq!(after(&next, 30).await, None);
+    next.note_read();
+    assert_eq!(after(&next, 9).await, None);
+    next.note_read();
+    assert_eq!(after(&next, 1).await, Some(Order::Abort));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_finished_and_a_busy_one_is_left() {
+    let connection = connection();
+    let (one, two) = (connection.begin(true), connection.begin(true));
+    assert_eq!(after(&connection, 600).await, None);
+    drop(one);
+    assert_eq!(after(&connection, 600).await, None);
+    drop(two);
+    connection.note_read();
+    assert_eq!(after(&connection, 59).await, None);
+    assert_eq!(after(&connection, 1).await, Some(Order::Finish));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_dropped() {
+    let connection = connection();
+    let _flight = connection.begin(false);
+    connection.note_write(true);
+    assert_eq!(after(&connection, 59).await, None);
+    connection.note_write(false);
+    connection.note_write(true);
+    assert_eq!(after(&connection, 59).await, None);
+    assert_eq!(after(&connection, 1).await, Some(Order::Abort));
+}
+
+#[tokio::test]
+async fn orders_reach_a_driver_that_waits() {
+    let connection = connection();
+    let connections = Rc::new(Connections::default());
+    let registered = connections.register(&connection);
+    let finished = Cell::new(false);
+    let mut serve = std::pin::pin!(std::future::pending::<()>());
+    let drive = connection.drive(serve.as_mut(), |_| finished.set(true));
+    let order = async {
+        tokio::task::yield_now().await;
+        connections.order(Order::Finish);
+        tokio::task::yield_now().await;
+        connections.order(Order::Abort);
+    };
+    let (outcome, ()) = tokio::join!(drive, order);
+    assert!(outcome.is_none() && finished.get());
+    drop(registered);
+    connections.fewer_than(1).await;
+}

@@ -1,0 +1,140 @@
+//! Settings from text and variables, good and bad.
+
+use super::*;
+
+const WHOLE: &str = r#"
+    [edge]
+    id = "edge-1"
+    region = "eu-central-1"
+    environment = "production"
+    data_dir = "/var/lib/vectorgate"
+    labels = { rack = "7" }
+    [http]
+    listen = "127.0.0.1:8101"
+    workers = 2
+    [control]
+    nodes = ["127.0.0.1:7301", "node-2.example.net:7301"]
+    [tls]
+    ca_file = "ca.pem"
+    cert_file = "edge.pem"
+    key_file = "edge.key"
+    [timeouts]
+    connect_ms = 100
+    [admin]
+    listen = "127.0.0.1:8191"
+    [log]
+    level = "debug"
+    format = "json"
+"#;
+
+fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Settings, String> {
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Settings::parse(text, variables).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_file_is_read_and_what_it_leaves_out_has_defaults() {
+    let settings = parse(WHOLE, &[]).unwrap();
+    assert_eq!(
+        settings.edge.labels,
+        BTreeMap::from([("rack".to_owned(), "7".to_owned())])
+    );
+    assert_eq!(settings.workers().get(), 2);
+    assert_eq!(settings.timeouts.connect(), Duration::from_millis(100));
+    assert_eq!(settings.timeouts.idle(), Duration::from_secs(60));
+    assert_eq!(settings.log.format, LogFormat::Json);
+    let short = WHOLE.split("[timeouts]").next().unwrap();
+    let settings = parse(short, &[("VECTORGATE_HTTP__WORKERS", "0")]).unwrap();
+    assert!(settings.admin.is_none() && settings.workers().get() >= 1);
+    assert_eq!(settings.log.level, "info");
+}
+
+#[test]
+fn variables_go_before_the_file_and_others_are_left_alone() {
+    let settings = parse(
+        WHOLE,
+        &[
+            ("VECTORGATE_EDGE__ID", "edge-9"),
+            ("VECTORGATE_EDGE__LABELS", r#"{"a":"b"}"#),
+            ("VECTORGATE_HTTP__LISTEN", "127.0.0.1:9"),
+            ("VECTORGATE_CONTROL__NODES", r#"["10.0.0.1:7301"]"#),
+            ("VECTORGATE_TIMEOUTS__IDLE_MS", "5"),
+            ("VECTORGATE_API_KEY", "vg_live_sk_v2_x"),
+            ("VECTORGATE_NODES", "http://127.0.0.1:7101"),
+            ("PATH", "/bin"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(settings.edge.id, "edge-9");
+    assert_eq!(
+        settings.edge.labels,
+        BTreeMap::from([("a".to_owned(), "b".to_owned())])
+    );
+    assert_eq!(settings.http.listen.port(), 9);
+    assert_eq!(settings.control.nodes, ["10.0.0.1:7301"]);
+    assert_eq!(settings.timeouts.idle_ms, 5);
+}
+
+#[test]
+fn a_bad_field_is_named() {
+    for (variable, value, named) in [
+        ("VECTORGATE_EDGE__ID", "edge 1", "`edge.id`"),
+        ("VECTORGATE_EDGE__ID", "", "`edge.id`"),
+        ("VECTORGATE_EDGE__REGION", "a/b", "`edge.region`"),
+        ("VECTORGATE_EDGE__ENVIRONMENT", "", "`edge.environment`"),
+        ("VECTORGATE_EDGE__DATA_DIR", "", "`edge.data_dir`"),
+        ("VECTORGATE_EDGE__COLOUR", "red", "colour"),
+        ("VECTORGATE_EDGE__LABELS", "red", "edge.labels"),
+        ("VECTORGATE_HTTP__LISTEN", "localhost", "http.listen"),
+        ("VECTORGATE_HTTP__WORKERS", "many", "http.workers"),
+        ("VECTORGATE_HTTP__WORKERS", "5000", "http.workers"),
+        ("VECTORGATE_CONTROL__NODES", "[]", "control.nodes"),
+        (
+            "VECTORGATE_CONTROL__NODES",
+            r#"["node-1"]"#,
+            "control.nodes",
+        ),
+        (
+            "VECTORGATE_CONTROL__NODES",
+            "127.0.0.1:7301",
+            "control.nodes",
+        ),
+        (
+            "VECTORGATE_TIMEOUTS__CONNECT_MS",
+            "0",
+            "timeouts.connect_ms",
+        ),
+        (
+            "VECTORGATE_TIMEOUTS__CONNECT_MS",
+            "soon",
+            "timeouts.connect_ms",
+        ),
+        ("VECTORGATE_TIMEOUTS__IDLE_MS", "-1", "timeouts.idle_ms"),
+        (
+            "VECTORGATE_TIMEOUTS__DRAIN_MS",
+            "99999999999",
+            "timeouts.drain_ms",
+        ),
+        ("VECTORGATE_ADMIN__LISTEN", "8191", "admin.listen"),
+        ("VECTORGATE_LOG__FORMAT", "xml", "log.format"),
+        ("VECTORGATE_TIMEOUT__CONNECT_MS", "1", "timeout"),
+    ] {
+        let message = parse(WHOLE, &[(variable, value)]).expect_err(variable);
+        assert!(message.contains(named), "{variable}={value}: {message}");
+    }
+}
+
+#[test]
+fn a_missing_field_is_named_and_broken_toml_is_refused() {
+    for (line, named) in [
+        ("id = \"edge-1\"", "edge.id"),
+        ("listen = \"127.0.0.1:8101\"", "http.listen"),
+        ("ca_file = \"ca.pem\"", "tls.ca_file"),
+    ] {
+        let message = parse(&WHOLE.replace(line, ""), &[]).expect_err(line);
+        assert!(message.contains(named), "{line}: {message}");
+    }
+    assert!(parse("[edge", &[]).is_err());
+}
