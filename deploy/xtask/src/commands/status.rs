@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::local_cluster;
 use crate::local::api::Probe;
 use crate::local::process::State;
-use crate::local::{Cluster, Name};
+use crate::local::{Cluster, Kind, Name};
 use crate::report;
 use crate::repository::Repository;
 
@@ -29,11 +29,16 @@ pub fn run(repository: &Repository) -> Result<()> {
             "-".to_owned()
         };
         let address = format!("http://{}", cluster.topology().http(name));
+        let region = if name.kind == Kind::Origin {
+            "-"
+        } else {
+            name.region()
+        };
         let said = describe(&cluster, &probe, name, state);
         report::line(format_args!(
             "{:<10} {pid:<8} {address:<24} {:<16} {said}",
             name.to_string(),
-            name.region()
+            region
         ));
     }
     Ok(())

@@ -34,14 +34,16 @@ pub fn run(repository: &Repository, options: Options) -> Result<()> {
     let _lock = lock(repository)?;
     let before = Cluster::open(&repository.local())?;
     let topology = choose(before.as_ref(), options)?;
-    if let Some(cluster) = before.filter(|cluster| *cluster.topology() == topology)
-        && is_complete(&cluster)?
-    {
-        report::line("The local cluster is running already; nothing was changed.");
-        summary(repository, &cluster);
-        return Ok(());
-    }
-    let cluster = build(repository, topology)?;
+    let cluster = match before.filter(|cluster| *cluster.topology() == topology) {
+        Some(cluster) if is_complete(&cluster)? => {
+            report::line("The local cluster is running already; nothing was changed.");
+            summary(repository, &cluster);
+            return Ok(());
+        }
+        // Nodes and edges of two builds in one cluster would surprise whoever looks at them.
+        Some(cluster) if is_partly_running(&cluster)? && cluster.has_binaries() => cluster,
+        _ => build(repository, topology)?,
+    };
     start(&cluster, Kind::Origin)?;
     start(&cluster, Kind::Node)?;
     let bootstrap = bootstrap(&cluster)?;
@@ -100,6 +102,13 @@ fn is_complete(cluster: &Cluster) -> Result<bool> {
         ));
     }
     Ok(down.is_empty() && finished)
+}
+
+fn is_partly_running(cluster: &Cluster) -> Result<bool> {
+    let states = cluster.states()?;
+    Ok(states
+        .iter()
+        .any(|(_, state)| matches!(state, State::Running(_))))
 }
 
 fn build(repository: &Repository, topology: Topology) -> Result<Cluster> {

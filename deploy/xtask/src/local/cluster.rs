@@ -135,6 +135,16 @@ impl Cluster {
         Ok(())
     }
 
+    /// Whether the binaries were copied.
+    #[must_use]
+    pub fn has_binaries(&self) -> bool {
+        let binaries = Self::binaries(&self.topology);
+        let folder = self.folder.root().join("bin");
+        binaries
+            .iter()
+            .all(|(_, binary)| folder.join(binary).is_file())
+    }
+
     /// How a process stands.
     ///
     /// # Errors
