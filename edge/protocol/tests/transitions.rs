@@ -406,3 +406,16 @@ fn a_node_that_reads_nothing_is_given_up() {
     }
     assert!(drain_follower(&mut follower).ends_with("close: the node does n"));
 }
+
+#[test]
+fn a_node_that_sends_no_frames_is_left_where_there_is_a_connection() {
+    for state in EDGE_STATES {
+        let mut follower = follower_in(state);
+        follower.handle_violation("garbage".to_owned());
+        let expect = match state {
+            EdgeState::Down | EdgeState::Closing => "",
+            _ => "close: the node broke ",
+        };
+        assert_eq!(drain_follower(&mut follower), expect, "{state:?}");
+    }
+}

@@ -24,6 +24,7 @@ mod compact;
 mod directory;
 mod index;
 mod memory;
+mod open;
 mod pack;
 mod pointer;
 #[cfg(test)]
@@ -42,14 +43,14 @@ use edge_protocol::follower::{Chunks, Held, Holdings};
 
 pub use directory::{Directory, DiskDirectory};
 pub use memory::MemoryDirectory;
+pub use open::Opened;
 pub use pointer::Pointer;
 
 use self::index::{Candidate, Index, Place};
 use self::pack::PackBuilder;
-use self::pointer::POINTER_BYTES_MAX;
 
-/// How many manifests are kept: the one in use and two to fall back to, which is as many as
-/// the nodes' own experience asks for (a damaged newest one, and a bad one before it).
+/// How many manifests are kept: the one in use, and two to fall back to when the disk damages the
+/// newest, and the one before it.
 pub const MANIFESTS_KEPT: usize = 3;
 
 const PACK: &str = "pack-";
@@ -81,15 +82,6 @@ impl fmt::Debug for Store {
     }
 }
 
-/// A store and what was found wrong when it was opened.
-#[derive(Debug)]
-pub struct Opened {
-    /// The store.
-    pub store: Store,
-    /// One sentence for each finding, for the log.
-    pub findings: Vec<String>,
-}
-
 /// Why a manifest was not kept. What was kept before still is.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -114,31 +106,6 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// Opens the store of an edge that serves `environment`. It reads every pack once and checks
-    /// every chunk, so that nothing damaged is served later.
-    ///
-    /// # Errors
-    /// When the directory cannot be listed. Damaged files are findings, not errors.
-    pub fn open(directory: Box<dyn Directory>, environment: &str) -> io::Result<Opened> {
-        let names = directory.list()?;
-        let mut store = Self {
-            directory,
-            environment: environment.to_owned(),
-            index: Index::default(),
-            packs: BTreeMap::new(),
-            pointers: BTreeMap::new(),
-            next: 0,
-            damaged: AtomicBool::new(false),
-        };
-        let mut findings = Vec::new();
-        for name in names.iter().filter(|name| name.ends_with(UNFINISHED)) {
-            store.remove(name);
-        }
-        let candidates = store.read_packs(&numbers(&names, PACK), &mut findings);
-        store.read_pointers(&numbers(&names, MANIFEST), &candidates, &mut findings);
-        Ok(Opened { store, findings })
-    }
-
     /// The manifests that can be served from here, the newest first.
     pub fn kept(&self) -> impl Iterator<Item = &Pointer> {
         self.pointers.values().rev()
@@ -212,96 +179,6 @@ impl Store {
     #[must_use]
     pub fn is_damaged(&self) -> bool {
         self.damaged.load(Ordering::Relaxed)
-    }
-
-    fn read_packs(
-        &mut self,
-        numbers: &[u64],
-        findings: &mut Vec<String>,
-    ) -> BTreeMap<Hash, Candidate> {
-        let mut candidates = BTreeMap::new();
-        for &number in numbers {
-            self.next = self.next.max(number + 1);
-            let name = format!("{PACK}{number:016x}");
-            let scanned = pack::scan(&*self.directory, &name, |hash, offset, chunk| {
-                let Ok(children) = tree::children(chunk) else {
-                    return;
-                };
-                let length = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
-                let place = Place {
-                    pack: number,
-                    offset,
-                    length,
-                };
-                candidates.insert(
-                    hash,
-                    Candidate {
-                        place,
-                        children: children.into_boxed_slice(),
-                    },
-                );
-            });
-            match scanned {
-                Ok(scan) => {
-                    self.packs.insert(number, scan.chunk_bytes);
-                    if scan.damaged {
-                        findings.push(format!("{name} is damaged; what is whole of it is used"));
-                    }
-                }
-                Err(error) => findings.push(format!("{name} cannot be read: {error}")),
-            }
-        }
-        candidates
-    }
-
-    fn read_pointers(
-        &mut self,
-        numbers: &[u64],
-        candidates: &BTreeMap<Hash, Candidate>,
-        findings: &mut Vec<String>,
-    ) {
-        for &number in numbers {
-            self.next = self.next.max(number + 1);
-            let name = format!("{MANIFEST}{number:016x}");
-            match self.read_pointer(&name, candidates) {
-                Ok(pointer) => {
-                    self.index.retain(pointer.manifest.root, candidates);
-                    self.pointers.insert(number, pointer);
-                }
-                Err(why) => {
-                    findings.push(format!("{name} is not used: {why}"));
-                    self.remove(&name);
-                }
-            }
-        }
-        if self.pointers.is_empty() && !numbers.is_empty() {
-            findings.push("no configuration on disk can be used; starting without one".to_owned());
-        }
-    }
-
-    fn read_pointer(
-        &self,
-        name: &str,
-        candidates: &BTreeMap<Hash, Candidate>,
-    ) -> Result<Pointer, String> {
-        let bytes = self
-            .directory
-            .read(name, 0, POINTER_BYTES_MAX)
-            .map_err(|error| error.to_string())?;
-        let pointer = Pointer::decode(&bytes).ok_or("it is damaged")?;
-        if pointer.environment != self.environment {
-            return Err(format!(
-                "it is of environment {}, this edge serves {}",
-                pointer.environment, self.environment
-            ));
-        }
-        match self.index.missing(pointer.manifest.root, candidates) {
-            Some(missing) => Err(format!(
-                "chunk {missing} of manifest {} is damaged or missing",
-                pointer.manifest
-            )),
-            None => Ok(pointer),
-        }
     }
 
     /// Puts what is to be written of `chunks` into packs: what is not held, or might be damaged.
@@ -454,14 +331,4 @@ impl Holdings for Store {
         self.read(hash, place)
             .map_or(Held::Nothing, |bytes| Held::Chunk(Bytes::from(bytes)))
     }
-}
-
-/// The numbers of the files that begin with `prefix`, in ascending order.
-fn numbers(names: &[String], prefix: &str) -> Vec<u64> {
-    let numbers = names
-        .iter()
-        .filter_map(|name| u64::from_str_radix(name.strip_prefix(prefix)?, 16).ok());
-    let mut numbers: Vec<u64> = numbers.filter(|number| *number < u64::MAX).collect();
-    numbers.sort_unstable();
-    numbers
 }

@@ -413,7 +413,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 80, ..ProptestConfig::default() })]
 
     #[test]
     fn no_crash_or_full_disk_takes_back_what_was_served(steps in prop::collection::vec(step(), 1..25)) {
