@@ -171,7 +171,7 @@ impl ControlPlane for Consensus {
                 .inner
                 .reads
                 .last_confirmed()
-                .map(|(asked_at, _)| asked_at.elapsed()),
+                .map(|asked_at: Instant| asked_at.elapsed()),
             draining: self.inner.draining.load(Ordering::SeqCst),
         }
     }
@@ -192,7 +192,7 @@ pub(super) async fn stay_fresh(inner: Weak<Inner>) {
         drop(inner);
         let fresh = reads
             .last_confirmed()
-            .is_some_and(|(asked_at, _)| asked_at.elapsed() < FRESHNESS_INTERVAL);
+            .is_some_and(|asked_at: Instant| asked_at.elapsed() < FRESHNESS_INTERVAL);
         if !fresh {
             // A failure shows as an age that grows.
             let _ = tokio::time::timeout(FRESHNESS_INTERVAL, reads.get()).await;

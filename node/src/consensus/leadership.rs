@@ -44,6 +44,18 @@ impl Leadership {
     }
 }
 
+/// Returns when the leadership changes, or after `pause`.
+pub(super) async fn change_within(leadership: &mut watch::Receiver<Leadership>, pause: Duration) {
+    let changed = async {
+        if leadership.changed().await.is_err() {
+            // Nothing will change any more, which is no reason to hurry.
+            std::future::pending::<()>().await;
+        }
+    };
+    // Which of the two it was makes no difference.
+    let _ = tokio::time::timeout(pause, changed).await;
+}
+
 /// Follows the leadership until consensus stops, which ends the process unless it was asked to.
 pub(super) async fn follow(raft: Raft, leadership: watch::Sender<Leadership>, halt: Halt) {
     let mut metrics = raft.server_metrics();

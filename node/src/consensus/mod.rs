@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! propose      a command to the leader, and the truth about what became of it
-//! reads        the read index, for linearizable reads on any node
+//! reads        the read index, for linearizable reads on any node; rounds: how readers share it
 //! control      what the rest of the node sees
 //! applied      waiting until this node has applied a revision
 //! leadership   who leads; what a new leader has to finish
@@ -25,6 +25,7 @@ pub(crate) mod peers;
 mod pepper;
 mod propose;
 mod reads;
+mod rounds;
 pub(crate) mod server;
 pub(crate) mod wire;
 
@@ -53,7 +54,7 @@ use leadership::Leadership;
 use network::Links;
 use peers::Peers;
 use propose::Proposer;
-use reads::ReadIndex;
+use reads::{LeaderQuestion, ReadIndex};
 use server::NodeService;
 
 /// How long handing leadership over may take before a stopping leader just leaves.
@@ -137,7 +138,12 @@ impl Consensus {
         let inner = Inner {
             applied: AppliedWaiters::spawn(parts.reader.applied()),
             proposer: Proposer::new(id, raft.clone(), parts.peers.clone(), leadership.clone()),
-            reads: ReadIndex::new(id, raft.clone(), parts.peers.clone(), leadership.clone()),
+            reads: ReadIndex::new(LeaderQuestion {
+                this: id,
+                raft: raft.clone(),
+                peers: parts.peers.clone(),
+                leadership: leadership.clone(),
+            }),
             probation: Probation::new(parts.disk_is_new),
             this: parts.this,
             initial_members: parts.initial_members,

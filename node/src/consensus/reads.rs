@@ -1,22 +1,19 @@
 //! The read index: up to where a node must have applied so that a local read is linearizable.
 //!
-//! One question is under way at a time; whoever comes meanwhile shares the *next* one. Sharing
-//! the one under way would be wrong: it may have been answered before a write that the newcomer
-//! already knows to be acknowledged. There are no lease reads; the leader asks a quorum each time.
+//! The leader is asked, and it asks a quorum each time: there are no lease reads. How readers share
+//! questions stands in [`super::rounds`].
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use domain::time::Revision;
 use openraft::LinearizerOption;
 use openraft::errors::{LinearizableReadError, RaftError};
-use parking_lot::Mutex;
 use raft_store::types::{Member, NodeId, Raft};
-use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
+use tokio::sync::watch;
 
-use super::leadership::Leadership;
+use super::leadership::{self, Leadership};
 use super::peers::{Lane, Peers, client};
+use super::rounds::{Question, Rounds};
 use super::wire::proto;
 
 /// How long one question may take. A quorum that needs longer is as good as absent, and the next
@@ -27,114 +24,17 @@ const ROUND_DEADLINE: Duration = Duration::from_millis(600);
 const PAUSE: Duration = Duration::from_millis(25);
 
 /// Asks for read indexes. Cloning shares the questions.
-#[derive(Clone)]
-pub(crate) struct ReadIndex {
-    shared: Arc<Shared>,
+pub(crate) type ReadIndex = Rounds<LeaderQuestion>;
+
+/// Asks the leader that is known for its read index.
+pub(crate) struct LeaderQuestion {
+    pub(crate) this: NodeId,
+    pub(crate) raft: Raft,
+    pub(crate) peers: Peers,
+    pub(crate) leadership: watch::Receiver<Leadership>,
 }
 
-struct Shared {
-    this: NodeId,
-    raft: Raft,
-    peers: Peers,
-    leadership: watch::Receiver<Leadership>,
-    queue: Mutex<Queue>,
-    outcome: Mutex<LastOutcome>,
-}
-
-#[derive(Default)]
-struct Queue {
-    asking: bool,
-    waiting: Vec<oneshot::Sender<Revision>>,
-}
-
-#[derive(Clone, Default)]
-struct LastOutcome {
-    /// When the last question that was answered was asked.
-    confirmed: Option<(Instant, Revision)>,
-    failure: String,
-}
-
-impl ReadIndex {
-    pub(crate) fn new(
-        this: NodeId,
-        raft: Raft,
-        peers: Peers,
-        leadership: watch::Receiver<Leadership>,
-    ) -> Self {
-        let shared = Shared {
-            this,
-            raft,
-            peers,
-            leadership,
-            queue: Mutex::default(),
-            outcome: Mutex::default(),
-        };
-        Self {
-            shared: Arc::new(shared),
-        }
-    }
-
-    /// The read index for a read that begins now. It asks until there is an answer, so the
-    /// caller brings the deadline.
-    pub(crate) async fn get(&self) -> Revision {
-        let (sender, answer) = oneshot::channel();
-        let ask = {
-            let mut queue = self.shared.queue.lock();
-            queue.waiting.push(sender);
-            !std::mem::replace(&mut queue.asking, true)
-        };
-        if ask {
-            tokio::spawn(ask_until_nobody_waits(Arc::clone(&self.shared)));
-        }
-        match answer.await {
-            Ok(index) => index,
-            Err(_) => std::future::pending().await,
-        }
-    }
-
-    /// Why there was no answer the last time, for people.
-    pub(crate) fn last_failure(&self) -> String {
-        self.shared.outcome.lock().failure.clone()
-    }
-
-    /// When the last answer was asked for, and what it was.
-    pub(crate) fn last_confirmed(&self) -> Option<(Instant, Revision)> {
-        self.shared.outcome.lock().confirmed
-    }
-}
-
-async fn ask_until_nobody_waits(shared: Arc<Shared>) {
-    let mut carried = Vec::new();
-    loop {
-        let mut waiting = {
-            let mut queue = shared.queue.lock();
-            carried.append(&mut queue.waiting);
-            carried.retain(|sender: &oneshot::Sender<Revision>| !sender.is_closed());
-            if carried.is_empty() {
-                queue.asking = false;
-                return;
-            }
-            std::mem::take(&mut carried)
-        };
-        let asked_at = Instant::now();
-        match shared.ask().await {
-            Ok(index) => {
-                shared.outcome.lock().confirmed = Some((asked_at, index));
-                for sender in waiting.drain(..) {
-                    // Whoever gave up waiting is not there any more.
-                    let _ = sender.send(index);
-                }
-            }
-            Err(failure) => {
-                shared.outcome.lock().failure = failure;
-                carried = waiting;
-                shared.pause().await;
-            }
-        }
-    }
-}
-
-impl Shared {
+impl Question for LeaderQuestion {
     async fn ask(&self) -> Result<Revision, String> {
         let leader = self.leadership.borrow().leader.clone();
         let Some(leader) = leader else {
@@ -153,6 +53,14 @@ impl Shared {
         }
     }
 
+    async fn pause(&self) {
+        let mut leadership = self.leadership.clone();
+        leadership.mark_unchanged();
+        leadership::change_within(&mut leadership, PAUSE).await;
+    }
+}
+
+impl LeaderQuestion {
     async fn ask_leader(&self, leader: &Member) -> Result<Revision, String> {
         let connection = self
             .peers
@@ -164,15 +72,6 @@ impl Shared {
             .await
             .map_err(|status| format!("node {}: {}", leader.id, status.message()))?;
         Ok(Revision(reply.into_inner().index))
-    }
-
-    async fn pause(&self) {
-        let mut leadership = self.leadership.clone();
-        leadership.mark_unchanged();
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            _ = leadership.changed() => {}
-        }
     }
 }
 

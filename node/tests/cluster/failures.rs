@@ -79,7 +79,11 @@ fn all_as_told(world: &World, on: u64, told: Vec<(u64, Result<Applied, ProposeEr
     for (number, answer) in told {
         let there = has(&world.consensus(on), number);
         match answer {
-            Ok(_) => assert!(there, "{number} was acknowledged and is gone"),
+            Ok(applied) => {
+                // A second attempt would find the identifier taken.
+                assert!(applied.reply.is_ok(), "{number}: {:?}", applied.reply);
+                assert!(there, "{number} was acknowledged and is gone");
+            }
             Err(ProposeError::Unavailable { .. }) => {
                 assert!(!there, "{number} was refused and is there")
             }

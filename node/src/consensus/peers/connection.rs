@@ -58,7 +58,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Speaks HTTP/2 over an authenticated stream. The connection is driven by a task that ends
     /// with it.
-    pub(super) async fn open<S>(stream: S) -> Result<Self, hyper::Error>
+    pub(crate) async fn open<S>(stream: S) -> Result<Self, hyper::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

@@ -278,3 +278,6 @@ async fn open(
         .map_err(|status| format!("node {}: {}", leader.id, status.message()))?;
     Ok((messages, replies.into_inner()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,9 +24,11 @@
 //! second in the log (a leader that did not have it when it was elected never will), so the
 //! second finds its record and answers the same.
 
+mod course;
 mod forward;
 mod serve;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,32 +42,20 @@ use openraft::raft::ClientWriteResult;
 use openraft::type_config::alias::OneshotReceiverOf;
 use raft_store::types::{LeaderId, NodeId, Raft, Response, TypeConfig};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::leadership::Leadership;
 use super::peers::Peers;
 use super::wire;
-use crate::control_plane::{PROPOSE_DEADLINE, ProposeError};
+use crate::control_plane::ProposeError;
 
 use forward::Forwarder;
 pub(super) use serve::serve;
-
-/// How long a command that is known not to be applied waits for a leader: past the usual
-/// election, and short of the two seconds within which a node without a quorum has to say so.
-const LEADER_PATIENCE: Duration = Duration::from_millis(1_800);
 
 /// After how much silence of its quorum a leader gives up on what it appended.
 const QUORUM_SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// How often such a leader looks again whether it is silent.
 const SILENCE_CHECK: Duration = Duration::from_millis(250);
-
-/// How long to wait before the next attempt, unless the leadership changes: the first retry
-/// follows soon, because most refusals are elections that have just ended.
-const RETRY_PAUSE: Duration = Duration::from_millis(25);
-
-/// When a client whose command was not taken should come back.
-const RETRY_AFTER_S: u64 = 1;
 
 /// How an attempt ended; see the module's own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,59 +99,20 @@ impl Proposer {
 
     /// Has `stamped` applied, by the deadline of proposals.
     pub(crate) async fn propose(&self, stamped: Stamped) -> Result<Applied, ProposeError> {
-        let begun = Instant::now();
-        let mut leadership = self.leadership.clone();
         let repeatable = stamped.idempotency.is_some();
-        let mut course = Course {
-            begun,
-            in_doubt: false,
-            reason: String::new(),
-        };
-        let mut encoded = None;
-        loop {
-            let Some(left) = course.time_left() else {
-                return Err(course.failure());
-            };
-            let known = leadership.borrow_and_update().clone();
-            let attempt = self.attempt(&stamped, &mut encoded, &known, repeatable);
-            match tokio::time::timeout_at(begun + PROPOSE_DEADLINE, attempt).await {
-                Ok(Attempt::Applied(applied)) => return Ok(applied),
-                Ok(Attempt::Refused(reason)) => course.reason = reason,
-                Ok(Attempt::Unknown(reason)) => {
-                    course = Course {
-                        begun,
-                        in_doubt: true,
-                        reason,
-                    };
-                    if !repeatable {
-                        return Err(course.failure());
-                    }
-                }
-                Err(_) => {
-                    let reason = "the deadline passed before the answer came".to_owned();
-                    return Err(Course {
-                        begun,
-                        in_doubt: true,
-                        reason,
-                    }
-                    .failure());
-                }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(RETRY_PAUSE.min(left)) => {}
-                _ = leadership.changed() => {}
-            }
-        }
+        let encoded = OnceLock::new();
+        let attempt = |known| self.attempt(&stamped, &encoded, known, repeatable);
+        course::run(self.leadership.clone(), repeatable, attempt).await
     }
 
     async fn attempt(
         &self,
         stamped: &Stamped,
-        encoded: &mut Option<Bytes>,
-        known: &Leadership,
+        encoded: &OnceLock<Bytes>,
+        known: Leadership,
         repeatable: bool,
     ) -> Attempt {
-        let Some(leader) = &known.leader else {
+        let Some(leader) = known.leader else {
             return Attempt::Refused("this node knows of no leader".to_owned());
         };
         if leader.id == self.this {
@@ -171,45 +122,11 @@ impl Proposer {
             };
         }
         let command = encoded
-            .get_or_insert_with(|| wire::encode_command(stamped))
+            .get_or_init(|| wire::encode_command(stamped))
             .clone();
         self.forwarder
-            .forward(known.term, leader, command, repeatable)
+            .forward(known.term, &leader, command, repeatable)
             .await
-    }
-}
-
-/// How a proposal has gone so far.
-struct Course {
-    begun: Instant,
-    /// Whether some attempt may have put the command into a log.
-    in_doubt: bool,
-    reason: String,
-}
-
-impl Course {
-    fn time_left(&self) -> Option<Duration> {
-        let limit = if self.in_doubt {
-            PROPOSE_DEADLINE
-        } else {
-            LEADER_PATIENCE
-        };
-        limit
-            .checked_sub(self.begun.elapsed())
-            .filter(|left| !left.is_zero())
-    }
-
-    fn failure(self) -> ProposeError {
-        if self.in_doubt {
-            ProposeError::OutcomeUnknown {
-                reason: self.reason,
-            }
-        } else {
-            ProposeError::Unavailable {
-                retry_after_s: RETRY_AFTER_S,
-                reason: self.reason,
-            }
-        }
     }
 }
 
@@ -275,4 +192,100 @@ fn quorum_is_silent(raft: &Raft) -> bool {
         .last_quorum_acked
         .as_ref()
         .is_none_or(|acked| acked.elapsed() > QUORUM_SILENCE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use domain::command::{Command, RevokeApiKey};
+    use domain::id::{ApiKeyId, RequestId, Seed};
+    use domain::time::Timestamp;
+    use raft_store::types::Member;
+    use raft_store::{Options, SimDisk, Storage};
+
+    use super::*;
+    use crate::consensus::network::Links;
+    use crate::consensus::peers::{Connection, Dial, DialError};
+    use crate::control_plane::BoxFuture;
+    use crate::settings::RaftSettings;
+
+    struct Nobody;
+
+    impl Dial for Nobody {
+        fn dial<'a>(
+            &'a self,
+            _: NodeId,
+            _: &'a str,
+        ) -> BoxFuture<'a, Result<Connection, DialError>> {
+            Box::pin(std::future::ready(Err(DialError::Aborted)))
+        }
+    }
+
+    /// Node 1, which is a cluster by itself, and the term it leads in.
+    async fn leader() -> (Raft, u64) {
+        let fatal: raft_store::Fatal = Arc::new(|fault| panic!("{fault}"));
+        let opened = raft_store::open(Storage::Sim(SimDisk::new()), Options { fatal }).unwrap();
+        let links = Links::new(Peers::new(Arc::new(Nobody)));
+        let config = crate::consensus::config::config(&RaftSettings::default()).unwrap();
+        let raft = Raft::new(1, config, links, opened.log, opened.machine)
+            .await
+            .unwrap();
+        raft.initialize(BTreeMap::from([(
+            1,
+            Member {
+                id: 1,
+                ..Member::default()
+            },
+        )]))
+        .await
+        .unwrap();
+        let patience = Some(Duration::from_secs(10));
+        let metrics = raft
+            .wait(patience)
+            .current_leader(1, "it leads")
+            .await
+            .unwrap();
+        (raft, metrics.current_term)
+    }
+
+    fn command() -> Stamped {
+        let seed = Seed {
+            unix_ms: 1,
+            random: 1,
+        };
+        Stamped {
+            at: Timestamp(1),
+            request_id: RequestId::new(seed),
+            idempotency: None,
+            command: Command::RevokeApiKey(RevokeApiKey {
+                id: ApiKeyId::new(seed),
+            }),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_proposal_for_another_term_is_refused_and_not_appended() {
+        let (raft, term) = leader().await;
+        let last = |raft: &Raft| raft.metrics().borrow_watched().last_log_index;
+        let before = last(&raft);
+        for other in [term - 1, term + 1] {
+            let written = append(&raft, 1, other, command()).await.unwrap();
+            let attempt = outcome(&raft, written).await;
+            assert!(matches!(attempt, Attempt::Refused(_)), "{attempt:?}");
+        }
+        assert_eq!(last(&raft), before);
+        let written = append(&raft, 1, term, command()).await.unwrap();
+        let attempt = outcome(&raft, written).await;
+        assert!(matches!(attempt, Attempt::Applied(_)), "{attempt:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_stopped_consensus_was_asked_is_unknown() {
+        let (raft, term) = leader().await;
+        raft.shutdown().await.unwrap();
+        let attempt = append(&raft, 1, term, command()).await.unwrap_err();
+        assert!(matches!(attempt, Attempt::Unknown(_)), "{attempt:?}");
+    }
 }
