@@ -41,7 +41,9 @@ pub fn run(repository: &Repository, options: Options) -> Result<()> {
             return Ok(());
         }
         // Nodes and edges of two builds in one cluster would surprise whoever looks at them.
-        Some(cluster) if is_partly_running(&cluster)? && cluster.has_binaries() => cluster,
+        Some(cluster) if is_partly_running(&cluster)? && cluster.has_binaries() => {
+            Cluster::prepare(&repository.local(), topology)?
+        }
         _ => build(repository, topology)?,
     };
     start(&cluster, Kind::Origin)?;

@@ -5,6 +5,7 @@
 //! its command line ends with `--settings` and the path of our settings file.
 
 use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,6 +19,12 @@ use crate::toolchain::find_program;
 
 /// How long a process may drain after SIGTERM before it is killed.
 pub const DRAIN: Duration = Duration::from_secs(30);
+
+/// What begins the line that separates one start from the next in a log.
+const START_MARK: &str = "--- started by xtask:";
+
+/// How much of a long line is shown.
+const LOG_LINE_CHARS_MAX: usize = 400;
 
 const POLL: Duration = Duration::from_millis(20);
 
@@ -87,7 +94,8 @@ impl<'a> Process<'a> {
         let binary = self.folder.binary(self.name.kind);
         let log = self.folder.log(self.name);
         let output = OpenOptions::new().create(true).append(true).open(&log);
-        let output = output.with_context(|| format!("{} cannot be written", log.display()))?;
+        let mut output = output.with_context(|| format!("{} cannot be written", log.display()))?;
+        writeln!(output, "{START_MARK} {}", self.name).context("the log cannot be written")?;
         let errors = output
             .try_clone()
             .context("the log's handle cannot be doubled")?;
@@ -170,13 +178,27 @@ impl<'a> Process<'a> {
         true
     }
 
-    /// The last lines that it said.
+    /// The last lines that it said since it was started, each cut to what one reads.
     #[must_use]
     pub fn log_tail(&self, lines: usize) -> String {
         let text = fs::read(self.folder.log(self.name)).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        let all: Vec<&str> = text.lines().collect();
-        all[all.len().saturating_sub(lines)..].join("\n")
+        let mut last: Vec<String> = text
+            .lines()
+            .rev()
+            .take_while(|line| !line.starts_with(START_MARK))
+            .take(lines)
+            .map(cut)
+            .collect();
+        last.reverse();
+        last.join("\n")
+    }
+}
+
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(LOG_LINE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
     }
 }
 
@@ -245,6 +267,20 @@ mod tests {
         assert_eq!(process.state().expect("a state"), State::Dead);
         assert_eq!(process.stop(End::Drained).expect("cleared"), State::Dead);
         assert_eq!(process.state().expect("a state"), State::Stopped);
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_that_of_the_last_start() {
+        let (_root, folder) = folder_with("echo once");
+        let process = Process::new(&folder, Name::node(1));
+        for _ in 0..2 {
+            process.start().expect("started").wait().expect("ended");
+        }
+        assert_eq!(process.log_tail(5), "once");
+        assert_eq!(
+            cut(&"x".repeat(1000)).chars().count(),
+            LOG_LINE_CHARS_MAX + 1
+        );
     }
 
     #[test]

@@ -156,7 +156,8 @@ fn node(folder: &Folder, topology: &Topology, identity: &Identity, name: Name) -
                 .map(|node| member(topology, node))
                 .collect(),
         },
-        log: log(),
+        // openraft tells of every step at `info`, and of every heartbeat to a dead node at `warn`.
+        log: log("info,openraft=error"),
     }
 }
 
@@ -191,7 +192,7 @@ fn edge(folder: &Folder, topology: &Topology, identity: &Identity, name: Name) -
         admin: Listen {
             listen: topology.admin(name),
         },
-        log: log(),
+        log: log("info"),
     }
 }
 
@@ -212,9 +213,9 @@ fn tls(identity: &Identity) -> Tls {
     }
 }
 
-fn log() -> Log {
+fn log(level: &'static str) -> Log {
     Log {
-        level: "info",
+        level,
         format: "text",
     }
 }
