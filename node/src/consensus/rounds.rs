@@ -179,6 +179,11 @@ mod tests {
             tokio::spawn(async move { rounds.get().await })
         }
 
+        async fn is_asked(&mut self) {
+            let asked = tokio::time::timeout(Duration::from_secs(10), self.asked.recv()).await;
+            asked.expect("the question is asked in time").unwrap();
+        }
+
         async fn waiting(&self, count: usize) {
             while self.rounds.shared.queue.lock().waiting.len() != count {
                 tokio::task::yield_now().await;
@@ -190,13 +195,13 @@ mod tests {
     async fn whoever_comes_during_a_round_is_answered_by_the_next_one() {
         let mut stage = Stage::new();
         let early = stage.reader();
-        stage.asked.recv().await.unwrap();
+        stage.is_asked().await;
         let late: Vec<_> = (0..10).map(|_| stage.reader()).collect();
         stage.waiting(10).await;
         stage.answers.send(Ok(Revision(1))).unwrap();
         assert_eq!(early.await.unwrap(), Revision(1));
         // All ten share one question.
-        stage.asked.recv().await.unwrap();
+        stage.is_asked().await;
         stage.answers.send(Ok(Revision(2))).unwrap();
         for reader in late {
             assert_eq!(reader.await.unwrap(), Revision(2));
@@ -208,12 +213,12 @@ mod tests {
     async fn a_failed_round_is_repeated_for_those_who_still_wait() {
         let mut stage = Stage::new();
         let patient = stage.reader();
-        stage.asked.recv().await.unwrap();
+        stage.is_asked().await;
         let impatient = stage.reader();
         stage.waiting(1).await;
         impatient.abort();
         stage.answers.send(Err("no leader".to_owned())).unwrap();
-        stage.asked.recv().await.unwrap();
+        stage.is_asked().await;
         assert_eq!(stage.rounds.last_failure(), "no leader");
         assert!(stage.rounds.last_confirmed().is_none());
         stage.answers.send(Ok(Revision(3))).unwrap();
@@ -225,14 +230,14 @@ mod tests {
     async fn nothing_is_asked_for_nobody_and_rounds_begin_again_when_somebody_comes() {
         let mut stage = Stage::new();
         let gone = stage.reader();
-        stage.asked.recv().await.unwrap();
+        stage.is_asked().await;
         gone.abort();
         assert!(gone.await.is_err());
         stage.answers.send(Err("cut off".to_owned())).unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(stage.asked.try_recv().is_err());
         let reader = stage.reader();
-        stage.asked.recv().await.unwrap();
+        stage.is_asked().await;
         stage.answers.send(Ok(Revision(4))).unwrap();
         assert_eq!(reader.await.unwrap(), Revision(4));
     }
