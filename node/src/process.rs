@@ -208,8 +208,13 @@ fn with_cause(error: &dyn Error) -> String {
 }
 
 fn start_logging(settings: &LogSettings) -> Result<(), Failure> {
+    // openraft tells every step at this level; whoever asks for a level of its own gets all of it.
+    let directives = match settings.level.as_str() {
+        "info" => "info,openraft=warn",
+        other => other,
+    };
     let filter =
-        EnvFilter::try_new(&settings.level).map_err(|error| Failure::file("log.level", error))?;
+        EnvFilter::try_new(directives).map_err(|error| Failure::file("log.level", error))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
