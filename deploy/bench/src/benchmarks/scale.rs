@@ -198,7 +198,7 @@ async fn measure(stage: &Stage, ground: &Ground, rules: u64) -> Result<Row> {
     let creates = measure_creates(&mut client, ground).await?;
     let pages = measure_pages(&mut client).await?;
     let (publish_ms, publish_one_change_ms) = measure_publishes(&mut client, ground, rules).await?;
-    let memory = resident_mib_max(stage)?;
+    let memory = resident_mib_max(stage, stage.nodes())?;
     let leading = leader(stage).await?;
     let following = stage
         .nodes()
@@ -217,7 +217,7 @@ async fn measure(stage: &Stage, ground: &Ground, rules: u64) -> Result<Row> {
         restart_follower_ms: milliseconds(follower),
         restart_leader_ms: milliseconds(leader),
         memory_mib: memory,
-        memory_after_restart_mib: resident_mib_max(stage)?,
+        memory_after_restart_mib: resident_mib_max(stage, [following, leading])?,
     })
 }
 
@@ -302,9 +302,9 @@ fn restart(stage: &Stage, node: Name) -> Result<Duration> {
     })
 }
 
-fn resident_mib_max(stage: &Stage) -> Result<f64> {
+fn resident_mib_max(stage: &Stage, nodes: impl IntoIterator<Item = Name>) -> Result<f64> {
     let mut largest = 0;
-    for node in stage.nodes() {
+    for node in nodes {
         largest = largest.max(stage.resident_bytes(node)?);
     }
     Ok(f64::from(u32::try_from(largest / 1024).unwrap_or(u32::MAX)) / 1024.0)
