@@ -31,7 +31,7 @@ use tokio::time::Instant;
 use super::answer::{Answer, Answered, Failure, JSON};
 use super::auth::{self, Caller};
 use super::error::{ApiError, Code};
-use super::operation::{Effect, Operation};
+use super::operation::{Effect, Operation, READYZ};
 use super::query::Query;
 use super::{Api, idempotency, json};
 use crate::control_plane::Consistency;
@@ -293,7 +293,8 @@ fn text(value: &str) -> HeaderValue {
 }
 
 /// One line for each request. What went well is logged at `debug`: at tens of thousands of
-/// requests a second the log would otherwise cost more than the work.
+/// requests a second the log would otherwise cost more than the work. So is a probe that hears
+/// *not ready*: that is an answer, and whoever probes asks again at once.
 fn log(
     operation: Operation,
     method: &Method,
@@ -302,8 +303,9 @@ fn log(
     took: Duration,
 ) {
     let latency_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let is_probe = operation == READYZ;
     let (operation, path, status) = (operation.name, operation.path, status.as_u16());
-    if status >= 500 {
+    if status >= 500 && !is_probe {
         tracing::warn!(%method, path, operation, status, latency_us, %request_id, "request failed");
     } else if took >= SLOW {
         tracing::info!(%method, path, operation, status, latency_us, %request_id, "slow request");

@@ -4,14 +4,15 @@ use anyhow::{Result, bail};
 
 use super::{local_cluster, lock};
 use crate::local::process::{End, State};
-use crate::local::{Cluster, Name};
+use crate::local::{Cluster, Kind, Name};
 use crate::report;
 use crate::repository::Repository;
 
-/// Starts a process and waits until it is ready.
+/// Starts a process and waits until it is ready, or until it lives where that is all it can do
+/// alone: a node without a quorum.
 ///
 /// # Errors
-/// When it does not become ready, with the end of its log.
+/// When it does not get there, with the end of its log.
 pub fn start(repository: &Repository, name: Name) -> Result<()> {
     let _lock = lock(repository)?;
     let cluster = local_cluster(repository)?;
@@ -21,6 +22,13 @@ pub fn start(repository: &Repository, name: Name) -> Result<()> {
         return Ok(());
     }
     cluster.start(name)?;
+    if name.kind == Kind::Node && !cluster.has_quorum()? {
+        cluster.wait_live(name)?;
+        report::line(format_args!(
+            "{name} runs and waits for a quorum: start more nodes"
+        ));
+        return Ok(());
+    }
     let took = cluster.wait_ready(name)?;
     report::line(format_args!(
         "{name} is ready after {}",

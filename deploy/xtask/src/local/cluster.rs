@@ -208,11 +208,35 @@ impl Cluster {
     /// # Errors
     /// When it ends or the time does, with the end of its log.
     pub fn wait_ready(&self, name: Name) -> Result<Duration> {
+        self.wait(name, &self.topology.readiness(name), "ready")
+    }
+
+    /// Waits until a process says that it lives, whether it can be of use already or not.
+    ///
+    /// # Errors
+    /// When it ends or the time does, with the end of its log.
+    pub fn wait_live(&self, name: Name) -> Result<Duration> {
+        self.wait(name, &self.topology.liveness(name), "alive")
+    }
+
+    /// Whether so many nodes run that they can elect a leader.
+    ///
+    /// # Errors
+    /// When the processes cannot be looked at.
+    pub fn has_quorum(&self) -> Result<bool> {
+        let nodes: Vec<Name> = self.topology.of(Kind::Node).collect();
+        let mut running = 0;
+        for node in &nodes {
+            running += usize::from(matches!(self.state(*node)?, State::Running(_)));
+        }
+        Ok(running > nodes.len() / 2)
+    }
+
+    fn wait(&self, name: Name, url: &str, wanted: &str) -> Result<Duration> {
         let began = Instant::now();
         let probe = Probe::new(Duration::from_secs(2));
-        let url = self.topology.readiness(name);
         loop {
-            let answer = probe.status(&url);
+            let answer = probe.status(url);
             if matches!(answer, Ok(200)) {
                 return Ok(began.elapsed());
             }
@@ -227,7 +251,7 @@ impl Cluster {
                 let seconds = READY_DEADLINE.as_secs();
                 return Err(self.with_log(
                     name,
-                    anyhow!("{name} is not ready after {seconds} s: {url} gives {said}"),
+                    anyhow!("{name} is not {wanted} after {seconds} s: {url} gives {said}"),
                 ));
             }
             std::thread::sleep(POLL);

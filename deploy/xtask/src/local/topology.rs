@@ -234,6 +234,16 @@ impl Topology {
         }
     }
 
+    /// Where a process says whether it lives.
+    #[must_use]
+    pub fn liveness(&self, name: Name) -> String {
+        match name.kind {
+            Kind::Node => format!("http://{}/livez", self.http(name)),
+            Kind::Edge => format!("http://{}/livez", self.admin(name)),
+            Kind::Origin => self.readiness(name),
+        }
+    }
+
     /// Base URLs of a kind.
     #[must_use]
     pub fn urls(&self, kind: Kind) -> Vec<String> {
