@@ -1,8 +1,5 @@
 //! Seeded clock and entropy: what a simulated process gets instead of the operating system.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use domain::time::Timestamp;
 use parking_lot::Mutex;
 use platform::{Clock, Entropy};
@@ -12,24 +9,17 @@ use rand_chacha::ChaCha8Rng;
 /// The wall-clock time at which every run starts: 2026-01-01T00:00:00Z.
 pub const START_UNIX_MS: u64 = 1_767_225_600_000;
 
-/// A host's wall clock: turmoil's virtual time plus an offset that faults may change.
-#[derive(Clone, Debug, Default)]
+/// A host's wall clock: turmoil's virtual time plus an offset.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct SimClock {
-    skew_ms: Arc<AtomicI64>,
+    skew_ms: i64,
 }
 
 impl SimClock {
     /// A clock that is `skew_ms` ahead (or behind, if negative).
     #[must_use]
     pub fn new(skew_ms: i64) -> Self {
-        Self {
-            skew_ms: Arc::new(AtomicI64::new(skew_ms)),
-        }
-    }
-
-    /// Sets how far ahead the clock is.
-    pub fn set_skew_ms(&self, skew_ms: i64) {
-        self.skew_ms.store(skew_ms, Ordering::Relaxed);
+        Self { skew_ms }
     }
 }
 
@@ -37,10 +27,7 @@ impl Clock for SimClock {
     fn now(&self) -> Timestamp {
         let elapsed = turmoil::sim_elapsed().unwrap_or_default();
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        Timestamp(
-            (START_UNIX_MS + elapsed_ms)
-                .saturating_add_signed(self.skew_ms.load(Ordering::Relaxed)),
-        )
+        Timestamp((START_UNIX_MS + elapsed_ms).saturating_add_signed(self.skew_ms))
     }
 }
 

@@ -96,7 +96,7 @@ impl Client {
         let route = self.make("routes", route).await;
         let marker = json!({
             "route_id": route, "name": "marker", "priority": 1, "match": {},
-            "action": self.marker_action("token-0"),
+            "action": marker_action("token-0"),
         });
         let marker = self.make("rules", marker).await;
         self.shared
@@ -109,7 +109,7 @@ impl Client {
             marker,
         });
         let key = self.key();
-        self.until_known(|_| Request {
+        self.until_known(|| Request {
             method: "POST",
             path: format!("/v2/routes/{route}/publish"),
             body: Some(json!({})),
@@ -163,7 +163,7 @@ impl Client {
         self.priority += 1;
         let (key, priority, route) = (self.key(), self.priority, scene.route.clone());
         let answer = self
-            .until_known(|_| Request {
+            .until_known(|| Request {
                 method: "POST",
                 path: "/v2/rules".to_owned(),
                 body: Some(json!({
@@ -188,7 +188,7 @@ impl Client {
     async fn rename(&mut self) {
         let Some(rule) = self.any_rule() else { return };
         let key = self.key();
-        self.until_known(|_| Request {
+        self.until_known(|| Request {
             method: "PATCH",
             path: format!("/v2/rules/{rule}"),
             body: Some(json!({"name": key})),
@@ -217,9 +217,9 @@ impl Client {
     async fn publish(&mut self, scene: &Scene) {
         let (key, token) = (self.key(), format!("token-{}", self.key()));
         self.shared.history.lock().tokens.insert(token.clone());
-        let (marker, action) = (scene.marker.clone(), self.marker_action(&token));
+        let (marker, action) = (scene.marker.clone(), marker_action(&token));
         let edit_key = self.key();
-        self.until_known(|_| Request {
+        self.until_known(|| Request {
             method: "PATCH",
             path: format!("/v2/rules/{marker}"),
             body: Some(json!({"action": action})),
@@ -231,7 +231,7 @@ impl Client {
         })
         .await;
         let route = scene.route.clone();
-        self.until_known(|_| Request {
+        self.until_known(|| Request {
             method: "POST",
             path: format!("/v2/routes/{route}/publish"),
             body: Some(json!({})),
@@ -246,7 +246,7 @@ impl Client {
 
     async fn roll_back(&mut self, scene: &Scene) {
         let (key, route) = (self.key(), scene.route.clone());
-        self.until_known(|_| Request {
+        self.until_known(|| Request {
             method: "POST",
             path: format!("/v2/routes/{route}/rollback"),
             body: Some(json!({"steps": 1})),
@@ -281,15 +281,13 @@ impl Client {
     }
 
     /// Tries until the outcome is known, through another random node each time.
-    async fn until_known(&mut self, request: impl Fn(usize) -> Request) -> Answer {
-        let mut tries = 0;
+    async fn until_known(&mut self, request: impl Fn() -> Request) -> Answer {
         loop {
-            let answer = self.attempt(request(tries)).await;
+            let answer = self.attempt(request()).await;
             match answer {
                 Answer::Done { .. } | Answer::Refused { .. } => return answer,
                 Answer::Unavailable | Answer::Unknown => {}
             }
-            tries += 1;
             tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
@@ -356,10 +354,6 @@ impl Client {
         while self.shared.api_key.lock().is_none() {
             tokio::time::sleep(RETRY_PAUSE).await;
         }
-    }
-
-    fn marker_action(&self, token: &str) -> Value {
-        json!({"type": "fixed_response", "status": 200, "headers": {"content-type": "text/plain"}, "body": token})
     }
 
     fn any_node(&mut self) -> usize {
@@ -435,6 +429,11 @@ pub async fn probe_once(edge: usize, network: &SimNetwork) -> Probe {
 #[must_use]
 pub fn now_us() -> u64 {
     u64::try_from(turmoil::sim_elapsed().unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The action of the marker rule: it answers with `token`.
+fn marker_action(token: &str) -> Value {
+    json!({"type": "fixed_response", "status": 200, "headers": {"content-type": "text/plain"}, "body": token})
 }
 
 fn classify(answered: Result<Response, Failure>) -> Answer {

@@ -84,10 +84,12 @@ impl Target {
         })
     }
 
-    /// The node that a client uses: clients are spread evenly.
-    #[must_use]
-    pub fn node_for(&self, client: usize) -> &str {
-        &self.nodes[client % self.nodes.len()]
+    /// The client with this number: clients are spread evenly over the nodes.
+    ///
+    /// # Errors
+    /// When its node cannot be reached.
+    pub async fn client(&self, number: usize) -> Result<RestClient> {
+        self.connect(&self.nodes[number % self.nodes.len()]).await
     }
 
     /// A client of one node.

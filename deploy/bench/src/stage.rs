@@ -109,7 +109,7 @@ impl Stage {
     /// # Errors
     /// When it cannot be reached.
     pub async fn client(&self) -> Result<RestClient> {
-        self.target.connect(self.target.node_for(0)).await
+        self.target.client(0).await
     }
 
     /// The resident memory of a node, in bytes.

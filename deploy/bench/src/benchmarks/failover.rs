@@ -225,7 +225,7 @@ impl Writer {
     async fn attempt(&mut self, body: &bytes::Bytes, key: &str) -> Result<Option<String>> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(self.target.connect(self.target.node_for(self.node)).await?),
+            none => none.insert(self.target.client(self.node).await?),
         };
         let answer = connection
             .send(Method::POST, "/v2/rules", body.clone(), Some(key))

@@ -56,33 +56,25 @@ pub async fn run(house: &House, options: &Options) -> Result<()> {
     let stage = blocking(|| Stage::three_nodes(house, &folder))?;
     let etcd = EtcdCluster::start(&folder.join("etcd")).await?;
     let (path, value) = prepare(&mut stage.client().await?).await?;
-    let addresses = EtcdCluster::addresses();
     println!(
         "Three nodes and three etcd ({}) give reads of {} bytes",
         etcd.version,
         value.len()
     );
-    EtcdClient::connect(&addresses[0])
+    EtcdCluster::client(0)
         .await?
         .put(Bytes::from_static(KEY), value)
         .await?;
     let rows = compare::measure(
         options,
         async |index| {
-            let client = stage
-                .target()
-                .connect(stage.target().node_for(index))
-                .await?;
+            let client = stage.target().client(index).await?;
             Ok(RuleReader {
                 client,
                 path: Arc::clone(&path),
             })
         },
-        async |index| {
-            Ok(Getter(
-                EtcdClient::connect(&addresses[index % addresses.len()]).await?,
-            ))
-        },
+        async |index| Ok(Getter(EtcdCluster::client(index).await?)),
     )
     .await?;
     print!("\n{}", compare::table(&rows, "reads"));

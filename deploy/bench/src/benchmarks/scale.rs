@@ -148,10 +148,7 @@ fn say_progress(ground: &Ground, before: u64, rules: u64, elapsed: Duration) {
 }
 
 async fn load_share(ground: Arc<Ground>, client: usize, rules: u64) -> Result<()> {
-    let mut rest = ground
-        .target
-        .connect(ground.target.node_for(client))
-        .await?;
+    let mut rest = ground.target.client(client).await?;
     loop {
         let number = ground.count.fetch_add(1, Ordering::Relaxed);
         if number >= rules {

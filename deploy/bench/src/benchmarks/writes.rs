@@ -119,18 +119,14 @@ pub async fn run(house: &House, options: &Options) -> Result<()> {
     let rows = compare::measure(
         options,
         async |index| {
-            let client = stage
-                .target()
-                .connect(stage.target().node_for(index))
-                .await?;
+            let client = stage.target().client(index).await?;
             Ok(RuleWriter {
                 client,
                 ground: Arc::clone(&ours),
             })
         },
         async |index| {
-            let addresses = EtcdCluster::addresses();
-            let client = EtcdClient::connect(&addresses[index % addresses.len()]).await?;
+            let client = EtcdCluster::client(index).await?;
             Ok(Putter {
                 client,
                 ground: Arc::clone(&theirs),

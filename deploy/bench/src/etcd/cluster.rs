@@ -43,9 +43,17 @@ impl EtcdCluster {
         Ok(cluster)
     }
 
+    /// The client with this number: clients are spread evenly over the members.
+    ///
+    /// # Errors
+    /// When its member cannot be reached.
+    pub async fn client(number: usize) -> Result<EtcdClient> {
+        let addresses = Self::addresses();
+        EtcdClient::connect(&addresses[number % addresses.len()]).await
+    }
+
     /// `host:port` of each member, for clients.
-    #[must_use]
-    pub fn addresses() -> Vec<String> {
+    fn addresses() -> Vec<String> {
         (0..MEMBERS)
             .map(|member| format!("127.0.0.1:{}", CLIENT_PORT + member))
             .collect()
