@@ -100,10 +100,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let settings = Settings::load(&file, std::env::vars())?;
     start_logging(&settings.log)?;
     let identity = identity(&settings)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Runtime)?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = settings.node.worker_threads {
+        runtime.worker_threads(threads.get());
+    }
+    let runtime = runtime.enable_all().build().map_err(Failure::Runtime)?;
     match arguments.task {
         None => runtime.block_on(serve(settings, identity)),
         Some(Task::Bootstrap { workspace_name }) => {

@@ -138,6 +138,7 @@ impl Fleet {
                 id: member_id(index),
                 region: format!("region-{index}"),
                 data_dir: PathBuf::new(),
+                worker_threads: None,
             },
             rest: RestSettings {
                 listen: SocketAddr::from(([0, 0, 0, 0], 80)),

@@ -10,6 +10,7 @@ mod layers;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use raft_store::types::Member;
@@ -53,6 +54,10 @@ pub struct NodeSettings {
     pub region: String,
     /// Where its data is.
     pub data_dir: PathBuf,
+    /// How many threads serve requests and consensus; without it, one for each core. Give fewer to
+    /// a node that shares its machine.
+    #[serde(default)]
+    pub worker_threads: Option<NonZeroUsize>,
 }
 
 /// The REST API's socket.

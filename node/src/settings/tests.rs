@@ -1,5 +1,7 @@
 //! Settings as files and environments give them.
 
+use std::num::NonZeroUsize;
+
 use super::*;
 
 const GOOD: &str = r#"
@@ -65,6 +67,7 @@ fn each_field_can_come_from_the_environment_which_wins() {
         &[
             ("VECTORGATE_NODE__ID", "2"),
             ("VECTORGATE_NODE__DATA_DIR", "/data/7"),
+            ("VECTORGATE_NODE__WORKER_THREADS", "3"),
             ("VECTORGATE_REST__LISTEN", "127.0.0.1:9"),
             ("VECTORGATE_LOG__FORMAT", "json"),
             ("VECTORGATE_RAFT__HEARTBEAT_MS", "50"),
@@ -77,6 +80,7 @@ fn each_field_can_come_from_the_environment_which_wins() {
     .unwrap();
     assert_eq!(settings.node.id, 2);
     assert_eq!(settings.node.data_dir, Path::new("/data/7"));
+    assert_eq!(settings.node.worker_threads, NonZeroUsize::new(3));
     assert_eq!(settings.rest.listen.port(), 9);
     assert_eq!(settings.log.format, LogFormat::Json);
     assert_eq!(settings.raft.heartbeat_ms, 50);
@@ -101,6 +105,11 @@ fn what_is_wrong_is_named() {
         ("id = 1\n", "id = -1\n", "node.id"),
         ("id = 1\nregion = \"eu-central-1\"\n", "id = 1\n", "region"),
         ("data_dir =", "data_dri =", "data_dri"),
+        (
+            "id = 1\n",
+            "id = 1\nworker_threads = 0\n",
+            "node.worker_threads",
+        ),
         ("[security]", "[secruity]", "secruity"),
         (
             "listen = \"127.0.0.1:7101\"",

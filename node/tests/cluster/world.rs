@@ -205,6 +205,7 @@ impl World {
                 id,
                 region: member.region.clone(),
                 data_dir: PathBuf::new(),
+                worker_threads: None,
             },
             rest: RestSettings {
                 listen: listen(member.rest.strip_prefix("http://").unwrap()),

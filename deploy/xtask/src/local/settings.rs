@@ -1,5 +1,6 @@
 //! The settings files of a local cluster's processes.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -26,6 +27,7 @@ struct NodeSection {
     id: u16,
     region: &'static str,
     data_dir: String,
+    worker_threads: usize,
 }
 
 #[derive(Serialize)]
@@ -135,6 +137,12 @@ fn render(
     ))
 }
 
+/// The nodes share this machine's cores.
+fn worker_threads(topology: &Topology) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (cores / usize::from(topology.nodes).max(1)).max(1)
+}
+
 fn node(folder: &Folder, topology: &Topology, identity: &Identity, name: Name) -> NodeSettings {
     let listen = |listen| Listen { listen };
     NodeSettings {
@@ -142,6 +150,7 @@ fn node(folder: &Folder, topology: &Topology, identity: &Identity, name: Name) -
             id: name.number,
             region: name.region(),
             data_dir: text(&folder.data(name)),
+            worker_threads: worker_threads(topology),
         },
         rest: listen(topology.http(name)),
         internal: listen(topology.internal(name)),
