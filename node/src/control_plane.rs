@@ -144,6 +144,11 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// When the storage failed; what `visit` saw must then not be used.
     fn with_view(&self, visit: ViewVisitor<'_>) -> Result<Revision, ReadError>;
 
+    /// The last revision that may have changed a row that decides about access
+    /// ([`domain::schema::decides_access`]). What was read of such rows after asking stays true as
+    /// long as this stays the same.
+    fn access_changed(&self) -> Revision;
+
     /// The members of the cluster, by id.
     fn members(&self) -> Vec<Member>;
 

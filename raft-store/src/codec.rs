@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::command::Stamped;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::proposal::Proposal;
 use crate::types::{
     Entry, LeaderId, LogId, Member, Membership, NodeId, Payload, StoredMembership, Vote,
 };
@@ -32,21 +32,36 @@ pub enum CodecError {
     Malformed(String),
 }
 
-/// Writes a log entry.
+/// What an entry carries: the byte before it.
+const BLANK: u8 = 0;
+const NORMAL: u8 = 1;
+const MEMBERSHIP: u8 = 2;
+
+/// What stands before the command in an entry: version, three numbers of at most ten bytes, tag.
+const LOG_ID_BYTES_MAX: usize = 32;
+
+/// Writes a log entry: its log id, what it carries, and that.
 #[must_use]
 pub fn encode_entry(entry: &Entry) -> Vec<u8> {
-    #[derive(Serialize)]
-    enum Carried<'a> {
-        Blank,
-        Normal(&'a Stamped),
-        Membership(MembershipRecord),
-    }
-    let carried = match &entry.payload {
-        Payload::Blank => Carried::Blank,
-        Payload::Normal(stamped) => Carried::Normal(stamped),
-        Payload::Membership(membership) => Carried::Membership(membership.into()),
+    let room = match &entry.payload {
+        Payload::Normal(proposal) => LOG_ID_BYTES_MAX + proposal.bytes().len(),
+        Payload::Blank | Payload::Membership(_) => LOG_ID_BYTES_MAX,
     };
-    encode(&(LogIdRecord::from(entry.log_id), carried))
+    let mut bytes = Vec::with_capacity(room);
+    bytes.push(VERSION);
+    let mut bytes = append(bytes, &LogIdRecord::from(entry.log_id));
+    match &entry.payload {
+        Payload::Blank => bytes.push(BLANK),
+        Payload::Normal(proposal) => {
+            bytes.push(NORMAL);
+            bytes.extend_from_slice(proposal.bytes());
+        }
+        Payload::Membership(membership) => {
+            bytes.push(MEMBERSHIP);
+            bytes = append(bytes, &MembershipRecord::from(membership));
+        }
+    }
+    bytes
 }
 
 /// Reads a log entry.
@@ -54,21 +69,17 @@ pub fn encode_entry(entry: &Entry) -> Vec<u8> {
 /// # Errors
 /// When the bytes are not one.
 pub fn decode_entry(bytes: &[u8]) -> Result<Entry, CodecError> {
-    #[derive(Deserialize)]
-    #[allow(
-        clippy::large_enum_variant,
-        reason = "made once and taken apart at once"
-    )]
-    enum Carried {
-        Blank,
-        Normal(Stamped),
-        Membership(MembershipRecord),
-    }
-    let (log_id, carried): (LogIdRecord, Carried) = decode(bytes)?;
+    let (log_id, carried) = take::<LogIdRecord>(body(bytes)?)?;
     let payload = match carried {
-        Carried::Blank => Payload::Blank,
-        Carried::Normal(stamped) => Payload::Normal(stamped),
-        Carried::Membership(record) => Payload::Membership(record.try_into()?),
+        [BLANK] => Payload::Blank,
+        [NORMAL, command @ ..] => Payload::Normal(Proposal::read(command)?),
+        [MEMBERSHIP, record @ ..] => {
+            Payload::Membership(whole::<MembershipRecord>(record)?.try_into()?)
+        }
+        _ => {
+            let reason = format!("it carries {:?}", carried.first());
+            return Err(CodecError::Malformed(reason));
+        }
     };
     Ok(Entry {
         log_id: log_id.into(),
@@ -81,9 +92,7 @@ pub fn decode_entry(bytes: &[u8]) -> Result<Entry, CodecError> {
 /// # Errors
 /// When the bytes do not begin like one.
 pub fn decode_entry_log_id(bytes: &[u8]) -> Result<LogId, CodecError> {
-    let body = body(bytes)?;
-    let (record, _): (LogIdRecord, _) = postcard::take_from_bytes(body)
-        .map_err(|error| CodecError::Malformed(error.to_string()))?;
+    let (record, _) = take::<LogIdRecord>(body(bytes)?)?;
     Ok(record.into())
 }
 
@@ -131,19 +140,32 @@ pub fn decode_membership(bytes: &[u8]) -> Result<StoredMembership, CodecError> {
 
 /// Writes any record behind the version byte.
 pub(crate) fn encode(record: &impl Serialize) -> Vec<u8> {
-    postcard::to_extend(record, vec![VERSION])
-        .expect("records are plain data, which postcard always writes")
+    append(vec![VERSION], record)
 }
 
 /// Reads any record behind the version byte, to the last byte.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let malformed = |reason: String| CodecError::Malformed(reason);
-    let (record, rest) =
-        postcard::take_from_bytes(body(bytes)?).map_err(|error| malformed(error.to_string()))?;
-    if rest.is_empty() {
-        Ok(record)
-    } else {
-        Err(malformed(format!("{} bytes are left over", rest.len())))
+    whole(body(bytes)?)
+}
+
+fn append(bytes: Vec<u8>, record: &impl Serialize) -> Vec<u8> {
+    postcard::to_extend(record, bytes)
+        .expect("records are plain data, which postcard always writes")
+}
+
+/// Reads a record off the front.
+fn take<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), CodecError> {
+    postcard::take_from_bytes(bytes).map_err(|error| CodecError::Malformed(error.to_string()))
+}
+
+/// Reads a record that has no version byte, to the last byte.
+pub(crate) fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    match take(bytes)? {
+        (record, []) => Ok(record),
+        (_, rest) => {
+            let reason = format!("{} bytes are left over", rest.len());
+            Err(CodecError::Malformed(reason))
+        }
     }
 }
 
@@ -272,7 +294,7 @@ impl TryFrom<StoredMembershipRecord> for StoredMembership {
 
 #[cfg(test)]
 mod tests {
-    use domain::command::{Command, RevokeApiKey};
+    use domain::command::{Command, RevokeApiKey, Stamped};
     use domain::id::{ApiKeyId, RequestId};
     use domain::time::Timestamp;
 
@@ -302,14 +324,15 @@ mod tests {
     }
 
     fn normal() -> Payload {
-        Payload::Normal(Stamped {
+        let stamped = Stamped {
             at: Timestamp(300),
             request_id: RequestId::parse("req_abcdefgh").unwrap(),
             idempotency: None,
             command: Command::RevokeApiKey(RevokeApiKey {
                 id: ApiKeyId::parse("key_abcdefgh").unwrap(),
             }),
-        })
+        };
+        Payload::Normal(stamped.into())
     }
 
     #[test]
@@ -374,5 +397,13 @@ mod tests {
             decode_vote(&[1, 7, 3, 1, 0]),
             Err(CodecError::Malformed(_))
         ));
+        // Carries nothing, carries what nobody knows, and blank with something behind it.
+        for carried in [&[][..], &[9], &[0, 1]] {
+            let bytes = [&[1, 5, 2, 7], carried].concat();
+            assert!(
+                matches!(decode_entry(&bytes), Err(CodecError::Malformed(_))),
+                "{bytes:?}"
+            );
+        }
     }
 }

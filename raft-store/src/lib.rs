@@ -24,6 +24,7 @@ mod engine;
 pub mod fault;
 pub mod log;
 pub mod open;
+pub mod proposal;
 pub mod runtime;
 pub mod state;
 pub mod types;
@@ -38,8 +39,9 @@ pub use log::{LogReader, LogStore};
 pub use open::{
     Closer, OpenError, Opened, Options, Storage, StorageStatistics, is_formatted, open,
 };
+pub use proposal::Proposal;
 pub use runtime::Runtime;
-pub use state::{Reader, StateMachine};
+pub use state::{Expected, Outcomes, Reader, StateMachine};
 pub use types::{
     Entry, LeaderId, LogId, Member, Membership, NodeId, Payload, Raft, Response, Snapshot,
     SnapshotMeta, StoredMembership, TypeConfig, Vote,

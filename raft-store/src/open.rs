@@ -15,7 +15,7 @@ use crate::engine::sim::SimDisk;
 use crate::engine::{Disk, Statistics, file_exists};
 use crate::fault::{Breaker, Fatal, FaultKind, StorageFault};
 use crate::log::{self, LogShared, LogStore, MARK_FILE, Mark};
-use crate::state::{self, CURRENT_FILE, Reader, StateMachine, StateShared};
+use crate::state::{self, CURRENT_FILE, Outcomes, Reader, StateMachine, StateShared};
 use crate::types::{LogId, Vote};
 
 /// Where a node keeps its data.
@@ -45,6 +45,8 @@ pub struct Opened {
     pub machine: StateMachine,
     /// Reads of the applied state.
     pub reader: Reader,
+    /// What comes of the proposals that are made here.
+    pub outcomes: Outcomes,
     /// Receives checkpoints from other members.
     pub checkpoints: Checkpoints,
     /// Ends it all cleanly.
@@ -227,6 +229,7 @@ pub(crate) fn open_disk(disk: Arc<dyn Disk>, options: Options) -> Result<Opened,
         machine: StateMachine::new(Arc::clone(&state)),
         reader: Reader::new(Arc::clone(&state)),
         checkpoints: state.checkpoints(),
+        outcomes: state.outcomes.clone(),
         closer: Closer { log, state },
     })
 }

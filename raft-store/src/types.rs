@@ -5,11 +5,10 @@
 
 use std::fmt;
 
-use domain::command::Stamped;
-use domain::outcome::Applied;
 use openraft::{OptionalSend, RaftTypeConfig, alias, impls};
 use serde::{Deserialize, Serialize};
 
+use crate::proposal::Proposal;
 use crate::runtime::Runtime;
 
 /// A member's number, chosen by the operator and never used again for another disk.
@@ -20,14 +19,14 @@ pub type NodeId = u64;
 pub struct TypeConfig;
 
 impl RaftTypeConfig for TypeConfig {
-    type D = Stamped;
+    type D = Proposal;
     type R = Response;
     type NodeId = NodeId;
     type Node = Member;
     type Term = u64;
     type LeaderId = impls::leader_id_adv::LeaderId<u64, NodeId>;
     type Vote = impls::Vote<Self::LeaderId>;
-    type Payload = openraft::EntryPayload<Stamped, NodeId, Member>;
+    type Payload = openraft::EntryPayload<Proposal, NodeId, Member>;
     type Entry = openraft::Entry<Self::LeaderId, Self::Payload>;
     type AsyncRuntime = Runtime;
     type Responder<T>
@@ -89,6 +88,7 @@ impl fmt::Display for Member {
     }
 }
 
-/// What applying an entry answered: nothing for the entries that consensus makes for itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Response(pub Option<Applied>);
+/// That an entry was applied. What came of a command is for whoever proposed it:
+/// [`crate::Outcomes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response;

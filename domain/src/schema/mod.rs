@@ -145,3 +145,11 @@ pub const ANSWER_EXPIRIES: Table<(Timestamp, WorkspaceId, EnvironmentId, Idempot
 /// How many manifest roots keep their chunks: an edge that is still fetching an earlier manifest
 /// may finish, unless more than this many publications overtake it.
 pub const MANIFEST_ROOTS_KEPT: u64 = 8;
+
+/// Whether the row at `key` says who may ask for what: workspaces, environments and API keys.
+/// Whoever remembers what such rows said has to look again when one of them changes.
+#[must_use]
+pub fn decides_access(key: &[u8]) -> bool {
+    let tags = WORKSPACES.tag()..=API_KEY_HASHES.tag();
+    key.first().is_some_and(|tag| tags.contains(tag))
+}

@@ -31,6 +31,9 @@ pub const VALUE_VERSION: u8 = 1;
 /// enough that a page of the largest records stays below a few megabytes.
 const WALK_PAGE: usize = 256;
 
+/// Room for most records, so that writing one does not move it again and again as it grows.
+const ENCODED_BYTES_USUAL: usize = 1024;
+
 /// A range of row keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -181,8 +184,9 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
 /// # Panics
 /// Never for the model's types, which have a postcard form whatever they hold.
 pub fn encode(value: &impl Serialize) -> Vec<u8> {
-    postcard::to_extend(value, vec![VALUE_VERSION])
-        .expect("every record of the model has a postcard form")
+    let mut bytes = Vec::with_capacity(ENCODED_BYTES_USUAL);
+    bytes.push(VALUE_VERSION);
+    postcard::to_extend(value, bytes).expect("every record of the model has a postcard form")
 }
 
 /// The value whose [`encode`]d bytes these are, if they are that to the last byte.

@@ -122,6 +122,7 @@ async fn start_consensus<N: Network>(
         log: opened.log,
         machine: opened.machine,
         reader: opened.reader,
+        outcomes: opened.outcomes,
         checkpoints: opened.checkpoints,
         disk_is_new,
         peers: Peers::new(Arc::new(dialer)),

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::peers::{Lane, client};
 use super::{Consensus, Inner, wire};
 use crate::control_plane::{
-    BoxFuture, Consistency, ControlPlane, FLEET_MESSAGE_BYTES_MAX, MemberId, PROPOSE_DEADLINE,
-    PeerError, PeerFleet, ProposeError, READ_DEADLINE, ReadError, Readiness, ViewVisitor,
+    BoxFuture, Consistency, ControlPlane, FLEET_MESSAGE_BYTES_MAX, MemberId, PeerError, PeerFleet,
+    ProposeError, READ_DEADLINE, ReadError, Readiness, ViewVisitor,
 };
 
 /// When a client whose read was not answered should come back.
@@ -30,24 +30,10 @@ const FLEET_DEADLINE: Duration = Duration::from_secs(2);
 const FRESHNESS_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Consensus {
-    async fn propose_and_apply(&self, stamped: Stamped) -> Result<Applied, ProposeError> {
+    async fn propose_timed(&self, stamped: Stamped) -> Result<Applied, ProposeError> {
         let inner = &self.inner;
         let begun = Instant::now();
-        let mut result = inner.proposer.propose(stamped).await;
-        if let Ok(applied) = &result {
-            let revision = applied.revision;
-            let deadline = begun + PROPOSE_DEADLINE;
-            if tokio::time::timeout_at(deadline, inner.applied.reach(revision))
-                .await
-                .is_err()
-            {
-                let reason = format!(
-                    "it was applied at revision {}, which this node has not reached",
-                    revision.0
-                );
-                result = Err(ProposeError::OutcomeUnknown { reason });
-            }
-        }
+        let result = inner.proposer.propose(stamped).await;
         inner.metrics.proposed(&result, begun.elapsed());
         result
     }
@@ -109,7 +95,7 @@ impl Consensus {
 
 impl ControlPlane for Consensus {
     fn propose(&self, stamped: Stamped) -> BoxFuture<'_, Result<Applied, ProposeError>> {
-        Box::pin(self.propose_and_apply(stamped))
+        Box::pin(self.propose_timed(stamped))
     }
 
     fn barrier(&self, consistency: Consistency) -> BoxFuture<'_, Result<Revision, ReadError>> {
@@ -126,6 +112,10 @@ impl ControlPlane for Consensus {
             Ok(((), revision)) => Ok(revision),
             Err(_) => Err(ReadError::Storage),
         }
+    }
+
+    fn access_changed(&self) -> Revision {
+        self.inner.reader.access_changed()
     }
 
     fn members(&self) -> Vec<Member> {

@@ -38,7 +38,7 @@ use std::time::Duration;
 use openraft::ConfigError;
 use openraft::async_runtime::watch::WatchReceiver;
 use raft_store::types::{Member, NodeId, Raft};
-use raft_store::{Checkpoints, LogStore, Reader, StateMachine};
+use raft_store::{Checkpoints, LogStore, Outcomes, Reader, StateMachine};
 use tokio::sync::watch;
 
 use crate::bootstrap::Bootstrapper;
@@ -54,7 +54,7 @@ use leadership::Leadership;
 use network::Links;
 use peers::Peers;
 use propose::Proposer;
-use reads::{LeaderQuestion, ReadIndex};
+use reads::{Confirmations, LeaderQuestion, QuorumQuestion, ReadIndex};
 use server::NodeService;
 
 /// How long handing leadership over may take before a stopping leader just leaves.
@@ -68,6 +68,7 @@ pub(crate) struct Parts {
     pub(crate) log: LogStore,
     pub(crate) machine: StateMachine,
     pub(crate) reader: Reader,
+    pub(crate) outcomes: Outcomes,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) disk_is_new: bool,
     pub(crate) peers: Peers,
@@ -106,6 +107,7 @@ struct Inner {
     leadership: watch::Receiver<Leadership>,
     applied: AppliedWaiters,
     proposer: Proposer,
+    confirmations: Confirmations,
     reads: ReadIndex,
     probation: Probation,
     keys: KeyRing,
@@ -135,15 +137,24 @@ impl Consensus {
             .await
             .map_err(|fatal| ConsensusError::Raft(fatal.to_string()))?;
         let (leadership_known, leadership) = watch::channel(Leadership::default());
+        let applied = AppliedWaiters::spawn(parts.reader.applied());
+        let confirmations = Confirmations::new(QuorumQuestion { raft: raft.clone() });
         let inner = Inner {
-            applied: AppliedWaiters::spawn(parts.reader.applied()),
-            proposer: Proposer::new(id, raft.clone(), parts.peers.clone(), leadership.clone()),
+            proposer: Proposer::new(
+                id,
+                raft.clone(),
+                parts.peers.clone(),
+                leadership.clone(),
+                (applied.clone(), parts.outcomes),
+            ),
+            applied,
             reads: ReadIndex::new(LeaderQuestion {
                 this: id,
-                raft: raft.clone(),
+                confirmations: confirmations.clone(),
                 peers: parts.peers.clone(),
                 leadership: leadership.clone(),
             }),
+            confirmations,
             probation: Probation::new(parts.disk_is_new),
             this: parts.this,
             initial_members: parts.initial_members,
@@ -171,6 +182,7 @@ impl Consensus {
         NodeService {
             this: inner.this.id,
             raft: inner.raft.clone(),
+            confirmations: inner.confirmations.clone(),
             checkpoints: inner.checkpoints.clone(),
             probation: inner.probation.clone(),
             keys: inner.keys.clone(),

@@ -1,7 +1,8 @@
 //! The read index: up to where a node must have applied so that a local read is linearizable.
 //!
-//! The leader is asked, and it asks a quorum each time: there are no lease reads. How readers share
-//! questions stands in [`super::rounds`].
+//! The leader is asked, and it asks a quorum each time: there are no lease reads. Readers share
+//! questions to the leader, and those, together with the leader's own readers, share its questions
+//! to the quorum; how stands in [`super::rounds`].
 
 use std::time::Duration;
 
@@ -26,10 +27,28 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// Asks for read indexes. Cloning shares the questions.
 pub(crate) type ReadIndex = Rounds<LeaderQuestion>;
 
+/// Confirmations of this node's leadership. Cloning shares the questions.
+pub(crate) type Confirmations = Rounds<QuorumQuestion>;
+
+/// Asks a quorum whether this node leads.
+pub(crate) struct QuorumQuestion {
+    pub(crate) raft: Raft,
+}
+
+impl Question for QuorumQuestion {
+    async fn ask(&self) -> Result<Revision, String> {
+        here(&self.raft).await
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 /// Asks the leader that is known for its read index.
 pub(crate) struct LeaderQuestion {
     pub(crate) this: NodeId,
-    pub(crate) raft: Raft,
+    pub(crate) confirmations: Confirmations,
     pub(crate) peers: Peers,
     pub(crate) leadership: watch::Receiver<Leadership>,
 }
@@ -42,7 +61,7 @@ impl Question for LeaderQuestion {
         };
         let asking = async {
             if leader.id == self.this {
-                here(&self.raft).await
+                self.confirmations.once().await
             } else {
                 self.ask_leader(&leader).await
             }
@@ -76,7 +95,7 @@ impl LeaderQuestion {
 }
 
 /// The read index from this node as the leader: confirmed by a quorum after it was asked.
-pub(crate) async fn here(raft: &Raft) -> Result<Revision, String> {
+async fn here(raft: &Raft) -> Result<Revision, String> {
     let confirmed_from_now =
         LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(ROUND_DEADLINE);
     match raft.get_read_log_id(confirmed_from_now).await {

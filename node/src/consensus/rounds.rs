@@ -37,7 +37,7 @@ struct Shared<Q> {
 #[derive(Default)]
 struct Queue {
     asking: bool,
-    waiting: Vec<oneshot::Sender<Revision>>,
+    waiting: Vec<oneshot::Sender<Result<Revision, String>>>,
 }
 
 #[derive(Default)]
@@ -70,6 +70,19 @@ impl<Q: Question> Rounds<Q> {
     /// The answer to a question that is asked after now. It is asked until there is one, so the
     /// caller brings the deadline.
     pub(crate) async fn get(&self) -> Revision {
+        loop {
+            match self.once().await {
+                Ok(index) => return index,
+                Err(_) => self.shared.question.pause().await,
+            }
+        }
+    }
+
+    /// The answer to a question that is asked after now, once.
+    ///
+    /// # Errors
+    /// When that question is not answered.
+    pub(crate) async fn once(&self) -> Result<Revision, String> {
         let (sender, answer) = oneshot::channel();
         let ask = {
             let mut queue = self.shared.queue.lock();
@@ -80,8 +93,8 @@ impl<Q: Question> Rounds<Q> {
             tokio::spawn(ask_until_nobody_waits(Arc::clone(&self.shared)));
         }
         match answer.await {
-            Ok(index) => index,
-            Err(_) => std::future::pending().await,
+            Ok(answer) => answer,
+            Err(_) => Err("the node is shutting down".to_owned()),
         }
     }
 
@@ -97,30 +110,28 @@ impl<Q: Question> Rounds<Q> {
 }
 
 async fn ask_until_nobody_waits<Q: Question>(shared: Arc<Shared<Q>>) {
-    let mut unanswered = Vec::new();
     loop {
-        {
+        let waiting = {
             let mut queue = shared.queue.lock();
-            unanswered.append(&mut queue.waiting);
-            unanswered.retain(|sender: &oneshot::Sender<Revision>| !sender.is_closed());
-            if unanswered.is_empty() {
+            queue.waiting.retain(|sender| !sender.is_closed());
+            if queue.waiting.is_empty() {
                 queue.asking = false;
                 return;
             }
-        }
+            std::mem::take(&mut queue.waiting)
+        };
         let asked_at = Instant::now();
-        match shared.question.ask().await {
-            Ok(index) => {
-                shared.outcome.lock().confirmed = Some(asked_at);
-                for sender in unanswered.drain(..) {
-                    // Whoever gave up waiting is not there any more.
-                    let _ = sender.send(index);
-                }
+        let answer = shared.question.ask().await;
+        {
+            let mut outcome = shared.outcome.lock();
+            match &answer {
+                Ok(_) => outcome.confirmed = Some(asked_at),
+                Err(failure) => outcome.failure.clone_from(failure),
             }
-            Err(failure) => {
-                shared.outcome.lock().failure = failure;
-                shared.question.pause().await;
-            }
+        }
+        for sender in waiting {
+            // Whoever gave up waiting is not there any more.
+            let _ = sender.send(answer.clone());
         }
     }
 }

@@ -2,16 +2,13 @@
 //! messages of `proto/internal.proto`. Nothing here sends anything.
 
 use bytes::Bytes;
-use domain::command::Stamped;
-use domain::outcome::Applied;
 use openraft::raft::{
     AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderError,
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
+use raft_store::Proposal;
 use raft_store::codec::{self, CodecError};
 use raft_store::types::{LogId, TypeConfig, Vote};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// The generated messages and service.
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
@@ -24,7 +21,7 @@ pub(crate) mod proto {
 /// largest entry is room enough; what is larger is broken or hostile.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// The version byte before a command or a result.
+/// The version byte before a command.
 const VERSION: u8 = 1;
 
 /// Why a message from another node cannot be used.
@@ -45,39 +42,15 @@ impl From<WireError> for tonic::Status {
 }
 
 /// Writes a command.
-pub(crate) fn encode_command(stamped: &Stamped) -> Bytes {
-    encode(stamped)
+pub(crate) fn encode_command(proposal: &Proposal) -> Bytes {
+    [&[VERSION], &proposal.bytes()[..]].concat().into()
 }
 
 /// Reads a command.
-pub(crate) fn decode_command(bytes: &[u8]) -> Result<Stamped, WireError> {
-    decode(bytes)
-}
-
-/// Writes a result.
-pub(crate) fn encode_applied(applied: &Applied) -> Bytes {
-    encode(applied)
-}
-
-/// Reads a result.
-pub(crate) fn decode_applied(bytes: &[u8]) -> Result<Applied, WireError> {
-    decode(bytes)
-}
-
-fn encode(record: &impl Serialize) -> Bytes {
-    postcard::to_extend(record, vec![VERSION])
-        .expect("commands and results are plain data, which postcard always writes")
-        .into()
-}
-
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
+pub(crate) fn decode_command(bytes: &[u8]) -> Result<Proposal, WireError> {
     let error = match bytes {
         [] => CodecError::Empty,
-        [VERSION, body @ ..] => match postcard::take_from_bytes(body) {
-            Ok((record, [])) => return Ok(record),
-            Ok((_, rest)) => CodecError::Malformed(format!("{} bytes are left over", rest.len())),
-            Err(error) => CodecError::Malformed(error.to_string()),
-        },
+        [VERSION, command @ ..] => return Ok(Proposal::read(command)?),
         [version, ..] => CodecError::Version(*version),
     };
     Err(error.into())
@@ -351,7 +324,6 @@ mod tests {
     fn bytes_that_are_no_record_are_refused() {
         for bytes in [&[][..], &[9, 0], &[1], &[1, 255, 255]] {
             assert!(decode_command(bytes).is_err(), "{bytes:?}");
-            assert!(decode_applied(bytes).is_err(), "{bytes:?}");
         }
         assert!(append_result(proto::AppendReply::default()).is_err());
         assert!(append_request(proto::AppendRequest::default()).is_err());

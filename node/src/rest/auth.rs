@@ -8,11 +8,15 @@
 //! from the leader and does not hear of it can neither write nor read linearizably, so such a
 //! key gets stale reads of what it could read before, and nothing else.
 
+use std::collections::BTreeMap;
+
 use domain::command::Actor;
 use domain::id::{ApiKeyId, EnvironmentId, WorkspaceId};
 use domain::model::{ApiKey, Environment, KeyHash};
 use domain::query;
+use domain::time::Revision;
 use http::{HeaderMap, header};
+use parking_lot::RwLock;
 
 use super::Api;
 use super::error::{ApiError, Code};
@@ -20,7 +24,7 @@ use crate::control_plane::{Consistency, ReadError};
 use crate::keys::PresentedKey;
 
 /// Who is asking.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) api_key_id: ApiKeyId,
     pub(crate) workspace_id: WorkspaceId,
@@ -51,6 +55,10 @@ pub(crate) async fn authenticate(
     consistency: Consistency,
 ) -> Result<Caller, ApiError> {
     let hash = api.keys.hash(presented(headers)?);
+    let stamp = api.control.access_changed();
+    if let Some(caller) = api.callers.get(&hash, stamp) {
+        return Ok(caller);
+    }
     let found = match look_up(api, &hash)? {
         None if consistency == Consistency::Linearizable => {
             api.control.barrier(consistency).await?;
@@ -64,12 +72,53 @@ pub(crate) async fn authenticate(
     if key.revoked_at.is_some() {
         return Err(refused("The API key has been revoked."));
     }
-    Ok(Caller {
+    let caller = Caller {
         api_key_id: key.id,
         workspace_id: key.workspace_id,
         environment_id: key.environment_id,
         environment: environment.name,
-    })
+    };
+    api.callers.remember(hash, caller.clone(), stamp);
+    Ok(caller)
+}
+
+/// Callers whose keys were looked up lately. All of them are forgotten when any row that decides
+/// about access changes, which is seldom; so what is remembered is what a look-up would find.
+#[derive(Debug, Default)]
+pub(crate) struct Callers {
+    known: RwLock<Known>,
+}
+
+/// How many callers are remembered: more keys than a node sees at a time, in a few megabytes.
+const CALLERS_MAX: usize = 8192;
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The last change of access when the first of them was looked up.
+    stamp: Revision,
+    callers: BTreeMap<KeyHash, Caller>,
+}
+
+impl Callers {
+    fn get(&self, hash: &KeyHash, stamp: Revision) -> Option<Caller> {
+        let known = self.known.read();
+        if known.stamp != stamp {
+            return None;
+        }
+        known.callers.get(hash).cloned()
+    }
+
+    /// Remembers who was found after the last change of access was `stamp`.
+    fn remember(&self, hash: KeyHash, caller: Caller, stamp: Revision) {
+        let mut known = self.known.write();
+        if known.stamp < stamp || known.callers.len() >= CALLERS_MAX {
+            known.callers.clear();
+            known.stamp = known.stamp.max(stamp);
+        }
+        if known.stamp == stamp {
+            known.callers.insert(hash, caller);
+        }
+    }
 }
 
 /// The key of the one `Authorization: Bearer` header.
@@ -100,4 +149,51 @@ fn look_up(api: &Api, hash: &KeyHash) -> Result<Option<(ApiKey, Environment)>, R
         Some((key, environment))
     };
     Ok(api.control.read_local(find)?.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::id::Seed;
+
+    use super::*;
+
+    fn caller() -> Caller {
+        let seed = Seed {
+            unix_ms: 1,
+            random: 1,
+        };
+        Caller {
+            api_key_id: ApiKeyId::new(seed),
+            workspace_id: WorkspaceId::new(seed),
+            environment_id: EnvironmentId::new(seed),
+            environment: "production".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_caller_is_remembered_until_access_changes() {
+        let callers = Callers::default();
+        let (ann, bob) = (KeyHash([1; 32]), KeyHash([2; 32]));
+        callers.remember(ann, caller(), Revision(4));
+        assert_eq!(callers.get(&ann, Revision(4)), Some(caller()));
+        assert_eq!(callers.get(&bob, Revision(4)), None);
+        assert_eq!(callers.get(&ann, Revision(5)), None);
+        callers.remember(bob, caller(), Revision(5));
+        assert_eq!(callers.get(&bob, Revision(5)), Some(caller()));
+        // What was looked up before the change is not taken for what came after it.
+        callers.remember(ann, caller(), Revision(4));
+        assert_eq!(callers.get(&ann, Revision(5)), None);
+        assert_eq!(callers.get(&bob, Revision(5)), Some(caller()));
+    }
+
+    #[test]
+    fn no_more_callers_are_remembered_than_there_is_room_for() {
+        let callers = Callers::default();
+        for number in 0..=CALLERS_MAX {
+            let mut hash = [0; 32];
+            hash[..8].copy_from_slice(&(number as u64).to_be_bytes());
+            callers.remember(KeyHash(hash), caller(), Revision(1));
+        }
+        assert_eq!(callers.known.read().callers.len(), 1);
+    }
 }

@@ -60,7 +60,7 @@ pub use metrics::HttpMetrics;
 pub use server::{Server, ServerLimits};
 
 use answer::Answered;
-use auth::Caller;
+use auth::{Caller, Callers};
 use cursor::Cursors;
 use error::ApiError;
 use operation::Operation;
@@ -98,6 +98,7 @@ struct Api {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     keys: KeyRing,
+    callers: Callers,
     cursors: Cursors,
     metrics: HttpMetrics,
     exposition: Arc<dyn Fn() -> String + Send + Sync>,
@@ -151,6 +152,7 @@ impl Api {
 /// The API as a router: every operation, and the answers for what is none.
 pub fn router(state: RestState) -> Router {
     let api = Arc::new(Api {
+        callers: Callers::default(),
         cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
         applied: state.control.changes(),
         control: state.control,

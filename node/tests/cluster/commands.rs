@@ -13,7 +13,7 @@ use node::control_plane::ControlPlane;
 
 use crate::world::pepper;
 
-fn seed(random: u64) -> Seed {
+pub(crate) fn seed(random: u64) -> Seed {
     Seed {
         unix_ms: 1_700_000_000_000,
         random,

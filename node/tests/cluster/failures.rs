@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use domain::command::Stamped;
+use domain::id::RequestId;
 use domain::outcome::Applied;
 use node::control_plane::{ControlPlane, ProposeError, ReadError};
 use node::halt::FatalReason;
 use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 
-use crate::commands::{bootstrap, create, create_once, has};
+use crate::commands::{bootstrap, create, create_once, has, seed};
 use crate::world::{World, eventually, fate};
 
 /// How soon a node without a quorum has to say so.
@@ -207,7 +209,11 @@ async fn a_retry_on_another_node_is_answered_with_the_first_effect() {
     world.propose(1, bootstrap()).await.unwrap().reply.unwrap();
     let first = world.propose(1, create_once(50)).await.unwrap();
     for id in [2, 3] {
-        let again = world.propose(id, create_once(50)).await.unwrap();
+        let retry = Stamped {
+            request_id: RequestId::new(seed(id)),
+            ..create_once(50)
+        };
+        let again = world.propose(id, retry).await.unwrap();
         assert!(again.replayed);
         assert_eq!(
             (again.reply, again.revision),

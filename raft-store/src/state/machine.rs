@@ -8,7 +8,7 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 
 use super::shared::StateShared;
 use crate::checkpoint::{Checkpoint, CheckpointBuilder};
-use crate::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::types::{LogId, Response, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 
 /// Entries in one atomic write. More would save little, and each look at rows that the batch has
 /// changed walks past what it changed.
@@ -27,11 +27,9 @@ impl StateMachine {
     /// Applies one batch and answers whoever waits for it.
     async fn apply_batch(&self, batch: Vec<EntryResponder<TypeConfig>>) -> Result<(), io::Error> {
         let (entries, responders): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let responses = self.shared.apply(entries).await?;
-        for (responder, response) in responders.into_iter().zip(responses) {
-            if let Some(responder) = responder {
-                responder.send(response);
-            }
+        self.shared.apply(&entries).await?;
+        for responder in responders.into_iter().flatten() {
+            responder.send(Response);
         }
         Ok(())
     }

@@ -15,13 +15,16 @@
 //! needed again.
 
 mod generation;
+mod hot;
 mod keys;
 mod machine;
+mod outcomes;
 mod reader;
 mod shared;
 mod view;
 
 pub(crate) use generation::{CURRENT_FILE, STATE_DIR, open};
 pub use machine::StateMachine;
+pub use outcomes::{Expected, Outcomes};
 pub use reader::Reader;
 pub(crate) use shared::StateShared;

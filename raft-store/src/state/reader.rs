@@ -71,4 +71,12 @@ impl Reader {
     pub fn applied(&self) -> watch::Receiver<Revision> {
         self.shared.watch()
     }
+
+    /// The last revision that may have changed a row of which [`domain::schema::decides_access`]
+    /// holds. What was read of such rows after asking stays true as long as this stays the same;
+    /// it moves before [`Reader::applied`] does.
+    #[must_use]
+    pub fn access_changed(&self) -> Revision {
+        self.shared.access_changed()
+    }
 }

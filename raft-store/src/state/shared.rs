@@ -1,23 +1,28 @@
 //! What applying, reading, and making and installing checkpoints share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use domain::id::RequestId;
 use domain::machine;
 use domain::outcome::Applied;
 use domain::rows::Overlay;
+use domain::schema::decides_access;
 use domain::time::Revision;
-use parking_lot::RwLock;
+use parking_lot::{Mutex as SyncMutex, RwLock};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use super::generation::{self, Generation, OpenedState};
+use super::hot::{HotRows, HotView};
 use super::keys;
+use super::outcomes::Outcomes;
 use super::view::StateView;
 use crate::checkpoint::{Checkpoint, Checkpoints, Shelf};
 use crate::codec;
 use crate::engine::{self, Batch, Disk};
 use crate::fault::{Breaker, StorageFault};
 use crate::open::OpenError;
-use crate::types::{Entry, LogId, Payload, Response, SnapshotMeta, StoredMembership};
+use crate::types::{Entry, LogId, Payload, SnapshotMeta, StoredMembership};
 
 /// Up to where the state was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +54,20 @@ pub(crate) struct StateShared {
     /// Held by whoever changes the state or has to see that it does not change. Whoever waits for
     /// it may wait for the disk, so it is waited for without holding a thread.
     writer: Arc<Mutex<Position>>,
+    /// Used by whoever holds `writer`.
+    hot: SyncMutex<HotRows>,
     revision: watch::Sender<Revision>,
+    /// The last revision that changed who may ask for what.
+    access_changed: AtomicU64,
+    pub(crate) outcomes: Outcomes,
+}
+
+/// What applying a batch of entries comes to.
+struct Step<'a> {
+    batch: Batch,
+    results: Vec<(&'a RequestId, Applied)>,
+    /// Whether it changes who may ask for what.
+    access: bool,
 }
 
 impl StateShared {
@@ -60,13 +78,17 @@ impl StateShared {
         breaker: Arc<Breaker>,
     ) -> Arc<Self> {
         let position = opened.position();
+        let revision = position.revision();
         Arc::new(Self {
             disk,
             breaker,
             shelf: Arc::new(shelf),
             current: RwLock::new(Arc::new(opened.generation)),
-            revision: watch::Sender::new(position.revision()),
+            hot: SyncMutex::default(),
+            revision: watch::Sender::new(revision),
             writer: Arc::new(Mutex::new(position)),
+            access_changed: AtomicU64::new(revision.0),
+            outcomes: Outcomes::default(),
         })
     }
 
@@ -91,35 +113,53 @@ impl StateShared {
         self.revision.subscribe()
     }
 
+    /// The last revision that may have changed who may ask for what.
+    pub(super) fn access_changed(&self) -> Revision {
+        Revision(self.access_changed.load(Ordering::Acquire))
+    }
+
+    /// Lets it be known where the state stands, once that can be read.
+    fn announce(&self, position: &Position, access: bool) {
+        let revision = position.revision();
+        if access {
+            self.access_changed.store(revision.0, Ordering::Release);
+        }
+        self.revision.send_replace(revision);
+    }
+
     /// Makes what was applied durable.
     pub(crate) fn sync(&self) -> Result<(), StorageFault> {
         self.breaker.run(|| self.generation().database().sync())
     }
 
-    /// Applies entries in one atomic write and answers them in order.
-    pub(super) async fn apply(&self, entries: Vec<Entry>) -> Result<Vec<Response>, StorageFault> {
+    /// Applies entries in one atomic write, and tells whoever proposed them what came of it.
+    pub(super) async fn apply(&self, entries: &[Entry]) -> Result<(), StorageFault> {
         let mut writer = self.writer.lock().await;
-        let (position, responses) = self.breaker.run(|| {
+        let (position, results, access) = self.breaker.run(|| {
             let generation = self.generation();
             let mut position = writer.clone();
-            let (batch, responses) = self.step(&generation, &mut position, entries)?;
-            generation.database().write(batch)?;
-            Ok((position, responses))
+            let step = self.step(&generation, &mut position, entries)?;
+            generation.database().write(step.batch)?;
+            Ok((position, step.results, step.access))
         })?;
         *writer = position;
-        self.revision.send_replace(writer.revision());
-        Ok(responses)
+        // Whoever sees the revision has heard of the result already.
+        self.outcomes.tell(results.into_iter());
+        self.announce(&writer, access);
+        Ok(())
     }
 
-    /// What the entries do to the rows, and what they answer. Changes nothing.
-    fn step(
+    /// What the entries do to the rows, and what came of the commands in them; it is to be written
+    /// next, or never.
+    fn step<'a>(
         &self,
         generation: &Generation,
         position: &mut Position,
-        entries: Vec<Entry>,
-    ) -> Result<(Batch, Vec<Response>), StorageFault> {
-        let mut rows = Overlay::new(StateView::new(generation.database().view()));
-        let mut responses = Vec::with_capacity(entries.len());
+        entries: &'a [Entry],
+    ) -> Result<Step<'a>, StorageFault> {
+        let view = StateView::new(generation.database().view());
+        let mut rows = Overlay::new(HotView::new(&self.hot, view));
+        let mut results = Vec::with_capacity(entries.len());
         let mut batch = Batch::default();
         for entry in entries {
             let log_id = entry.log_id;
@@ -135,33 +175,40 @@ impl StateShared {
                 ));
             }
             position.applied = Some(log_id);
-            responses.push(Response(match entry.payload {
-                Payload::Blank => None,
-                Payload::Normal(stamped) => {
-                    let applied: Applied =
-                        machine::step(&mut rows, Revision(log_id.index), &stamped);
-                    Some(applied)
+            match &entry.payload {
+                Payload::Blank => {}
+                Payload::Normal(proposal) => {
+                    let stamped = proposal.stamped();
+                    let applied = machine::step(&mut rows, Revision(log_id.index), stamped);
+                    results.push((&stamped.request_id, applied));
                 }
                 Payload::Membership(membership) => {
-                    position.membership = StoredMembership::new(Some(log_id), membership);
+                    position.membership = StoredMembership::new(Some(log_id), membership.clone());
                     batch.put(
                         keys::MEMBERSHIP,
                         codec::encode_membership(&position.membership),
                     );
-                    None
                 }
-            }));
+            }
         }
         let (view, pending) = rows.into_parts();
-        view.fault()?;
+        view.into_inner().fault()?;
+        let access = pending.keys().any(|key| decides_access(key));
+        let mut hot = self.hot.lock();
         for (key, value) in pending {
+            // If the batch then cannot be written, nothing is ever applied to this state again.
+            hot.written(&key, value.as_deref());
             match value {
                 Some(value) => batch.put(keys::row(&key), value),
                 None => batch.delete(keys::row(&key)),
             }
         }
         batch.put(keys::APPLIED, codec::encode_log_id(position.applied));
-        Ok((batch, responses))
+        Ok(Step {
+            batch,
+            results,
+            access,
+        })
     }
 
     /// While the answer is held, nothing is applied and the state is not replaced.
@@ -204,10 +251,11 @@ impl StateShared {
             shared.shelf.keep(&checkpoint)?;
             generation::flip(&*shared.disk, opened.generation.number)?;
             *writer = opened.position();
+            shared.hot.lock().clear();
             let new = Arc::new(opened.generation);
             std::mem::replace(&mut *shared.current.write(), new).retire();
             shared.shelf.replace(&checkpoint);
-            shared.revision.send_replace(writer.revision());
+            shared.announce(&writer, true);
             Ok(())
         })
         .await

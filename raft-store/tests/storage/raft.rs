@@ -13,7 +13,8 @@ use openraft::raft::{
 };
 use openraft::{Config, OptionalSend, RaftNetworkFactory, RaftNetworkV2, SnapshotPolicy};
 use raft_store::{
-    Checkpoint, Closer, Member, Raft, Reader, SimDisk, Snapshot, Storage, TypeConfig, Vote,
+    Checkpoint, Closer, Member, Outcomes, Raft, Reader, SimDisk, Snapshot, Storage, TypeConfig,
+    Vote,
 };
 
 use crate::support::{Node, bootstrap, create_upstream};
@@ -63,7 +64,7 @@ impl RaftNetworkV2<TypeConfig> for Alone {
     }
 }
 
-async fn start(storage: &Storage) -> (Raft, Reader, Closer) {
+async fn start(storage: &Storage) -> (Raft, Reader, Outcomes, Closer) {
     let node = Node::open(storage.clone()).unwrap();
     let config = Config {
         snapshot_policy: SnapshotPolicy::LogsSinceLast(50),
@@ -75,11 +76,11 @@ async fn start(storage: &Storage) -> (Raft, Reader, Closer) {
     let raft = Raft::new(1, config, Alone, node.log, node.machine)
         .await
         .unwrap();
-    (raft, node.reader, node.closer)
+    (raft, node.reader, node.outcomes, node.closer)
 }
 
 async fn check(storage: Storage) {
-    let (raft, reader, closer) = start(&storage).await;
+    let (raft, reader, outcomes, closer) = start(&storage).await;
     let mut applied = reader.applied();
     raft.initialize(BTreeMap::from([(
         1,
@@ -94,11 +95,13 @@ async fn check(storage: Storage) {
         .current_leader(1, "it elects itself")
         .await
         .unwrap();
-    raft.client_write(bootstrap()).await.unwrap();
+    raft.client_write(bootstrap().into()).await.unwrap();
     let mut revision = 0;
     for index in 1..=200 {
-        let answer = raft.client_write(create_upstream(index)).await.unwrap();
-        let answered = answer.data.0.expect("commands are answered");
+        let command = create_upstream(index);
+        let mut outcome = outcomes.expect(command.request_id.clone());
+        let answer = raft.client_write(command.into()).await.unwrap();
+        let answered = outcome.take().expect("what was applied has an outcome");
         assert!(
             matches!(answered.reply, Ok(Outcome::Upstream(_))),
             "{answered:?}"
@@ -124,7 +127,7 @@ async fn check(storage: Storage) {
     closer.close().unwrap();
     drop(closer);
 
-    let (raft, reader, closer) = start(&storage).await;
+    let (raft, reader, _, closer) = start(&storage).await;
     assert_eq!(
         reader
             .read(|view| domain::machine::state_hash(view))
@@ -135,7 +138,10 @@ async fn check(storage: Storage) {
         .current_leader(1, "it leads again")
         .await
         .unwrap();
-    let answer = raft.client_write(create_upstream(201)).await.unwrap();
+    let answer = raft
+        .client_write(create_upstream(201).into())
+        .await
+        .unwrap();
     assert!(answer.log_id.index > revision);
     raft.shutdown().await.unwrap();
     drop(raft);

@@ -20,8 +20,8 @@ use openraft::{RaftLogReader, StorageHelper};
 use parking_lot::Mutex;
 use raft_store::{
     Checkpoint, CheckpointManifest, Checkpoints, Closer, Entry, LeaderId, LogId, LogStore, Member,
-    Membership, OpenError, Options, Payload, Reader, SimDisk, StateMachine, Storage, StorageFault,
-    TypeConfig, Vote, open,
+    Membership, OpenError, Options, Outcomes, Payload, Reader, SimDisk, StateMachine, Storage,
+    StorageFault, TypeConfig, Vote, open,
 };
 use tokio::sync::oneshot;
 
@@ -42,11 +42,11 @@ pub(crate) fn vote(term: u64) -> Vote {
 /// The entry with this index: mostly commands, some of consensus' own.
 pub(crate) fn entry(term: u64, index: u64) -> Entry {
     let payload = match index {
-        0 => Payload::Normal(bootstrap()),
+        0 => Payload::Normal(bootstrap().into()),
         INDEXES.. => Payload::Blank,
         _ if index.is_multiple_of(11) => Payload::Blank,
         _ if index.is_multiple_of(13) => Payload::Membership(membership(index)),
-        _ => Payload::Normal(create_upstream(index)),
+        _ => Payload::Normal(create_upstream(index).into()),
     };
     Entry {
         log_id: log_id(term, index),
@@ -127,8 +127,8 @@ pub(crate) fn expected_hash(applied: Option<u64>) -> [u8; 32] {
         let mut rows = MemoryRows::default();
         let mut hashes = vec![machine::state_hash(&rows)];
         for index in 0..INDEXES {
-            if let Payload::Normal(stamped) = entry(1, index).payload {
-                machine::step(&mut rows, Revision(index), &stamped);
+            if let Payload::Normal(proposal) = entry(1, index).payload {
+                machine::step(&mut rows, Revision(index), proposal.stamped());
             }
             hashes.push(machine::state_hash(&rows));
         }
@@ -143,6 +143,7 @@ pub(crate) struct Node {
     pub(crate) log: LogStore,
     pub(crate) machine: StateMachine,
     pub(crate) reader: Reader,
+    pub(crate) outcomes: Outcomes,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) closer: Closer,
     pub(crate) faults: Arc<Mutex<Vec<StorageFault>>>,
@@ -160,6 +161,7 @@ impl Node {
             log: opened.log,
             machine: opened.machine,
             reader: opened.reader,
+            outcomes: opened.outcomes,
             checkpoints: opened.checkpoints,
             closer: opened.closer,
             faults,

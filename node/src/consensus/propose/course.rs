@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use domain::outcome::Applied;
+use domain::time::Revision;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -29,7 +29,7 @@ pub(super) async fn run<F>(
     mut leadership: watch::Receiver<Leadership>,
     repeatable: bool,
     attempt: impl Fn(Leadership) -> F,
-) -> Result<Applied, ProposeError>
+) -> Result<Revision, ProposeError>
 where
     F: Future<Output = Attempt>,
 {
@@ -42,7 +42,7 @@ where
     while let Some(left) = course.time_left() {
         let known = leadership.borrow_and_update().clone();
         match tokio::time::timeout_at(deadline, attempt(known)).await {
-            Ok(Attempt::Applied(applied)) => return Ok(applied),
+            Ok(Attempt::Applied(revision)) => return Ok(revision),
             Ok(Attempt::Refused(reason)) => course.reason = reason,
             Ok(Attempt::Unknown(reason)) => course.doubt(reason),
             Err(_) => course.doubt("the deadline passed before the answer came".to_owned()),
@@ -101,18 +101,10 @@ mod tests {
     use std::cell::RefCell;
     use std::collections::VecDeque;
 
-    use domain::rejection::Rejection;
-    use domain::time::Revision;
-
     use super::*;
 
     fn applied() -> Attempt {
-        let reply = Err(Rejection::AlreadyBootstrapped);
-        Attempt::Applied(Applied {
-            reply,
-            revision: Revision(7),
-            replayed: false,
-        })
+        Attempt::Applied(Revision(7))
     }
 
     fn refused() -> Attempt {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::time::Revision;
 use parking_lot::Mutex;
 use raft_store::types::Member;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,7 +17,7 @@ use tonic::Streaming;
 use super::Attempt;
 use crate::consensus::leadership::Leadership;
 use crate::consensus::peers::{Lane, Peers, client};
-use crate::consensus::wire::{self, proto};
+use crate::consensus::wire::proto;
 use proto::proposal_outcome::Outcome;
 use proto::{OutcomeBatch, Proposal, ProposalBatch};
 
@@ -220,12 +221,7 @@ impl OutStream {
                 continue;
             };
             let attempt = match outcome.outcome {
-                Some(Outcome::Applied(bytes)) => match wire::decode_applied(&bytes) {
-                    Ok(applied) => Attempt::Applied(applied),
-                    Err(error) => {
-                        Attempt::Unknown(format!("the leader's answer does not decode: {error}"))
-                    }
-                },
+                Some(Outcome::Applied(revision)) => Attempt::Applied(Revision(revision)),
                 Some(Outcome::Refused(reason)) => Attempt::Refused(reason),
                 Some(Outcome::Unknown(reason)) => Attempt::Unknown(reason),
                 None => Attempt::Unknown("the leader's answer is empty".to_owned()),

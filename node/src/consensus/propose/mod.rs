@@ -3,8 +3,7 @@
 //! Each attempt ends in one of three ways ([`Attempt`]), and the whole art is never to take one
 //! for another:
 //!
-//! *Applied.* The command went through the log, a quorum stored it, and the state machine said
-//! what came of it, a rejection included.
+//! *Applied.* The command went through the log, a quorum stored it, and the leader has applied it.
 //!
 //! *Refused.* The command is in nobody's log and never will be, so it may be tried again freely:
 //! 1. no leader is known, or no connection to it opens: nothing was sent;
@@ -23,30 +22,36 @@
 //! the same stamp, the same identifiers. If the first copy does commit it stands before the
 //! second in the log (a leader that did not have it when it was elected never will), so the
 //! second finds its record and answers the same.
+//!
+//! The result itself, a rejection included, nobody sends: this node applies every entry too, and
+//! has to have done so before it answers, so it takes the result from there ([`Outcomes`]). That
+//! also settles attempts whose end is unknown, as soon as their entry comes by.
 
 mod course;
 mod forward;
 mod serve;
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use bytes::Bytes;
 use domain::command::Stamped;
 use domain::outcome::Applied;
+use domain::time::Revision;
 use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::ClientWriteError;
 use openraft::impls::OneshotResponder;
 use openraft::raft::ClientWriteResult;
 use openraft::type_config::alias::OneshotReceiverOf;
-use raft_store::types::{LeaderId, NodeId, Raft, Response, TypeConfig};
+use raft_store::types::{LeaderId, NodeId, Raft, TypeConfig};
+use raft_store::{Outcomes, Proposal};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use super::applied::AppliedWaiters;
 use super::leadership::Leadership;
 use super::peers::Peers;
 use super::wire;
-use crate::control_plane::ProposeError;
+use crate::control_plane::{PROPOSE_DEADLINE, ProposeError};
 
 use forward::Forwarder;
 pub(super) use serve::serve;
@@ -59,12 +64,9 @@ const SILENCE_CHECK: Duration = Duration::from_millis(250);
 
 /// How an attempt ended; see the module's own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "the large variant is the common one"
-)]
 pub(super) enum Attempt {
-    Applied(Applied),
+    /// By the leader, at this revision.
+    Applied(Revision),
     Refused(String),
     Unknown(String),
 }
@@ -79,6 +81,8 @@ pub(crate) struct Proposer {
     raft: Raft,
     leadership: watch::Receiver<Leadership>,
     forwarder: Forwarder,
+    applied: AppliedWaiters,
+    outcomes: Outcomes,
 }
 
 impl Proposer {
@@ -87,6 +91,7 @@ impl Proposer {
         raft: Raft,
         peers: Peers,
         leadership: watch::Receiver<Leadership>,
+        (applied, outcomes): (AppliedWaiters, Outcomes),
     ) -> Self {
         let forwarder = Forwarder::new(peers, leadership.clone());
         Self {
@@ -94,38 +99,60 @@ impl Proposer {
             raft,
             leadership,
             forwarder,
+            applied,
+            outcomes,
         }
     }
 
-    /// Has `stamped` applied, by the deadline of proposals.
+    /// Has `stamped` applied by the cluster and this node, by the deadline of proposals.
     pub(crate) async fn propose(&self, stamped: Stamped) -> Result<Applied, ProposeError> {
+        let deadline = Instant::now() + PROPOSE_DEADLINE;
         let repeatable = stamped.idempotency.is_some();
-        let encoded = OnceLock::new();
-        let attempt = |known| self.attempt(&stamped, &encoded, known, repeatable);
-        course::run(self.leadership.clone(), repeatable, attempt).await
+        let mut outcome = self.outcomes.expect(stamped.request_id.clone());
+        let proposal = Proposal::new(stamped);
+        let attempt = |known| self.attempt(&proposal, known, repeatable);
+        let course = async {
+            let revision = course::run(self.leadership.clone(), repeatable, attempt).await?;
+            let reached = tokio::time::timeout_at(deadline, self.applied.reach(revision)).await;
+            Ok::<_, ProposeError>((revision, reached.is_ok()))
+        };
+        let ended = tokio::select! {
+            biased;
+            applied = &mut outcome => return Ok(applied),
+            ended = course => ended,
+        };
+        // 1. The outcome is not there yet, 2. it comes, and the course ends by it, 3. the course is
+        // looked at: what it says is older than the outcome.
+        if let Some(applied) = outcome.take() {
+            return Ok(applied);
+        }
+        let (revision, reached) = ended?;
+        let why = if reached {
+            "which reached this node without what came of it, as part of a checkpoint"
+        } else {
+            "which this node has not reached"
+        };
+        let reason = format!("it was applied at revision {}, {why}", revision.0);
+        Err(ProposeError::OutcomeUnknown { reason })
     }
 
-    async fn attempt(
-        &self,
-        stamped: &Stamped,
-        encoded: &OnceLock<Bytes>,
-        known: Leadership,
-        repeatable: bool,
-    ) -> Attempt {
+    async fn attempt(&self, proposal: &Proposal, known: Leadership, repeatable: bool) -> Attempt {
         let Some(leader) = known.leader else {
             return Attempt::Refused("this node knows of no leader".to_owned());
         };
         if leader.id == self.this {
-            return match append(&self.raft, self.this, known.term, stamped.clone()).await {
+            return match append(&self.raft, self.this, known.term, proposal.clone()).await {
                 Ok(written) => outcome(&self.raft, written).await,
                 Err(attempt) => attempt,
             };
         }
-        let command = encoded
-            .get_or_init(|| wire::encode_command(stamped))
-            .clone();
         self.forwarder
-            .forward(known.term, &leader, command, repeatable)
+            .forward(
+                known.term,
+                &leader,
+                wire::encode_command(proposal),
+                repeatable,
+            )
             .await
     }
 }
@@ -135,7 +162,7 @@ pub(super) async fn append(
     raft: &Raft,
     this: NodeId,
     term: u64,
-    stamped: Stamped,
+    proposal: Proposal,
 ) -> Result<Written, Attempt> {
     let (responder, written) = OneshotResponder::new_pair();
     let leadership = LeaderId {
@@ -143,7 +170,7 @@ pub(super) async fn append(
         node_id: this,
     };
     match raft
-        .write(stamped)
+        .write(proposal)
         .with_leader(leadership)
         .responder(responder)
         .await
@@ -172,10 +199,7 @@ pub(super) async fn outcome(raft: &Raft, mut written: Written) -> Attempt {
 
 fn judge(result: ClientWriteResult<TypeConfig>) -> Attempt {
     match result {
-        Ok(write) => match write.data {
-            Response(Some(applied)) => Attempt::Applied(applied),
-            Response(None) => Attempt::Unknown("the state machine gave no result".to_owned()),
-        },
+        Ok(write) => Attempt::Applied(Revision(write.log_id.index)),
         Err(ClientWriteError::ForwardToLeader(forward)) => Attempt::Refused(format!(
             "the node that was asked does not lead ({:?})",
             forward.reason
@@ -250,19 +274,19 @@ mod tests {
         (raft, metrics.current_term)
     }
 
-    fn command() -> Stamped {
+    fn command() -> Proposal {
         let seed = Seed {
             unix_ms: 1,
             random: 1,
         };
-        Stamped {
+        Proposal::new(Stamped {
             at: Timestamp(1),
             request_id: RequestId::new(seed),
             idempotency: None,
             command: Command::RevokeApiKey(RevokeApiKey {
                 id: ApiKeyId::new(seed),
             }),
-        }
+        })
     }
 
     #[tokio::test]

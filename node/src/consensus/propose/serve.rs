@@ -19,9 +19,6 @@ const PENDING_MAX: usize = 8192;
 /// How many outcomes are looked at together.
 const BATCH_ITEMS_MAX: usize = 512;
 
-/// A message ends with the outcome that takes it over this; each may carry an object of 130 KiB.
-const BATCH_BYTES_SOFT_MAX: usize = 256 * 1024;
-
 /// How many messages of outcomes wait for the connection.
 const MESSAGES_AHEAD: usize = 4;
 
@@ -62,7 +59,7 @@ async fn append_all(
     while let Some(Ok(batch)) = batches.next().await {
         for Proposal { number, command } in batch.proposals {
             let written = match wire::decode_command(&command) {
-                Ok(stamped) => append(&raft, this, batch.term, stamped).await,
+                Ok(proposal) => append(&raft, this, batch.term, proposal).await,
                 Err(error) => Err(Attempt::Refused(format!(
                     "the command does not decode: {error}"
                 ))),
@@ -81,52 +78,33 @@ async fn answer_all(
 ) {
     let mut pending = Vec::with_capacity(BATCH_ITEMS_MAX);
     while appended.recv_many(&mut pending, BATCH_ITEMS_MAX).await > 0 {
-        let mut batch = Batch::default();
+        let mut outcomes = Vec::with_capacity(pending.len());
         let mut waiting = pending.drain(..).peekable();
         while let Some(Pending { number, written }) = waiting.next() {
             let attempt = match written {
                 Ok(written) => outcome(&raft, written).await,
                 Err(attempt) => attempt,
             };
-            batch.add(number, message(attempt));
-            let goes_on =
-                batch.bytes < BATCH_BYTES_SOFT_MAX && waiting.peek().is_some_and(Pending::is_known);
-            if !goes_on && messages.send(Ok(batch.take())).await.is_err() {
+            outcomes.push(ProposalOutcome {
+                number,
+                outcome: Some(message(attempt)),
+            });
+            if waiting.peek().is_some_and(Pending::is_known) {
+                continue;
+            }
+            let batch = OutcomeBatch {
+                outcomes: std::mem::take(&mut outcomes),
+            };
+            if messages.send(Ok(batch)).await.is_err() {
                 return;
             }
         }
     }
 }
 
-#[derive(Default)]
-struct Batch {
-    outcomes: Vec<ProposalOutcome>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn add(&mut self, number: u64, outcome: Outcome) {
-        self.bytes += match &outcome {
-            Outcome::Applied(applied) => applied.len(),
-            Outcome::Refused(reason) | Outcome::Unknown(reason) => reason.len(),
-        };
-        self.outcomes.push(ProposalOutcome {
-            number,
-            outcome: Some(outcome),
-        });
-    }
-
-    fn take(&mut self) -> OutcomeBatch {
-        self.bytes = 0;
-        OutcomeBatch {
-            outcomes: std::mem::take(&mut self.outcomes),
-        }
-    }
-}
-
 fn message(attempt: Attempt) -> Outcome {
     match attempt {
-        Attempt::Applied(applied) => Outcome::Applied(wire::encode_applied(&applied)),
+        Attempt::Applied(revision) => Outcome::Applied(revision.0),
         Attempt::Refused(reason) => Outcome::Refused(reason),
         Attempt::Unknown(reason) => Outcome::Unknown(reason),
     }

@@ -14,8 +14,9 @@ use tonic::{Request, Response, Status, Streaming};
 use super::Caller;
 use crate::bootstrap::Bootstrapper;
 use crate::consensus::formation::Probation;
+use crate::consensus::reads::Confirmations;
 use crate::consensus::wire::{self, proto};
-use crate::consensus::{checkpoint, propose, reads};
+use crate::consensus::{checkpoint, propose};
 use crate::control_plane::LocalFleet;
 use crate::keys::KeyRing;
 use proto::node_server::Node;
@@ -27,6 +28,7 @@ type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub(crate) struct NodeService {
     pub(crate) this: NodeId,
     pub(crate) raft: Raft,
+    pub(crate) confirmations: Confirmations,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) probation: Probation,
     pub(crate) keys: KeyRing,
@@ -201,7 +203,9 @@ impl Node for NodeService {
         request: Request<proto::ReadIndexRequest>,
     ) -> Result<Response<proto::ReadIndexReply>, Status> {
         caller(&request)?;
-        let index = reads::here(&self.raft)
+        let index = self
+            .confirmations
+            .once()
             .await
             .map_err(Status::failed_precondition)?;
         Ok(Response::new(proto::ReadIndexReply { index: index.0 }))

@@ -1,8 +1,13 @@
 //! One RocksDB database behind the port.
 //!
-//! Writes go to the write-ahead log without a sync; [`Database::sync`] is one
-//! `flush_wal(true)` for all of them. RocksDB applies and recovers its log in order, which is
+//! The log database writes to its write-ahead log without a sync; [`Database::sync`] is one
+//! `flush_wal(true)` for all of them. RocksDB applies and recovers that log in order, which is
 //! what makes a batch survive only together with all before it.
+//!
+//! The state database has no write-ahead log: the Raft log is one already, and writing every row
+//! into a second one would cost more than it saves at a restart. Its batches become durable when
+//! the write buffer that they are in is flushed, again in order and whole; [`Database::sync`] is
+//! such a flush.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -12,13 +17,16 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{DB, ErrorKind, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions};
 
 use super::sync_directory;
-use crate::engine::{Batch, Database, DatabaseView, Direction, Operation, Statistics, Visitor};
+use crate::engine::{
+    Batch, Database, DatabaseKind, DatabaseView, Direction, Operation, Statistics, Visitor,
+};
 use crate::fault::{FaultKind, StorageFault};
 
 /// A RocksDB database.
 pub(super) struct RocksDatabase {
     root: PathBuf,
     path: PathBuf,
+    kind: DatabaseKind,
     database: DB,
     writes: AtomicU64,
     syncs: AtomicU64,
@@ -28,12 +36,14 @@ impl RocksDatabase {
     pub(super) fn open(
         root: PathBuf,
         path: PathBuf,
+        kind: DatabaseKind,
         options: &Options,
     ) -> Result<Self, StorageFault> {
         let database = DB::open(options, &path).map_err(|error| open_fault(&path, &error))?;
         Ok(Self {
             root,
             path,
+            kind,
             database,
             writes: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
@@ -89,14 +99,20 @@ impl Database for RocksDatabase {
             }
         }
         self.writes.fetch_add(1, Ordering::Relaxed);
+        let mut options = WriteOptions::default();
+        options.disable_wal(self.kind == DatabaseKind::State);
         self.database
-            .write_opt(writes, &WriteOptions::default())
+            .write_opt(writes, &options)
             .map_err(self.fault("write to"))
     }
 
     fn sync(&self) -> Result<(), StorageFault> {
         self.syncs.fetch_add(1, Ordering::Relaxed);
-        self.database.flush_wal(true).map_err(self.fault("sync"))
+        let synced = match self.kind {
+            DatabaseKind::Log => self.database.flush_wal(true),
+            DatabaseKind::State => self.database.flush(),
+        };
+        synced.map_err(self.fault("sync"))
     }
 
     fn view(&self) -> Box<dyn DatabaseView + '_> {

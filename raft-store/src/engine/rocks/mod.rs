@@ -136,6 +136,7 @@ impl Disk for RocksDisk {
         Ok(Arc::new(RocksDatabase::open(
             self.root.clone(),
             path,
+            kind,
             &self.tuning.options(kind),
         )?))
     }

@@ -3,8 +3,6 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use domain::rejection::Rejection;
-use domain::time::Revision;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
@@ -16,7 +14,6 @@ use tonic::{Request, Response, Status};
 use super::*;
 use crate::consensus::peers::{Connection, Dial, DialError};
 use crate::control_plane::BoxFuture;
-use domain::outcome::Applied;
 use proto::node_server::{Node, NodeServer};
 use proto::{
     AppendReply, AppendRequest, BootstrapReply, BootstrapRequest, CheckpointPart, FleetMessage,
@@ -208,14 +205,6 @@ impl Stage {
     }
 }
 
-fn applied() -> Applied {
-    Applied {
-        reply: Err(Rejection::AlreadyBootstrapped),
-        revision: Revision(9),
-        replayed: false,
-    }
-}
-
 fn is_unknown(attempt: &Attempt) -> bool {
     matches!(attempt, Attempt::Unknown(_))
 }
@@ -257,16 +246,14 @@ async fn each_answer_reaches_whoever_asked() {
             Outcome::Unknown("lost its lead".to_owned()),
         )
         .await;
-    stage
-        .answer(number, Outcome::Applied(wire::encode_applied(&applied())))
-        .await;
+    stage.answer(number, Outcome::Applied(9)).await;
     stage
         .answer(
             number_of(b"second"),
             Outcome::Refused("does not lead".to_owned()),
         )
         .await;
-    assert_eq!(within(first).await.unwrap(), Attempt::Applied(applied()));
+    assert_eq!(within(first).await.unwrap(), Attempt::Applied(Revision(9)));
     assert_eq!(
         within(second).await.unwrap(),
         Attempt::Refused("does not lead".to_owned())
@@ -308,9 +295,13 @@ async fn an_answer_that_makes_no_sense_is_unknown() {
     stage
         .answer(number + 7, Outcome::Refused("nobody asked".to_owned()))
         .await;
+    let outcome = None;
+    let outcomes = vec![ProposalOutcome { number, outcome }];
     stage
-        .answer(number, Outcome::Applied(Bytes::from_static(b"garbage")))
-        .await;
+        .replies
+        .send(Ok(OutcomeBatch { outcomes }))
+        .await
+        .unwrap();
     let attempt = within(sent).await.unwrap();
     assert!(is_unknown(&attempt), "{attempt:?}");
 }
@@ -340,10 +331,8 @@ async fn a_new_leader_frees_what_may_be_repeated_and_the_old_one_may_still_answe
         .find(|proposal| proposal.command == b"plain"[..])
         .unwrap()
         .number;
-    stage
-        .answer(number, Outcome::Applied(wire::encode_applied(&applied())))
-        .await;
-    assert_eq!(within(plain).await.unwrap(), Attempt::Applied(applied()));
+    stage.answer(number, Outcome::Applied(9)).await;
+    assert_eq!(within(plain).await.unwrap(), Attempt::Applied(Revision(9)));
 }
 
 #[tokio::test]
