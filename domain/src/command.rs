@@ -31,6 +31,19 @@ pub struct Stamped {
     pub idempotency: Option<Idempotency>,
     /// What is asked.
     pub command: Command,
+    /// How the request came, for the audit log.
+    pub origin: Origin,
+}
+
+/// How a request came. Nothing is decided by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The HTTP method.
+    pub method: String,
+    /// The path, without a query.
+    pub path: String,
+    /// The address that the client connected from, where it is known.
+    pub address: Option<String>,
 }
 
 impl fmt::Display for Stamped {

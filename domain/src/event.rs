@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use crate::id::{EnvironmentId, RouteId, UpstreamId, WorkspaceId};
 use crate::model::{
-    ApiKey, Environment, IdempotencyKey, IdempotencyRecord, Manifest, ManifestVersion, Priority,
-    Route, Rule, RuleStatus, Snapshot, Upstream, Workspace,
+    ApiKey, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, Manifest,
+    ManifestVersion, Priority, Route, Rule, RuleStatus, Snapshot, Upstream, Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, LogClock, Uses};
-use crate::time::Timestamp;
+use crate::time::{Revision, Timestamp};
 use crate::tree::Hash;
 
 /// One thing that happened. Objects are as they are afterwards; what indexes need of how they
@@ -111,6 +111,17 @@ pub enum Event {
         manifest: Manifest,
         /// The version whose root is not kept any more.
         dropped: Option<ManifestVersion>,
+    },
+    /// What the entry did was written down.
+    Journaled {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// When.
+        at: Timestamp,
+        /// The log entry.
+        revision: Revision,
+        /// What it did.
+        entry: Box<JournalEntry>,
     },
 }
 

@@ -56,6 +56,16 @@ fn parse(prefix: &'static str, text: &str) -> Result<String, ParseIdError> {
     Ok(text.to_owned())
 }
 
+/// The time in an identifier of our own making; of another one, nothing.
+fn unix_ms(text: &str) -> Option<u64> {
+    let (_, body) = text.rsplit_once('_')?;
+    let time = body.as_bytes().get(..10).filter(|_| body.len() == 22)?;
+    time.iter().try_fold(0, |time, byte| {
+        let digit = ALPHABET.iter().position(|letter| letter == byte)?;
+        Some(time << 5 | digit as u64)
+    })
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
@@ -84,6 +94,12 @@ macro_rules! ids {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// When it was made, in milliseconds since the Unix epoch, if it is one of ours.
+            #[must_use]
+            pub fn unix_ms(&self) -> Option<u64> {
+                unix_ms(&self.0)
             }
         }
 
@@ -122,6 +138,10 @@ ids! {
     SnapshotId = "snap";
     /// One API request.
     RequestId = "req";
+    /// An event, as clients see them.
+    EventId = "evt";
+    /// An entry of the audit log.
+    AuditId = "aud";
 }
 
 #[cfg(test)]
@@ -140,6 +160,11 @@ mod tests {
         });
         assert_eq!(early.as_str().len(), "rule_".len() + 22);
         assert!(early < late);
+        assert_eq!(early.unix_ms(), Some(1_714_320_000_000));
+        let foreign = ["rule_01J2A8K6", "rule_lowercase0123456789ab"];
+        for id in foreign {
+            assert_eq!(RuleId::parse(id).unwrap().unix_ms(), None, "{id}");
+        }
     }
 
     #[test]

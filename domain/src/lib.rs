@@ -13,6 +13,7 @@ pub mod event;
 mod evolve;
 pub mod id;
 pub mod invariants;
+mod journal;
 pub mod machine;
 pub mod matching;
 pub mod model;

@@ -3,7 +3,7 @@
 //! rows, and [`state_hash`] lets them compare.
 //!
 //! ```text
-//! plan   idempotency look-up -> decide -> answer to remember -> expired answers -> clock
+//! plan   idempotency look-up -> decide -> journal -> answer to remember -> expired answers -> clock
 //! step   plan, then evolve each event
 //! ```
 //!
@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::command::Stamped;
 use crate::decide::{Context, decide as judge};
 use crate::event::{AnswerScope, Event};
+use crate::journal;
 use crate::model::{IDEMPOTENCY_TTL_MS, IdempotencyRecord};
 use crate::outcome::{Applied, Outcome, Reply};
 use crate::rejection::Rejection;
@@ -82,7 +83,8 @@ pub fn plan(
             )
         }
         Answer::None { replaces } => {
-            let (events, reply) = reply_to(view, at, revision, stamped);
+            let (mut events, reply) = reply_to(view, at, revision, stamped);
+            events.extend(journal::record(view, (at, revision), stamped, &events));
             let remembered = remember(stamped, at, revision, &reply, replaces);
             (
                 events,

@@ -331,6 +331,7 @@ mod tests {
             command: Command::RevokeApiKey(RevokeApiKey {
                 id: ApiKeyId::parse("key_abcdefgh").unwrap(),
             }),
+            origin: Default::default(),
         };
         Payload::Normal(stamped.into())
     }

@@ -11,7 +11,7 @@ mod upstreams;
 
 use crate::event::Event;
 use crate::rows::Rows;
-use crate::schema::{CLOCK, DRAFTS};
+use crate::schema::{CLOCK, DRAFTS, JOURNAL};
 
 /// Writes `event` into `rows`.
 pub fn evolve(rows: &mut impl Rows, event: &Event) {
@@ -58,5 +58,11 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
         Event::ManifestMoved { manifest, dropped } => {
             snapshots::manifest_moved(rows, manifest, *dropped)
         }
+        Event::Journaled {
+            environment_id,
+            at,
+            revision,
+            entry,
+        } => JOURNAL.put(rows, (environment_id, at, revision), entry),
     }
 }

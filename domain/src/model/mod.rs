@@ -3,6 +3,7 @@
 
 mod access;
 mod idempotency;
+mod journal;
 mod manifest;
 mod route;
 mod rule;
@@ -11,6 +12,7 @@ mod upstream;
 
 pub use access::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Workspace};
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord};
+pub use journal::{About, Change, JournalEntry, Notice, NoticeKind, ObjectKind};
 pub use manifest::{Epoch, Manifest, ManifestVersion};
 pub use route::{Mode, PublishedRoute, Route, RouteDraft};
 pub use rule::{

@@ -4,6 +4,7 @@
 
 mod access;
 mod draft;
+mod journal;
 mod page;
 mod routes;
 mod rules;
@@ -15,6 +16,10 @@ pub use access::{
     is_bootstrapped, log_time, pepper_check, workspace,
 };
 pub use draft::draft_head;
+pub use journal::{
+    JournalNotice, JournalPlace, JournalRow, audit_entry, event, events_page, journal_after,
+    journal_page,
+};
 pub use page::Page;
 pub use routes::{route, routes_page};
 pub use rules::{RuleFilter, rule, rules_page};

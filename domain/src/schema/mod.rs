@@ -36,6 +36,7 @@
 //! 39   CHUNK_COUNTS           hash                                   u64      how often referenced
 //! 40   ANSWERS                workspace, env, idempotency key        IdempotencyRecord
 //! 41   ANSWER_EXPIRIES        expires, workspace, env, key           –
+//! 48   JOURNAL                env, time, revision                    JournalEntry
 //! ```
 
 mod chunks;
@@ -46,11 +47,12 @@ pub use records::{BootstrapRecord, Draft, LogClock, Uses};
 
 use crate::id::{ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId};
 use crate::model::{
-    ApiKey, Environment, IdempotencyKey, IdempotencyRecord, KeyHash, Manifest, ManifestVersion,
-    Priority, Route, Rule, RuleStatus, Snapshot, SnapshotVersion, Upstream, Workspace,
+    ApiKey, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, Manifest,
+    ManifestVersion, Priority, Route, Rule, RuleStatus, Snapshot, SnapshotVersion, Upstream,
+    Workspace,
 };
 use crate::table::Table;
-use crate::time::Timestamp;
+use crate::time::{Revision, Timestamp};
 use crate::tree::Hash;
 
 /// The log's time.
@@ -141,6 +143,10 @@ pub const ANSWERS: Table<(WorkspaceId, EnvironmentId, IdempotencyKey), Idempoten
 /// Finished requests in order of expiry.
 pub const ANSWER_EXPIRIES: Table<(Timestamp, WorkspaceId, EnvironmentId, IdempotencyKey), ()> =
     Table::new(0x41, "answer_expiries");
+
+/// What each log entry did to an environment, in log order: log time never goes back.
+pub const JOURNAL: Table<(EnvironmentId, Timestamp, Revision), JournalEntry> =
+    Table::new(0x48, "journal");
 
 /// How many manifest roots keep their chunks: an edge that is still fetching an earlier manifest
 /// may finish, unless more than this many publications overtake it.

@@ -4,7 +4,7 @@ use crate::id::{ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId
 use crate::model::{
     IdempotencyKey, KeyHash, ManifestVersion, Priority, RuleStatus, SnapshotVersion,
 };
-use crate::time::Timestamp;
+use crate::time::{Revision, Timestamp};
 use crate::tree::Hash;
 
 /// One part of a key.
@@ -115,7 +115,8 @@ number_parts!(
     Priority as u32,
     SnapshotVersion as u64,
     ManifestVersion as u64,
-    Timestamp as u64
+    Timestamp as u64,
+    Revision as u64
 );
 
 macro_rules! hash_parts {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use domain::model::{ManifestVersion, Priority, RuleStatus, SnapshotVersion};
 use domain::schema;
 use domain::table::{Key, Table, decode, encode};
-use domain::time::Timestamp;
+use domain::time::{Revision, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -174,6 +174,11 @@ fn rows_have_their_bytes() {
                 &schema::ANSWER_EXPIRIES,
                 (&at, &workspace, &environment, &request),
                 (),
+            ),
+            row(
+                &schema::JOURNAL,
+                (&environment, &at, &Revision(7)),
+                samples::journal_entry(),
             ),
         ],
     );

@@ -2,18 +2,19 @@
 
 use domain::command::{
     ArchiveRoute, ArchiveRule, Command, CreateRoute, CreateRule, CreateUpstream, DeleteUpstream,
-    DesiredStatus, DraftSeed, Idempotency, Publish, RevokeApiKey, Rollback, RollbackTo, Stamped,
-    UpdateRoute, UpdateRule, UpdateUpstream,
+    DesiredStatus, DraftSeed, Idempotency, Origin, Publish, RevokeApiKey, Rollback, RollbackTo,
+    Stamped, UpdateRoute, UpdateRule, UpdateUpstream,
 };
 use domain::id::{
     ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, Seed, SnapshotId, TargetId,
     UpstreamId, WorkspaceId,
 };
 use domain::model::{
-    Algorithm, ApiKey, Environment, EnvironmentKind, Epoch, Fingerprint, IdempotencyKey,
-    IdempotencyRecord, KeyHash, KeyKind, Manifest, ManifestVersion, Mode, Plan, Priority,
-    PublishedRoute, PublishedRule, Route, Rule, RuleChange, RuleEvent, RuleEventKind, RuleStatus,
-    Snapshot, SnapshotState, SnapshotVersion, Target, Upstream, Workspace,
+    About, Algorithm, ApiKey, Change, Environment, EnvironmentKind, Epoch, Fingerprint,
+    IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, KeyKind, Manifest, ManifestVersion,
+    Mode, Notice, NoticeKind, ObjectKind, Plan, Priority, PublishedRoute, PublishedRule, Route,
+    Rule, RuleChange, RuleEvent, RuleEventKind, RuleStatus, Snapshot, SnapshotState,
+    SnapshotVersion, Target, Upstream, Workspace,
 };
 use domain::outcome::{Applied, Outcome, Reply};
 use domain::rejection::{Problem, Rejection};
@@ -281,6 +282,39 @@ pub(crate) fn answer() -> IdempotencyRecord {
 }
 
 /// One of each kind of command.
+pub(crate) fn journal_entry() -> JournalEntry {
+    JournalEntry {
+        actor: api_key_id(),
+        request_id: RequestId::new(seed(13)),
+        origin: origin(),
+        idempotency_key: Some(idempotency_key()),
+        operation: "update_rule".to_owned(),
+        changes: vec![Change {
+            object: ObjectKind::Rule,
+            id: rule_id().to_string(),
+            route_id: Some(route_id()),
+            before: Some("{\"priority\":40}".to_owned()),
+            after: Some("{\"priority\":50}".to_owned()),
+        }],
+        notices: vec![Notice {
+            kind: NoticeKind::RuleUpdated,
+            about: About {
+                route_id: Some(route_id()),
+                rule_id: Some(rule_id()),
+                ..About::default()
+            },
+        }],
+    }
+}
+
+fn origin() -> Origin {
+    Origin {
+        method: "POST".to_owned(),
+        path: "/v2/rules".to_owned(),
+        address: Some("192.0.2.7".to_owned()),
+    }
+}
+
 pub(crate) fn commands() -> Vec<Command> {
     vec![
         bootstrap(),
@@ -409,6 +443,7 @@ pub(crate) fn stamped(command: Command) -> Stamped {
             fingerprint: Fingerprint([0xef; 32]),
         }),
         command,
+        origin: origin(),
     }
 }
 

@@ -6,7 +6,7 @@ pub mod command;
 use std::fmt;
 use std::sync::Arc;
 
-use domain::command::{Bootstrap, Command, NewEnvironment, Stamped};
+use domain::command::{Bootstrap, Command, NewEnvironment, Origin, Stamped};
 use domain::id::{ApiKeyId, EnvironmentId, OrgId, RequestId, WorkspaceId};
 use domain::model::{KeyKind, Plan};
 use domain::outcome::Outcome;
@@ -96,6 +96,7 @@ impl Bootstrapper {
             request_id: RequestId::new(self.entropy.seed(at)),
             idempotency: None,
             command: Command::Bootstrap(Box::new(command)),
+            origin: Origin::default(),
         }
     }
 

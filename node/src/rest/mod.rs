@@ -45,7 +45,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::{MethodFilter, on};
-use domain::command::{Actor, Command, Stamped};
+use domain::command::{Actor, Command, Origin, Stamped};
 use domain::id::Seed;
 use domain::outcome::Applied;
 use domain::rows::View;
@@ -144,6 +144,11 @@ impl Api {
             request_id: call.request_id.clone(),
             idempotency: call.idempotency.clone(),
             command: command(caller.actor()),
+            origin: Origin {
+                method: call.method.to_string(),
+                path: call.path.clone(),
+                address: call.address.clone(),
+            },
         };
         self.control.propose(stamped)
     }

@@ -3,6 +3,7 @@
 
 mod access;
 mod idempotency;
+mod journal;
 mod manifests;
 mod publish;
 mod reads;

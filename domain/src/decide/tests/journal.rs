@@ -1,0 +1,141 @@
+//! What each command leaves in the journal.
+
+use super::world::{World, furnished};
+use crate::command::{Command, DesiredStatus, RollbackTo};
+use crate::model::{NoticeKind, ObjectKind, Priority};
+use crate::query::{self, JournalPlace, JournalRow};
+
+fn rows(world: &World) -> Vec<JournalRow> {
+    let environment = &world.actor.environment_id;
+    query::journal_after(&world.rows, environment, JournalPlace::default(), 1000)
+}
+
+/// What the last row says: the events, and each change as (kind, before, after).
+type Told = (Vec<&'static str>, Vec<(ObjectKind, String, String)>);
+
+fn last(world: &World) -> Told {
+    let row = rows(world).pop().expect("something was written down");
+    let shown = |fields: &Option<String>| fields.clone().unwrap_or_else(|| "-".to_owned());
+    let changes = &row.entry.changes;
+    (
+        row.entry
+            .notices
+            .iter()
+            .map(|notice| notice.kind.as_str())
+            .collect(),
+        changes
+            .iter()
+            .map(|change| (change.object, shown(&change.before), shown(&change.after)))
+            .collect(),
+    )
+}
+
+#[test]
+fn a_rule_is_told_of_from_its_beginning_to_its_end() {
+    let mut world = furnished();
+    world.create_rule(1, 10).unwrap();
+    let (events, changes) = last(&world);
+    assert_eq!(events, ["rule.created", "rule.validated"]);
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].1, "-");
+    assert!(changes[0].2.contains("\"priority\":10"), "{changes:?}");
+    world
+        .update_rule(1, |rule| rule.priority = Some(Priority(20)))
+        .unwrap();
+    let (events, changes) = last(&world);
+    assert_eq!(events, ["rule.updated", "rule.validated"]);
+    let only = (
+        ObjectKind::Rule,
+        "{\"priority\":10}".to_owned(),
+        "{\"priority\":20}".to_owned(),
+    );
+    assert_eq!(changes, [only]);
+    world
+        .update_rule(1, |rule| rule.status = Some(DesiredStatus::Paused))
+        .unwrap();
+    assert_eq!(last(&world).0, ["rule.paused"]);
+    world.archive_rule(1).unwrap();
+    assert_eq!(last(&world).0, ["rule.archived"]);
+}
+
+#[test]
+fn a_publication_is_one_event_however_many_rules_it_takes_live() {
+    let mut world = furnished();
+    for number in 1..=3 {
+        world
+            .create_rule(number, 10 * u32::try_from(number).unwrap())
+            .unwrap();
+    }
+    world.publish(1).unwrap();
+    let (events, changes) = last(&world);
+    assert_eq!(events, ["route.published"]);
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].0, ObjectKind::Snapshot);
+    let before = rows(&world).len();
+    world.publish(1).unwrap();
+    assert_eq!(rows(&world).len(), before, "nothing happened");
+    world
+        .update_rule(1, |rule| rule.priority = Some(Priority(15)))
+        .unwrap();
+    world.publish(1).unwrap();
+    world.roll_back(1, RollbackTo::Steps(1), false).unwrap();
+    assert_eq!(last(&world).0, ["route.rollback"]);
+}
+
+#[test]
+fn what_was_refused_or_replayed_is_not_written_down() {
+    let mut world = furnished();
+    world.create_rule(1, 10).unwrap();
+    let before = rows(&world).len();
+    world.create_rule(2, 10).unwrap_err();
+    assert_eq!(rows(&world).len(), before);
+    let command = world.new_rule(3, 30);
+    let command = Command::CreateRule(world.actor.clone(), command);
+    let stamped = world.stamped(command, Some(("a", 1)));
+    for _ in 0..2 {
+        world.step(&stamped);
+        assert_eq!(rows(&world).len(), before + 1);
+    }
+}
+
+#[test]
+fn events_and_audit_entries_are_found_by_their_identifiers_and_listed_newest_first() {
+    let mut world = furnished();
+    for number in 1..=40 {
+        // Several entries share a millisecond.
+        world.now -= u64::from(number % 3 != 0);
+        world
+            .create_rule(number, u32::try_from(number).unwrap())
+            .unwrap();
+    }
+    let environment = world.actor.environment_id.clone();
+    let mut all: Vec<_> = rows(&world)
+        .into_iter()
+        .flat_map(JournalRow::notices)
+        .collect();
+    all.reverse();
+    for notice in &all {
+        let found = query::event(&world.rows, &environment, &notice.id);
+        assert_eq!(found.as_ref(), Some(notice));
+    }
+    for row in rows(&world) {
+        let found = query::audit_entry(&world.rows, &environment, &row.audit_id());
+        assert_eq!(found, Some(row));
+    }
+    for limit in [1, 7, 100] {
+        let (mut walked, mut before) = (Vec::new(), None);
+        loop {
+            let page = query::events_page(&world.rows, &environment, before.as_ref(), limit);
+            before = page.items.last().map(|notice| notice.id.clone());
+            walked.extend(page.items);
+            if !page.has_more {
+                break;
+            }
+        }
+        assert_eq!(walked, all, "pages of {limit}");
+    }
+    assert!(
+        all.iter()
+            .any(|notice| notice.notice.kind == NoticeKind::RuleValidated)
+    );
+}

@@ -1,0 +1,101 @@
+//! The fields of objects that the audit log shows, as raw JSON: what a client can set, and where
+//! the object is in its life.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::model::{ApiKey, Route, Rule, Snapshot, Upstream};
+
+/// Raw JSON values by field name.
+pub(super) type Fields = BTreeMap<&'static str, String>;
+
+fn json(value: &(impl Serialize + ?Sized)) -> String {
+    // Texts, numbers and maps with text keys have a JSON form whatever they hold.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+pub(super) fn rule(rule: &Rule) -> Fields {
+    Fields::from([
+        ("name", json(&rule.name)),
+        ("priority", json(&rule.priority.0)),
+        ("match", rule.criteria.clone()),
+        ("action", rule.action.clone()),
+        ("metadata", json(&rule.metadata)),
+        ("status", json(rule.status.as_str())),
+    ])
+}
+
+pub(super) fn route(route: &Route) -> Fields {
+    let status = if route.archived_at.is_some() {
+        "archived"
+    } else {
+        "active"
+    };
+    Fields::from([
+        ("name", json(&route.name)),
+        ("hostname", json(&route.hostname)),
+        ("mode", json(route.mode.as_str())),
+        ("enabled", json(&route.enabled)),
+        ("config", route.config.clone()),
+        ("status", json(status)),
+    ])
+}
+
+pub(super) fn upstream(upstream: &Upstream) -> Fields {
+    Fields::from([
+        ("name", json(&upstream.name)),
+        ("algorithm", json(upstream.algorithm.as_str())),
+        ("targets", json(&upstream.targets)),
+    ])
+}
+
+pub(super) fn snapshot(snapshot: &Snapshot) -> Fields {
+    Fields::from([
+        ("version", json(&snapshot.version.0)),
+        ("parent_id", json(&snapshot.parent_id)),
+        ("source_snapshot_id", json(&snapshot.source_snapshot_id)),
+        ("content_hash", json(&hex::encode(snapshot.head.0))),
+        ("rule_count", json(&snapshot.rule_count)),
+        ("comment", json(&snapshot.comment)),
+    ])
+}
+
+/// Never by what the key is recognised.
+pub(super) fn api_key(key: &ApiKey) -> Fields {
+    let status = if key.revoked_at.is_some() {
+        "revoked"
+    } else {
+        "active"
+    };
+    Fields::from([("name", json(&key.name)), ("status", json(status))])
+}
+
+/// Two states of an object as JSON objects: of what was there and is there, only the fields that
+/// differ.
+pub(super) fn differing(
+    before: Option<Fields>,
+    after: Option<Fields>,
+) -> (Option<String>, Option<String>) {
+    match (before, after) {
+        (Some(mut before), Some(mut after)) => {
+            before.retain(|field, value| {
+                let same = after.get(field) == Some(value);
+                if same {
+                    after.remove(field);
+                }
+                !same
+            });
+            (Some(object(&before)), Some(object(&after)))
+        }
+        (before, after) => (before.as_ref().map(object), after.as_ref().map(object)),
+    }
+}
+
+fn object(fields: &Fields) -> String {
+    let members: Vec<_> = fields
+        .iter()
+        .map(|(field, value)| format!("\"{field}\":{value}"))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}

@@ -1,0 +1,226 @@
+//! Writes down what a log entry did, from the events that came of it: see
+//! [`crate::model::JournalEntry`]. It judges nothing and looks only at what the events changed, as it
+//! was before them.
+
+mod fields;
+mod rules;
+
+use crate::command::Stamped;
+use crate::event::Event;
+use crate::id::RouteId;
+use crate::model::{
+    About, Change, JournalEntry, Notice, NoticeKind, ObjectKind, Route, Snapshot, Upstream,
+};
+use crate::rows::View;
+use crate::schema::{API_KEYS, ROUTES, UPSTREAMS};
+use crate::time::{Revision, Timestamp};
+
+use fields::Fields;
+use rules::{Followed, RuleHistory};
+
+/// The row for an entry that changed something on somebody's behalf; `view` is the state before it.
+pub(crate) fn record(
+    view: &(impl View + ?Sized),
+    (at, revision): (Timestamp, Revision),
+    stamped: &Stamped,
+    events: &[Event],
+) -> Option<Event> {
+    let actor = stamped.command.actor()?;
+    let mut journal = Journal::new(view, events);
+    for event in events {
+        journal.follow(event);
+    }
+    if journal.changes.is_empty() && journal.notices.is_empty() {
+        return None;
+    }
+    let idempotency = stamped.idempotency.as_ref();
+    let entry = JournalEntry {
+        actor: actor.api_key_id.clone(),
+        request_id: stamped.request_id.clone(),
+        origin: stamped.origin.clone(),
+        idempotency_key: idempotency.map(|idempotency| idempotency.key.clone()),
+        operation: stamped.command.name().to_owned(),
+        changes: journal.changes,
+        notices: journal.notices,
+    };
+    Some(Event::Journaled {
+        environment_id: actor.environment_id.clone(),
+        at,
+        revision,
+        entry: Box::new(entry),
+    })
+}
+
+/// What has been written down of an entry so far.
+struct Journal<'a, V: ?Sized> {
+    view: &'a V,
+    /// Whether the entry publishes: what that does to each rule is in the snapshot, and is not
+    /// told rule by rule.
+    publishes: bool,
+    rules: RuleHistory<'a, V>,
+    changes: Vec<Change>,
+    notices: Vec<Notice>,
+}
+
+impl<'a, V: View + ?Sized> Journal<'a, V> {
+    fn new(view: &'a V, events: &[Event]) -> Self {
+        Self {
+            view,
+            publishes: events
+                .iter()
+                .any(|event| matches!(event, Event::SnapshotPublished(_))),
+            rules: RuleHistory::new(view),
+            changes: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    fn follow(&mut self, event: &Event) {
+        match event {
+            Event::RuleCreated(rule) => {
+                let followed = self.rules.created(rule);
+                self.rule(followed);
+            }
+            Event::RuleChanged { after, .. } => {
+                let followed = self.rules.changed(after);
+                self.rule(followed);
+            }
+            Event::RouteCreated(route) => self.route(None, route, NoticeKind::RouteCreated),
+            Event::RouteChanged { after, .. } => self.route_changed(after),
+            Event::UpstreamCreated(upstream) => self.upstream(None, Some(upstream)),
+            Event::UpstreamChanged(upstream) => {
+                let before = self.upstream_before(upstream);
+                self.upstream(before.as_ref(), Some(upstream));
+                self.notices.push(Notice {
+                    kind: NoticeKind::UpstreamUpdated,
+                    about: About {
+                        upstream_id: Some(upstream.id.clone()),
+                        ..About::default()
+                    },
+                });
+            }
+            Event::UpstreamDeleted(upstream) => self.upstream(Some(upstream), None),
+            Event::SnapshotPublished(snapshot) => self.published(snapshot),
+            Event::ApiKeyRevoked(key) => {
+                let before = API_KEYS.get(self.view, (&key.id,));
+                let before = before.as_ref().map(fields::api_key);
+                let about = About {
+                    api_key_id: Some(key.id.clone()),
+                    ..About::default()
+                };
+                let object = (ObjectKind::ApiKey, key.id.to_string(), None);
+                self.change(object, before, Some(fields::api_key(key)));
+                self.notices.push(Notice {
+                    kind: NoticeKind::ApiKeyRevoked,
+                    about,
+                });
+            }
+            // Bookkeeping of what is told above, or of nobody's doing.
+            Event::Ticked(_)
+            | Event::Answered { .. }
+            | Event::AnswerExpired { .. }
+            | Event::Bootstrapped(_)
+            | Event::DraftChanged { .. }
+            | Event::UsesChanged { .. }
+            | Event::SnapshotReplaced(_)
+            | Event::TreeKept { .. }
+            | Event::TreeDropped { .. }
+            | Event::ManifestMoved { .. }
+            | Event::Journaled { .. } => {}
+        }
+    }
+
+    fn rule(&mut self, followed: Followed) {
+        self.notices.extend(followed.notices);
+        if !self.publishes {
+            self.changes.extend(followed.change);
+        }
+    }
+
+    fn route_changed(&mut self, after: &Route) {
+        let before = ROUTES.get(self.view, (&after.environment_id, &after.id));
+        // Publishing moves a route's active snapshot, which is told with the snapshot.
+        if self.publishes {
+            return;
+        }
+        let kind = match after.archived_at {
+            Some(_) => NoticeKind::RouteArchived,
+            None => NoticeKind::RouteUpdated,
+        };
+        self.route(before.as_ref(), after, kind);
+    }
+
+    fn route(&mut self, before: Option<&Route>, after: &Route, kind: NoticeKind) {
+        let object = (
+            ObjectKind::Route,
+            after.id.to_string(),
+            Some(after.id.clone()),
+        );
+        self.change(
+            object,
+            before.map(fields::route),
+            Some(fields::route(after)),
+        );
+        self.notices.push(Notice {
+            kind,
+            about: About {
+                route_id: Some(after.id.clone()),
+                ..About::default()
+            },
+        });
+    }
+
+    fn upstream_before(&self, upstream: &Upstream) -> Option<Upstream> {
+        UPSTREAMS.get(self.view, (&upstream.environment_id, &upstream.id))
+    }
+
+    fn upstream(&mut self, before: Option<&Upstream>, after: Option<&Upstream>) {
+        let Some(upstream) = after.or(before) else {
+            return;
+        };
+        let object = (ObjectKind::Upstream, upstream.id.to_string(), None);
+        self.change(
+            object,
+            before.map(fields::upstream),
+            after.map(fields::upstream),
+        );
+    }
+
+    fn published(&mut self, snapshot: &Snapshot) {
+        let object = (
+            ObjectKind::Snapshot,
+            snapshot.id.to_string(),
+            Some(snapshot.route_id.clone()),
+        );
+        self.change(object, None, Some(fields::snapshot(snapshot)));
+        let kind = match snapshot.source_snapshot_id {
+            Some(_) => NoticeKind::RouteRollback,
+            None => NoticeKind::RoutePublished,
+        };
+        self.notices.push(Notice {
+            kind,
+            about: About {
+                route_id: Some(snapshot.route_id.clone()),
+                snapshot_id: Some(snapshot.id.clone()),
+                source_snapshot_id: snapshot.source_snapshot_id.clone(),
+                ..About::default()
+            },
+        });
+    }
+
+    fn change(
+        &mut self,
+        (object, id, route_id): (ObjectKind, String, Option<RouteId>),
+        before: Option<Fields>,
+        after: Option<Fields>,
+    ) {
+        let (before, after) = fields::differing(before, after);
+        self.changes.push(Change {
+            object,
+            id,
+            route_id,
+            before,
+            after,
+        });
+    }
+}

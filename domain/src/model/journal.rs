@@ -1,0 +1,173 @@
+//! The journal: for each log entry that changed an environment, who did it, what changed, and which
+//! events clients hear of. It is one row, written with the change itself, and serves the audit
+//! log, the list and the stream of events, and the delivery of webhooks.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::command::Origin;
+use crate::id::{
+    ApiKeyId, AuditId, EventId, RequestId, RouteId, RuleId, Seed, SnapshotId, UpstreamId,
+};
+use crate::model::IdempotencyKey;
+use crate::time::Timestamp;
+
+/// What one log entry did to an environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// Whose key asked for it.
+    pub actor: ApiKeyId,
+    /// The request.
+    pub request_id: RequestId,
+    /// How it came.
+    pub origin: Origin,
+    /// The idempotency key that it carried.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// What was asked, by the command's name.
+    pub operation: String,
+    /// What changed.
+    pub changes: Vec<Change>,
+    /// What clients hear of.
+    pub notices: Vec<Notice>,
+}
+
+impl JournalEntry {
+    /// The entry as the audit log names it; `at` is the time of the row.
+    #[must_use]
+    pub fn audit_id(&self, at: Timestamp) -> AuditId {
+        AuditId::new(self.seed(at, u64::MAX))
+    }
+
+    /// The identifier of a notice; the same for everybody who asks, and on every attempt to
+    /// deliver it.
+    #[must_use]
+    pub fn event_id(&self, at: Timestamp, index: usize) -> EventId {
+        EventId::new(self.seed(at, index as u64))
+    }
+
+    /// Derived from the request's identifier, whose random part is the proposer's.
+    fn seed(&self, at: Timestamp, index: u64) -> Seed {
+        let mut digest = Sha256::new();
+        digest.update(self.request_id.as_str());
+        digest.update(index.to_be_bytes());
+        let digest = digest.finalize();
+        let mut random = [0; 8];
+        random.copy_from_slice(&digest[..8]);
+        Seed {
+            unix_ms: at.0,
+            random: u64::from_be_bytes(random),
+        }
+    }
+}
+
+/// What happened to one object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Its kind.
+    pub object: ObjectKind,
+    /// Its identifier.
+    pub id: String,
+    /// The route that it is or belongs to.
+    pub route_id: Option<RouteId>,
+    /// The fields that differ, as they were: a compact JSON object. Nothing if it was not there.
+    pub before: Option<String>,
+    /// The same fields as they are. Nothing if it is not there any more.
+    pub after: Option<String>,
+}
+
+macro_rules! names {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $name {
+            /// All, with the names that the API shows.
+            pub const NAMES: &'static [(&'static str, Self)] = &[$(($text, Self::$variant),)*];
+
+            /// The name as the API shows it.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+        }
+    };
+}
+
+names! {
+    /// A kind of object that the audit log tells of.
+    ObjectKind {
+        /// A rule.
+        Rule = "rule",
+        /// A route.
+        Route = "route",
+        /// An upstream.
+        Upstream = "upstream",
+        /// A snapshot.
+        Snapshot = "snapshot",
+        /// An API key.
+        ApiKey = "api_key",
+    }
+}
+
+names! {
+    /// The type of an event, as clients see them.
+    NoticeKind {
+        /// A rule was made.
+        RuleCreated = "rule.created",
+        /// A rule passed the checks of syntax and references.
+        RuleValidated = "rule.validated",
+        /// A rule was changed.
+        RuleUpdated = "rule.updated",
+        /// A rule was paused.
+        RulePaused = "rule.paused",
+        /// A rule was resumed.
+        RuleResumed = "rule.resumed",
+        /// A rule was archived.
+        RuleArchived = "rule.archived",
+        /// A route was made.
+        RouteCreated = "route.created",
+        /// A route's settings were changed.
+        RouteUpdated = "route.updated",
+        /// A route was archived.
+        RouteArchived = "route.archived",
+        /// A route was published.
+        RoutePublished = "route.published",
+        /// A route was taken back to an earlier snapshot.
+        RouteRollback = "route.rollback",
+        /// An upstream was changed.
+        UpstreamUpdated = "upstream.updated",
+        /// An API key was revoked.
+        ApiKeyRevoked = "api_key.revoked",
+    }
+}
+
+/// Something that clients hear of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Its type.
+    pub kind: NoticeKind,
+    /// The objects that it is about.
+    pub about: About,
+}
+
+/// The objects that a notice is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The route.
+    pub route_id: Option<RouteId>,
+    /// The rule.
+    pub rule_id: Option<RuleId>,
+    /// The snapshot.
+    pub snapshot_id: Option<SnapshotId>,
+    /// The snapshot whose content a rollback brought back.
+    pub source_snapshot_id: Option<SnapshotId>,
+    /// The upstream.
+    pub upstream_id: Option<UpstreamId>,
+    /// The API key.
+    pub api_key_id: Option<ApiKeyId>,
+}
