@@ -1,5 +1,6 @@
 //! What an operation gives back, before it becomes an HTTP response.
 
+use axum::body::Body;
 use bytes::Bytes;
 use domain::outcome::{Applied, Outcome};
 use domain::time::Revision;
@@ -19,6 +20,9 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
     pub(crate) body: Bytes,
+    /// In place of `body`, what is made while it is sent. It ends at a fault, which cannot be told
+    /// any more then.
+    pub(crate) stream: Option<Body>,
     /// The log entry that the answer comes from; without one, what the node has applied.
     pub(crate) revision: Option<Revision>,
     /// Whether it is the stored answer of an earlier request.
@@ -39,8 +43,16 @@ impl Answer {
             status,
             content_type,
             body: body.into(),
+            stream: None,
             revision: None,
             replayed: false,
+        }
+    }
+
+    pub(crate) fn streamed(self, stream: Body) -> Self {
+        Self {
+            stream: Some(stream),
+            ..self
         }
     }
 
@@ -110,6 +122,7 @@ pub(crate) fn applied(
         status,
         content_type: JSON,
         body: body.into(),
+        stream: None,
         revision: Some(revision),
         replayed,
     })

@@ -12,11 +12,14 @@
 //! What the API promises its users stands in `docs/api.md`.
 
 mod answer;
+mod audit;
 mod auth;
 mod comparison;
 mod cursor;
 mod edges;
 mod error;
+mod event_stream;
+mod events;
 mod fields;
 mod guard;
 mod health;
@@ -51,7 +54,7 @@ use domain::outcome::Applied;
 use domain::rows::View;
 use domain::time::Revision;
 use platform::{Clock, Entropy};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::control_plane::{BoxFuture, Consistency, ControlPlane, ProposeError};
 use crate::keys::KeyRing;
@@ -99,6 +102,7 @@ struct Api {
     entropy: Arc<dyn Entropy>,
     keys: KeyRing,
     callers: Callers,
+    streams: Arc<Semaphore>,
     cursors: Cursors,
     metrics: HttpMetrics,
     exposition: Arc<dyn Fn() -> String + Send + Sync>,
@@ -158,6 +162,7 @@ impl Api {
 pub fn router(state: RestState) -> Router {
     let api = Arc::new(Api {
         callers: Callers::default(),
+        streams: Arc::new(Semaphore::new(event_stream::STREAMS_MAX)),
         cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
         applied: state.control.changes(),
         control: state.control,
@@ -174,6 +179,7 @@ pub fn router(state: RestState) -> Router {
     };
     routes.resources();
     routes.changes();
+    routes.history();
     routes.process();
     routes.unknown()
 }
@@ -264,6 +270,18 @@ impl Routes {
             edges::propagation,
         );
         self.add(MethodFilter::GET, operation::EDGES_LIST, edges::list);
+    }
+
+    fn history(&mut self) {
+        self.add(MethodFilter::GET, operation::EVENTS_LIST, events::list);
+        self.add(
+            MethodFilter::GET,
+            operation::EVENTS_STREAM,
+            event_stream::open,
+        );
+        self.add(MethodFilter::GET, operation::EVENTS_GET, events::get);
+        self.add(MethodFilter::GET, operation::AUDIT_LIST, audit::list);
+        self.add(MethodFilter::GET, operation::AUDIT_GET, audit::get);
     }
 
     fn process(&mut self) {

@@ -66,6 +66,12 @@ pub(crate) const SNAPSHOTS_PROPAGATION: Operation =
 
 pub(crate) const EDGES_LIST: Operation = read("edges.list", "/v2/edges");
 
+pub(crate) const EVENTS_LIST: Operation = read("events.list", "/v2/events");
+pub(crate) const EVENTS_STREAM: Operation = read("events.stream", "/v2/events/stream");
+pub(crate) const EVENTS_GET: Operation = read("events.get", "/v2/events/{id}");
+pub(crate) const AUDIT_LIST: Operation = read("audit_log.list", "/v2/audit_log");
+pub(crate) const AUDIT_GET: Operation = read("audit_log.get", "/v2/audit_log/{id}");
+
 pub(crate) const LIVEZ: Operation = read("livez", "/livez");
 pub(crate) const READYZ: Operation = read("readyz", "/readyz");
 pub(crate) const METRICS: Operation = read("metrics", "/metrics");

@@ -13,6 +13,7 @@
 //! This is one function and not a stack of tower layers: each layer would box a future and the
 //! order above would be spread over as many types.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,12 +50,21 @@ const CONSISTENCY: HeaderName = HeaderName::from_static("vectorgate-consistency"
 const STALENESS: HeaderName = HeaderName::from_static("vectorgate-staleness-ms");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
+/// Marks a response whose body is made while it is sent: the request is under way until then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Streamed;
+
+/// Where a request came from; an extension of every one that came over a socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
+
 /// A request, as an operation sees it.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) request_id: RequestId,
     pub(crate) method: Method,
     pub(crate) path: String,
+    pub(crate) address: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
     pub(crate) consistency: Consistency,
@@ -182,6 +192,10 @@ where
         consistency: consistency(&parts.headers)?,
         query: Query::parse(parts.uri.query())?,
         path: parts.uri.path().to_owned(),
+        address: parts
+            .extensions
+            .get::<ClientAddress>()
+            .map(|ClientAddress(address)| address.to_string()),
         method: parts.method,
         headers: parts.headers,
         idempotency: None,
@@ -223,13 +237,20 @@ fn respond(api: &Api, request_id: &RequestId, stale: bool, answered: Answered) -
             status,
             content_type,
             body,
+            stream,
             revision,
             replayed,
-        }) => (
-            plain(status, content_type, Body::from(body)),
-            revision,
-            replayed,
-        ),
+        }) => {
+            let response = match stream {
+                None => plain(status, content_type, Body::from(body)),
+                Some(stream) => {
+                    let mut response = plain(status, content_type, stream);
+                    response.extensions_mut().insert(Streamed);
+                    response
+                }
+            };
+            (response, revision, replayed)
+        }
         Err(Failure {
             error,
             revision,

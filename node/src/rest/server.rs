@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::Response;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -21,7 +23,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service;
 
 use super::HttpMetrics;
-use super::guard::{Activity, Guarded, IDLE};
+use super::guard::{Activity, Guarded, IDLE, RequestGuard};
+use super::pipeline::{ClientAddress, Streamed};
 
 /// The buffer for a request's head and for reading bodies: the biggest head we take, and four
 /// times what a big body needs to flow.
@@ -137,14 +140,15 @@ where
         let activity = Arc::new(Activity::default());
         let io = TokioIo::new(Guarded::new(stream, Arc::clone(&activity)));
         let router = self.router.clone();
-        let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
             let under_way = activity.begin(request.version());
+            request.extensions_mut().insert(ClientAddress(peer.ip()));
             // A router is always ready.
             let answer = router.clone().call(request.map(Body::new));
             async move {
-                let response = answer.await;
-                drop(under_way);
-                response
+                answer
+                    .await
+                    .map(|response| under_way_while_sent(response, under_way))
             }
         });
         let connection = graceful.watch(builder.serve_connection(io, service).into_owned());
@@ -158,6 +162,19 @@ where
             drop(slot);
         });
     }
+}
+
+/// A request ends with its answer, and one whose answer is made while it is sent, with that.
+fn under_way_while_sent(response: Response, under_way: RequestGuard) -> Response {
+    if response.extensions().get::<Streamed>().is_none() {
+        return response;
+    }
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _until_the_end = &under_way;
+            frame
+        }))
+    })
 }
 
 /// How HTTP is spoken. hyper's own bound on a head is set to the idle time, because it counts that

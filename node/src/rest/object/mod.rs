@@ -3,12 +3,14 @@
 //! record alone, so that a replayed answer has the bytes of the first one.
 
 mod content;
+mod event;
 mod route;
 mod rule;
 mod snapshot;
 mod upstream;
 
 pub(crate) use content::{broken, snapshot_content};
+pub(crate) use event::{AuditObject, EventObject};
 pub(crate) use route::RouteObject;
 pub(crate) use rule::RuleObject;
 pub(crate) use snapshot::SnapshotObject;

@@ -6,6 +6,7 @@ mod bad_input;
 mod cluster;
 mod document;
 mod fleet;
+mod history;
 mod idempotency;
 mod isolation;
 mod pages;

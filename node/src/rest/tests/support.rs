@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
 use domain::command::{Bootstrap, Command, NewEnvironment, RevokeApiKey, Stamped};
 use domain::id::{ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, WorkspaceId};
@@ -472,14 +473,18 @@ impl Asking<'_> {
         self.header("authorization", &format!("Bearer {key}"))
     }
 
-    /// Sends it.
-    pub(super) async fn send(self) -> Reply {
+    /// Sends it; the answer's body may still be in the making.
+    pub(super) async fn open(self) -> Response {
         let mut request = Request::new(Body::from(self.body));
         *request.method_mut() = self.method;
         *request.uri_mut() = self.path.parse().unwrap();
         *request.headers_mut() = self.headers;
-        let response = self.world.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
+        self.world.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// Sends it.
+    pub(super) async fn send(self) -> Reply {
+        let (parts, body) = self.open().await.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         check_common(&parts.headers);
         Reply {

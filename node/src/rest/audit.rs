@@ -1,0 +1,242 @@
+//! The audit log: list, get, and all of it as one JSON object a line.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use domain::id::{ApiKeyId, AuditId, RequestId, RouteId};
+use domain::model::ObjectKind;
+use domain::query::{self, JournalPlace, JournalRow};
+use domain::rows::View;
+use domain::time::{Revision, Timestamp};
+use futures_util::stream;
+use http::StatusCode;
+
+use super::answer::{Answer, Answered, JSON};
+use super::auth::Caller;
+use super::cursor::{Position, Scope};
+use super::error::ApiError;
+use super::object::AuditObject;
+use super::page::{self, Paging, Scanned};
+use super::pipeline::Call;
+use super::query::Query;
+use super::{Api, render};
+
+/// Newline-delimited JSON.
+const NDJSON: &str = "application/x-ndjson";
+
+/// How many rows an export reads at a time.
+const EXPORT_STEP: usize = 256;
+
+/// Which entries are wanted.
+struct Filter {
+    actor: Option<ApiKeyId>,
+    operation: Option<String>,
+    request_id: Option<RequestId>,
+    object: Option<ObjectKind>,
+    object_id: Option<String>,
+    route_id: Option<RouteId>,
+    /// Whole seconds, the first and the last.
+    times: (u64, u64),
+}
+
+impl Filter {
+    fn take(query: &mut Query) -> Result<Self, ApiError> {
+        Ok(Self {
+            actor: query.id("actor", "API key", ApiKeyId::parse)?,
+            operation: query.text("operation"),
+            request_id: query.id("request_id", "request", RequestId::parse)?,
+            object: query.choice("object", ObjectKind::NAMES)?,
+            object_id: query.text("object_id"),
+            route_id: query.id("route_id", "route", RouteId::parse)?,
+            times: (
+                query.integer("since", 0, u64::MAX)?.unwrap_or(0),
+                query.integer("until", 0, u64::MAX)?.unwrap_or(u64::MAX),
+            ),
+        })
+    }
+
+    fn canonical(&self) -> String {
+        let parts = (
+            self.actor.as_ref().map(ApiKeyId::as_str),
+            &self.operation,
+            self.request_id.as_ref().map(RequestId::as_str),
+            self.object.map(ObjectKind::as_str),
+            &self.object_id,
+            self.route_id.as_ref().map(RouteId::as_str),
+            self.times,
+        );
+        String::from_utf8_lossy(&render::to_bytes(&parts)).into_owned()
+    }
+
+    fn keeps(&self, row: &JournalRow) -> bool {
+        let entry = &row.entry;
+        let changes =
+            |wanted: &dyn Fn(&domain::model::Change) -> bool| entry.changes.iter().any(wanted);
+        (self.times.0..=self.times.1).contains(&row.place.at.unix_seconds())
+            && self
+                .actor
+                .as_ref()
+                .is_none_or(|actor| entry.actor == *actor)
+            && self
+                .operation
+                .as_ref()
+                .is_none_or(|operation| entry.operation == *operation)
+            && self
+                .request_id
+                .as_ref()
+                .is_none_or(|request| entry.request_id == *request)
+            && self
+                .object
+                .is_none_or(|object| changes(&|change| change.object == object))
+            && self
+                .object_id
+                .as_ref()
+                .is_none_or(|id| changes(&|change| change.id == *id))
+            && self
+                .route_id
+                .as_ref()
+                .is_none_or(|route| changes(&|change| change.route_id.as_ref() == Some(route)))
+    }
+
+    /// Behind which row the wanted times begin.
+    fn beginning(&self) -> JournalPlace {
+        JournalPlace {
+            at: Timestamp(self.times.0.saturating_mul(1000)),
+            revision: Revision(0),
+        }
+    }
+}
+
+/// How the log is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Ndjson,
+}
+
+pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let mut query = std::mem::take(&mut call.query);
+    let formats = [("json", Format::Json), ("ndjson", Format::Ndjson)];
+    let format = query.choice("format", &formats)?.unwrap_or(Format::Json);
+    let filter = Filter::take(&mut query)?;
+    if format == Format::Ndjson {
+        query.finish()?;
+        return export(api, caller, call, filter).await;
+    }
+    let paging = Paging::take(&mut query)?;
+    query.finish()?;
+    let scope = Scope {
+        environment_id: &caller.environment_id,
+        list: "audit_log",
+        filter: filter.canonical(),
+    };
+    let after = paging.after(&api.cursors, &scope)?;
+    let find = |view: &dyn View| find(view, &caller, &filter, after, paging.limit());
+    let seen = api.read(call.consistency, find).await?;
+    let bytes = page::envelope(
+        seen.value,
+        position,
+        |position| api.cursors.encode(&scope, position),
+        |bytes, row| render::append(bytes, &AuditObject::new(row, &caller.environment)),
+    );
+    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+}
+
+fn find(
+    view: &dyn View,
+    caller: &Caller,
+    filter: &Filter,
+    after: Option<Position>,
+    limit: usize,
+) -> Scanned<JournalRow> {
+    let fetch = |after: Option<&Position>, limit| {
+        let before = after.and_then(place).unwrap_or(JournalPlace {
+            at: Timestamp(filter.times.1.saturating_add(1).saturating_mul(1000)),
+            revision: Revision(0),
+        });
+        query::journal_page(view, &caller.environment_id, Some(before), limit)
+    };
+    page::filtered(limit, after, position, fetch, |row| filter.keeps(row))
+}
+
+/// The revision tells rows of one millisecond apart, and is what a cursor's identifier holds here.
+fn position(row: &JournalRow) -> Position {
+    Position {
+        id: row.place.revision.0.to_string(),
+        key: row.place.at.0,
+    }
+}
+
+fn place(position: &Position) -> Option<JournalPlace> {
+    Some(JournalPlace {
+        at: Timestamp(position.key),
+        revision: Revision(position.id.parse().ok()?),
+    })
+}
+
+/// All entries that are wanted, in log order, up to what was there when the export began.
+async fn export(api: Arc<Api>, caller: Caller, call: Call, filter: Filter) -> Answered {
+    let newest = |view: &dyn View| {
+        let page = query::journal_page(view, &caller.environment_id, None, 1);
+        page.items.first().map(|row| row.place)
+    };
+    let seen = api.read(call.consistency, newest).await?;
+    let revision = seen.revision;
+    let export = Export {
+        place: filter.beginning(),
+        last: seen.value,
+        api,
+        caller,
+        filter,
+    };
+    let lines = stream::unfold(export, |mut export| async move {
+        let lines = export.next()?;
+        Some((Ok::<_, Infallible>(lines), export))
+    });
+    let answer = Answer::bytes(StatusCode::OK, NDJSON, Bytes::new());
+    Ok(answer.streamed(Body::from_stream(lines)).at(revision))
+}
+
+/// An export under way: it holds one step of rows at a time, whatever the length of the log.
+struct Export {
+    api: Arc<Api>,
+    caller: Caller,
+    filter: Filter,
+    place: JournalPlace,
+    last: Option<JournalPlace>,
+}
+
+impl Export {
+    /// The next lines, perhaps none of a step in which nothing was wanted.
+    fn next(&mut self) -> Option<Bytes> {
+        let last = self.last.filter(|last| self.place < *last)?;
+        let read = |view: &dyn View| {
+            query::journal_after(view, &self.caller.environment_id, self.place, EXPORT_STEP)
+        };
+        let (rows, _) = self.api.control.read_local(read).ok()?;
+        self.place = rows.last()?.place;
+        let mut bytes = Vec::new();
+        let wanted = rows
+            .iter()
+            .filter(|row| row.place <= last && self.filter.keeps(row));
+        for row in wanted {
+            render::append(&mut bytes, &AuditObject::new(row, &self.caller.environment));
+            bytes.push(b'\n');
+        }
+        Some(bytes.into())
+    }
+}
+
+pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("audit entry", AuditId::parse)?;
+    std::mem::take(&mut call.query).finish()?;
+    let find = |view: &dyn View| query::audit_entry(view, &caller.environment_id, &id);
+    let seen = api.read(call.consistency, find).await?;
+    let row = seen
+        .value
+        .ok_or_else(|| ApiError::not_found("audit entry"))?;
+    let object = AuditObject::new(&row, &caller.environment);
+    Ok(Answer::json(StatusCode::OK, &object).at(seen.revision))
+}

@@ -1,0 +1,227 @@
+//! Events as they happen: server-sent events (WHATWG HTML, section 9.2) over the journal.
+//!
+//! A stream is a place in the journal and nothing else. Whoever comes back with the identifier
+//! of the last event that he saw goes on behind it, on whichever node, and misses nothing; what is
+//! not read waits in the journal, not in memory.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use domain::id::EventId;
+use domain::query::{self, JournalNotice, JournalPlace, JournalRow};
+use domain::rows::View;
+use domain::time::Revision;
+use futures_util::stream;
+use http::header::HeaderName;
+use http::{HeaderMap, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
+
+use super::answer::{Answer, Answered};
+use super::auth::{self, Caller};
+use super::error::ApiError;
+use super::events::EventFilter;
+use super::object::EventObject;
+use super::pipeline::Call;
+use super::{Api, render};
+use crate::control_plane::Consistency;
+
+/// How many streams a node serves at a time: each costs a look at the journal with each batch of
+/// changes. More are refused for the moment.
+pub(super) const STREAMS_MAX: usize = 512;
+
+/// How many rows are read at a time.
+const ROWS_STEP: usize = 64;
+
+/// How often something is sent when nothing happens, so that proxies and clients see that the
+/// stream lives: well within the usual idle time-outs of 30 s and more.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How often a waiting stream looks whether the node is stopping.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long a client should wait before it comes back, in milliseconds.
+const RETRY: &str = "retry: 1000\n\n";
+
+const CONTENT_TYPE: &str = "text/event-stream";
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+pub(crate) async fn open(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let mut query = std::mem::take(&mut call.query);
+    let filter = EventFilter::take(&mut query)?;
+    query.finish()?;
+    let last = last_event_id(&call.headers)?;
+    let permit = Arc::clone(&api.streams)
+        .try_acquire_owned()
+        .map_err(|_| ApiError::unavailable(1))?;
+    // Changes from here on wake the stream; what happened before is in what is read first.
+    let changes = api.control.changes();
+    let find = |view: &dyn View| start(view, &caller, last.as_ref());
+    let seen = api.read(call.consistency, find).await?;
+    let (place, passed) = seen.value?;
+    let stream = EventStream {
+        stamp: api.control.access_changed(),
+        headers: call.headers,
+        changes,
+        place,
+        skip: passed,
+        waiting: VecDeque::from([Bytes::from_static(RETRY.as_bytes())]),
+        spoke: Instant::now(),
+        _permit: permit,
+        api,
+        caller,
+        filter,
+    };
+    let frames = stream::unfold(stream, EventStream::next);
+    let answer = Answer::bytes(StatusCode::OK, CONTENT_TYPE, Bytes::new());
+    Ok(answer.streamed(Body::from_stream(frames)).at(seen.revision))
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, ApiError> {
+    let Some(value) = headers.get(LAST_EVENT_ID) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default();
+    EventId::parse(text)
+        .map(Some)
+        .map_err(|_| unknown_last_event())
+}
+
+fn unknown_last_event() -> ApiError {
+    ApiError::invalid(
+        "Last-Event-ID",
+        "There is no such event any more. List the events since, and stream without this header.",
+    )
+}
+
+/// Behind which row to begin, and which event of the next row was seen already.
+fn start(
+    view: &dyn View,
+    caller: &Caller,
+    last: Option<&EventId>,
+) -> Result<(JournalPlace, Option<EventId>), ApiError> {
+    let environment = &caller.environment_id;
+    let Some(last) = last else {
+        let newest = query::journal_page(view, environment, None, 1);
+        let place = newest.items.first().map(|row| row.place);
+        return Ok((place.unwrap_or_default(), None));
+    };
+    let seen = query::event(view, environment, last).ok_or_else(unknown_last_event)?;
+    let before = JournalPlace {
+        revision: Revision(seen.place.revision.0.saturating_sub(1)),
+        ..seen.place
+    };
+    Ok((before, Some(last.clone())))
+}
+
+struct EventStream {
+    api: Arc<Api>,
+    caller: Caller,
+    /// The request's, to ask again who it is when access changes.
+    headers: HeaderMap,
+    /// The last change of access when the caller was known.
+    stamp: Revision,
+    filter: EventFilter,
+    changes: watch::Receiver<Revision>,
+    /// The last row that was told.
+    place: JournalPlace,
+    /// Up to which event the next row was told before.
+    skip: Option<EventId>,
+    /// Frames to be sent.
+    waiting: VecDeque<Bytes>,
+    /// When something was last sent.
+    spoke: Instant,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl EventStream {
+    /// The next frame, once there is one; nothing ends the stream.
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        loop {
+            if let Some(frame) = self.waiting.pop_front() {
+                self.spoke = Instant::now();
+                return Some((Ok(frame), self));
+            }
+            if !self.may_go_on().await {
+                return None;
+            }
+            self.changes.borrow_and_update();
+            let rows = self.read()?;
+            if rows.is_empty() {
+                self.wait().await?;
+            }
+            for row in rows {
+                self.tell(row);
+            }
+        }
+    }
+
+    /// Whether the node goes on, and the key is still good.
+    async fn may_go_on(&mut self) -> bool {
+        if self.api.control.readiness().draining {
+            return false;
+        }
+        let stamp = self.api.control.access_changed();
+        if stamp == self.stamp {
+            return true;
+        }
+        self.stamp = stamp;
+        auth::authenticate(&self.api, &self.headers, Consistency::Stale)
+            .await
+            .is_ok_and(|caller| caller.environment_id == self.caller.environment_id)
+    }
+
+    fn read(&self) -> Option<Vec<JournalRow>> {
+        let read = |view: &dyn View| {
+            query::journal_after(view, &self.caller.environment_id, self.place, ROWS_STEP)
+        };
+        self.api.control.read_local(read).ok().map(|(rows, _)| rows)
+    }
+
+    fn tell(&mut self, row: JournalRow) {
+        self.place = row.place;
+        let mut skip = self.skip.take();
+        for event in row.notices() {
+            if skip.is_some() {
+                if skip.as_ref() == Some(&event.id) {
+                    skip = None;
+                }
+            } else if self.filter.keeps(&event.notice) {
+                self.waiting
+                    .push_back(frame(&event, &self.caller.environment));
+            }
+        }
+    }
+
+    /// Waits for a change or for the time to look around; nothing, if there will be none.
+    async fn wait(&mut self) -> Option<()> {
+        match tokio::time::timeout(TICK, self.changes.changed()).await {
+            Ok(changed) => changed.ok(),
+            Err(_) => {
+                if self.spoke.elapsed() >= KEEP_ALIVE {
+                    self.waiting
+                        .push_back(Bytes::from_static(b": still here\n\n"));
+                }
+                Some(())
+            }
+        }
+    }
+}
+
+/// One event. Its JSON has no line feeds, so it is one line of data.
+fn frame(event: &JournalNotice, environment: &str) -> Bytes {
+    let mut bytes = format!(
+        "id: {}\nevent: {}\ndata: ",
+        event.id,
+        event.notice.kind.as_str()
+    )
+    .into_bytes();
+    render::append(&mut bytes, &EventObject::new(event, environment));
+    bytes.extend_from_slice(b"\n\n");
+    bytes.into()
+}

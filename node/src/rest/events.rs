@@ -1,0 +1,134 @@
+//! Events: list and get. The stream of them is in [`super::event_stream`].
+
+use std::sync::Arc;
+
+use domain::id::{EventId, RouteId, RuleId, UpstreamId};
+use domain::model::{Notice, NoticeKind};
+use domain::query::{self, JournalNotice};
+use domain::rows::View;
+use http::StatusCode;
+
+use super::Api;
+use super::answer::{Answer, Answered, JSON};
+use super::auth::Caller;
+use super::cursor::{Position, Scope};
+use super::error::ApiError;
+use super::object::EventObject;
+use super::page::{self, Paging, Scanned};
+use super::pipeline::Call;
+use super::query::Query;
+use super::render;
+
+/// Which events are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct EventFilter {
+    /// None is all.
+    kinds: Vec<NoticeKind>,
+    route_id: Option<RouteId>,
+    rule_id: Option<RuleId>,
+    upstream_id: Option<UpstreamId>,
+}
+
+impl EventFilter {
+    pub(super) fn take(query: &mut Query) -> Result<Self, ApiError> {
+        Ok(Self {
+            kinds: kinds(query.text("type").as_deref())?,
+            route_id: query.id("route_id", "route", RouteId::parse)?,
+            rule_id: query.id("rule_id", "rule", RuleId::parse)?,
+            upstream_id: query.id("upstream_id", "upstream", UpstreamId::parse)?,
+        })
+    }
+
+    pub(super) fn keeps(&self, notice: &Notice) -> bool {
+        let about = &notice.about;
+        (self.kinds.is_empty() || self.kinds.contains(&notice.kind))
+            && (self.route_id.is_none() || self.route_id == about.route_id)
+            && (self.rule_id.is_none() || self.rule_id == about.rule_id)
+            && (self.upstream_id.is_none() || self.upstream_id == about.upstream_id)
+    }
+
+    fn canonical(&self) -> String {
+        let kinds: Vec<_> = self.kinds.iter().map(|kind| kind.as_str()).collect();
+        let parts = (
+            kinds,
+            self.route_id.as_ref().map(RouteId::as_str),
+            self.rule_id.as_ref().map(RuleId::as_str),
+            self.upstream_id.as_ref().map(UpstreamId::as_str),
+        );
+        String::from_utf8_lossy(&render::to_bytes(&parts)).into_owned()
+    }
+}
+
+/// Types, separated by commas.
+fn kinds(text: Option<&str>) -> Result<Vec<NoticeKind>, ApiError> {
+    let Some(text) = text else {
+        return Ok(Vec::new());
+    };
+    let mut kinds = Vec::new();
+    for name in text.split(',') {
+        let known = NoticeKind::NAMES.iter().find(|(known, _)| *known == name);
+        let Some((_, kind)) = known else {
+            let names: Vec<_> = NoticeKind::NAMES.iter().map(|(name, _)| *name).collect();
+            let message = format!("Must be one or several of: {}.", names.join(", "));
+            return Err(ApiError::invalid("type", message));
+        };
+        kinds.push(*kind);
+    }
+    kinds.sort_unstable();
+    kinds.dedup();
+    Ok(kinds)
+}
+
+pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let mut query = std::mem::take(&mut call.query);
+    let (paging, filter) = (Paging::take(&mut query)?, EventFilter::take(&mut query)?);
+    query.finish()?;
+    let scope = Scope {
+        environment_id: &caller.environment_id,
+        list: "events",
+        filter: filter.canonical(),
+    };
+    let after = paging.after(&api.cursors, &scope)?;
+    let find = |view: &dyn View| find(view, &caller, &filter, after, paging.limit());
+    let seen = api.read(call.consistency, find).await?;
+    let bytes = page::envelope(
+        seen.value,
+        position,
+        |position| api.cursors.encode(&scope, position),
+        |bytes, event| render::append(bytes, &EventObject::new(event, &caller.environment)),
+    );
+    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+}
+
+fn find(
+    view: &dyn View,
+    caller: &Caller,
+    filter: &EventFilter,
+    after: Option<Position>,
+    limit: usize,
+) -> Scanned<JournalNotice> {
+    let fetch = |after: Option<&Position>, limit| {
+        let before = after.and_then(|position| EventId::parse(&position.id).ok());
+        query::events_page(view, &caller.environment_id, before.as_ref(), limit)
+    };
+    page::filtered(limit, after, position, fetch, |event| {
+        filter.keeps(&event.notice)
+    })
+}
+
+fn position(event: &JournalNotice) -> Position {
+    Position {
+        id: event.id.to_string(),
+        key: event.place.at.0,
+    }
+}
+
+pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("event", EventId::parse)?;
+    std::mem::take(&mut call.query).finish()?;
+    let find = |view: &dyn View| query::event(view, &caller.environment_id, &id);
+    let seen = api.read(call.consistency, find).await?;
+    let event = seen.value.ok_or_else(|| ApiError::not_found("event"))?;
+    let object = EventObject::new(&event, &caller.environment);
+    Ok(Answer::json(StatusCode::OK, &object).at(seen.revision))
+}

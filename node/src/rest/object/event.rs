@@ -1,0 +1,152 @@
+//! Events and entries of the audit log, as the journal tells them. Both are rendered from the row
+//! alone: an event has the same bytes in a list, in the stream and on each attempt to deliver it.
+
+use domain::model::{Change, JournalEntry, NoticeKind};
+use domain::query::{JournalNotice, JournalRow};
+use serde::Serialize;
+
+use super::super::render::{Seconds, Stored};
+
+/// An event as clients see it.
+#[derive(Serialize)]
+pub(crate) struct EventObject<'a> {
+    id: &'a str,
+    object: &'static str,
+    r#type: &'static str,
+    created_at: Seconds,
+    environment: &'a str,
+    data: EventData<'a>,
+}
+
+/// What the event is about. A type's members are those that it has, and no others.
+#[derive(Serialize)]
+struct EventData<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_snapshot_id: Option<&'a str>,
+    /// A publication is one for all regions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    published_at: Option<Seconds>,
+}
+
+impl<'a> EventObject<'a> {
+    /// Shows an event; `environment` is the name of the environment that it happened in.
+    pub(crate) fn new(event: &'a JournalNotice, environment: &'a str) -> Self {
+        let JournalNotice { place, id, notice } = event;
+        let about = &notice.about;
+        let publication = matches!(
+            notice.kind,
+            NoticeKind::RoutePublished | NoticeKind::RouteRollback
+        );
+        Self {
+            id: id.as_str(),
+            object: "event",
+            r#type: notice.kind.as_str(),
+            created_at: Seconds(place.at),
+            environment,
+            data: EventData {
+                rule_id: text(about.rule_id.as_ref()),
+                route_id: text(about.route_id.as_ref()),
+                upstream_id: text(about.upstream_id.as_ref()),
+                api_key_id: text(about.api_key_id.as_ref()),
+                snapshot_id: text(about.snapshot_id.as_ref()),
+                source_snapshot_id: text(about.source_snapshot_id.as_ref()),
+                region: publication.then_some("global"),
+                published_at: publication.then_some(Seconds(place.at)),
+            },
+        }
+    }
+}
+
+fn text<T: AsRef<str>>(id: Option<&T>) -> Option<&str> {
+    id.map(AsRef::as_ref)
+}
+
+/// An entry of the audit log as clients see it.
+#[derive(Serialize)]
+pub(crate) struct AuditObject<'a> {
+    id: String,
+    object: &'static str,
+    created_at: Seconds,
+    environment: &'a str,
+    actor: Actor<'a>,
+    ip: Option<&'a str>,
+    method: &'a str,
+    path: &'a str,
+    operation: &'a str,
+    changes: Vec<ChangeObject<'a>>,
+    request_id: &'a str,
+    idempotency_key: Option<&'a str>,
+    revision: u64,
+}
+
+#[derive(Serialize)]
+struct Actor<'a> {
+    r#type: &'static str,
+    id: &'a str,
+}
+
+#[derive(Serialize)]
+struct ChangeObject<'a> {
+    object: &'static str,
+    id: &'a str,
+    route_id: Option<&'a str>,
+    before: Option<Stored<'a>>,
+    after: Option<Stored<'a>>,
+}
+
+impl<'a> ChangeObject<'a> {
+    fn new(change: &'a Change) -> Self {
+        Self {
+            object: change.object.as_str(),
+            id: &change.id,
+            route_id: text(change.route_id.as_ref()),
+            before: change.before.as_deref().map(Stored),
+            after: change.after.as_deref().map(Stored),
+        }
+    }
+}
+
+impl<'a> AuditObject<'a> {
+    /// Shows an entry; `environment` is the name of the environment that it changed.
+    pub(crate) fn new(row: &'a JournalRow, environment: &'a str) -> Self {
+        let JournalEntry {
+            actor,
+            request_id,
+            origin,
+            idempotency_key,
+            operation,
+            changes,
+            ..
+        } = &row.entry;
+        Self {
+            id: row.audit_id().to_string(),
+            object: "audit_entry",
+            created_at: Seconds(row.place.at),
+            environment,
+            actor: Actor {
+                r#type: "api_key",
+                id: actor.as_str(),
+            },
+            ip: origin.address.as_deref(),
+            method: &origin.method,
+            path: &origin.path,
+            operation,
+            changes: changes.iter().map(ChangeObject::new).collect(),
+            request_id: request_id.as_str(),
+            idempotency_key: idempotency_key.as_ref().map(|key| key.0.as_str()),
+            revision: row.place.revision.0,
+        }
+    }
+}
