@@ -152,7 +152,7 @@ fn find(
     limit: usize,
 ) -> Scanned<JournalRow> {
     let fetch = |after: Option<&Position>, limit| {
-        let before = after.and_then(place).unwrap_or(JournalPlace {
+        let before = after.and_then(place).unwrap_or_else(|| JournalPlace {
             at: Timestamp(filter.times.1.saturating_add(1).saturating_mul(1000)),
             revision: Revision(0),
         });
