@@ -11,11 +11,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{
-    ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId,
+    ApiKeyId, EnvironmentId, EventId, OrgId, RequestId, RouteId, RuleId, SnapshotId, UpstreamId,
+    WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use crate::model::{
-    Algorithm, Fingerprint, IdempotencyKey, KeyHash, Metadata, Mode, Plan, Priority,
-    SnapshotVersion, Target,
+    Algorithm, DeliveryAttempt, Fingerprint, IdempotencyKey, JournalPlace, KeyHash, Metadata, Mode,
+    NoticeKind, Plan, Priority, SnapshotVersion, Target,
 };
 use crate::time::Timestamp;
 
@@ -95,6 +96,13 @@ pub enum Command {
     ArchiveRule(Actor, ArchiveRule),
     Publish(Actor, Publish),
     Rollback(Actor, Rollback),
+    CreateWebhookEndpoint(Actor, CreateWebhookEndpoint),
+    UpdateWebhookEndpoint(Actor, UpdateWebhookEndpoint),
+    DeleteWebhookEndpoint(Actor, DeleteWebhookEndpoint),
+    RotateWebhookSecret(Actor, RotateWebhookSecret),
+    RetryDelivery(Actor, RetryDelivery),
+    ReplayEvent(Actor, ReplayEvent),
+    RecordDeliveries(RecordDeliveries),
 }
 
 impl Command {
@@ -115,6 +123,13 @@ impl Command {
             Self::ArchiveRule(..) => "archive_rule",
             Self::Publish(..) => "publish",
             Self::Rollback(..) => "rollback",
+            Self::CreateWebhookEndpoint(..) => "create_webhook_endpoint",
+            Self::UpdateWebhookEndpoint(..) => "update_webhook_endpoint",
+            Self::DeleteWebhookEndpoint(..) => "delete_webhook_endpoint",
+            Self::RotateWebhookSecret(..) => "rotate_webhook_secret",
+            Self::RetryDelivery(..) => "retry_delivery",
+            Self::ReplayEvent(..) => "replay_event",
+            Self::RecordDeliveries(_) => "record_deliveries",
         }
     }
 
@@ -122,7 +137,7 @@ impl Command {
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
         match self {
-            Self::Bootstrap(_) | Self::RevokeApiKey(_) => None,
+            Self::Bootstrap(_) | Self::RevokeApiKey(_) | Self::RecordDeliveries(_) => None,
             Self::CreateUpstream(actor, _)
             | Self::UpdateUpstream(actor, _)
             | Self::DeleteUpstream(actor, _)
@@ -133,7 +148,13 @@ impl Command {
             | Self::UpdateRule(actor, _)
             | Self::ArchiveRule(actor, _)
             | Self::Publish(actor, _)
-            | Self::Rollback(actor, _) => Some(actor),
+            | Self::Rollback(actor, _)
+            | Self::CreateWebhookEndpoint(actor, _)
+            | Self::UpdateWebhookEndpoint(actor, _)
+            | Self::DeleteWebhookEndpoint(actor, _)
+            | Self::RotateWebhookSecret(actor, _)
+            | Self::RetryDelivery(actor, _)
+            | Self::ReplayEvent(actor, _) => Some(actor),
         }
     }
 }
@@ -316,4 +337,76 @@ pub enum RollbackTo {
     Version(SnapshotVersion),
     /// So many versions before the active one; at least 1.
     Steps(u64),
+}
+
+/// Makes a webhook endpoint. It gets what happens from then on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateWebhookEndpoint {
+    pub id: WebhookEndpointId,
+    /// Checked by the proposer, who knows which addresses the operator allows.
+    pub url: String,
+    pub events: Vec<NoticeKind>,
+    pub description: Option<String>,
+}
+
+/// Changes the given fields of a webhook endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateWebhookEndpoint {
+    pub id: WebhookEndpointId,
+    pub url: Option<String>,
+    pub events: Option<Vec<NoticeKind>>,
+    /// `Some(None)` removes it.
+    pub description: Option<Option<String>>,
+    /// An endpoint that is enabled goes on with what happens from then on.
+    pub enabled: Option<bool>,
+}
+
+/// Removes a webhook endpoint and what is pending for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteWebhookEndpoint {
+    pub id: WebhookEndpointId,
+}
+
+/// Gives a webhook endpoint a new secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotateWebhookSecret {
+    pub id: WebhookEndpointId,
+    /// For how long the old one signs as well, in milliseconds.
+    pub grace_ms: u64,
+}
+
+/// Makes an attempt at a delivery now, whatever became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryDelivery {
+    pub id: WebhookDeliveryId,
+}
+
+/// Delivers an event again, as new deliveries of the same event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayEvent {
+    pub event_id: EventId,
+    /// To which endpoints, and what the deliveries are called.
+    pub to: Vec<(WebhookEndpointId, WebhookDeliveryId)>,
+}
+
+/// Writes down what became of attempts at one endpoint. Proposed by whoever delivers; on nobody's
+/// behalf.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordDeliveries {
+    pub environment_id: EnvironmentId,
+    pub endpoint_id: WebhookEndpointId,
+    /// Up to where the journal has been taken over.
+    pub delivered: JournalPlace,
+    pub attempts: Vec<RecordedAttempt>,
+}
+
+/// What became of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedAttempt {
+    pub delivery_id: WebhookDeliveryId,
+    pub event_id: EventId,
+    pub kind: NoticeKind,
+    pub attempt: DeliveryAttempt,
+    /// By how many thousandths the next delay is longer.
+    pub jitter: u32,
 }

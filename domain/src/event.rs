@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use crate::id::{EnvironmentId, RouteId, UpstreamId, WorkspaceId};
 use crate::model::{
-    ApiKey, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, Manifest,
-    ManifestVersion, Priority, Route, Rule, RuleStatus, Snapshot, Upstream, Workspace,
+    ApiKey, DeliveryState, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, Manifest,
+    ManifestVersion, Priority, Route, Rule, RuleStatus, Snapshot, Upstream, WebhookDelivery,
+    WebhookEndpoint, Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, LogClock, Uses};
 use crate::time::{Revision, Timestamp};
@@ -122,6 +123,21 @@ pub enum Event {
         revision: Revision,
         /// What it did.
         entry: Box<JournalEntry>,
+    },
+    /// A webhook endpoint was made.
+    WebhookEndpointCreated(WebhookEndpoint),
+    /// A webhook endpoint was changed, or more was delivered to it.
+    WebhookEndpointChanged(WebhookEndpoint),
+    /// A webhook endpoint was removed.
+    WebhookEndpointDeleted(WebhookEndpoint),
+    /// A delivery was made or changed.
+    DeliveryChanged {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// How it stood, if it was there.
+        before: Option<DeliveryState>,
+        /// The delivery.
+        after: WebhookDelivery,
     },
 }
 

@@ -142,6 +142,10 @@ ids! {
     EventId = "evt";
     /// An entry of the audit log.
     AuditId = "aud";
+    /// A webhook endpoint.
+    WebhookEndpointId = "wh";
+    /// One event's delivery to one webhook endpoint.
+    WebhookDeliveryId = "whd";
 }
 
 #[cfg(test)]

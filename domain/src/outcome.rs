@@ -3,8 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{EnvironmentId, UpstreamId, WorkspaceId};
-use crate::model::{ApiKey, Route, RouteDraft, Rule, Snapshot, Upstream};
+use crate::id::{EnvironmentId, UpstreamId, WebhookEndpointId, WorkspaceId};
+use crate::model::{
+    ApiKey, Route, RouteDraft, Rule, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint,
+};
 use crate::rejection::Rejection;
 use crate::time::{Revision, Timestamp};
 
@@ -60,4 +62,17 @@ pub enum Outcome {
         /// Whether it was the active one already.
         unchanged: bool,
     },
+    /// A webhook endpoint was made, changed, or given a new secret.
+    WebhookEndpoint(WebhookEndpoint),
+    /// A webhook endpoint was removed.
+    WebhookEndpointDeleted {
+        /// Which.
+        id: WebhookEndpointId,
+        /// When.
+        at: Timestamp,
+    },
+    /// These deliveries will be attempted now.
+    Deliveries(Vec<WebhookDelivery>),
+    /// What became of attempts was written down.
+    Recorded,
 }

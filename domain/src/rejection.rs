@@ -135,6 +135,12 @@ pub enum Rejection {
         /// Which limit.
         message: String,
     },
+    /// The webhook endpoint gets nothing.
+    #[error("The webhook endpoint {id} is disabled; enable it first.")]
+    EndpointDisabled {
+        /// Which.
+        id: String,
+    },
     /// A field that does not exist.
     #[error("Unknown parameter: {param}.")]
     UnknownParameter {

@@ -8,6 +8,8 @@
 use std::fmt;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use domain::model::{KeyHash, KeyKind};
 use hmac::{Hmac, KeyInit, Mac};
 use platform::Entropy;
@@ -171,6 +173,20 @@ impl KeyRing {
     pub fn derived(&self, purpose: &str) -> Hmac<Sha256> {
         let key = self.hash_bytes(purpose.as_bytes());
         Hmac::new_from_slice(&key.0).unwrap_or_else(|_| self.keyed.clone())
+    }
+
+    /// The secret that signs what a webhook endpoint is sent. It is derived and never stored, so it
+    /// cannot leak from a disk or a backup, and a retried request shows it again.
+    #[must_use]
+    pub fn webhook_secret(&self, endpoint_id: &str, generation: u32) -> Secret {
+        let mut keyed = self.derived("vectorgate webhook secret v1");
+        keyed.update(endpoint_id.as_bytes());
+        keyed.update(&generation.to_be_bytes());
+        let bytes = Zeroizing::new(<[u8; 32]>::from(keyed.finalize().into_bytes()));
+        Secret(Zeroizing::new(format!(
+            "whsec_{}",
+            STANDARD.encode(&*bytes)
+        )))
     }
 
     /// Recognises the pepper without telling it: stored at bootstrap, compared at every start.

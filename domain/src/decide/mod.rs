@@ -16,6 +16,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod webhook;
 
 use std::fmt::Display;
 
@@ -60,6 +61,15 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, command: &Comma
         Command::ArchiveRule(actor, command) => rule::archive(context, actor, command),
         Command::Publish(actor, command) => publish::publish(context, actor, command),
         Command::Rollback(actor, command) => rollback::rollback(context, actor, command),
+        Command::CreateWebhookEndpoint(actor, command) => webhook::create(context, actor, command),
+        Command::UpdateWebhookEndpoint(actor, command) => webhook::update(context, actor, command),
+        Command::DeleteWebhookEndpoint(actor, command) => webhook::delete(context, actor, command),
+        Command::RotateWebhookSecret(actor, command) => {
+            webhook::rotate_secret(context, actor, command)
+        }
+        Command::RetryDelivery(actor, command) => webhook::retry(context, actor, command),
+        Command::ReplayEvent(actor, command) => webhook::replay(context, actor, command),
+        Command::RecordDeliveries(command) => webhook::record(context, command),
     }
 }
 

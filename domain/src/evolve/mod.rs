@@ -8,6 +8,7 @@ mod routes;
 mod rules;
 mod snapshots;
 mod upstreams;
+mod webhooks;
 
 use crate::event::Event;
 use crate::rows::Rows;
@@ -64,5 +65,14 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
             revision,
             entry,
         } => JOURNAL.put(rows, (environment_id, at, revision), entry),
+        Event::WebhookEndpointCreated(endpoint) | Event::WebhookEndpointChanged(endpoint) => {
+            webhooks::endpoint(rows, endpoint);
+        }
+        Event::WebhookEndpointDeleted(endpoint) => webhooks::endpoint_deleted(rows, endpoint),
+        Event::DeliveryChanged {
+            environment_id,
+            before,
+            after,
+        } => webhooks::delivery(rows, environment_id, *before, after),
     }
 }

@@ -15,6 +15,7 @@
 //! | the manifest's tree is what routes say of themselves | `snapshots` |
 //! | chunks are counted exactly, and none is there that nobody names | `chunks` |
 //! | answers and their expiries match; nothing expires unseen | `answers` |
+//! | pending deliveries are listed under their time | `webhooks` |
 
 mod answers;
 mod chunks;
@@ -24,6 +25,7 @@ mod rules;
 mod snapshots;
 mod state;
 mod uses;
+mod webhooks;
 
 use crate::rows::View;
 use expected::Expected;
@@ -42,6 +44,7 @@ pub fn check(view: &(impl View + ?Sized)) -> Result<(), String> {
     uses::derive(&state, &mut expected)?;
     snapshots::derive(&state, &mut expected)?;
     chunks::derive(&state, &mut expected)?;
+    webhooks::derive(&state, &mut expected)?;
     expected.compare(&state.rows)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::model::{ApiKey, Route, Rule, Snapshot, Upstream};
+use crate::model::{ApiKey, Route, Rule, Snapshot, Upstream, WebhookEndpoint};
 
 /// Raw JSON values by field name.
 pub(super) type Fields = BTreeMap<&'static str, String>;
@@ -69,6 +69,22 @@ pub(super) fn api_key(key: &ApiKey) -> Fields {
         "active"
     };
     Fields::from([("name", json(&key.name)), ("status", json(status))])
+}
+
+/// Never its secret, which is not in the record either.
+pub(super) fn webhook_endpoint(endpoint: &WebhookEndpoint) -> Fields {
+    let events: Vec<_> = endpoint.events.iter().map(|kind| kind.as_str()).collect();
+    let status = match endpoint.status.disabled_reason() {
+        None => "enabled",
+        Some(reason) => reason,
+    };
+    Fields::from([
+        ("url", json(&endpoint.url)),
+        ("enabled_events", json(&events)),
+        ("description", json(&endpoint.description)),
+        ("status", json(status)),
+        ("secret_generation", json(&endpoint.secret_generation)),
+    ])
 }
 
 /// Two states of an object as JSON objects: of what was there and is there, only the fields that

@@ -5,14 +5,15 @@
 mod fields;
 mod rules;
 
-use crate::command::Stamped;
+use crate::command::{Command, Stamped};
 use crate::event::Event;
-use crate::id::RouteId;
+use crate::id::{ApiKeyId, EnvironmentId, RouteId};
 use crate::model::{
-    About, Change, JournalEntry, Notice, NoticeKind, ObjectKind, Route, Snapshot, Upstream,
+    About, Change, EndpointStatus, JournalEntry, Notice, NoticeKind, ObjectKind, Route, Snapshot,
+    Upstream, WebhookEndpoint,
 };
 use crate::rows::View;
-use crate::schema::{API_KEYS, ROUTES, UPSTREAMS};
+use crate::schema::{API_KEYS, ROUTES, UPSTREAMS, WEBHOOK_ENDPOINTS};
 use crate::time::{Revision, Timestamp};
 
 use fields::Fields;
@@ -25,17 +26,19 @@ pub(crate) fn record(
     stamped: &Stamped,
     events: &[Event],
 ) -> Option<Event> {
-    let actor = stamped.command.actor()?;
+    let (environment, actor) = on_whose_behalf(&stamped.command)?;
     let mut journal = Journal::new(view, events);
     for event in events {
         journal.follow(event);
     }
-    if journal.changes.is_empty() && journal.notices.is_empty() {
+    // What the cluster does by itself is told where clients hear of it; the rest is bookkeeping.
+    let told = !journal.notices.is_empty() || (actor.is_some() && !journal.changes.is_empty());
+    if !told {
         return None;
     }
     let idempotency = stamped.idempotency.as_ref();
     let entry = JournalEntry {
-        actor: actor.api_key_id.clone(),
+        actor: actor.cloned(),
         request_id: stamped.request_id.clone(),
         origin: stamped.origin.clone(),
         idempotency_key: idempotency.map(|idempotency| idempotency.key.clone()),
@@ -44,11 +47,20 @@ pub(crate) fn record(
         notices: journal.notices,
     };
     Some(Event::Journaled {
-        environment_id: actor.environment_id.clone(),
+        environment_id: environment.clone(),
         at,
         revision,
         entry: Box::new(entry),
     })
+}
+
+/// Which environment a command changes, and whose key asked for it.
+fn on_whose_behalf(command: &Command) -> Option<(&EnvironmentId, Option<&ApiKeyId>)> {
+    if let Command::RecordDeliveries(command) = command {
+        return Some((&command.environment_id, None));
+    }
+    let actor = command.actor()?;
+    Some((&actor.environment_id, Some(&actor.api_key_id)))
 }
 
 /// What has been written down of an entry so far.
@@ -115,6 +127,17 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
                     about,
                 });
             }
+            Event::WebhookEndpointCreated(endpoint) => {
+                self.webhook_endpoint(None, Some(endpoint));
+            }
+            Event::WebhookEndpointChanged(endpoint) => {
+                let key = (&endpoint.environment_id, &endpoint.id);
+                let before = WEBHOOK_ENDPOINTS.get(self.view, key);
+                self.webhook_endpoint(before.as_ref(), Some(endpoint));
+            }
+            Event::WebhookEndpointDeleted(endpoint) => {
+                self.webhook_endpoint(Some(endpoint), None);
+            }
             // Bookkeeping of what is told above, or of nobody's doing.
             Event::Ticked(_)
             | Event::Answered { .. }
@@ -126,6 +149,7 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             | Event::TreeKept { .. }
             | Event::TreeDropped { .. }
             | Event::ManifestMoved { .. }
+            | Event::DeliveryChanged { .. }
             | Event::Journaled { .. } => {}
         }
     }
@@ -186,6 +210,32 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
         );
     }
 
+    fn webhook_endpoint(
+        &mut self,
+        before: Option<&WebhookEndpoint>,
+        after: Option<&WebhookEndpoint>,
+    ) {
+        let Some(endpoint) = after.or(before) else {
+            return;
+        };
+        let object = (ObjectKind::WebhookEndpoint, endpoint.id.to_string(), None);
+        self.change(
+            object,
+            before.map(fields::webhook_endpoint),
+            after.map(fields::webhook_endpoint),
+        );
+        let was_enabled = before.is_some_and(is_enabled);
+        if was_enabled && after.is_some_and(|endpoint| !is_enabled(endpoint)) {
+            self.notices.push(Notice {
+                kind: NoticeKind::WebhookEndpointDisabled,
+                about: About {
+                    webhook_endpoint_id: Some(endpoint.id.clone()),
+                    ..About::default()
+                },
+            });
+        }
+    }
+
     fn published(&mut self, snapshot: &Snapshot) {
         let object = (
             ObjectKind::Snapshot,
@@ -223,4 +273,8 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             after,
         });
     }
+}
+
+fn is_enabled(endpoint: &WebhookEndpoint) -> bool {
+    endpoint.status == EndpointStatus::Enabled
 }

@@ -8,15 +8,25 @@ use sha2::{Digest, Sha256};
 use crate::command::Origin;
 use crate::id::{
     ApiKeyId, AuditId, EventId, RequestId, RouteId, RuleId, Seed, SnapshotId, UpstreamId,
+    WebhookEndpointId,
 };
 use crate::model::IdempotencyKey;
-use crate::time::Timestamp;
+use crate::time::{Revision, Timestamp};
+
+/// A place in the journal: before the first row, or a row that has been seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct JournalPlace {
+    /// The row's time.
+    pub at: Timestamp,
+    /// The row's log entry.
+    pub revision: Revision,
+}
 
 /// What one log entry did to an environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalEntry {
-    /// Whose key asked for it.
-    pub actor: ApiKeyId,
+    /// Whose key asked for it; nobody's, where the cluster did it by itself.
+    pub actor: Option<ApiKeyId>,
     /// The request.
     pub request_id: RequestId,
     /// How it came.
@@ -111,6 +121,8 @@ names! {
         Snapshot = "snapshot",
         /// An API key.
         ApiKey = "api_key",
+        /// A webhook endpoint.
+        WebhookEndpoint = "webhook_endpoint",
     }
 }
 
@@ -143,6 +155,8 @@ names! {
         UpstreamUpdated = "upstream.updated",
         /// An API key was revoked.
         ApiKeyRevoked = "api_key.revoked",
+        /// A webhook endpoint was disabled, by somebody or because it failed for too long.
+        WebhookEndpointDisabled = "webhook_endpoint.disabled",
     }
 }
 
@@ -170,4 +184,6 @@ pub struct About {
     pub upstream_id: Option<UpstreamId>,
     /// The API key.
     pub api_key_id: Option<ApiKeyId>,
+    /// The webhook endpoint.
+    pub webhook_endpoint_id: Option<WebhookEndpointId>,
 }

@@ -9,10 +9,11 @@ mod route;
 mod rule;
 mod snapshot;
 mod upstream;
+mod webhook;
 
 pub use access::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Workspace};
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord};
-pub use journal::{About, Change, JournalEntry, Notice, NoticeKind, ObjectKind};
+pub use journal::{About, Change, JournalEntry, JournalPlace, Notice, NoticeKind, ObjectKind};
 pub use manifest::{Epoch, Manifest, ManifestVersion};
 pub use route::{Mode, PublishedRoute, Route, RouteDraft};
 pub use rule::{
@@ -21,3 +22,7 @@ pub use rule::{
 };
 pub use snapshot::{Snapshot, SnapshotState, SnapshotVersion};
 pub use upstream::{Algorithm, Target, Upstream, WEIGHT_MAX};
+pub use webhook::{
+    DeliveryAttempt, DeliveryState, EndpointStatus, FAILING_MAX_MS, RETRY_DELAYS_MS,
+    RETRY_JITTER_MAX, WebhookDelivery, WebhookEndpoint,
+};

@@ -2,7 +2,7 @@
 //! events that clients hear of, of which a row may have none or several.
 
 use crate::id::{AuditId, EnvironmentId, EventId};
-use crate::model::{JournalEntry, Notice};
+use crate::model::{JournalEntry, JournalPlace, Notice};
 use crate::query::page::Page;
 use crate::rows::View;
 use crate::schema::JOURNAL;
@@ -11,15 +11,6 @@ use crate::time::{Revision, Timestamp};
 
 /// How many rows are read at a time in search of events: most rows have one or two.
 const ROWS_STEP: usize = 64;
-
-/// A place in the journal: before the first row, or a row that has been seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct JournalPlace {
-    /// The row's time.
-    pub at: Timestamp,
-    /// The row's log entry.
-    pub revision: Revision,
-}
 
 /// A row of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]

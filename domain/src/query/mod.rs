@@ -10,6 +10,7 @@ mod routes;
 mod rules;
 mod snapshots;
 mod upstreams;
+mod webhooks;
 
 pub use access::{
     api_key, api_key_by_hash, environment, environment_by_name, environments, idempotency,
@@ -17,11 +18,14 @@ pub use access::{
 };
 pub use draft::draft_head;
 pub use journal::{
-    JournalNotice, JournalPlace, JournalRow, audit_entry, event, events_page, journal_after,
-    journal_page,
+    JournalNotice, JournalRow, audit_entry, event, events_page, journal_after, journal_page,
 };
 pub use page::Page;
 pub use routes::{route, routes_page};
 pub use rules::{RuleFilter, rule, rules_page};
 pub use snapshots::{ViewChunks, chunk, manifest, snapshot, snapshot_by_version, snapshots_page};
 pub use upstreams::{upstream, upstreams_page};
+pub use webhooks::{
+    all_webhook_endpoints, due_deliveries, webhook_deliveries_page, webhook_delivery,
+    webhook_endpoint, webhook_endpoints,
+};

@@ -37,6 +37,9 @@
 //! 40   ANSWERS                workspace, env, idempotency key        IdempotencyRecord
 //! 41   ANSWER_EXPIRIES        expires, workspace, env, key           –
 //! 48   JOURNAL                env, time, revision                    JournalEntry
+//! 50   WEBHOOK_ENDPOINTS      env, endpoint                          WebhookEndpoint
+//! 51   WEBHOOK_DELIVERIES     env, delivery                          WebhookDelivery
+//! 52   DELIVERIES_DUE         env, endpoint, next attempt, delivery  –        pending ones
 //! ```
 
 mod chunks;
@@ -45,11 +48,14 @@ mod records;
 pub use chunks::{delete_chunk, get_chunk, put_chunk};
 pub use records::{BootstrapRecord, Draft, LogClock, Uses};
 
-use crate::id::{ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId};
+use crate::id::{
+    ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WebhookDeliveryId,
+    WebhookEndpointId, WorkspaceId,
+};
 use crate::model::{
     ApiKey, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, Manifest,
     ManifestVersion, Priority, Route, Rule, RuleStatus, Snapshot, SnapshotVersion, Upstream,
-    Workspace,
+    WebhookDelivery, WebhookEndpoint, Workspace,
 };
 use crate::table::Table;
 use crate::time::{Revision, Timestamp};
@@ -147,6 +153,23 @@ pub const ANSWER_EXPIRIES: Table<(Timestamp, WorkspaceId, EnvironmentId, Idempot
 /// What each log entry did to an environment, in log order: log time never goes back.
 pub const JOURNAL: Table<(EnvironmentId, Timestamp, Revision), JournalEntry> =
     Table::new(0x48, "journal");
+
+/// Webhook endpoints.
+pub const WEBHOOK_ENDPOINTS: Table<(EnvironmentId, WebhookEndpointId), WebhookEndpoint> =
+    Table::new(0x50, "webhook_endpoints");
+/// Deliveries to webhook endpoints; their identifiers are in order of creation.
+pub const WEBHOOK_DELIVERIES: Table<(EnvironmentId, WebhookDeliveryId), WebhookDelivery> =
+    Table::new(0x51, "webhook_deliveries");
+/// Pending deliveries of an endpoint in the order of their next attempts.
+pub const DELIVERIES_DUE: Table<
+    (
+        EnvironmentId,
+        WebhookEndpointId,
+        Timestamp,
+        WebhookDeliveryId,
+    ),
+    (),
+> = Table::new(0x52, "deliveries_due");
 
 /// How many manifest roots keep their chunks: an edge that is still fetching an earlier manifest
 /// may finish, unless more than this many publications overtake it.

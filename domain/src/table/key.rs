@@ -1,6 +1,9 @@
 //! Keys: how ids, numbers and texts become bytes that sort as they do, and back.
 
-use crate::id::{ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId};
+use crate::id::{
+    ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WebhookDeliveryId,
+    WebhookEndpointId, WorkspaceId,
+};
 use crate::model::{
     IdempotencyKey, KeyHash, ManifestVersion, Priority, RuleStatus, SnapshotVersion,
 };
@@ -93,6 +96,8 @@ id_parts!(
     RuleId,
     SnapshotId,
     UpstreamId,
+    WebhookDeliveryId,
+    WebhookEndpointId,
     WorkspaceId
 );
 

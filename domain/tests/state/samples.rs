@@ -281,10 +281,9 @@ pub(crate) fn answer() -> IdempotencyRecord {
     }
 }
 
-/// One of each kind of command.
 pub(crate) fn journal_entry() -> JournalEntry {
     JournalEntry {
-        actor: api_key_id(),
+        actor: Some(api_key_id()),
         request_id: RequestId::new(seed(13)),
         origin: origin(),
         idempotency_key: Some(idempotency_key()),
@@ -315,6 +314,7 @@ fn origin() -> Origin {
     }
 }
 
+/// One of each kind of command.
 pub(crate) fn commands() -> Vec<Command> {
     vec![
         bootstrap(),

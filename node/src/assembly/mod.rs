@@ -202,6 +202,7 @@ fn serve_rest<N: Network>(
         keys: ports.keys,
         metrics: http.clone(),
         exposition: Arc::new(move || exposition.render()),
+        receivers: Arc::new(|_| Ok(())),
     });
     let (stop, stopped) = watch::channel(false);
     let task = match ports.rest_tls {

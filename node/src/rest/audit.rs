@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use domain::id::{ApiKeyId, AuditId, RequestId, RouteId};
-use domain::model::ObjectKind;
-use domain::query::{self, JournalPlace, JournalRow};
+use domain::model::{JournalPlace, ObjectKind};
+use domain::query::{self, JournalRow};
 use domain::rows::View;
 use domain::time::{Revision, Timestamp};
 use futures_util::stream;
@@ -78,7 +78,7 @@ impl Filter {
             && self
                 .actor
                 .as_ref()
-                .is_none_or(|actor| entry.actor == *actor)
+                .is_none_or(|actor| entry.actor.as_ref() == Some(actor))
             && self
                 .operation
                 .as_ref()

@@ -41,6 +41,7 @@ pub(crate) enum Code {
     InternalError,
     ClusterUnavailable,
     OutcomeUnknown,
+    EndpointDisabled,
 }
 
 impl Code {
@@ -79,6 +80,7 @@ impl Code {
             Self::InternalError => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
             Self::ClusterUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "cluster_unavailable"),
             Self::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
+            Self::EndpointDisabled => (StatusCode::UNPROCESSABLE_ENTITY, "endpoint_disabled"),
         }
     }
 
@@ -295,6 +297,7 @@ impl From<Rejection> for ApiError {
             Rejection::LimitExceeded { param, message } => {
                 Self::new(Code::LimitExceeded, message).at(param)
             }
+            Rejection::EndpointDisabled { .. } => Self::new(Code::EndpointDisabled, message),
             // Neither can come of a request to this API: one needs the bootstrap call, the other
             // the same random identifier drawn twice.
             Rejection::AlreadyBootstrapped | Rejection::IdTaken { .. } => {

@@ -16,6 +16,7 @@ mod audit;
 mod auth;
 mod comparison;
 mod cursor;
+mod deliveries;
 mod edges;
 mod error;
 mod event_stream;
@@ -41,6 +42,7 @@ mod snapshots;
 #[cfg(test)]
 mod tests;
 mod upstreams;
+mod webhooks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -86,7 +88,12 @@ pub struct RestState {
     pub metrics: HttpMetrics,
     /// All of the node's metrics in the text format of Prometheus.
     pub exposition: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Which URLs may receive webhooks.
+    pub receivers: ReceiverCheck,
 }
+
+/// Says why a URL may not receive webhooks, if it may not.
+pub type ReceiverCheck = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
 impl fmt::Debug for RestState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,6 +110,7 @@ struct Api {
     keys: KeyRing,
     callers: Callers,
     streams: Arc<Semaphore>,
+    receivers: ReceiverCheck,
     cursors: Cursors,
     metrics: HttpMetrics,
     exposition: Arc<dyn Fn() -> String + Send + Sync>,
@@ -162,6 +170,7 @@ impl Api {
 pub fn router(state: RestState) -> Router {
     let api = Arc::new(Api {
         callers: Callers::default(),
+        receivers: state.receivers,
         streams: Arc::new(Semaphore::new(event_stream::STREAMS_MAX)),
         cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
         applied: state.control.changes(),
@@ -180,6 +189,7 @@ pub fn router(state: RestState) -> Router {
     routes.resources();
     routes.changes();
     routes.history();
+    routes.webhooks();
     routes.process();
     routes.unknown()
 }
@@ -282,6 +292,26 @@ impl Routes {
         self.add(MethodFilter::GET, operation::EVENTS_GET, events::get);
         self.add(MethodFilter::GET, operation::AUDIT_LIST, audit::list);
         self.add(MethodFilter::GET, operation::AUDIT_GET, audit::get);
+    }
+
+    fn webhooks(&mut self) {
+        use operation::{
+            DELIVERIES_GET, DELIVERIES_LIST, DELIVERIES_RETRY, EVENTS_REPLAY, WEBHOOKS_CREATE,
+            WEBHOOKS_DELETE, WEBHOOKS_DISABLE, WEBHOOKS_ENABLE, WEBHOOKS_GET, WEBHOOKS_LIST,
+            WEBHOOKS_ROTATE, WEBHOOKS_UPDATE,
+        };
+        self.add(MethodFilter::GET, WEBHOOKS_LIST, webhooks::list);
+        self.add(MethodFilter::POST, WEBHOOKS_CREATE, webhooks::create);
+        self.add(MethodFilter::GET, WEBHOOKS_GET, webhooks::get);
+        self.add(MethodFilter::PATCH, WEBHOOKS_UPDATE, webhooks::update);
+        self.add(MethodFilter::DELETE, WEBHOOKS_DELETE, webhooks::delete);
+        self.add(MethodFilter::POST, WEBHOOKS_ROTATE, webhooks::rotate_secret);
+        self.add(MethodFilter::POST, WEBHOOKS_ENABLE, webhooks::enable);
+        self.add(MethodFilter::POST, WEBHOOKS_DISABLE, webhooks::disable);
+        self.add(MethodFilter::GET, DELIVERIES_LIST, deliveries::list);
+        self.add(MethodFilter::GET, DELIVERIES_GET, deliveries::get);
+        self.add(MethodFilter::POST, DELIVERIES_RETRY, deliveries::retry);
+        self.add(MethodFilter::POST, EVENTS_REPLAY, deliveries::replay);
     }
 
     fn process(&mut self) {

@@ -69,8 +69,29 @@ pub(crate) const EDGES_LIST: Operation = read("edges.list", "/v2/edges");
 pub(crate) const EVENTS_LIST: Operation = read("events.list", "/v2/events");
 pub(crate) const EVENTS_STREAM: Operation = read("events.stream", "/v2/events/stream");
 pub(crate) const EVENTS_GET: Operation = read("events.get", "/v2/events/{id}");
+pub(crate) const EVENTS_REPLAY: Operation = write("events.replay", "/v2/events/{id}/replay");
 pub(crate) const AUDIT_LIST: Operation = read("audit_log.list", "/v2/audit_log");
 pub(crate) const AUDIT_GET: Operation = read("audit_log.get", "/v2/audit_log/{id}");
+
+pub(crate) const WEBHOOKS_LIST: Operation = read("webhooks.list", "/v2/webhook_endpoints");
+pub(crate) const WEBHOOKS_CREATE: Operation = write("webhooks.create", "/v2/webhook_endpoints");
+pub(crate) const WEBHOOKS_GET: Operation = read("webhooks.get", "/v2/webhook_endpoints/{id}");
+pub(crate) const WEBHOOKS_UPDATE: Operation =
+    write("webhooks.update", "/v2/webhook_endpoints/{id}");
+pub(crate) const WEBHOOKS_DELETE: Operation =
+    write("webhooks.delete", "/v2/webhook_endpoints/{id}");
+pub(crate) const WEBHOOKS_ROTATE: Operation = write(
+    "webhooks.rotate_secret",
+    "/v2/webhook_endpoints/{id}/rotate_secret",
+);
+pub(crate) const WEBHOOKS_ENABLE: Operation =
+    write("webhooks.enable", "/v2/webhook_endpoints/{id}/enable");
+pub(crate) const WEBHOOKS_DISABLE: Operation =
+    write("webhooks.disable", "/v2/webhook_endpoints/{id}/disable");
+pub(crate) const DELIVERIES_LIST: Operation = read("deliveries.list", "/v2/webhook_deliveries");
+pub(crate) const DELIVERIES_GET: Operation = read("deliveries.get", "/v2/webhook_deliveries/{id}");
+pub(crate) const DELIVERIES_RETRY: Operation =
+    write("deliveries.retry", "/v2/webhook_deliveries/{id}/retry");
 
 pub(crate) const LIVEZ: Operation = read("livez", "/livez");
 pub(crate) const READYZ: Operation = read("readyz", "/readyz");

@@ -2,8 +2,8 @@
 
 use super::world::{World, furnished};
 use crate::command::{Command, DesiredStatus, RollbackTo};
-use crate::model::{NoticeKind, ObjectKind, Priority};
-use crate::query::{self, JournalPlace, JournalRow};
+use crate::model::{JournalPlace, NoticeKind, ObjectKind, Priority};
+use crate::query::{self, JournalRow};
 
 fn rows(world: &World) -> Vec<JournalRow> {
     let environment = &world.actor.environment_id;

@@ -11,4 +11,5 @@ mod rollback;
 mod routes;
 mod rules;
 mod upstreams;
+mod webhooks;
 mod world;

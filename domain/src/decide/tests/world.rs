@@ -394,6 +394,7 @@ pub(super) fn refused(reply: Reply) -> (&'static str, String) {
         Rejection::IdempotencyKeyReused => "IdempotencyKeyReused",
         Rejection::AlreadyBootstrapped => "AlreadyBootstrapped",
         Rejection::IdTaken { .. } => "IdTaken",
+        Rejection::EndpointDisabled { .. } => "EndpointDisabled",
     };
     (name, String::new())
 }

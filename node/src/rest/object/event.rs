@@ -30,6 +30,8 @@ struct EventData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_endpoint_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     snapshot_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_snapshot_id: Option<&'a str>,
@@ -60,6 +62,7 @@ impl<'a> EventObject<'a> {
                 route_id: text(about.route_id.as_ref()),
                 upstream_id: text(about.upstream_id.as_ref()),
                 api_key_id: text(about.api_key_id.as_ref()),
+                webhook_endpoint_id: text(about.webhook_endpoint_id.as_ref()),
                 snapshot_id: text(about.snapshot_id.as_ref()),
                 source_snapshot_id: text(about.source_snapshot_id.as_ref()),
                 region: publication.then_some("global"),
@@ -94,7 +97,7 @@ pub(crate) struct AuditObject<'a> {
 #[derive(Serialize)]
 struct Actor<'a> {
     r#type: &'static str,
-    id: &'a str,
+    id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -136,8 +139,8 @@ impl<'a> AuditObject<'a> {
             created_at: Seconds(row.place.at),
             environment,
             actor: Actor {
-                r#type: "api_key",
-                id: actor.as_str(),
+                r#type: if actor.is_some() { "api_key" } else { "system" },
+                id: text(actor.as_ref()),
             },
             ip: origin.address.as_deref(),
             method: &origin.method,

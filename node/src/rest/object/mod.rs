@@ -8,6 +8,7 @@ mod route;
 mod rule;
 mod snapshot;
 mod upstream;
+mod webhook;
 
 pub(crate) use content::{broken, snapshot_content};
 pub(crate) use event::{AuditObject, EventObject};
@@ -15,3 +16,4 @@ pub(crate) use route::RouteObject;
 pub(crate) use rule::RuleObject;
 pub(crate) use snapshot::SnapshotObject;
 pub(crate) use upstream::{DeletedUpstream, UpstreamObject};
+pub(crate) use webhook::{DeletedWebhookEndpoint, WebhookDeliveryObject, WebhookEndpointObject};

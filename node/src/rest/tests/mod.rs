@@ -15,4 +15,5 @@ mod routes;
 mod rules;
 mod support;
 mod upstreams;
+mod webhooks;
 mod wire;

@@ -13,6 +13,7 @@ use domain::id::{ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, WorkspaceId};
 use domain::machine;
 use domain::model::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Workspace};
 use domain::outcome::Applied;
+use domain::query;
 use domain::rows::MemoryRows;
 use domain::schema::{API_KEY_HASHES, API_KEYS, ENVIRONMENTS, WORKSPACES};
 use domain::time::{Revision, Timestamp};
@@ -74,6 +75,11 @@ impl MemoryControl {
         state.1 = revision;
         self.changes.send_replace(revision);
         applied
+    }
+
+    pub(super) fn environment(&self, name: &str) -> EnvironmentId {
+        let state = self.state.lock();
+        query::environment_by_name(&state.0, name).unwrap().id
     }
 
     fn trouble(&self) -> Trouble {
@@ -253,6 +259,10 @@ impl World {
                 let mut text = String::new();
                 prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
                 text
+            }),
+            receivers: Arc::new(|url| {
+                let known = url.starts_with("https://hooks.example.net/");
+                known.then_some(()).ok_or_else(|| "Not there.".to_owned())
             }),
         });
         let text = |(secret, _): (Secret, KeyHash)| secret.reveal().to_owned();

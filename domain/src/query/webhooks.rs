@@ -1,0 +1,84 @@
+//! Webhook endpoints and deliveries.
+
+use crate::id::{EnvironmentId, WebhookDeliveryId, WebhookEndpointId};
+use crate::model::{WebhookDelivery, WebhookEndpoint};
+use crate::query::page::Page;
+use crate::rows::View;
+use crate::schema::{DELIVERIES_DUE, WEBHOOK_DELIVERIES, WEBHOOK_ENDPOINTS};
+use crate::table::Span;
+use crate::time::Timestamp;
+
+/// A webhook endpoint.
+pub fn webhook_endpoint(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    id: &WebhookEndpointId,
+) -> Option<WebhookEndpoint> {
+    WEBHOOK_ENDPOINTS.get(view, (environment, id))
+}
+
+/// All webhook endpoints of an environment, in order of creation: a few dozen at most.
+pub fn webhook_endpoints(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+) -> Vec<WebhookEndpoint> {
+    let span = WEBHOOK_ENDPOINTS.under((environment,));
+    let endpoints = WEBHOOK_ENDPOINTS.walk(view, span);
+    endpoints.map(|(_, endpoint)| endpoint).collect()
+}
+
+/// All webhook endpoints there are, whatever environment they are in: for whoever delivers.
+pub fn all_webhook_endpoints(view: &(impl View + ?Sized)) -> Vec<WebhookEndpoint> {
+    let endpoints = WEBHOOK_ENDPOINTS.walk(view, WEBHOOK_ENDPOINTS.all());
+    endpoints.map(|(_, endpoint)| endpoint).collect()
+}
+
+/// A delivery.
+pub fn webhook_delivery(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    id: &WebhookDeliveryId,
+) -> Option<WebhookDelivery> {
+    WEBHOOK_DELIVERIES.get(view, (environment, id))
+}
+
+/// Deliveries, newest first, from before the given one on.
+pub fn webhook_deliveries_page(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    before: Option<&WebhookDeliveryId>,
+    limit: usize,
+) -> Page<WebhookDelivery> {
+    let mut span = WEBHOOK_DELIVERIES.under((environment,));
+    if let Some(id) = before {
+        span.until = WEBHOOK_DELIVERIES.key((environment, id));
+    }
+    let mut rows = WEBHOOK_DELIVERIES.scan_back(view, &span, limit.saturating_add(1));
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    Page {
+        items: rows.into_iter().map(|(_, delivery)| delivery).collect(),
+        has_more,
+    }
+}
+
+/// Up to `limit` pending deliveries of an endpoint whose time has come at `now`, and when the time
+/// of the next one comes.
+pub fn due_deliveries(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    endpoint: &WebhookEndpointId,
+    now: Timestamp,
+    limit: usize,
+) -> (Vec<WebhookDelivery>, Option<Timestamp>) {
+    let Span { from, until } = DELIVERIES_DUE.under((environment, endpoint));
+    let rows = DELIVERIES_DUE.scan(view, &Span { from, until }, limit.saturating_add(1));
+    let mut due = Vec::new();
+    for ((_, _, next_at, id), ()) in rows {
+        if next_at > now || due.len() == limit {
+            return (due, Some(next_at));
+        }
+        due.extend(webhook_delivery(view, environment, &id));
+    }
+    (due, None)
+}

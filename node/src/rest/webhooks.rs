@@ -1,0 +1,268 @@
+//! Webhook endpoints: list, create, get, patch, delete, rotate the secret, enable, disable. What is
+//! delivered to them is in [`super::deliveries`].
+
+use std::sync::Arc;
+
+use domain::command::{
+    Command, CreateWebhookEndpoint, DeleteWebhookEndpoint, RotateWebhookSecret,
+    UpdateWebhookEndpoint,
+};
+use domain::id::WebhookEndpointId;
+use domain::model::{NoticeKind, WebhookEndpoint};
+use domain::outcome::{Applied, Outcome};
+use domain::query::{self, Page};
+use http::StatusCode;
+use serde_json::Value;
+
+use super::answer::{self, Answer, Answered, JSON};
+use super::auth::Caller;
+use super::cursor::{Position, Scope};
+use super::error::ApiError;
+use super::fields::Fields;
+use super::object::{DeletedWebhookEndpoint, WebhookEndpointObject};
+use super::page::{self, Paging};
+use super::pipeline::{Call, Presence};
+use super::{Api, render};
+
+/// For how long an old secret signs beside the new one, unless the client says: a day.
+const GRACE_S_DEFAULT: u64 = 24 * 60 * 60;
+
+/// The longest such time: a week.
+const GRACE_S_MAX: u64 = 7 * GRACE_S_DEFAULT;
+
+pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let body = call.object(Presence::Required).await?;
+    let mut fields = Fields::new(body, &["url", "enabled_events", "description"])?;
+    let url = url(&api, &mut fields)?;
+    let endpoint = CreateWebhookEndpoint {
+        id: WebhookEndpointId::new(api.seed()),
+        url: fields.required("url", url)?,
+        events: events(&mut fields)?.unwrap_or_default(),
+        description: fields.text("description")?,
+    };
+    let applied = api
+        .propose(&caller, &call, |actor| {
+            Command::CreateWebhookEndpoint(actor, endpoint)
+        })
+        .await?;
+    answer(applied, StatusCode::CREATED, |endpoint| {
+        show_secret(&api, endpoint, &caller)
+    })
+}
+
+pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("webhook endpoint", WebhookEndpointId::parse)?;
+    let body = call.object(Presence::Required).await?;
+    let mut fields = Fields::new(body, &["url", "enabled_events", "description"])?;
+    let endpoint = UpdateWebhookEndpoint {
+        id,
+        url: url(&api, &mut fields)?,
+        events: events(&mut fields)?,
+        description: match fields.value("description") {
+            None => None,
+            Some(Value::Null) => Some(None),
+            Some(Value::String(text)) => Some(Some(text)),
+            Some(_) => {
+                let message = "Must be a string or null.";
+                return Err(ApiError::invalid("description", message).into());
+            }
+        },
+        enabled: None,
+    };
+    change(api, caller, call, endpoint).await
+}
+
+pub(crate) async fn enable(api: Arc<Api>, caller: Caller, call: Call) -> Answered {
+    switch(api, caller, call, true).await
+}
+
+pub(crate) async fn disable(api: Arc<Api>, caller: Caller, call: Call) -> Answered {
+    switch(api, caller, call, false).await
+}
+
+async fn switch(api: Arc<Api>, caller: Caller, mut call: Call, enabled: bool) -> Answered {
+    let id = call.id("webhook endpoint", WebhookEndpointId::parse)?;
+    call.object(Presence::None).await?;
+    let endpoint = UpdateWebhookEndpoint {
+        id,
+        url: None,
+        events: None,
+        description: None,
+        enabled: Some(enabled),
+    };
+    change(api, caller, call, endpoint).await
+}
+
+async fn change(
+    api: Arc<Api>,
+    caller: Caller,
+    call: Call,
+    endpoint: UpdateWebhookEndpoint,
+) -> Answered {
+    let applied = api
+        .propose(&caller, &call, |actor| {
+            Command::UpdateWebhookEndpoint(actor, endpoint)
+        })
+        .await?;
+    answer(applied, StatusCode::OK, |endpoint| {
+        render::to_bytes(&WebhookEndpointObject::new(endpoint, &caller.environment))
+    })
+}
+
+pub(crate) async fn rotate_secret(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("webhook endpoint", WebhookEndpointId::parse)?;
+    let body = call.object(Presence::Optional).await?;
+    let mut fields = Fields::new(body, &["grace_seconds"])?;
+    let grace = fields.integer("grace_seconds", 0, GRACE_S_MAX)?;
+    let rotate = RotateWebhookSecret {
+        id,
+        grace_ms: grace.unwrap_or(GRACE_S_DEFAULT) * 1000,
+    };
+    let applied = api
+        .propose(&caller, &call, |actor| {
+            Command::RotateWebhookSecret(actor, rotate)
+        })
+        .await?;
+    answer(applied, StatusCode::OK, |endpoint| {
+        show_secret(&api, endpoint, &caller)
+    })
+}
+
+pub(crate) async fn delete(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("webhook endpoint", WebhookEndpointId::parse)?;
+    call.object(Presence::None).await?;
+    let applied = api
+        .propose(&caller, &call, |actor| {
+            Command::DeleteWebhookEndpoint(actor, DeleteWebhookEndpoint { id })
+        })
+        .await?;
+    answer::applied(applied, StatusCode::OK, |outcome| match outcome {
+        Outcome::WebhookEndpointDeleted { id, at } => {
+            Some(render::to_bytes(&DeletedWebhookEndpoint::new(id, *at)))
+        }
+        _ => None,
+    })
+}
+
+pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("webhook endpoint", WebhookEndpointId::parse)?;
+    std::mem::take(&mut call.query).finish()?;
+    let seen = api
+        .read(call.consistency, |view| {
+            query::webhook_endpoint(view, &caller.environment_id, &id)
+        })
+        .await?;
+    let endpoint = seen
+        .value
+        .ok_or_else(|| ApiError::not_found("webhook endpoint"))?;
+    let object = WebhookEndpointObject::new(&endpoint, &caller.environment);
+    Ok(Answer::json(StatusCode::OK, &object).at(seen.revision))
+}
+
+pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let mut query = std::mem::take(&mut call.query);
+    let paging = Paging::take(&mut query)?;
+    query.finish()?;
+    let scope = Scope {
+        environment_id: &caller.environment_id,
+        list: "webhook_endpoints",
+        filter: String::new(),
+    };
+    let after = paging.after(&api.cursors, &scope)?;
+    let seen = api
+        .read(call.consistency, |view| {
+            query::webhook_endpoints(view, &caller.environment_id)
+        })
+        .await?;
+    let page = page_of(seen.value, after.as_ref(), paging.limit());
+    let bytes = page::envelope(
+        page::whole(page, position),
+        position,
+        |position| api.cursors.encode(&scope, position),
+        |bytes, endpoint| {
+            render::append(
+                bytes,
+                &WebhookEndpointObject::new(endpoint, &caller.environment),
+            )
+        },
+    );
+    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+}
+
+/// There are few of them, and they are in the order of their identifiers.
+fn page_of(
+    all: Vec<WebhookEndpoint>,
+    after: Option<&Position>,
+    limit: usize,
+) -> Page<WebhookEndpoint> {
+    let mut items: Vec<_> = all
+        .into_iter()
+        .filter(|endpoint| after.is_none_or(|after| endpoint.id.as_str() > after.id.as_str()))
+        .collect();
+    let has_more = items.len() > limit;
+    items.truncate(limit);
+    Page { items, has_more }
+}
+
+fn position(endpoint: &WebhookEndpoint) -> Position {
+    Position {
+        id: endpoint.id.to_string(),
+        key: endpoint.created_at.0,
+    }
+}
+
+fn answer(
+    applied: Applied,
+    status: StatusCode,
+    show: impl FnOnce(&WebhookEndpoint) -> Vec<u8>,
+) -> Answered {
+    answer::applied(applied, status, |outcome| match outcome {
+        Outcome::WebhookEndpoint(endpoint) => Some(show(endpoint)),
+        _ => None,
+    })
+}
+
+fn show_secret(api: &Api, endpoint: &WebhookEndpoint, caller: &Caller) -> Vec<u8> {
+    let secret = api
+        .keys
+        .webhook_secret(endpoint.id.as_str(), endpoint.secret_generation);
+    let object = WebhookEndpointObject::new(endpoint, &caller.environment);
+    render::to_bytes(&object.with_secret(secret.reveal().to_owned()))
+}
+
+/// Where events go. Which addresses that may be is the operator's word; names are resolved, and
+/// checked again, when something is sent.
+fn url(api: &Api, fields: &mut Fields) -> Result<Option<String>, ApiError> {
+    let Some(url) = fields.text("url")? else {
+        return Ok(None);
+    };
+    match (api.receivers)(&url) {
+        Ok(()) => Ok(Some(url)),
+        Err(reason) => Err(ApiError::invalid("url", reason)),
+    }
+}
+
+/// The types of events; `*` is all of them, and so is none.
+fn events(fields: &mut Fields) -> Result<Option<Vec<NoticeKind>>, ApiError> {
+    let Some(items) = fields.array("enabled_events")? else {
+        return Ok(None);
+    };
+    if items == [Value::String("*".to_owned())] {
+        return Ok(Some(Vec::new()));
+    }
+    let kind = |(index, item): (usize, Value)| {
+        let name = item.as_str().unwrap_or_default();
+        let known = NoticeKind::NAMES.iter().find(|(known, _)| *known == name);
+        known.map(|(_, kind)| *kind).ok_or_else(|| {
+            let names: Vec<_> = NoticeKind::NAMES.iter().map(|(name, _)| *name).collect();
+            let message = format!("Must be one of: {}; or [\"*\"].", names.join(", "));
+            ApiError::invalid(format!("enabled_events[{index}]"), message)
+        })
+    };
+    items
+        .into_iter()
+        .enumerate()
+        .map(kind)
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
