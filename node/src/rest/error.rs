@@ -41,6 +41,10 @@ pub(crate) enum Code {
     InternalError,
     ClusterUnavailable,
     OutcomeUnknown,
+    InvalidApiVersion,
+    ApiVersionSunset,
+    UriTooLong,
+    HeadersTooLarge,
 }
 
 impl Code {
@@ -79,6 +83,13 @@ impl Code {
             Self::InternalError => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
             Self::ClusterUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "cluster_unavailable"),
             Self::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
+            Self::InvalidApiVersion => (StatusCode::BAD_REQUEST, "invalid_api_version"),
+            Self::ApiVersionSunset => (StatusCode::GONE, "api_version_sunset"),
+            Self::UriTooLong => (StatusCode::URI_TOO_LONG, "uri_too_long"),
+            Self::HeadersTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers_too_large",
+            ),
         }
     }
 

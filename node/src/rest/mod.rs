@@ -4,6 +4,8 @@
 //! ```text
 //! server     accepts connections, bounds them, drains them
 //! pipeline   one request: id, deadline, panic, caller, headers, log, metrics
+//! head       what a request says apart from its path and body
+//! version    what an older pin changes in requests and responses
 //! rules …    one file per resource: an operation reads its fields, proposes or reads, answers
 //! object     how records look in JSON
 //! json, fields, query, cursor, page, error, answer, render     the tools of these
@@ -19,6 +21,7 @@ mod edges;
 mod error;
 mod fields;
 mod guard;
+mod head;
 mod health;
 mod idempotency;
 mod json;
@@ -38,13 +41,14 @@ mod snapshots;
 #[cfg(test)]
 mod tests;
 mod upstreams;
+mod version;
 
 use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, any, on};
 use domain::command::{Actor, Command, Stamped};
 use domain::id::Seed;
 use domain::outcome::Applied;
@@ -170,6 +174,7 @@ pub fn router(state: RestState) -> Router {
     routes.resources();
     routes.changes();
     routes.process();
+    routes.v1();
     routes.unknown()
 }
 
@@ -265,6 +270,18 @@ impl Routes {
         self.add_open(MethodFilter::GET, operation::LIVEZ, health::livez);
         self.add_open(MethodFilter::GET, operation::READYZ, health::readyz);
         self.add_open(MethodFilter::GET, operation::METRICS, health::metrics);
+    }
+
+    /// What is left of v1, for any method.
+    fn v1(&mut self) {
+        for operation in [operation::V1, operation::V1_SLASH, operation::V1_BELOW] {
+            let api = Arc::clone(&self.api);
+            let serve = move |request: Request| {
+                let request = version::sunset::reduced(request);
+                pipeline::open(api, operation, request, version::sunset::v1)
+            };
+            self.router = std::mem::take(&mut self.router).route(operation.path, any(serve));
+        }
     }
 
     fn unknown(self) -> Router {

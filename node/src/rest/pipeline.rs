@@ -4,9 +4,10 @@
 //! request id        first, so that every answer and every log line has it
 //! deadline          around all work, so that nobody waits forever
 //! panic             inside the deadline; one request fails, the process goes on
-//! query, headers    what can be refused by its form is refused before any look-up
+//! head              what can be refused by its form is refused before any look-up
 //! caller            before the body is read: strangers do not make us buffer
 //! operation         reads its body and fields, proposes or reads
+//! version           an answer is shown as the release that the request is pinned to shows it
 //! headers, log      last, on answers and failures alike
 //! ```
 //!
@@ -31,8 +32,10 @@ use tokio::time::Instant;
 use super::answer::{Answer, Answered, Failure, JSON};
 use super::auth::{self, Caller};
 use super::error::{ApiError, Code};
+use super::head::Head;
 use super::operation::{Effect, Operation, READYZ};
 use super::query::Query;
+use super::version::{self, Release, sunset};
 use super::{Api, idempotency, json};
 use crate::control_plane::Consistency;
 
@@ -45,7 +48,7 @@ const SLOW: Duration = Duration::from_secs(1);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("vectorgate-request-id");
 const REVISION: HeaderName = HeaderName::from_static("vectorgate-revision");
-const CONSISTENCY: HeaderName = HeaderName::from_static("vectorgate-consistency");
+const VERSION: HeaderName = HeaderName::from_static(version::HEADER);
 const STALENESS: HeaderName = HeaderName::from_static("vectorgate-staleness-ms");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -58,6 +61,9 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
     pub(crate) consistency: Consistency,
+    /// The release that the request is pinned to.
+    pub(crate) version: Release,
+    pub(crate) operation: Operation,
     /// Set by [`Self::object`].
     pub(crate) idempotency: Option<Idempotency>,
     params: Vec<String>,
@@ -93,6 +99,7 @@ impl Call {
                 map.keys().next().map_or("", String::as_str),
             ));
         }
+        version::check_request(self.version, self.operation, &map)?;
         let value = Value::Object(map);
         self.idempotency =
             key.map(|key| idempotency::identify(key, &self.method, &self.path, &value));
@@ -143,9 +150,14 @@ where
     let started = Instant::now();
     let request_id = RequestId::new(api.seed());
     let method = request.method().clone();
+    let version = version::asked(request.headers(), api.clock.now());
+    let shown_as = version.as_ref().copied().unwrap_or_default();
+    let head = Head::read(&request, version);
     let stale = operation.effect == Effect::Read
-        && consistency(request.headers()) == Ok(Consistency::Stale);
-    let work = serve(&api, request_id.clone(), request, handler);
+        && head
+            .as_ref()
+            .is_ok_and(|head| head.consistency == Consistency::Stale);
+    let work = serve(&api, operation, request_id.clone(), head, request, handler);
     let answered =
         match tokio::time::timeout(REQUEST_DEADLINE, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(answered)) => answered,
@@ -153,7 +165,9 @@ where
             Ok(Err(_panic)) => Err(ApiError::internal().into()),
             Err(_elapsed) => Err(overdue(operation).into()),
         };
-    let response = respond(&api, &request_id, stale, answered);
+    let mut response = respond(&api, &request_id, stale, answered);
+    let headers = response.headers_mut();
+    headers.insert(VERSION, HeaderValue::from_static(shown_as.date()));
     let took = started.elapsed();
     log(operation, &method, &request_id, response.status(), took);
     api.metrics
@@ -163,7 +177,9 @@ where
 
 async fn serve<H, F>(
     api: &Arc<Api>,
+    operation: Operation,
     request_id: RequestId,
+    head: Result<Head, ApiError>,
     request: Request,
     handler: H,
 ) -> Answered
@@ -171,6 +187,11 @@ where
     H: FnOnce(Arc<Api>, Call) -> F,
     F: Future<Output = Answered>,
 {
+    let Head {
+        version,
+        consistency,
+        query,
+    } = head?;
     let (mut parts, body) = request.into_parts();
     let params = match RawPathParams::from_request_parts(&mut parts, &()).await {
         Ok(params) => params.iter().map(|(_, value)| value.to_owned()).collect(),
@@ -179,8 +200,10 @@ where
     };
     let call = Call {
         request_id,
-        consistency: consistency(&parts.headers)?,
-        query: Query::parse(parts.uri.query())?,
+        operation,
+        version,
+        consistency,
+        query,
         path: parts.uri.path().to_owned(),
         method: parts.method,
         headers: parts.headers,
@@ -188,24 +211,8 @@ where
         params,
         body: Some(body),
     };
-    handler(Arc::clone(api), call).await
-}
-
-fn consistency(headers: &HeaderMap) -> Result<Consistency, ApiError> {
-    let mut values = headers.get_all(CONSISTENCY).iter();
-    let value = match (values.next(), values.next()) {
-        (None, _) => return Ok(Consistency::default()),
-        (Some(value), None) => value.as_bytes(),
-        (Some(_), Some(_)) => b"",
-    };
-    match value {
-        b"linearizable" => Ok(Consistency::Linearizable),
-        b"stale" => Ok(Consistency::Stale),
-        _ => Err(ApiError::invalid(
-            "VectorGate-Consistency",
-            "Must be one of: linearizable, stale.",
-        )),
-    }
+    let answer = handler(Arc::clone(api), call).await?;
+    Ok(version::show(version, answer))
 }
 
 /// What is known of a request that was cut off at its deadline.
@@ -278,6 +285,9 @@ fn failed(error: &ApiError, request_id: &RequestId) -> Response {
         response
             .headers_mut()
             .insert(header::RETRY_AFTER, seconds.into());
+    }
+    if error.code == Code::ApiVersionSunset {
+        sunset::announce(response.headers_mut());
     }
     if error.code == Code::InvalidApiKey {
         response

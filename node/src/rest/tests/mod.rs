@@ -14,4 +14,5 @@ mod routes;
 mod rules;
 mod support;
 mod upstreams;
+mod versions;
 mod wire;
