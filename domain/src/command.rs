@@ -17,7 +17,7 @@ use crate::model::{
     Algorithm, Fingerprint, IdempotencyKey, KeyHash, Metadata, Mode, Plan, Priority,
     SnapshotVersion, Target,
 };
-use crate::time::Timestamp;
+use crate::time::{Revision, Timestamp};
 
 /// A command with what the proposer stamped on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Stamped {
     pub idempotency: Option<Idempotency>,
     /// What is asked.
     pub command: Command,
+    /// What the client expects of the object that it is about.
+    pub precondition: Option<Precondition>,
 }
 
 impl fmt::Display for Stamped {
@@ -52,6 +54,15 @@ pub struct Idempotency {
     pub key: IdempotencyKey,
     /// What was asked with it.
     pub fingerprint: Fingerprint,
+}
+
+/// What a client expects of the object that its command is about, which it has seen before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Precondition {
+    /// It exists, in whatever state.
+    Exists,
+    /// One of these entries was the last to write it.
+    WrittenAt(Vec<Revision>),
 }
 
 /// On whose behalf: everything a command touches must be in this environment; what is not is

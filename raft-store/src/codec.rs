@@ -331,6 +331,7 @@ mod tests {
             command: Command::RevokeApiKey(RevokeApiKey {
                 id: ApiKeyId::parse("key_abcdefgh").unwrap(),
             }),
+            precondition: None,
         };
         Payload::Normal(stamped.into())
     }
@@ -350,7 +351,7 @@ mod tests {
         check(Payload::Blank, "010502e80700");
         check(
             normal(),
-            "010502e80701ac020c7265715f616263646566676800010c6b65795f6162636465666768",
+            "010502e80701ac020c7265715f616263646566676800010c6b65795f616263646566676800",
         );
         check(
             Payload::Membership(membership()),

@@ -64,6 +64,7 @@ pub(crate) fn stamped(at: u64, command: Command) -> Stamped {
         request_id: RequestId::new(seed(at)),
         idempotency: None,
         command,
+        precondition: None,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use domain::command::{
     ArchiveRoute, ArchiveRule, Command, CreateRoute, CreateRule, CreateUpstream, DeleteUpstream,
-    DesiredStatus, DraftSeed, Idempotency, Publish, RevokeApiKey, Rollback, RollbackTo, Stamped,
-    UpdateRoute, UpdateRule, UpdateUpstream,
+    DesiredStatus, DraftSeed, Idempotency, Precondition, Publish, RevokeApiKey, Rollback,
+    RollbackTo, Stamped, UpdateRoute, UpdateRule, UpdateUpstream,
 };
 use domain::id::{
     ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, Seed, SnapshotId, TargetId,
@@ -409,6 +409,7 @@ pub(crate) fn stamped(command: Command) -> Stamped {
             fingerprint: Fingerprint([0xef; 32]),
         }),
         command,
+        precondition: Some(Precondition::WrittenAt(vec![Revision(42)])),
     }
 }
 

@@ -96,6 +96,7 @@ impl Bootstrapper {
             request_id: RequestId::new(self.entropy.seed(at)),
             idempotency: None,
             command: Command::Bootstrap(Box::new(command)),
+            precondition: None,
         }
     }
 

@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::error::ApiError;
+use super::etag::{ETag, Tags};
 use super::render;
 use crate::control_plane::ProposeError;
 
@@ -23,6 +24,8 @@ pub(crate) struct Answer {
     pub(crate) revision: Option<Revision>,
     /// Whether it is the stored answer of an earlier request.
     pub(crate) replayed: bool,
+    /// Which state of which object it shows, if it shows one.
+    pub(crate) etag: Option<ETag>,
 }
 
 impl Answer {
@@ -41,12 +44,36 @@ impl Answer {
             body: body.into(),
             revision: None,
             replayed: false,
+            etag: None,
         }
     }
 
     pub(crate) fn at(self, revision: Revision) -> Self {
         Self {
             revision: Some(revision),
+            ..self
+        }
+    }
+
+    /// Says which state of an object it shows.
+    pub(crate) fn tagged(self, etag: ETag) -> Self {
+        Self {
+            etag: Some(etag),
+            ..self
+        }
+    }
+
+    /// Leaves out what the client has, if it has this state.
+    pub(crate) fn unless_known(self, known: Option<&Tags>) -> Self {
+        let is_known = known
+            .zip(self.etag.as_ref())
+            .is_some_and(|(known, etag)| known.has(etag));
+        if !is_known || !self.status.is_success() {
+            return self;
+        }
+        Self {
+            status: StatusCode::NOT_MODIFIED,
+            body: Bytes::new(),
             ..self
         }
     }
@@ -112,5 +139,6 @@ pub(crate) fn applied(
         body: body.into(),
         revision: Some(revision),
         replayed,
+        etag: ETag::of_outcome(&outcome),
     })
 }

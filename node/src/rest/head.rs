@@ -6,6 +6,8 @@ use http::HeaderMap;
 use http::header::HeaderName;
 
 use super::error::{ApiError, Code};
+use super::etag::Tags;
+use super::operation::{Effect, Operation};
 use super::query::Query;
 use super::version::Release;
 use crate::control_plane::Consistency;
@@ -28,20 +30,31 @@ pub(crate) struct Head {
     pub(crate) version: Release,
     pub(crate) consistency: Consistency,
     pub(crate) query: Query,
+    /// The states that a change may find; a read has none.
+    pub(crate) if_match: Option<Tags>,
+    /// The states that a read may leave out; a change has none.
+    pub(crate) if_none_match: Option<Tags>,
 }
 
 impl Head {
     /// Reads a head; `version` is what became of reading the release that it is pinned to.
     pub(crate) fn read(
+        operation: Operation,
         request: &Request,
         version: Result<Release, ApiError>,
     ) -> Result<Self, ApiError> {
         let (uri, headers) = (request.uri(), request.headers());
         check_size(uri.path().len() + uri.query().map_or(0, str::len), headers)?;
+        let (if_match, if_none_match) = match operation.effect {
+            Effect::Read => (None, Tags::read(headers, "If-None-Match")?),
+            Effect::Write => (Tags::read(headers, "If-Match")?, None),
+        };
         Ok(Self {
             version: version?,
             consistency: consistency(headers)?,
             query: Query::parse(uri.query())?,
+            if_match,
+            if_none_match,
         })
     }
 }

@@ -8,7 +8,7 @@
 //! version    what an older pin changes in requests and responses
 //! rules …    one file per resource: an operation reads its fields, proposes or reads, answers
 //! object     how records look in JSON
-//! json, fields, query, cursor, page, error, answer, render     the tools of these
+//! json, fields, query, cursor, page, error, etag, answer, render     the tools of these
 //! ```
 //!
 //! What the API promises its users stands in `docs/api.md`.
@@ -19,6 +19,7 @@ mod comparison;
 mod cursor;
 mod edges;
 mod error;
+mod etag;
 mod fields;
 mod guard;
 mod head;
@@ -148,6 +149,7 @@ impl Api {
             request_id: call.request_id.clone(),
             idempotency: call.idempotency.clone(),
             command: command(caller.actor()),
+            precondition: call.precondition.clone(),
         };
         self.control.propose(stamped)
     }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::response::Response;
-use domain::command::Idempotency;
+use domain::command::{Idempotency, Precondition};
 use domain::id::RequestId;
 use futures_util::FutureExt;
 use http::header::{self, HeaderName, HeaderValue};
@@ -32,6 +32,7 @@ use tokio::time::Instant;
 use super::answer::{Answer, Answered, Failure, JSON};
 use super::auth::{self, Caller};
 use super::error::{ApiError, Code};
+use super::etag::Tags;
 use super::head::Head;
 use super::operation::{Effect, Operation, READYZ};
 use super::query::Query;
@@ -64,6 +65,8 @@ pub(crate) struct Call {
     /// The release that the request is pinned to.
     pub(crate) version: Release,
     pub(crate) operation: Operation,
+    /// What the client expects of the object that it changes.
+    pub(crate) precondition: Option<Precondition>,
     /// Set by [`Self::object`].
     pub(crate) idempotency: Option<Idempotency>,
     params: Vec<String>,
@@ -152,7 +155,7 @@ where
     let method = request.method().clone();
     let version = version::asked(request.headers(), api.clock.now());
     let shown_as = version.as_ref().copied().unwrap_or_default();
-    let head = Head::read(&request, version);
+    let head = Head::read(operation, &request, version);
     let stale = operation.effect == Effect::Read
         && head
             .as_ref()
@@ -191,6 +194,8 @@ where
         version,
         consistency,
         query,
+        if_match,
+        if_none_match,
     } = head?;
     let (mut parts, body) = request.into_parts();
     let params = match RawPathParams::from_request_parts(&mut parts, &()).await {
@@ -202,6 +207,7 @@ where
         request_id,
         operation,
         version,
+        precondition: if_match.as_ref().map(Tags::precondition),
         consistency,
         query,
         path: parts.uri.path().to_owned(),
@@ -212,7 +218,10 @@ where
         body: Some(body),
     };
     let answer = handler(Arc::clone(api), call).await?;
-    Ok(version::show(version, answer))
+    Ok(version::show(
+        version,
+        answer.unless_known(if_none_match.as_ref()),
+    ))
 }
 
 /// What is known of a request that was cut off at its deadline.
@@ -225,23 +234,25 @@ fn overdue(operation: Operation) -> ApiError {
 
 fn respond(api: &Api, request_id: &RequestId, stale: bool, answered: Answered) -> Response {
     let applied = || api.applied();
-    let (response, revision, replayed) = match answered {
+    let (response, revision, replayed, etag) = match answered {
         Ok(Answer {
             status,
             content_type,
             body,
             revision,
             replayed,
+            etag,
         }) => (
             plain(status, content_type, Body::from(body)),
             revision,
             replayed,
+            etag,
         ),
         Err(Failure {
             error,
             revision,
             replayed,
-        }) => (failed(&error, request_id), revision, replayed),
+        }) => (failed(&error, request_id), revision, replayed, None),
     };
     let mut response = response;
     let headers = response.headers_mut();
@@ -252,6 +263,9 @@ fn respond(api: &Api, request_id: &RequestId, stale: bool, answered: Answered) -
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
+    if let Some(etag) = etag {
+        headers.insert(header::ETAG, etag.header());
+    }
     if replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
@@ -272,9 +286,12 @@ fn staleness(api: &Api) -> HeaderValue {
 fn plain(status: StatusCode, content_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // An answer that leaves out what the client has is of no type.
+    if status != StatusCode::NOT_MODIFIED {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
     response
 }
 

@@ -26,6 +26,7 @@ fn stamped(number: u64, command: Command) -> Stamped {
         request_id: RequestId::new(seed(number)),
         idempotency: None,
         command,
+        precondition: None,
     }
 }
 

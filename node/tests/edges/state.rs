@@ -190,6 +190,7 @@ impl State {
             request_id: RequestId::new(seed(revision.0)),
             idempotency: None,
             command,
+            precondition: None,
         };
         let applied = machine::step(&mut *rows, revision, &stamped);
         assert!(applied.reply.is_ok(), "{applied:?}");

@@ -78,6 +78,7 @@ fn stamped(index: u64, command: Command) -> Stamped {
         request_id: RequestId::new(seed(index)),
         idempotency: None,
         command,
+        precondition: None,
     }
 }
 

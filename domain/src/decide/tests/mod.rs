@@ -4,6 +4,7 @@
 mod access;
 mod idempotency;
 mod manifests;
+mod preconditions;
 mod publish;
 mod reads;
 mod rollback;

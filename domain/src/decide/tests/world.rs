@@ -132,6 +132,7 @@ impl World {
                 fingerprint: Fingerprint([fingerprint; 32]),
             }),
             command,
+            precondition: None,
         }
     }
 

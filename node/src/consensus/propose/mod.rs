@@ -286,6 +286,7 @@ mod tests {
             command: Command::RevokeApiKey(RevokeApiKey {
                 id: ApiKeyId::new(seed),
             }),
+            precondition: None,
         })
     }
 

@@ -9,6 +9,7 @@ mod fleet;
 mod idempotency;
 mod isolation;
 mod pages;
+mod preconditions;
 mod release;
 mod routes;
 mod rules;

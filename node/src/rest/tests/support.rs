@@ -285,6 +285,7 @@ impl World {
             }),
             idempotency: None,
             command: Command::RevokeApiKey(RevokeApiKey { id: id.clone() }),
+            precondition: None,
         };
         self.control.apply(&stamped).reply.unwrap();
     }
@@ -393,6 +394,7 @@ fn bootstrap(
         request_id: RequestId::new(seed()),
         idempotency: None,
         command,
+        precondition: None,
     };
     control.apply(&stamped).reply.unwrap();
 }
