@@ -63,6 +63,20 @@ impl Answer {
         }
     }
 
+    /// Says that it is what would be answered. No object has the state that it shows, so it has no
+    /// tag.
+    pub(crate) fn of_dry_run(self) -> Self {
+        let mut body = self.body.to_vec();
+        if body.pop() == Some(b'}') {
+            body.extend_from_slice(b",\"dry_run\":true}");
+        }
+        Self {
+            body: body.into(),
+            etag: None,
+            ..self
+        }
+    }
+
     /// Leaves out what the client has, if it has this state.
     pub(crate) fn unless_known(self, known: Option<&Tags>) -> Self {
         let is_known = known

@@ -30,6 +30,8 @@ pub(crate) struct Head {
     pub(crate) version: Release,
     pub(crate) consistency: Consistency,
     pub(crate) query: Query,
+    /// Whether a change is only to be judged.
+    pub(crate) dry_run: bool,
     /// The states that a change may find; a read has none.
     pub(crate) if_match: Option<Tags>,
     /// The states that a read may leave out; a change has none.
@@ -49,10 +51,16 @@ impl Head {
             Effect::Read => (None, Tags::read(headers, "If-None-Match")?),
             Effect::Write => (Tags::read(headers, "If-Match")?, None),
         };
+        let mut query = Query::parse(uri.query())?;
+        let dry_run = match operation.effect {
+            Effect::Read => false,
+            Effect::Write => query.boolean("dry_run")?.unwrap_or(false),
+        };
         Ok(Self {
             version: version?,
             consistency: consistency(headers)?,
-            query: Query::parse(uri.query())?,
+            query,
+            dry_run,
             if_match,
             if_none_match,
         })

@@ -17,6 +17,7 @@ mod answer;
 mod auth;
 mod comparison;
 mod cursor;
+mod dry_run;
 mod edges;
 mod error;
 mod etag;
@@ -137,7 +138,7 @@ impl Api {
         Ok(Seen { value, revision })
     }
 
-    /// Proposes a command on behalf of the caller.
+    /// Proposes a command on behalf of the caller, or only judges it if that is what is asked.
     fn propose(
         &self,
         caller: &Caller,
@@ -151,6 +152,9 @@ impl Api {
             command: command(caller.actor()),
             precondition: call.precondition.clone(),
         };
+        if call.dry_run {
+            return Box::pin(dry_run::judge(self, stamped));
+        }
         self.control.propose(stamped)
     }
 }

@@ -65,6 +65,8 @@ pub(crate) struct Call {
     /// The release that the request is pinned to.
     pub(crate) version: Release,
     pub(crate) operation: Operation,
+    /// Whether the change is only to be judged.
+    pub(crate) dry_run: bool,
     /// What the client expects of the object that it changes.
     pub(crate) precondition: Option<Precondition>,
     /// Set by [`Self::object`].
@@ -160,13 +162,14 @@ where
         && head
             .as_ref()
             .is_ok_and(|head| head.consistency == Consistency::Stale);
+    let dry_run = head.as_ref().is_ok_and(|head| head.dry_run);
     let work = serve(&api, operation, request_id.clone(), head, request, handler);
     let answered =
         match tokio::time::timeout(REQUEST_DEADLINE, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(answered)) => answered,
             // The panic hook has logged the place; the client gets none of it.
             Ok(Err(_panic)) => Err(ApiError::internal().into()),
-            Err(_elapsed) => Err(overdue(operation).into()),
+            Err(_elapsed) => Err(overdue(operation, dry_run).into()),
         };
     let mut response = respond(&api, &request_id, stale, answered);
     let headers = response.headers_mut();
@@ -194,6 +197,7 @@ where
         version,
         consistency,
         query,
+        dry_run,
         if_match,
         if_none_match,
     } = head?;
@@ -207,6 +211,7 @@ where
         request_id,
         operation,
         version,
+        dry_run,
         precondition: if_match.as_ref().map(Tags::precondition),
         consistency,
         query,
@@ -218,15 +223,18 @@ where
         body: Some(body),
     };
     let answer = handler(Arc::clone(api), call).await?;
-    Ok(version::show(
-        version,
-        answer.unless_known(if_none_match.as_ref()),
-    ))
+    let answer = if dry_run {
+        answer.of_dry_run()
+    } else {
+        answer.unless_known(if_none_match.as_ref())
+    };
+    Ok(version::show(version, answer))
 }
 
 /// What is known of a request that was cut off at its deadline.
-fn overdue(operation: Operation) -> ApiError {
+fn overdue(operation: Operation, dry_run: bool) -> ApiError {
     match operation.effect {
+        Effect::Write if dry_run => ApiError::unavailable(1),
         Effect::Read => ApiError::unavailable(1),
         Effect::Write => ApiError::outcome_unknown(),
     }

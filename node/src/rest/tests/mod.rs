@@ -5,6 +5,7 @@ mod auth;
 mod bad_input;
 mod cluster;
 mod document;
+mod dry_run;
 mod fleet;
 mod idempotency;
 mod isolation;
