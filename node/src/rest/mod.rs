@@ -40,6 +40,7 @@ mod routes;
 mod rules;
 mod server;
 mod snapshots;
+mod strict_transport;
 #[cfg(test)]
 mod tests;
 mod upstreams;
@@ -64,6 +65,7 @@ use crate::keys::KeyRing;
 pub use edges::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
 pub use metrics::HttpMetrics;
 pub use server::{Server, ServerLimits};
+pub use strict_transport::over_tls;
 
 use answer::Answered;
 use auth::{Caller, Callers};

@@ -7,6 +7,7 @@ mod cluster;
 mod document;
 mod dry_run;
 mod fleet;
+mod hostile;
 mod idempotency;
 mod isolation;
 mod pages;
