@@ -1,5 +1,7 @@
 //! Entity tags: which state of an object a client has seen. A tag is the revision that last wrote
-//! the object, in quotes; it is the same on every node. Whether a change may go on is not judged
+//! the object, in quotes; it is the same on every node. What is shown otherwise than usual, by an
+//! older release or with content, has a tag that says so, because strong tags stand for bytes; as
+//! an expectation it means the same state. Whether a change may go on is not judged
 //! here: [`Tags::precondition`] goes with the command and the state machine decides.
 
 use domain::command::Precondition;
@@ -9,6 +11,7 @@ use domain::time::Revision;
 use http::{HeaderMap, HeaderValue};
 
 use super::error::ApiError;
+use super::version::Release;
 
 /// The most tags in one header: a client has seen a few states of one object, not hundreds.
 const TAGS_MAX: usize = 16;
@@ -28,7 +31,7 @@ impl ETag {
         Self::at(route.last_written(draft))
     }
 
-    /// The tag of an object with something added that plain requests do not get.
+    /// The tag of an object that is shown otherwise than usual.
     pub(crate) fn with(self, added: &str) -> Self {
         Self(format!("{}-{added}\"", self.0.trim_end_matches('"')))
     }
@@ -137,8 +140,13 @@ impl Tag {
 
     fn revision(&self) -> Option<Revision> {
         let text = self.tag.0.trim_matches('"');
-        let revision = Revision(text.parse().ok()?);
-        (!self.weak && ETag::at(revision) == self.tag).then_some(revision)
+        let (digits, shown_as) = match text.split_once('-') {
+            Some((digits, date)) => (digits, Release::named(date)?),
+            None => (text, Release::NEWEST),
+        };
+        let revision = Revision(digits.parse().ok()?);
+        let tag = shown_as.tag(ETag::at(revision));
+        (!self.weak && tag == self.tag).then_some(revision)
     }
 }
 
@@ -163,6 +171,8 @@ mod tests {
             ("W/\"42\"", at(&[])),
             ("\"042\", \"+42\", \"42-content\"", at(&[])),
             ("\"\"", at(&[])),
+            ("\"42-2025-03-05\"", at(&[42])),
+            ("\"42-2025-03-06\", \"42-2026-01-14\", \"42-\"", at(&[])),
             ("\"a,b\", \"7\"", at(&[7])),
             ("\"99999999999999999999\"", at(&[])),
         ] {

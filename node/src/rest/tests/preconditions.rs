@@ -249,3 +249,32 @@ async fn a_retry_is_answered_as_before_although_its_tag_is_old() {
     }
     assert_ne!(world.get(&rule).ok().await["name"], Value::Null);
 }
+
+#[tokio::test]
+async fn tags_tell_versions_apart_and_mean_the_same_state() {
+    let world = World::new();
+    let [rule, ..] = furnished(&world).await;
+    let old = ("vectorgate-version", "2024-09-15");
+    let shown = world.get(&rule).send().await;
+    let shown_before = world.get(&rule).header(old.0, old.1).send().await;
+    assert_ne!(shown.bytes, shown_before.bytes);
+    let tag = shown_before.header("etag").unwrap().to_owned();
+    assert_eq!(
+        tag,
+        format!("{}-2024-09-15\"", etag(&shown).trim_end_matches('"'))
+    );
+    let again = world.get(&rule).header("if-none-match", &tag);
+    assert_eq!(again.clone().send().await.status.as_u16(), 200);
+    let known = again.header(old.0, old.1).send().await;
+    assert_eq!(known.status.as_u16(), 304);
+    assert_eq!(known.header("etag"), Some(tag.as_str()));
+    let patch = || {
+        world
+            .patch(&rule, json!({"name": "renamed"}))
+            .header("if-match", &tag)
+    };
+    patch().ok().await;
+    patch()
+        .fails(412, "precondition_failed", Some("If-Match"))
+        .await;
+}

@@ -29,6 +29,7 @@ use serde_json::{Map, Value};
 
 use super::answer::{Answer, JSON};
 use super::error::{ApiError, Code};
+use super::etag::ETag;
 use super::operation::Operation;
 use super::render;
 use date::Date;
@@ -69,6 +70,20 @@ impl Release {
             Self::August2025 => "2025-08-20",
             Self::January2026 => "2026-01-14",
         }
+    }
+
+    /// The release that this date names.
+    pub(crate) fn named(date: &str) -> Option<Self> {
+        let mut releases = Self::NEWEST_FIRST.into_iter();
+        releases.find(|release| release.date() == date)
+    }
+
+    /// The tag of what it shows: the plain one only where nothing is shown otherwise.
+    pub(crate) fn tag(self, plain: ETag) -> ETag {
+        if self == Self::NEWEST {
+            return plain;
+        }
+        plain.with(self.date())
     }
 
     /// The newest release that there was on a day.
@@ -136,7 +151,7 @@ pub(crate) fn check_request(
 
 /// Shows an answer as the release of the request shows it.
 pub(crate) fn show(pin: Release, answer: Answer) -> Answer {
-    if pin == Release::NEWEST || answer.content_type != JSON || answer.body.is_empty() {
+    if pin == Release::NEWEST || answer.content_type != JSON {
         return answer;
     }
     match serde_json::from_slice(&answer.body) {
@@ -144,6 +159,7 @@ pub(crate) fn show(pin: Release, answer: Answer) -> Answer {
             show_value(pin, &mut value);
             Answer {
                 body: render::to_bytes(&value).into(),
+                etag: answer.etag.map(|etag| pin.tag(etag)),
                 ..answer
             }
         }
