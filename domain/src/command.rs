@@ -18,7 +18,7 @@ use crate::model::{
     Algorithm, DeliveryAttempt, Fingerprint, IdempotencyKey, JournalPlace, KeyHash, Metadata, Mode,
     NoticeKind, Plan, Priority, SnapshotVersion, Target,
 };
-use crate::time::Timestamp;
+use crate::time::{Revision, Timestamp};
 
 /// A command with what the proposer stamped on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub struct Stamped {
     pub command: Command,
     /// How the request came, for the audit log.
     pub origin: Origin,
+    /// What the client expects of the object that it is about.
+    pub precondition: Option<Precondition>,
 }
 
 /// How a request came. Nothing is decided by it.
@@ -66,6 +68,15 @@ pub struct Idempotency {
     pub key: IdempotencyKey,
     /// What was asked with it.
     pub fingerprint: Fingerprint,
+}
+
+/// What a client expects of the object that its command is about, which it has seen before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Precondition {
+    /// It exists, in whatever state.
+    Exists,
+    /// One of these entries was the last to write it.
+    WrittenAt(Vec<Revision>),
 }
 
 /// On whose behalf: everything a command touches must be in this environment; what is not is

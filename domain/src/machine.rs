@@ -125,7 +125,7 @@ pub fn decide(
             at: clock.at.max(stamped.at),
             revision,
         },
-        &stamped.command,
+        stamped,
     )
 }
 
@@ -152,7 +152,7 @@ fn reply_to(
     revision: Revision,
     stamped: &Stamped,
 ) -> (Vec<Event>, Reply) {
-    match judge(&Context { view, at, revision }, &stamped.command) {
+    match judge(&Context { view, at, revision }, stamped) {
         Ok(Decision { events, outcome }) => (events, Ok(outcome)),
         Err(rejection) => (Vec::new(), Err(rejection)),
     }

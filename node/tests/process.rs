@@ -415,7 +415,17 @@ fn with_a_certificate_the_api_speaks_https_and_nothing_else() {
         node.must_run();
         pause(deadline, "the port is open");
     }
-    assert!(get_securely(place.rest, "/livez").starts_with("HTTP/1.1 200"));
+    for (path, status) in [("/livez", "200"), ("/nowhere", "404")] {
+        let answer = get_securely(place.rest, path);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+        assert!(
+            answer.contains("strict-transport-security: max-age=31536000"),
+            "{answer}"
+        );
+    }
     // Somebody who only connects holds nobody up.
     let _silent = TcpStream::connect(place.rest).unwrap();
     assert!(get_securely(place.rest, "/livez").starts_with("HTTP/1.1 200"));

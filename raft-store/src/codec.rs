@@ -332,6 +332,7 @@ mod tests {
                 id: ApiKeyId::parse("key_abcdefgh").unwrap(),
             }),
             origin: Default::default(),
+            precondition: None,
         };
         Payload::Normal(stamped.into())
     }
@@ -351,7 +352,7 @@ mod tests {
         check(Payload::Blank, "010502e80700");
         check(
             normal(),
-            "010502e80701ac020c7265715f616263646566676800010c6b65795f6162636465666768",
+            "010502e80701ac020c7265715f616263646566676800010c6b65795f616263646566676800000000",
         );
         check(
             Payload::Membership(membership()),

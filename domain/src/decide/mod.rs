@@ -8,6 +8,7 @@ mod content;
 mod draft;
 mod freeze;
 mod manifest;
+mod precondition;
 mod priorities;
 mod publish;
 mod rollback;
@@ -20,7 +21,7 @@ mod webhook;
 
 use std::fmt::Display;
 
-use crate::command::{Actor, Command};
+use crate::command::{Actor, Command, Stamped};
 use crate::event::Event;
 use crate::id::{EnvironmentId, RouteId};
 use crate::machine::Decision;
@@ -46,8 +47,9 @@ pub(crate) struct Context<'a, V: ?Sized> {
 type Judgement = Result<Decision, Rejection>;
 
 /// Judges a command.
-pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, command: &Command) -> Judgement {
-    match command {
+pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamped) -> Judgement {
+    precondition::check(context, &stamped.command, stamped.precondition.as_ref())?;
+    match &stamped.command {
         Command::Bootstrap(command) => access::bootstrap(context, command),
         Command::RevokeApiKey(command) => access::revoke_api_key(context, command),
         Command::CreateUpstream(actor, command) => upstream::create(context, actor, command),

@@ -65,6 +65,14 @@ pub struct Route {
     pub revision: Revision,
 }
 
+impl Route {
+    /// The entry that last wrote the route as clients see it: its settings or its draft.
+    #[must_use]
+    pub fn last_written(&self, draft: &RouteDraft) -> Revision {
+        self.revision.max(draft.revision)
+    }
+}
+
 /// What of a route is live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedRoute {

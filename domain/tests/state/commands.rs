@@ -2,8 +2,8 @@
 
 use domain::command::{
     Actor, ArchiveRoute, ArchiveRule, Bootstrap, Command, CreateRoute, CreateRule, CreateUpstream,
-    DeleteUpstream, DesiredStatus, DraftSeed, Idempotency, NewEnvironment, Publish, RevokeApiKey,
-    Rollback, RollbackTo, Stamped, UpdateRoute, UpdateRule, UpdateUpstream,
+    DeleteUpstream, DesiredStatus, DraftSeed, Idempotency, NewEnvironment, Precondition, Publish,
+    RevokeApiKey, Rollback, RollbackTo, Stamped, UpdateRoute, UpdateRule, UpdateUpstream,
 };
 use domain::id::{
     ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, Seed, SnapshotId, TargetId,
@@ -13,7 +13,7 @@ use domain::model::{
     Algorithm, Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, KeyHash, Mode, Plan, Priority,
     SnapshotVersion, Target,
 };
-use domain::time::Timestamp;
+use domain::time::{Revision, Timestamp};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -65,6 +65,7 @@ pub(crate) fn stamped(at: u64, command: Command) -> Stamped {
         idempotency: None,
         command,
         origin: Default::default(),
+        precondition: None,
     }
 }
 
@@ -120,10 +121,11 @@ pub(crate) fn log(
     vec(entry(), entries).prop_map(move |entries| {
         let mut log = furnished.clone();
         let mut at = 1_000;
-        for (passed, idempotency, command) in entries {
+        for (passed, idempotency, precondition, command) in entries {
             at = passed.after(at);
             log.push(Stamped {
                 idempotency,
+                precondition,
                 ..stamped(at, command)
             });
         }
@@ -147,13 +149,27 @@ impl Passed {
     }
 }
 
-fn entry() -> impl Strategy<Value = (Passed, Option<Idempotency>, Command)> {
+fn entry() -> impl Strategy<Value = (Passed, Option<Idempotency>, Option<Precondition>, Command)> {
     let passed = prop_oneof![
         20 => (0..50u64).prop_map(Passed::On),
         2 => (0..1_000u64).prop_map(Passed::Back),
         1 => (0..IDEMPOTENCY_TTL_MS * 2).prop_map(Passed::On),
     ];
-    (passed, option::weighted(0.2, idempotency()), command())
+    (
+        passed,
+        option::weighted(0.2, idempotency()),
+        option::weighted(0.1, precondition()),
+        command(),
+    )
+}
+
+fn precondition() -> impl Strategy<Value = Precondition> {
+    prop_oneof![
+        Just(Precondition::Exists),
+        vec(0..60u64, 0..8).prop_map(|written| {
+            Precondition::WrittenAt(written.into_iter().map(Revision).collect())
+        }),
+    ]
 }
 
 fn idempotency() -> impl Strategy<Value = Idempotency> {

@@ -2,8 +2,8 @@
 
 use domain::command::{
     ArchiveRoute, ArchiveRule, Command, CreateRoute, CreateRule, CreateUpstream, DeleteUpstream,
-    DesiredStatus, DraftSeed, Idempotency, Origin, Publish, RevokeApiKey, Rollback, RollbackTo,
-    Stamped, UpdateRoute, UpdateRule, UpdateUpstream,
+    DesiredStatus, DraftSeed, Idempotency, Origin, Precondition, Publish, RevokeApiKey, Rollback,
+    RollbackTo, Stamped, UpdateRoute, UpdateRule, UpdateUpstream,
 };
 use domain::id::{
     ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, Seed, SnapshotId, TargetId,
@@ -444,6 +444,7 @@ pub(crate) fn stamped(command: Command) -> Stamped {
         }),
         command,
         origin: origin(),
+        precondition: Some(Precondition::WrittenAt(vec![Revision(42)])),
     }
 }
 

@@ -210,7 +210,7 @@ fn serve_rest<N: Network>(
             let acceptor = TlsAcceptor::from(Arc::new(config));
             spawn_rest(
                 TlsListener::spawn(listener, acceptor, address),
-                router,
+                rest::over_tls(router),
                 http,
                 stopped,
             )

@@ -97,6 +97,7 @@ impl Bootstrapper {
             idempotency: None,
             command: Command::Bootstrap(Box::new(command)),
             origin: Origin::default(),
+            precondition: None,
         }
     }
 

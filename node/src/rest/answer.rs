@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::error::ApiError;
+use super::etag::{ETag, Tags};
 use super::render;
 use crate::control_plane::ProposeError;
 
@@ -27,6 +28,8 @@ pub(crate) struct Answer {
     pub(crate) revision: Option<Revision>,
     /// Whether it is the stored answer of an earlier request.
     pub(crate) replayed: bool,
+    /// Which state of which object it shows, if it shows one.
+    pub(crate) etag: Option<ETag>,
 }
 
 impl Answer {
@@ -46,6 +49,7 @@ impl Answer {
             stream: None,
             revision: None,
             replayed: false,
+            etag: None,
         }
     }
 
@@ -59,6 +63,43 @@ impl Answer {
     pub(crate) fn at(self, revision: Revision) -> Self {
         Self {
             revision: Some(revision),
+            ..self
+        }
+    }
+
+    /// Says which state of an object it shows.
+    pub(crate) fn tagged(self, etag: ETag) -> Self {
+        Self {
+            etag: Some(etag),
+            ..self
+        }
+    }
+
+    /// Says that it is what would be answered. No object has the state that it shows, so it has no
+    /// tag.
+    pub(crate) fn of_dry_run(self) -> Self {
+        let mut body = self.body.to_vec();
+        if body.pop() == Some(b'}') {
+            body.extend_from_slice(b",\"dry_run\":true}");
+        }
+        Self {
+            body: body.into(),
+            etag: None,
+            ..self
+        }
+    }
+
+    /// Leaves out what the client has, if it has this state.
+    pub(crate) fn unless_known(self, known: Option<&Tags>) -> Self {
+        let is_known = known
+            .zip(self.etag.as_ref())
+            .is_some_and(|(known, etag)| known.has(etag));
+        if !is_known || !self.status.is_success() {
+            return self;
+        }
+        Self {
+            status: StatusCode::NOT_MODIFIED,
+            body: Bytes::new(),
             ..self
         }
     }
@@ -125,5 +166,6 @@ pub(crate) fn applied(
         stream: None,
         revision: Some(revision),
         replayed,
+        etag: ETag::of_outcome(&outcome),
     })
 }

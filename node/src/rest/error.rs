@@ -42,6 +42,10 @@ pub(crate) enum Code {
     ClusterUnavailable,
     OutcomeUnknown,
     EndpointDisabled,
+    InvalidApiVersion,
+    ApiVersionSunset,
+    UriTooLong,
+    HeadersTooLarge,
 }
 
 impl Code {
@@ -81,6 +85,13 @@ impl Code {
             Self::ClusterUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "cluster_unavailable"),
             Self::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
             Self::EndpointDisabled => (StatusCode::UNPROCESSABLE_ENTITY, "endpoint_disabled"),
+            Self::InvalidApiVersion => (StatusCode::BAD_REQUEST, "invalid_api_version"),
+            Self::ApiVersionSunset => (StatusCode::GONE, "api_version_sunset"),
+            Self::UriTooLong => (StatusCode::URI_TOO_LONG, "uri_too_long"),
+            Self::HeadersTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers_too_large",
+            ),
         }
     }
 

@@ -4,9 +4,11 @@
 //! ```text
 //! server     accepts connections, bounds them, drains them
 //! pipeline   one request: id, deadline, panic, caller, headers, log, metrics
+//! head       what a request says apart from its path and body
+//! version    what an older pin changes in requests and responses
 //! rules …    one file per resource: an operation reads its fields, proposes or reads, answers
 //! object     how records look in JSON
-//! json, fields, query, cursor, page, error, answer, render     the tools of these
+//! json, fields, query, cursor, page, error, etag, answer, render     the tools of these
 //! ```
 //!
 //! What the API promises its users stands in `docs/api.md`.
@@ -17,12 +19,15 @@ mod auth;
 mod comparison;
 mod cursor;
 mod deliveries;
+mod dry_run;
 mod edges;
 mod error;
+mod etag;
 mod event_stream;
 mod events;
 mod fields;
 mod guard;
+mod head;
 mod health;
 mod idempotency;
 mod json;
@@ -39,9 +44,11 @@ mod routes;
 mod rules;
 mod server;
 mod snapshots;
+mod strict_transport;
 #[cfg(test)]
 mod tests;
 mod upstreams;
+mod version;
 mod webhooks;
 
 use std::fmt;
@@ -49,7 +56,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, any, on};
 use domain::command::{Actor, Command, Origin, Stamped};
 use domain::id::Seed;
 use domain::outcome::Applied;
@@ -63,6 +70,7 @@ use crate::keys::KeyRing;
 pub use edges::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
 pub use metrics::HttpMetrics;
 pub use server::{Server, ServerLimits};
+pub use strict_transport::over_tls;
 
 use answer::Answered;
 use auth::{Caller, Callers};
@@ -144,7 +152,7 @@ impl Api {
         Ok(Seen { value, revision })
     }
 
-    /// Proposes a command on behalf of the caller.
+    /// Proposes a command on behalf of the caller, or only judges it if that is what is asked.
     fn propose(
         &self,
         caller: &Caller,
@@ -161,7 +169,11 @@ impl Api {
                 path: call.path.clone(),
                 address: call.address.clone(),
             },
+            precondition: call.precondition.clone(),
         };
+        if call.dry_run {
+            return Box::pin(dry_run::judge(self, stamped));
+        }
         self.control.propose(stamped)
     }
 }
@@ -191,6 +203,7 @@ pub fn router(state: RestState) -> Router {
     routes.history();
     routes.webhooks();
     routes.process();
+    routes.v1();
     routes.unknown()
 }
 
@@ -318,6 +331,18 @@ impl Routes {
         self.add_open(MethodFilter::GET, operation::LIVEZ, health::livez);
         self.add_open(MethodFilter::GET, operation::READYZ, health::readyz);
         self.add_open(MethodFilter::GET, operation::METRICS, health::metrics);
+    }
+
+    /// What is left of v1, for any method.
+    fn v1(&mut self) {
+        for operation in [operation::V1, operation::V1_SLASH, operation::V1_BELOW] {
+            let api = Arc::clone(&self.api);
+            let serve = move |request: Request| {
+                let request = version::sunset::reduced(request);
+                pipeline::open(api, operation, request, version::sunset::v1)
+            };
+            self.router = std::mem::take(&mut self.router).route(operation.path, any(serve));
+        }
     }
 
     fn unknown(self) -> Router {

@@ -97,6 +97,10 @@ pub(crate) const LIVEZ: Operation = read("livez", "/livez");
 pub(crate) const READYZ: Operation = read("readyz", "/readyz");
 pub(crate) const METRICS: Operation = read("metrics", "/metrics");
 
+pub(crate) const V1: Operation = read("v1", "/v1");
+pub(crate) const V1_SLASH: Operation = read("v1", "/v1/");
+pub(crate) const V1_BELOW: Operation = read("v1", "/v1/{*rest}");
+
 /// A path that nobody serves.
 pub(crate) const UNKNOWN_PATH: Operation = read("unknown_path", "");
 /// A path that is served, by another method.

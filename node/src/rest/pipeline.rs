@@ -4,9 +4,10 @@
 //! request id        first, so that every answer and every log line has it
 //! deadline          around all work, so that nobody waits forever
 //! panic             inside the deadline; one request fails, the process goes on
-//! query, headers    what can be refused by its form is refused before any look-up
+//! head              what can be refused by its form is refused before any look-up
 //! caller            before the body is read: strangers do not make us buffer
 //! operation         reads its body and fields, proposes or reads
+//! version           an answer is shown as the release that the request is pinned to shows it
 //! headers, log      last, on answers and failures alike
 //! ```
 //!
@@ -21,7 +22,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::response::Response;
-use domain::command::Idempotency;
+use domain::command::{Idempotency, Precondition};
 use domain::id::RequestId;
 use futures_util::FutureExt;
 use http::header::{self, HeaderName, HeaderValue};
@@ -32,8 +33,11 @@ use tokio::time::Instant;
 use super::answer::{Answer, Answered, Failure, JSON};
 use super::auth::{self, Caller};
 use super::error::{ApiError, Code};
+use super::etag::Tags;
+use super::head::Head;
 use super::operation::{Effect, Operation, READYZ};
 use super::query::Query;
+use super::version::{self, Release, sunset};
 use super::{Api, idempotency, json};
 use crate::control_plane::Consistency;
 
@@ -46,7 +50,7 @@ const SLOW: Duration = Duration::from_secs(1);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("vectorgate-request-id");
 const REVISION: HeaderName = HeaderName::from_static("vectorgate-revision");
-const CONSISTENCY: HeaderName = HeaderName::from_static("vectorgate-consistency");
+const VERSION: HeaderName = HeaderName::from_static(version::HEADER);
 const STALENESS: HeaderName = HeaderName::from_static("vectorgate-staleness-ms");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -68,6 +72,13 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
     pub(crate) consistency: Consistency,
+    /// The release that the request is pinned to.
+    pub(crate) version: Release,
+    pub(crate) operation: Operation,
+    /// Whether the change is only to be judged.
+    pub(crate) dry_run: bool,
+    /// What the client expects of the object that it changes.
+    pub(crate) precondition: Option<Precondition>,
     /// Set by [`Self::object`].
     pub(crate) idempotency: Option<Idempotency>,
     params: Vec<String>,
@@ -103,6 +114,7 @@ impl Call {
                 map.keys().next().map_or("", String::as_str),
             ));
         }
+        version::check_request(self.version, self.operation, &map)?;
         let value = Value::Object(map);
         self.idempotency =
             key.map(|key| idempotency::identify(key, &self.method, &self.path, &value));
@@ -153,17 +165,25 @@ where
     let started = Instant::now();
     let request_id = RequestId::new(api.seed());
     let method = request.method().clone();
+    let version = version::asked(request.headers(), api.clock.now());
+    let shown_as = version.as_ref().copied().unwrap_or_default();
+    let head = Head::read(operation, &request, version);
     let stale = operation.effect == Effect::Read
-        && consistency(request.headers()) == Ok(Consistency::Stale);
-    let work = serve(&api, request_id.clone(), request, handler);
+        && head
+            .as_ref()
+            .is_ok_and(|head| head.consistency == Consistency::Stale);
+    let dry_run = head.as_ref().is_ok_and(|head| head.dry_run);
+    let work = serve(&api, operation, request_id.clone(), head, request, handler);
     let answered =
         match tokio::time::timeout(REQUEST_DEADLINE, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(answered)) => answered,
             // The panic hook has logged the place; the client gets none of it.
             Ok(Err(_panic)) => Err(ApiError::internal().into()),
-            Err(_elapsed) => Err(overdue(operation).into()),
+            Err(_elapsed) => Err(overdue(operation, dry_run).into()),
         };
-    let response = respond(&api, &request_id, stale, answered);
+    let mut response = respond(&api, &request_id, stale, answered);
+    let headers = response.headers_mut();
+    headers.insert(VERSION, HeaderValue::from_static(shown_as.date()));
     let took = started.elapsed();
     log(operation, &method, &request_id, response.status(), took);
     api.metrics
@@ -173,7 +193,9 @@ where
 
 async fn serve<H, F>(
     api: &Arc<Api>,
+    operation: Operation,
     request_id: RequestId,
+    head: Result<Head, ApiError>,
     request: Request,
     handler: H,
 ) -> Answered
@@ -181,6 +203,14 @@ where
     H: FnOnce(Arc<Api>, Call) -> F,
     F: Future<Output = Answered>,
 {
+    let Head {
+        version,
+        consistency,
+        query,
+        dry_run,
+        if_match,
+        if_none_match,
+    } = head?;
     let (mut parts, body) = request.into_parts();
     let params = match RawPathParams::from_request_parts(&mut parts, &()).await {
         Ok(params) => params.iter().map(|(_, value)| value.to_owned()).collect(),
@@ -189,8 +219,12 @@ where
     };
     let call = Call {
         request_id,
-        consistency: consistency(&parts.headers)?,
-        query: Query::parse(parts.uri.query())?,
+        operation,
+        version,
+        dry_run,
+        precondition: if_match.as_ref().map(Tags::precondition),
+        consistency,
+        query,
         path: parts.uri.path().to_owned(),
         address: parts
             .extensions
@@ -202,29 +236,15 @@ where
         params,
         body: Some(body),
     };
-    handler(Arc::clone(api), call).await
-}
-
-fn consistency(headers: &HeaderMap) -> Result<Consistency, ApiError> {
-    let mut values = headers.get_all(CONSISTENCY).iter();
-    let value = match (values.next(), values.next()) {
-        (None, _) => return Ok(Consistency::default()),
-        (Some(value), None) => value.as_bytes(),
-        (Some(_), Some(_)) => b"",
-    };
-    match value {
-        b"linearizable" => Ok(Consistency::Linearizable),
-        b"stale" => Ok(Consistency::Stale),
-        _ => Err(ApiError::invalid(
-            "VectorGate-Consistency",
-            "Must be one of: linearizable, stale.",
-        )),
-    }
+    let answer = handler(Arc::clone(api), call).await?;
+    let answer = if dry_run { answer.of_dry_run() } else { answer };
+    Ok(version::show(version, answer).unless_known(if_none_match.as_ref()))
 }
 
 /// What is known of a request that was cut off at its deadline.
-fn overdue(operation: Operation) -> ApiError {
+fn overdue(operation: Operation, dry_run: bool) -> ApiError {
     match operation.effect {
+        Effect::Write if dry_run => ApiError::unavailable(1),
         Effect::Read => ApiError::unavailable(1),
         Effect::Write => ApiError::outcome_unknown(),
     }
@@ -232,7 +252,7 @@ fn overdue(operation: Operation) -> ApiError {
 
 fn respond(api: &Api, request_id: &RequestId, stale: bool, answered: Answered) -> Response {
     let applied = || api.applied();
-    let (response, revision, replayed) = match answered {
+    let (response, revision, replayed, etag) = match answered {
         Ok(Answer {
             status,
             content_type,
@@ -240,6 +260,7 @@ fn respond(api: &Api, request_id: &RequestId, stale: bool, answered: Answered) -
             stream,
             revision,
             replayed,
+            etag,
         }) => {
             let response = match stream {
                 None => plain(status, content_type, Body::from(body)),
@@ -249,13 +270,13 @@ fn respond(api: &Api, request_id: &RequestId, stale: bool, answered: Answered) -
                     response
                 }
             };
-            (response, revision, replayed)
+            (response, revision, replayed, etag)
         }
         Err(Failure {
             error,
             revision,
             replayed,
-        }) => (failed(&error, request_id), revision, replayed),
+        }) => (failed(&error, request_id), revision, replayed, None),
     };
     let mut response = response;
     let headers = response.headers_mut();
@@ -266,6 +287,9 @@ fn respond(api: &Api, request_id: &RequestId, stale: bool, answered: Answered) -
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
+    if let Some(etag) = etag {
+        headers.insert(header::ETAG, etag.header());
+    }
     if replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
@@ -286,9 +310,12 @@ fn staleness(api: &Api) -> HeaderValue {
 fn plain(status: StatusCode, content_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // An answer that leaves out what the client has is of no type.
+    if status != StatusCode::NOT_MODIFIED {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
     response
 }
 
@@ -299,6 +326,9 @@ fn failed(error: &ApiError, request_id: &RequestId) -> Response {
         response
             .headers_mut()
             .insert(header::RETRY_AFTER, seconds.into());
+    }
+    if error.code == Code::ApiVersionSunset {
+        sunset::announce(response.headers_mut());
     }
     if error.code == Code::InvalidApiKey {
         response

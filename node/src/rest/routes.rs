@@ -17,6 +17,7 @@ use super::answer::{self, Answer, Answered, JSON};
 use super::auth::Caller;
 use super::cursor::{Position, Scope};
 use super::error::{ApiError, Code};
+use super::etag::ETag;
 use super::fields::Fields;
 use super::object::RouteObject;
 use super::page::{self, Paging};
@@ -107,7 +108,8 @@ pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answer
         StatusCode::OK,
         &RouteObject::new(&route, &draft, &caller.environment),
     )
-    .at(seen.revision))
+    .at(seen.revision)
+    .tagged(ETag::of_route(&route, &draft)))
 }
 
 pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {

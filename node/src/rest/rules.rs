@@ -17,6 +17,7 @@ use super::answer::{self, Answer, Answered, JSON};
 use super::auth::Caller;
 use super::cursor::{Position, Scope};
 use super::error::{ApiError, Code};
+use super::etag::ETag;
 use super::fields::Fields;
 use super::object::RuleObject;
 use super::page::{self, Paging, Scanned};
@@ -113,7 +114,8 @@ pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answer
     let rule = seen.value.ok_or_else(|| ApiError::not_found("rule"))?;
     Ok(
         Answer::json(StatusCode::OK, &RuleObject::new(&rule, &caller.environment))
-            .at(seen.revision),
+            .at(seen.revision)
+            .tagged(ETag::at(rule.revision)),
     )
 }
 

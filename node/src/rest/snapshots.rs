@@ -15,6 +15,7 @@ use super::auth::Caller;
 use super::comparison::{Comparison, Side};
 use super::cursor::{Position, Scope};
 use super::error::ApiError;
+use super::etag::ETag;
 use super::object::{SnapshotObject, snapshot_content};
 use super::page::{self, Paging, Scanned};
 use super::pipeline::Call;
@@ -182,7 +183,11 @@ pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answer
     let seen = api.read(call.consistency, find).await?;
     let (snapshot, content) = seen.value?;
     let object = SnapshotObject::new(&snapshot, &caller.environment).content(content);
-    Ok(Answer::json(StatusCode::OK, &object).at(seen.revision))
+    let etag = ETag::at(snapshot.revision);
+    let etag = if include { etag.with("content") } else { etag };
+    Ok(Answer::json(StatusCode::OK, &object)
+        .at(seen.revision)
+        .tagged(etag))
 }
 
 /// The shape of a diff.

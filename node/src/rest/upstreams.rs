@@ -16,6 +16,7 @@ use super::answer::{self, Answer, Answered, JSON};
 use super::auth::Caller;
 use super::cursor::{Position, Scope};
 use super::error::ApiError;
+use super::etag::ETag;
 use super::fields::Fields;
 use super::object::{DeletedUpstream, UpstreamObject};
 use super::page::{self, Paging};
@@ -99,7 +100,8 @@ pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answer
         StatusCode::OK,
         &UpstreamObject::new(&upstream, &caller.environment),
     )
-    .at(seen.revision))
+    .at(seen.revision)
+    .tagged(ETag::at(upstream.revision)))
 }
 
 pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {

@@ -27,6 +27,7 @@ fn stamped(number: u64, command: Command) -> Stamped {
         idempotency: None,
         command,
         origin: Default::default(),
+        precondition: None,
     }
 }
 

@@ -191,6 +191,7 @@ impl State {
             idempotency: None,
             command,
             origin: Default::default(),
+            precondition: None,
         };
         let applied = machine::step(&mut *rows, revision, &stamped);
         assert!(applied.reply.is_ok(), "{applied:?}");

@@ -79,6 +79,7 @@ fn stamped(index: u64, command: Command) -> Stamped {
         idempotency: None,
         command,
         origin: Default::default(),
+        precondition: None,
     }
 }
 

@@ -5,6 +5,7 @@ mod access;
 mod idempotency;
 mod journal;
 mod manifests;
+mod preconditions;
 mod publish;
 mod reads;
 mod rollback;

@@ -133,6 +133,7 @@ impl World {
             }),
             command,
             origin: Default::default(),
+            precondition: None,
         }
     }
 

@@ -287,6 +287,7 @@ mod tests {
                 id: ApiKeyId::new(seed),
             }),
             origin: Default::default(),
+            precondition: None,
         })
     }
 

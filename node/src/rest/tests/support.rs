@@ -297,6 +297,7 @@ impl World {
             idempotency: None,
             command: Command::RevokeApiKey(RevokeApiKey { id: id.clone() }),
             origin: Default::default(),
+            precondition: None,
         };
         self.control.apply(&stamped).reply.unwrap();
     }
@@ -406,6 +407,7 @@ fn bootstrap(
         idempotency: None,
         command,
         origin: Default::default(),
+        precondition: None,
     };
     control.apply(&stamped).reply.unwrap();
 }
@@ -548,6 +550,7 @@ fn check_common(headers: &HeaderMap) {
         value("vectorgate-revision").parse::<u64>().is_ok(),
         "{headers:?}"
     );
+    assert!(super::versions::is_release(value("vectorgate-version")));
     assert_eq!(value("cache-control"), "no-store");
     assert_eq!(value("x-content-type-options"), "nosniff");
 }

@@ -169,6 +169,7 @@ fn record(world: &World, endpoint: &Value, number: u64, status: u16) -> String {
         idempotency: None,
         command: Command::RecordDeliveries(command),
         origin: Default::default(),
+        precondition: None,
     };
     world.control.apply(&stamped).reply.unwrap();
     delivery_id.to_string()

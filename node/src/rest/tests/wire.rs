@@ -152,6 +152,73 @@ async fn ambiguous_and_oversized_heads_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn heads_beyond_the_limits_are_refused_and_the_connection_goes_on() {
+    let running = Running::start(World::new().router, ServerLimits::default());
+    let big = "x".repeat(4 * 1024);
+    let headers = (0..5)
+        .map(|number| format!("X-{number}: {big}\r\n"))
+        .collect::<String>();
+    let long = format!("/livez?x={}", "a".repeat(33 * 1024));
+    let end = "Connection: close\r\n\r\n";
+    let requests = [
+        format!("GET /livez HTTP/1.1\r\nHost: x\r\n{headers}\r\n"),
+        format!("GET {long} HTTP/1.1\r\nHost: x\r\n\r\n"),
+        format!("GET /livez HTTP/1.1\r\nHost: x\r\n{end}"),
+    ];
+    let answers = exchange(&running, &requests.concat()).await;
+    let statuses: Vec<_> = answers
+        .match_indices("HTTP/1.1 ")
+        .map(|(at, start)| &answers[at + start.len()..][..3])
+        .collect();
+    assert_eq!(statuses, ["431", "414", "200"], "{answers}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_cannot_write_lines_of_its_answer() {
+    let running = Running::start(World::new().router, ServerLimits::default());
+    let injected = "req_1\r\nX-Injected: 1";
+    let long = "r".repeat(10 * 1024);
+    for (value, status) in [
+        (injected, "200"),
+        (long.as_str(), "200"),
+        ("req_1\rX-Injected: 1", "400"),
+        ("req_1\0", "400"),
+        ("req_1%0d%0aX-Injected: 1", "200"),
+    ] {
+        for name in ["VectorGate-Request-Id", "X-Request-Id"] {
+            let answer = exchange(
+                &running,
+                &format!(
+                    "GET /livez HTTP/1.1\r\nHost: x\r\n{name}: {value}\r\nConnection: close\r\n\r\n"
+                ),
+            )
+            .await;
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status}")),
+                "{value:.20?} gives {answer}"
+            );
+            assert!(
+                !answer.to_ascii_lowercase().contains("injected") && !answer.contains("rrrr"),
+                "{answer}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_answers_over_tls_ask_for_tls() {
+    let router = World::new().router;
+    let plain = Running::start(router.clone(), ServerLimits::default());
+    let secure = Running::start(super::super::over_tls(router), ServerLimits::default());
+    for path in ["/livez", "/v2/rules", "/nowhere"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let header = "strict-transport-security: max-age=31536000";
+        assert!(!exchange(&plain, &request).await.contains(header), "{path}");
+        assert!(exchange(&secure, &request).await.contains(header), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn connections_beyond_the_limit_wait_for_a_free_place() {
     let running = Running::start(
         World::new().router,
