@@ -6,12 +6,19 @@
     reason = "fields carry the names of the model and the API"
 )]
 
+mod alone;
+mod several;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use alone::{PublishAlone, SwitchRoute, SwitchRule};
+pub use several::{BatchRules, ReorderRules, RuleOperation, RuleOrder};
+
 use crate::id::{
-    ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId,
+    ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, SnapshotId, TargetId, UpstreamId,
+    WorkspaceId,
 };
 use crate::model::{
     Algorithm, Fingerprint, IdempotencyKey, KeyHash, Metadata, Mode, Plan, Priority,
@@ -82,6 +89,11 @@ pub enum Command {
     ArchiveRule(Actor, ArchiveRule),
     Publish(Actor, Publish),
     Rollback(Actor, Rollback),
+    SwitchRule(Actor, SwitchRule),
+    SwitchRoute(Actor, SwitchRoute),
+    ReorderRules(Actor, ReorderRules),
+    BatchRules(Actor, BatchRules),
+    ChangeTarget(Actor, ChangeTarget),
 }
 
 impl Command {
@@ -102,6 +114,11 @@ impl Command {
             Self::ArchiveRule(..) => "archive_rule",
             Self::Publish(..) => "publish",
             Self::Rollback(..) => "rollback",
+            Self::SwitchRule(..) => "switch_rule",
+            Self::SwitchRoute(..) => "switch_route",
+            Self::ReorderRules(..) => "reorder_rules",
+            Self::BatchRules(..) => "batch_rules",
+            Self::ChangeTarget(..) => "change_target",
         }
     }
 
@@ -120,7 +137,12 @@ impl Command {
             | Self::UpdateRule(actor, _)
             | Self::ArchiveRule(actor, _)
             | Self::Publish(actor, _)
-            | Self::Rollback(actor, _) => Some(actor),
+            | Self::Rollback(actor, _)
+            | Self::SwitchRule(actor, _)
+            | Self::SwitchRoute(actor, _)
+            | Self::ReorderRules(actor, _)
+            | Self::BatchRules(actor, _)
+            | Self::ChangeTarget(actor, _) => Some(actor),
         }
     }
 }
@@ -171,6 +193,32 @@ pub struct UpdateUpstream {
     pub name: Option<String>,
     pub algorithm: Option<Algorithm>,
     pub targets: Option<Vec<Target>>,
+    /// Those of the targets that the client named, which the upstream must have.
+    pub named: Vec<TargetId>,
+}
+
+/// Changes one target of an upstream and gives every route that uses it a new draft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeTarget {
+    pub upstream_id: UpstreamId,
+    pub draft_seed: DraftSeed,
+    pub change: TargetChange,
+}
+
+/// What is done to a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TargetChange {
+    /// It comes after the others.
+    Add(Target),
+    /// The given fields change.
+    Update {
+        id: TargetId,
+        address: Option<String>,
+        port: Option<u16>,
+        weight: Option<u32>,
+    },
+    /// It goes.
+    Remove(TargetId),
 }
 
 /// Time and random bits for draft identifiers of which the proposer cannot know how many are

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::{EnvironmentId, RouteId, UpstreamId, WorkspaceId};
+use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId};
 use crate::model::{
     ApiKey, Environment, IdempotencyKey, IdempotencyRecord, Manifest, ManifestVersion, Priority,
-    Route, Rule, RuleStatus, Snapshot, Upstream, Workspace,
+    Route, Rule, RuleStatus, RuleVersion, RuleVersionNumber, Snapshot, Upstream, Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, LogClock, Uses};
 use crate::time::Timestamp;
@@ -111,6 +111,26 @@ pub enum Event {
         manifest: Manifest,
         /// The version whose root is not kept any more.
         dropped: Option<ManifestVersion>,
+    },
+    /// A rule got a version.
+    RuleVersioned {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// The rule.
+        rule_id: RuleId,
+        /// The version.
+        version: RuleVersion,
+    },
+    /// A rule's version went live for the first time.
+    RuleVersionPublished {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// The rule.
+        rule_id: RuleId,
+        /// Its version.
+        version: RuleVersionNumber,
+        /// The snapshot.
+        snapshot_id: SnapshotId,
     },
 }
 

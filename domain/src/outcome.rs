@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{EnvironmentId, UpstreamId, WorkspaceId};
-use crate::model::{ApiKey, Route, RouteDraft, Rule, Snapshot, Upstream};
+use crate::id::{EnvironmentId, SnapshotId, TargetId, UpstreamId, WorkspaceId};
+use crate::model::{ApiKey, Route, RouteDraft, Rule, Snapshot, Target, Upstream};
 use crate::rejection::Rejection;
 use crate::time::{Revision, Timestamp};
 
@@ -59,5 +59,32 @@ pub enum Outcome {
         snapshot: Snapshot,
         /// Whether it was the active one already.
         unchanged: bool,
+    },
+    /// A rule was paused or resumed.
+    RuleSwitched {
+        /// The rule.
+        rule: Rule,
+        /// The active snapshot, where that was to be made live.
+        snapshot_id: Option<SnapshotId>,
+    },
+    /// A route was enabled or disabled.
+    RouteSwitched {
+        /// The route.
+        route: Route,
+        /// Its draft.
+        draft: RouteDraft,
+        /// The active snapshot, where that was to be made live.
+        snapshot_id: Option<SnapshotId>,
+    },
+    /// Several rules were made, changed or archived.
+    Rules(Vec<Rule>),
+    /// A target of an upstream was made or changed.
+    Target(Target),
+    /// A target of an upstream was removed.
+    TargetDeleted {
+        /// Which.
+        id: TargetId,
+        /// When.
+        at: Timestamp,
     },
 }

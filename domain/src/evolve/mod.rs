@@ -11,7 +11,7 @@ mod upstreams;
 
 use crate::event::Event;
 use crate::rows::Rows;
-use crate::schema::{CLOCK, DRAFTS};
+use crate::schema::{CLOCK, DRAFTS, RULE_VERSION_SNAPSHOTS, RULE_VERSIONS};
 
 /// Writes `event` into `rows`.
 pub fn evolve(rows: &mut impl Rows, event: &Event) {
@@ -57,6 +57,19 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
         Event::TreeDropped { root } => chunks::release(rows, *root),
         Event::ManifestMoved { manifest, dropped } => {
             snapshots::manifest_moved(rows, manifest, *dropped)
+        }
+        Event::RuleVersioned {
+            environment_id,
+            rule_id,
+            version,
+        } => RULE_VERSIONS.put(rows, (environment_id, rule_id, &version.version), version),
+        Event::RuleVersionPublished {
+            environment_id,
+            rule_id,
+            version,
+            snapshot_id,
+        } => {
+            RULE_VERSION_SNAPSHOTS.put(rows, (environment_id, rule_id, version), snapshot_id);
         }
     }
 }

@@ -6,6 +6,7 @@ mod idempotency;
 mod manifest;
 mod route;
 mod rule;
+mod rule_version;
 mod snapshot;
 mod upstream;
 
@@ -17,5 +18,6 @@ pub use rule::{
     Metadata, PRIORITY_MAX, Priority, PublishedRule, Rule, RuleChange, RuleEvent, RuleEventKind,
     RuleStatus,
 };
+pub use rule_version::{FieldChange, RuleVersion, RuleVersionNumber};
 pub use snapshot::{Snapshot, SnapshotState, SnapshotVersion};
 pub use upstream::{Algorithm, Target, Upstream, WEIGHT_MAX};

@@ -2,7 +2,8 @@
 
 use crate::id::{ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId};
 use crate::model::{
-    IdempotencyKey, KeyHash, ManifestVersion, Priority, RuleStatus, SnapshotVersion,
+    IdempotencyKey, KeyHash, ManifestVersion, Priority, RuleStatus, RuleVersionNumber,
+    SnapshotVersion,
 };
 use crate::time::Timestamp;
 use crate::tree::Hash;
@@ -113,6 +114,7 @@ macro_rules! number_parts {
 
 number_parts!(
     Priority as u32,
+    RuleVersionNumber as u32,
     SnapshotVersion as u64,
     ManifestVersion as u64,
     Timestamp as u64

@@ -2,6 +2,7 @@
 //! [`crate::invariants`].
 
 mod access;
+mod alone;
 mod idempotency;
 mod manifests;
 mod publish;
@@ -9,5 +10,7 @@ mod reads;
 mod rollback;
 mod routes;
 mod rules;
+mod several;
 mod upstreams;
+mod validation;
 mod world;

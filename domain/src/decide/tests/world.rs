@@ -173,6 +173,7 @@ impl World {
             name: None,
             algorithm: None,
             targets: Some(targets(weight)),
+            named: Vec::new(),
         };
         self.apply(Command::UpdateUpstream(self.actor.clone(), command))
     }
@@ -393,6 +394,13 @@ pub(super) fn refused(reply: Reply) -> (&'static str, String) {
         Rejection::IdempotencyKeyReused => "IdempotencyKeyReused",
         Rejection::AlreadyBootstrapped => "AlreadyBootstrapped",
         Rejection::IdTaken { .. } => "IdTaken",
+        Rejection::Items { refused, .. } => {
+            let told = refused.iter().map(|item| {
+                let (name, param) = self::refused(Err(item.rejection.clone()));
+                format!("{}:{name}:{param}", item.index)
+            });
+            return ("Items", told.collect::<Vec<_>>().join(","));
+        }
     };
     (name, String::new())
 }

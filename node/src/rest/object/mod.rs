@@ -12,4 +12,4 @@ pub(crate) use content::{broken, snapshot_content};
 pub(crate) use route::RouteObject;
 pub(crate) use rule::RuleObject;
 pub(crate) use snapshot::SnapshotObject;
-pub(crate) use upstream::{DeletedUpstream, UpstreamObject};
+pub(crate) use upstream::{Deleted, TargetObject, UpstreamObject};
