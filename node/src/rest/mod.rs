@@ -11,6 +11,7 @@
 //!
 //! What the API promises its users stands in `docs/api.md`.
 
+mod acks;
 mod answer;
 mod auth;
 mod comparison;
@@ -22,6 +23,7 @@ mod guard;
 mod health;
 mod idempotency;
 mod json;
+mod manifests;
 mod metrics;
 mod object;
 mod operation;
@@ -29,15 +31,21 @@ mod page;
 mod pipeline;
 mod propagation;
 mod query;
+mod regions;
 mod release;
 mod render;
 mod routes;
+mod rule_sets;
+mod rule_versions;
 mod rules;
 mod server;
 mod snapshots;
+mod switches;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod upstreams;
+mod validation;
 
 use std::fmt;
 use std::sync::Arc;
@@ -169,6 +177,8 @@ pub fn router(state: RestState) -> Router {
     };
     routes.resources();
     routes.changes();
+    routes.single_changes();
+    routes.fleet();
     routes.process();
     routes.unknown()
 }
@@ -259,6 +269,75 @@ impl Routes {
             edges::propagation,
         );
         self.add(MethodFilter::GET, operation::EDGES_LIST, edges::list);
+    }
+
+    fn single_changes(&mut self) {
+        self.add(MethodFilter::POST, operation::RULES_PAUSE, switches::pause);
+        self.add(
+            MethodFilter::POST,
+            operation::RULES_RESUME,
+            switches::resume,
+        );
+        self.add(MethodFilter::POST, operation::RULES_BATCH, rule_sets::batch);
+        self.add(
+            MethodFilter::GET,
+            operation::RULES_VERSIONS,
+            rule_versions::list,
+        );
+        self.add(
+            MethodFilter::GET,
+            operation::RULES_VERSION,
+            rule_versions::get,
+        );
+        self.add(
+            MethodFilter::POST,
+            operation::ROUTES_ENABLE,
+            switches::enable,
+        );
+        self.add(
+            MethodFilter::POST,
+            operation::ROUTES_DISABLE,
+            switches::disable,
+        );
+        self.add(
+            MethodFilter::POST,
+            operation::ROUTES_REORDER,
+            rule_sets::reorder,
+        );
+        self.add(
+            MethodFilter::POST,
+            operation::ROUTES_VALIDATE,
+            validation::validate,
+        );
+        self.add(MethodFilter::GET, operation::TARGETS_LIST, targets::list);
+        self.add(
+            MethodFilter::POST,
+            operation::TARGETS_CREATE,
+            targets::create,
+        );
+        self.add(MethodFilter::GET, operation::TARGETS_GET, targets::get);
+        self.add(
+            MethodFilter::PATCH,
+            operation::TARGETS_UPDATE,
+            targets::update,
+        );
+        self.add(
+            MethodFilter::DELETE,
+            operation::TARGETS_DELETE,
+            targets::delete,
+        );
+    }
+
+    fn fleet(&mut self) {
+        self.add(MethodFilter::GET, operation::SNAPSHOTS_ACKS, acks::list);
+        self.add(
+            MethodFilter::GET,
+            operation::MANIFESTS_CURRENT,
+            manifests::current,
+        );
+        self.add(MethodFilter::GET, operation::EDGES_GET, edges::get);
+        self.add(MethodFilter::GET, operation::REGIONS_LIST, regions::list);
+        self.add(MethodFilter::GET, operation::REGIONS_GET, regions::get);
     }
 
     fn process(&mut self) {
