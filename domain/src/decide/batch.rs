@@ -1,6 +1,7 @@
 //! Several things done to rules in one entry: each is judged as if the ones before it had been
 //! applied, which they are, to rows that are thrown away. If any is refused, all are, and each is told.
 
+use super::check::AnswerSize;
 use super::{Context, Judgement, check, rule};
 use crate::command::{Actor, BatchRules, RuleOperation};
 use crate::event::Event;
@@ -20,6 +21,7 @@ pub(super) fn rules<V: View + ?Sized>(
     command: &BatchRules,
 ) -> Judgement {
     check::count(LIST, command.operations.len(), check::BATCH_MAX)?;
+    let mut size = AnswerSize::default();
     let mut ahead = Overlay::new(context.view);
     let (mut events, mut rules, mut refused) = (Vec::<Event>::new(), Vec::new(), Vec::new());
     for (index, operation) in (0..).zip(&command.operations) {
@@ -27,7 +29,8 @@ pub(super) fn rules<V: View + ?Sized>(
             Ok((happened, rule)) => {
                 happened.iter().for_each(|event| evolve(&mut ahead, event));
                 events.extend(happened);
-                rules.extend(rule);
+                size.add(LIST, &rule)?;
+                rules.push(rule);
             }
             Err(rejection) => refused.push(RefusedItem { index, rejection }),
         }
@@ -38,7 +41,6 @@ pub(super) fn rules<V: View + ?Sized>(
             refused,
         });
     }
-    check::answer_size(LIST, &rules)?;
     Ok(Decision {
         events,
         outcome: Outcome::Rules(rules),
@@ -51,7 +53,7 @@ fn judge<V: View + ?Sized>(
     ahead: &Overlay<&V>,
     actor: &Actor,
     operation: &RuleOperation,
-) -> Result<(Vec<Event>, Option<Rule>), Rejection> {
+) -> Result<(Vec<Event>, Rule), Rejection> {
     let context = Context {
         view: ahead,
         at: context.at,
@@ -63,11 +65,10 @@ fn judge<V: View + ?Sized>(
         RuleOperation::Archive(command) => rule::archive(&context, actor, command),
     };
     let Decision { events, outcome } = judged.map_err(named)?;
-    let rule = match outcome {
-        Outcome::Rule(rule) => Some(rule),
-        _ => None,
-    };
-    Ok((events, rule))
+    match outcome {
+        Outcome::Rule(rule) => Ok((events, rule)),
+        _ => Err(context.broken(&"an operation on a rule did not answer with it")),
+    }
 }
 
 /// In a batch a rule is named by a field, and not by the path.

@@ -133,26 +133,24 @@ pub(super) fn count(param: &str, count: usize, max: usize) -> Result<(), Rejecti
     Err(invalid(param, format!("There must be 1 to {max} of them.")))
 }
 
-/// The size of an answer with these rules.
-pub(super) fn answer_size<'r>(
-    param: &str,
-    rules: impl IntoIterator<Item = &'r Rule>,
-) -> Result<(), Rejection> {
-    let labels = |rule: &Rule| -> usize {
+/// How large an answer with several rules gets.
+#[derive(Default)]
+pub(super) struct AnswerSize(usize);
+
+impl AnswerSize {
+    /// One rule more; `param` asked for it.
+    pub(super) fn add(&mut self, param: &str, rule: &Rule) -> Result<(), Rejection> {
         let labels = rule.metadata.iter();
-        labels.map(|(key, value)| key.len() + value.len()).sum()
-    };
-    let bytes: usize = rules
-        .into_iter()
-        .map(|rule| rule.criteria.len() + rule.action.len() + labels(rule))
-        .sum();
-    if bytes > ANSWER_BYTES_MAX {
-        return Err(too_large(
-            param,
-            format!("These rules have more than {ANSWER_BYTES_MAX} bytes together; take fewer."),
-        ));
+        let labels: usize = labels.map(|(key, value)| key.len() + value.len()).sum();
+        self.0 += rule.criteria.len() + rule.action.len() + labels;
+        if self.0 > ANSWER_BYTES_MAX {
+            return Err(too_large(
+                param,
+                format!("These rules have more than {ANSWER_BYTES_MAX} bytes; take fewer."),
+            ));
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The size of a JSON object.

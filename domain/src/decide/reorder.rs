@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::check::AnswerSize;
 use super::content::Parsed;
 use super::draft::Drafting;
 use super::rule::rewrite;
@@ -29,11 +30,6 @@ pub(super) fn reorder<V: View + ?Sized>(
         RuleOrder::Whole(ids) => whole(context, &route, ids)?,
         RuleOrder::Moves(moves) => some(context, &route, moves)?,
     };
-    let param = match &command.order {
-        RuleOrder::Whole(_) => "rule_ids",
-        RuleOrder::Moves(_) => "moves",
-    };
-    check::answer_size(param, moves.iter().map(|(rule, _)| rule))?;
     moves.sort_by_key(|(_, priority)| *priority);
     if moves
         .iter()
@@ -105,15 +101,16 @@ fn whole<V: View + ?Sized>(
     ids: &[RuleId],
 ) -> Result<Vec<Move>, Rejection> {
     check::count("rule_ids", ids.len(), check::REORDERED_MAX)?;
-    let mut rules = BTreeMap::new();
+    let (mut rules, mut size) = (BTreeMap::new(), AnswerSize::default());
     let mut order = Vec::with_capacity(ids.len());
     for (index, id) in ids.iter().enumerate() {
         let param = format!("rule_ids[{index}]");
         let rule = movable(context, route, id, &param)?;
-        order.push(rule.clone());
+        size.add("rule_ids", &rule)?;
         if rules.insert(id, rule.priority).is_some() {
             return Err(invalid(&param, "The rule is named twice.".to_owned()));
         }
+        order.push(rule);
     }
     let draft = context.draft(&route.environment_id, &route.id)?;
     if draft.rules != rules.len() as u64 {
@@ -145,9 +142,10 @@ fn some<V: View + ?Sized>(
     }
     let mut found = Vec::with_capacity(moves.len());
     let mut taken = BTreeMap::new();
-    let mut refused = Vec::new();
+    let (mut refused, mut size) = (Vec::new(), AnswerSize::default());
     for (index, (id, priority)) in moves.iter().enumerate() {
         let rule = movable(context, route, id, &format!("moves[{index}].rule_id"))?;
+        size.add("moves", &rule)?;
         let checked = check::priority(*priority).and_then(|()| {
             let stays = |holder: &RuleId| !places.contains_key(holder);
             let key = (&route.environment_id, &route.id, priority);
