@@ -6,13 +6,19 @@
     reason = "fields carry the names of the model and the API"
 )]
 
+mod alone;
+mod several;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use alone::{PublishAlone, SwitchRoute, SwitchRule};
+pub use several::{BatchRules, ReorderRules, RuleOperation, RuleOrder};
+
 use crate::id::{
-    ApiKeyId, EnvironmentId, EventId, OrgId, RequestId, RouteId, RuleId, SnapshotId, UpstreamId,
-    WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
+    ApiKeyId, EnvironmentId, EventId, OrgId, RequestId, RouteId, RuleId, SnapshotId, TargetId,
+    UpstreamId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use crate::model::{
     Algorithm, DeliveryAttempt, Fingerprint, IdempotencyKey, JournalPlace, KeyHash, Metadata, Mode,
@@ -114,6 +120,11 @@ pub enum Command {
     RetryDelivery(Actor, RetryDelivery),
     ReplayEvent(Actor, ReplayEvent),
     RecordDeliveries(RecordDeliveries),
+    SwitchRule(Actor, SwitchRule),
+    SwitchRoute(Actor, SwitchRoute),
+    ReorderRules(Actor, ReorderRules),
+    BatchRules(Actor, BatchRules),
+    ChangeTarget(Actor, ChangeTarget),
 }
 
 impl Command {
@@ -141,6 +152,11 @@ impl Command {
             Self::RetryDelivery(..) => "retry_delivery",
             Self::ReplayEvent(..) => "replay_event",
             Self::RecordDeliveries(_) => "record_deliveries",
+            Self::SwitchRule(..) => "switch_rule",
+            Self::SwitchRoute(..) => "switch_route",
+            Self::ReorderRules(..) => "reorder_rules",
+            Self::BatchRules(..) => "batch_rules",
+            Self::ChangeTarget(..) => "change_target",
         }
     }
 
@@ -165,7 +181,12 @@ impl Command {
             | Self::DeleteWebhookEndpoint(actor, _)
             | Self::RotateWebhookSecret(actor, _)
             | Self::RetryDelivery(actor, _)
-            | Self::ReplayEvent(actor, _) => Some(actor),
+            | Self::ReplayEvent(actor, _)
+            | Self::SwitchRule(actor, _)
+            | Self::SwitchRoute(actor, _)
+            | Self::ReorderRules(actor, _)
+            | Self::BatchRules(actor, _)
+            | Self::ChangeTarget(actor, _) => Some(actor),
         }
     }
 }
@@ -216,6 +237,32 @@ pub struct UpdateUpstream {
     pub name: Option<String>,
     pub algorithm: Option<Algorithm>,
     pub targets: Option<Vec<Target>>,
+    /// Those of the targets that the client named, which the upstream must have.
+    pub named: Vec<TargetId>,
+}
+
+/// Changes one target of an upstream and gives every route that uses it a new draft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeTarget {
+    pub upstream_id: UpstreamId,
+    pub draft_seed: DraftSeed,
+    pub change: TargetChange,
+}
+
+/// What is done to a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TargetChange {
+    /// It comes after the others.
+    Add(Target),
+    /// The given fields change.
+    Update {
+        id: TargetId,
+        address: Option<String>,
+        port: Option<u16>,
+        weight: Option<u32>,
+    },
+    /// It goes.
+    Remove(TargetId),
 }
 
 /// Time and random bits for draft identifiers of which the proposer cannot know how many are

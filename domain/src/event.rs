@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::{EnvironmentId, RouteId, UpstreamId, WorkspaceId};
+use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId};
 use crate::model::{
     ApiKey, DeliveryState, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, Manifest,
-    ManifestVersion, Priority, Route, Rule, RuleStatus, Snapshot, Upstream, WebhookDelivery,
-    WebhookEndpoint, Workspace,
+    ManifestVersion, Priority, Route, Rule, RuleStatus, RuleVersion, RuleVersionNumber, Snapshot,
+    Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, LogClock, Uses};
 use crate::time::{Revision, Timestamp};
@@ -138,6 +138,26 @@ pub enum Event {
         before: Option<DeliveryState>,
         /// The delivery.
         after: WebhookDelivery,
+    },
+    /// A rule got a version.
+    RuleVersioned {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// The rule.
+        rule_id: RuleId,
+        /// The version.
+        version: RuleVersion,
+    },
+    /// A rule's version went live for the first time.
+    RuleVersionPublished {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// The rule.
+        rule_id: RuleId,
+        /// Its version.
+        version: RuleVersionNumber,
+        /// The snapshot.
+        snapshot_id: SnapshotId,
     },
 }
 

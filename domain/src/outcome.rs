@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{EnvironmentId, UpstreamId, WebhookEndpointId, WorkspaceId};
+use crate::id::{EnvironmentId, SnapshotId, TargetId, UpstreamId, WebhookEndpointId, WorkspaceId};
 use crate::model::{
-    ApiKey, Route, RouteDraft, Rule, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint,
+    ApiKey, Route, RouteDraft, Rule, Snapshot, Target, Upstream, WebhookDelivery, WebhookEndpoint,
 };
 use crate::rejection::Rejection;
 use crate::time::{Revision, Timestamp};
@@ -75,4 +75,31 @@ pub enum Outcome {
     Deliveries(Vec<WebhookDelivery>),
     /// What became of attempts was written down.
     Recorded,
+    /// A rule was paused or resumed.
+    RuleSwitched {
+        /// The rule.
+        rule: Rule,
+        /// The active snapshot, where that was to be made live.
+        snapshot_id: Option<SnapshotId>,
+    },
+    /// A route was enabled or disabled.
+    RouteSwitched {
+        /// The route.
+        route: Route,
+        /// Its draft.
+        draft: RouteDraft,
+        /// The active snapshot, where that was to be made live.
+        snapshot_id: Option<SnapshotId>,
+    },
+    /// Several rules were made, changed or archived.
+    Rules(Vec<Rule>),
+    /// A target of an upstream was made or changed.
+    Target(Target),
+    /// A target of an upstream was removed.
+    TargetDeleted {
+        /// Which.
+        id: TargetId,
+        /// When.
+        at: Timestamp,
+    },
 }

@@ -147,4 +147,21 @@ pub enum Rejection {
         /// The dotted path.
         param: String,
     },
+    /// Of several things that were asked for at once, these were refused, and so all were.
+    #[error("{} of the {list} were refused, so nothing was changed.", .refused.len())]
+    Items {
+        /// The parameter that is the list.
+        list: String,
+        /// The refused ones, in their order.
+        refused: Vec<RefusedItem>,
+    },
+}
+
+/// One of several things, and why it was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedItem {
+    /// Its place in the list.
+    pub index: u32,
+    /// Why.
+    pub rejection: Rejection,
 }

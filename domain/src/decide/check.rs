@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Metadata, PRIORITY_MAX, Priority, Target, WEIGHT_MAX};
+use crate::model::{Metadata, PRIORITY_MAX, Priority, Rule, Target, WEIGHT_MAX};
 use crate::rejection::Rejection;
 
 /// The longest name of anything, in characters.
@@ -36,6 +36,16 @@ pub(crate) const COMMENT_CHARS_MAX: usize = 1000;
 /// The most rules of a route that are not archived: what an edge compiles in bounded time, and
 /// less than there are priorities, so that one is always free.
 pub(crate) const RULES_PER_ROUTE_MAX: u64 = 200_000;
+
+/// The most operations in one batch: the log entry is applied in one piece, while others wait.
+pub(crate) const BATCH_MAX: usize = 100;
+
+/// The most rules that are reordered at once: each is read and written anew in one log entry.
+pub(crate) const REORDERED_MAX: usize = 500;
+
+/// How much the rules of one answer may hold in objects and labels: answers are stored with their
+/// idempotency keys, and what a page of a list may have is enough for them.
+pub(crate) const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 fn invalid(param: &str, message: String) -> Rejection {
     Rejection::InvalidParameter {
@@ -115,6 +125,34 @@ pub(super) fn metadata(metadata: &Metadata) -> Result<(), Rejection> {
     Ok(())
 }
 
+/// How many items a list in a command has.
+pub(super) fn count(param: &str, count: usize, max: usize) -> Result<(), Rejection> {
+    if (1..=max).contains(&count) {
+        return Ok(());
+    }
+    Err(invalid(param, format!("There must be 1 to {max} of them.")))
+}
+
+/// How large an answer with several rules gets.
+#[derive(Default)]
+pub(super) struct AnswerSize(usize);
+
+impl AnswerSize {
+    /// One rule more; `param` asked for it.
+    pub(super) fn add(&mut self, param: &str, rule: &Rule) -> Result<(), Rejection> {
+        let labels = rule.metadata.iter();
+        let labels: usize = labels.map(|(key, value)| key.len() + value.len()).sum();
+        self.0 += rule.criteria.len() + rule.action.len() + labels;
+        if self.0 > ANSWER_BYTES_MAX {
+            return Err(too_large(
+                param,
+                format!("These rules have more than {ANSWER_BYTES_MAX} bytes; take fewer."),
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// The size of a JSON object.
 pub(super) fn json_size(param: &str, text: &str, bytes_max: usize) -> Result<(), Rejection> {
     if text.len() > bytes_max {
@@ -140,41 +178,48 @@ pub(super) fn hostname(text: &str) -> Result<(), Rejection> {
 
 /// An upstream's targets.
 pub(super) fn targets(targets: &[Target]) -> Result<(), Rejection> {
+    target_count(targets)?;
+    let mut seen = BTreeSet::new();
+    for (at, target) in targets.iter().enumerate() {
+        let place = format!("targets[{at}].");
+        self::target(&place, target)?;
+        if !seen.insert(&target.id) {
+            return Err(invalid(
+                &format!("{place}id"),
+                "Two targets have the same identifier.".to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// How many targets an upstream has.
+pub(super) fn target_count(targets: &[Target]) -> Result<(), Rejection> {
     if targets.len() > TARGETS_MAX {
         return Err(too_large(
             "targets",
             format!("An upstream may have {TARGETS_MAX} targets."),
         ));
     }
-    let mut seen = BTreeSet::new();
-    for (at, target) in targets.iter().enumerate() {
-        let param = |field: &str| format!("targets[{at}].{field}");
-        if !(1..=253).contains(&target.address.len())
-            || target.address.chars().any(|c| c.is_control() || c == ' ')
-        {
-            return Err(invalid(
-                &param("address"),
-                "An address has 1 to 253 characters and no blanks.".to_owned(),
-            ));
-        }
-        if target.port == 0 {
-            return Err(invalid(
-                &param("port"),
-                "A port is an integer from 1 to 65535.".to_owned(),
-            ));
-        }
-        if target.weight > WEIGHT_MAX {
-            return Err(invalid(
-                &param("weight"),
-                format!("A weight is an integer from 0 to {WEIGHT_MAX}."),
-            ));
-        }
-        if !seen.insert(&target.id) {
-            return Err(invalid(
-                &param("id"),
-                "Two targets have the same identifier.".to_owned(),
-            ));
-        }
+    Ok(())
+}
+
+/// One target; `place` is what its fields are named under.
+pub(super) fn target(place: &str, target: &Target) -> Result<(), Rejection> {
+    let wrong = |field: &str, message: String| Err(invalid(&format!("{place}{field}"), message));
+    if !(1..=253).contains(&target.address.len())
+        || target.address.chars().any(|c| c.is_control() || c == ' ')
+    {
+        let message = "An address has 1 to 253 characters and no blanks.";
+        return wrong("address", message.to_owned());
+    }
+    if target.port == 0 {
+        let message = "A port is an integer from 1 to 65535.";
+        return wrong("port", message.to_owned());
+    }
+    if target.weight > WEIGHT_MAX {
+        let message = format!("A weight is an integer from 0 to {WEIGHT_MAX}.");
+        return wrong("weight", message);
     }
     Ok(())
 }

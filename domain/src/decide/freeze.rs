@@ -2,6 +2,8 @@
 //! edited, so the cost follows what changed since the last publish. Also says everything that
 //! keeps the draft from being published.
 
+mod single;
+
 use super::Context;
 use super::content::{
     Inspector, Parsed, References, problem, read_config, references, upstream_content,
@@ -9,12 +11,14 @@ use super::content::{
 use super::draft::is_wanted;
 use crate::content::{RouteContent, load_head, rule_key, upstream_key};
 use crate::id::UpstreamId;
-use crate::model::{Route, Rule};
+use crate::model::{Route, Rule, Upstream};
 use crate::query::ViewChunks;
 use crate::rejection::{Problem, Rejection};
 use crate::rows::View;
 use crate::schema::{DIRTY_RULES, DIRTY_UPSTREAMS, RULES, UPSTREAMS, USES};
 use crate::tree::{self, Chunks, Edits, Hash, TreeKind};
+
+pub(super) use single::freeze_rule;
 
 /// How many problems of a draft are told at once: more than anybody reads before the next try.
 const PROBLEMS_MAX: usize = 100;
@@ -100,38 +104,13 @@ pub(crate) fn freeze<V: View + ?Sized>(
     route: &Route,
 ) -> Result<Frozen, Rejection> {
     let draft = context.draft(&route.environment_id, &route.id)?;
-    let live = live_content(context, route)?;
-    let mut freezing = Freezing {
-        context,
-        route,
-        inspector: Inspector::new(context.view, &route.environment_id),
-        content: live.unwrap_or_else(|| empty(route)),
-        chunks: Chunks::new(),
-        problems: Vec::new(),
-    };
+    let mut freezing = Freezing::begun(context, route)?;
     if draft.dirty_settings {
         freezing.settings();
     }
     let rules = freezing.rules()?;
     let upstreams = freezing.upstreams()?;
-    let Freezing {
-        content,
-        mut chunks,
-        mut problems,
-        ..
-    } = freezing;
-    problems.truncate(PROBLEMS_MAX);
-    let bytes = content.encode();
-    let head = Hash::of(&bytes);
-    chunks.insert(head, bytes);
-    Ok(Frozen {
-        content,
-        head,
-        chunks,
-        rules,
-        upstreams,
-        problems,
-    })
+    Ok(freezing.frozen(rules, upstreams))
 }
 
 fn empty(route: &Route) -> RouteContent {
@@ -158,7 +137,41 @@ struct Freezing<'c, 'v, V: ?Sized> {
     problems: Vec<Problem>,
 }
 
-impl<V: View + ?Sized> Freezing<'_, '_, V> {
+impl<'c, 'v, V: View + ?Sized> Freezing<'c, 'v, V> {
+    /// Begins with what is live.
+    fn begun(context: &'c Context<'v, V>, route: &'c Route) -> Result<Self, Rejection> {
+        Ok(Self {
+            context,
+            route,
+            inspector: Inspector::new(context.view, &route.environment_id),
+            content: live_content(context, route)?.unwrap_or_else(|| empty(route)),
+            chunks: Chunks::new(),
+            problems: Vec::new(),
+        })
+    }
+
+    /// Ends with these parts changed.
+    fn frozen(self, rules: Vec<FrozenRule>, upstreams: Vec<(UpstreamId, Option<Hash>)>) -> Frozen {
+        let Self {
+            content,
+            mut chunks,
+            mut problems,
+            ..
+        } = self;
+        problems.truncate(PROBLEMS_MAX);
+        let bytes = content.encode();
+        let head = Hash::of(&bytes);
+        chunks.insert(head, bytes);
+        Frozen {
+            content,
+            head,
+            chunks,
+            rules,
+            upstreams,
+            problems,
+        }
+    }
+
     fn settings(&mut self) {
         match read_config(self.route.mode, &self.route.config) {
             Ok(config) => {
@@ -191,11 +204,16 @@ impl<V: View + ?Sized> Freezing<'_, '_, V> {
             })?;
             rules.extend(self.rule(rule, &mut edits));
         }
-        let edited = self.edit(TreeKind::Rules, self.content.rules, &edits)?;
+        self.edit_rules(&edits)?;
+        Ok(rules)
+    }
+
+    fn edit_rules(&mut self, edits: &Edits) -> Result<(), Rejection> {
+        let edited = self.edit(TreeKind::Rules, self.content.rules, edits)?;
         if let Some((root, len)) = edited {
             (self.content.rules, self.content.rule_count) = (root, len);
         }
-        Ok(rules)
+        Ok(())
     }
 
     /// Edits one rule's part of the tree; `None` where a problem keeps it as it is.
@@ -261,22 +279,38 @@ impl<V: View + ?Sized> Freezing<'_, '_, V> {
                 // Its users are dirty too, and have been complained about.
                 continue;
             }
-            let content = record.map(|upstream| upstream_content(&upstream));
-            if content
-                .as_ref()
-                .is_some_and(|content| content.targets.iter().all(|target| target.weight == 0))
-            {
-                let message = "The weights of the upstream's targets add up to 0.".to_owned();
-                self.complain([problem("no_weight", message, format!("{id}.targets"))]);
-            }
-            let bytes = content.map(|content| content.encode());
-            upstreams.push((id.clone(), bytes.as_deref().map(Hash::of)));
-            edits.insert(upstream_key(&id), bytes);
+            upstreams.push(self.upstream(id, record.as_ref(), &mut edits));
         }
-        if let Some((root, _)) = self.edit(TreeKind::Upstreams, self.content.upstreams, &edits)? {
+        self.edit_upstreams(&edits)?;
+        Ok(upstreams)
+    }
+
+    /// Edits one upstream's part of the tree: what its record gives, or nothing without one.
+    fn upstream(
+        &mut self,
+        id: UpstreamId,
+        record: Option<&Upstream>,
+        edits: &mut Edits,
+    ) -> (UpstreamId, Option<Hash>) {
+        let content = record.map(upstream_content);
+        if content
+            .as_ref()
+            .is_some_and(|content| content.targets.iter().all(|target| target.weight == 0))
+        {
+            let message = "The weights of the upstream's targets add up to 0.".to_owned();
+            self.complain([problem("no_weight", message, format!("{id}.targets"))]);
+        }
+        let bytes = content.map(|content| content.encode());
+        let hash = bytes.as_deref().map(Hash::of);
+        edits.insert(upstream_key(&id), bytes);
+        (id, hash)
+    }
+
+    fn edit_upstreams(&mut self, edits: &Edits) -> Result<(), Rejection> {
+        if let Some((root, _)) = self.edit(TreeKind::Upstreams, self.content.upstreams, edits)? {
             self.content.upstreams = root;
         }
-        Ok(upstreams)
+        Ok(())
     }
 
     /// Applies edits to one of the trees: its new root and length, if there is anything to edit.

@@ -3,20 +3,27 @@
 //! dry run and the simulation's oracle.
 
 mod access;
+mod batch;
 mod check;
 mod content;
 mod draft;
 mod freeze;
+mod history;
+mod lint;
 mod manifest;
 mod precondition;
 mod priorities;
 mod publish;
+mod reorder;
 mod rollback;
 mod route;
 mod rule;
+mod switch;
+mod target;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod validate;
 mod webhook;
 
 use std::fmt::Display;
@@ -33,6 +40,8 @@ use crate::schema::{DRAFTS, Draft, ROUTES};
 use crate::time::{Revision, Timestamp};
 
 pub(crate) use freeze::{Frozen, freeze};
+pub use validate::Validation;
+pub(crate) use validate::validate;
 
 /// What a judgement looks at besides the command.
 pub(crate) struct Context<'a, V: ?Sized> {
@@ -72,6 +81,11 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
         Command::RetryDelivery(actor, command) => webhook::retry(context, actor, command),
         Command::ReplayEvent(actor, command) => webhook::replay(context, actor, command),
         Command::RecordDeliveries(command) => webhook::record(context, command),
+        Command::SwitchRule(actor, command) => switch::rule(context, actor, command),
+        Command::SwitchRoute(actor, command) => switch::route(context, actor, command),
+        Command::ReorderRules(actor, command) => reorder::reorder(context, actor, command),
+        Command::BatchRules(actor, command) => batch::rules(context, actor, command),
+        Command::ChangeTarget(actor, command) => target::change(context, actor, command),
     }
 }
 

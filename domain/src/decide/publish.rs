@@ -3,8 +3,8 @@
 
 use super::draft::{Drafting, RuleBefore};
 use super::freeze::{FrozenRule, freeze};
+use super::history::{log, version_published};
 use super::manifest::move_manifest;
-use super::rule::log;
 use super::{Context, Judgement, check, id_taken, nothing};
 use crate::command::{Actor, Publish};
 use crate::content::{RouteContent, RouteEntry, route_key};
@@ -55,7 +55,8 @@ pub(super) fn publish<V: View + ?Sized>(
     check_live_hostname(context, &route, &frozen.content)?;
     let mut drafting = Drafting::of(context, &actor.environment_id, &route.id)?;
     for rule in frozen.rules {
-        rule_published(context, &mut drafting, &draft.snapshot_id, rule);
+        let before = RuleBefore::of(&rule.rule, rule.named.clone());
+        rule_published(context, &mut drafting, &draft.snapshot_id, before, rule);
     }
     for (upstream, content) in frozen.upstreams {
         drafting.upstream_published(&upstream, content);
@@ -71,7 +72,7 @@ pub(super) fn publish<V: View + ?Sized>(
         comment: command.comment.clone(),
         replaced: SnapshotState::Superseded,
     };
-    let snapshot = activate(
+    let (snapshot, _) = activate(
         context,
         actor,
         &mut drafting,
@@ -153,28 +154,24 @@ pub(super) fn active_snapshot<V: View + ?Sized>(
 }
 
 /// A dirty rule is published as it is drafted, or taken out of what is live.
-fn rule_published<V: View + ?Sized>(
+pub(super) fn rule_published<V: View + ?Sized>(
     context: &Context<'_, V>,
     drafting: &mut Drafting<'_, '_, V>,
     snapshot_id: &SnapshotId,
+    before: RuleBefore,
     frozen: FrozenRule,
-) {
+) -> Rule {
     let FrozenRule {
         mut rule,
         named,
         content,
     } = frozen;
-    let before = RuleBefore::of(&rule, named.clone());
     if content.is_some() {
         rule.status = RuleStatus::Active;
         if !is_validated(&rule) {
             log(&mut rule, RuleEventKind::Validated, context.at);
         }
-        if let Some(version) = rule.versions.last_mut() {
-            version
-                .snapshot_id
-                .get_or_insert_with(|| snapshot_id.clone());
-        }
+        version_published(drafting, &mut rule, snapshot_id);
     }
     let priority = rule.priority;
     set_live(
@@ -185,7 +182,8 @@ fn rule_published<V: View + ?Sized>(
     );
     rule.pending_changes = false;
     rule.revision = context.revision;
-    drafting.rule_changed(before, rule, &named);
+    drafting.rule_changed(before, rule.clone(), &named);
+    rule
 }
 
 /// What of a rule is live from now on.
@@ -237,7 +235,8 @@ pub(super) struct Publication {
 }
 
 /// Makes a snapshot of a content, makes it the route's active one, and moves the manifest.
-/// `before` is the route's record, `after` the same with what else the command changed in it.
+/// `before` is the route's record, `after` the same with what else the command changed in it. Gives
+/// the snapshot and the route as it is then.
 pub(super) fn activate<V: View + ?Sized>(
     context: &Context<'_, V>,
     actor: &Actor,
@@ -245,7 +244,7 @@ pub(super) fn activate<V: View + ?Sized>(
     before: &Route,
     after: Route,
     publication: Publication,
-) -> Result<Snapshot, Rejection> {
+) -> Result<(Snapshot, Route), Rejection> {
     let Publication {
         snapshot_id,
         version,
@@ -311,12 +310,12 @@ pub(super) fn activate<V: View + ?Sized>(
     };
     drafting.event(Event::RouteChanged {
         before: RoutePlace::of(before),
-        after,
+        after: after.clone(),
     });
     moved
         .events
         .into_iter()
         .for_each(|event| drafting.event(event));
     drafting.draft.next_version = SnapshotVersion(version.0 + 1);
-    Ok(snapshot)
+    Ok((snapshot, after))
 }

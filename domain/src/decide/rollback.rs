@@ -113,7 +113,7 @@ pub(super) fn rollback<V: View + ?Sized>(
         comment: command.comment.clone(),
         replaced: SnapshotState::RolledBack,
     };
-    let snapshot = activate(context, actor, &mut drafting, &route, after, publication)?;
+    let (snapshot, _) = activate(context, actor, &mut drafting, &route, after, publication)?;
     Ok(Decision {
         events: drafting.finish().0,
         outcome: Outcome::Published {
@@ -123,7 +123,7 @@ pub(super) fn rollback<V: View + ?Sized>(
     })
 }
 
-fn not_publishable(reason: &str) -> Rejection {
+pub(super) fn not_publishable(reason: &str) -> Rejection {
     Rejection::SnapshotNotPublishable {
         reason: reason.to_owned(),
     }

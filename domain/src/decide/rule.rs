@@ -11,16 +11,16 @@
 
 use super::content::{Inspector, Parsed, references};
 use super::draft::{Drafting, RuleBefore, is_pending};
+use super::history::{add_version, changed_fields, log};
 use super::{Context, Judgement, check, id_taken, not_found, nothing};
 use crate::command::{Actor, ArchiveRule, CreateRule, DesiredStatus, UpdateRule};
 use crate::id::RuleId;
 use crate::machine::Decision;
-use crate::model::{Rule, RuleChange, RuleEvent, RuleEventKind, RuleStatus};
+use crate::model::{Rule, RuleEventKind, RuleStatus};
 use crate::outcome::Outcome;
 use crate::rejection::Rejection;
 use crate::rows::View;
 use crate::schema::{RULE_PRIORITIES, RULES};
-use crate::time::Timestamp;
 
 pub(super) fn create<V: View + ?Sized>(
     context: &Context<'_, V>,
@@ -44,6 +44,7 @@ pub(super) fn create<V: View + ?Sized>(
     check_room(drafting.draft.rules)?;
     let mut rule = drafted(context, actor, command);
     check_priority_free(context, &rule)?;
+    add_version(context, &mut drafting, actor, None, &mut rule);
     if is_valid(context, &rule, &parsed) {
         log(&mut rule, RuleEventKind::Validated, context.at);
     }
@@ -81,11 +82,6 @@ fn drafted<V: View + ?Sized>(
         revision: context.revision,
     };
     log(&mut rule, RuleEventKind::Created, context.at);
-    let mut fields = vec!["name", "priority", "match", "action"];
-    if !rule.metadata.is_empty() {
-        fields.push("metadata");
-    }
-    add_version(&mut rule, &fields, actor, context.at);
     rule
 }
 
@@ -108,31 +104,44 @@ pub(super) fn update<V: View + ?Sized>(
     context.open_route(actor, &before.route_id, None)?;
     let mut rule = before.clone();
     apply(command, &mut rule)?;
-    let fields = changed_fields(&before, &rule);
-    if fields.is_empty() {
+    if changed_fields(&before, &rule).is_empty() {
         return nothing(Outcome::Rule(before));
     }
     let parsed = read_updated(command, &rule)?;
     if rule.priority != before.priority {
         check_priority_free(context, &rule)?;
     }
-    record_update(context, &before, &mut rule, parsed.as_ref());
-    add_version(&mut rule, &fields, actor, context.at);
-    rule.updated_at = Some(context.at);
-    rule.revision = context.revision;
-    rule.pending_changes = is_pending(&rule, || parsed.as_ref().map(|parsed| parsed.hash(&rule)));
-    let named = parsed.map(|parsed| parsed.references()).unwrap_or_default();
     let mut drafting = Drafting::of(context, &actor.environment_id, &rule.route_id)?;
-    drafting.rule_changed(
-        RuleBefore::of(&before, references(&before)),
-        rule.clone(),
-        &named,
-    );
+    let rule = rewrite(context, &mut drafting, actor, &before, rule, parsed);
     drafting.renamed(&command.draft_id);
     Ok(Decision {
         events: drafting.finish().0,
         outcome: Outcome::Rule(rule),
     })
+}
+
+/// Writes a rule some of whose fields were changed, with what follows from that; `parsed` is what
+/// it says now.
+pub(super) fn rewrite<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    drafting: &mut Drafting<'_, '_, V>,
+    actor: &Actor,
+    before: &Rule,
+    mut rule: Rule,
+    parsed: Option<Parsed>,
+) -> Rule {
+    record_update(context, before, &mut rule, parsed.as_ref());
+    add_version(context, drafting, actor, Some(before), &mut rule);
+    rule.updated_at = Some(context.at);
+    rule.revision = context.revision;
+    rule.pending_changes = is_pending(&rule, || parsed.as_ref().map(|parsed| parsed.hash(&rule)));
+    let named = parsed.map(|parsed| parsed.references()).unwrap_or_default();
+    drafting.rule_changed(
+        RuleBefore::of(before, references(before)),
+        rule.clone(),
+        &named,
+    );
+    rule
 }
 
 /// What a client gives must be readable. What is stored was, and keeps the rule from being
@@ -166,33 +175,21 @@ fn apply(command: &UpdateRule, rule: &mut Rule) -> Result<(), Rejection> {
         };
     }
     check::metadata(&rule.metadata)?;
-    rule.status = match (command.status, rule.status) {
-        (Some(DesiredStatus::Paused), _) => RuleStatus::Paused,
-        (Some(DesiredStatus::Active), RuleStatus::Paused) => RuleStatus::Active,
-        (_, status) => status,
-    };
+    rule.status = desired(rule.status, command.status);
     Ok(())
 }
 
-/// The names, as the API has them, of the fields in which two states of a rule differ.
-pub(super) fn changed_fields(before: &Rule, after: &Rule) -> Vec<&'static str> {
-    let fields = [
-        ("name", before.name != after.name),
-        ("priority", before.priority != after.priority),
-        ("match", before.criteria != after.criteria),
-        ("action", before.action != after.action),
-        ("metadata", before.metadata != after.metadata),
-        ("status", before.status != after.status),
-    ];
-    fields
-        .into_iter()
-        .filter(|(_, changed)| *changed)
-        .map(|(name, _)| name)
-        .collect()
+/// The status of a rule of which this is asked.
+pub(super) fn desired(status: RuleStatus, asked: Option<DesiredStatus>) -> RuleStatus {
+    match (asked, status) {
+        (Some(DesiredStatus::Paused), _) => RuleStatus::Paused,
+        (Some(DesiredStatus::Active), RuleStatus::Paused) => RuleStatus::Active,
+        (_, status) => status,
+    }
 }
 
 /// What the rule's history says of an update.
-fn record_update<V: View + ?Sized>(
+pub(super) fn record_update<V: View + ?Sized>(
     context: &Context<'_, V>,
     before: &Rule,
     rule: &mut Rule,
@@ -233,9 +230,9 @@ pub(super) fn archive<V: View + ?Sized>(
     rule.pending_changes = false;
     rule.revision = context.revision;
     log(&mut rule, RuleEventKind::Archived, context.at);
-    add_version(&mut rule, &["status"], actor, context.at);
     let named = references(&before);
     let mut drafting = Drafting::of(context, &actor.environment_id, &rule.route_id)?;
+    add_version(context, &mut drafting, actor, Some(&before), &mut rule);
     drafting.rule_changed(RuleBefore::of(&before, named.clone()), rule.clone(), &named);
     drafting.renamed(&command.draft_id);
     Ok(Decision {
@@ -255,7 +252,7 @@ fn find_rule<V: View + ?Sized>(
 }
 
 /// A rule that can still be changed.
-fn open_rule<V: View + ?Sized>(
+pub(super) fn open_rule<V: View + ?Sized>(
     context: &Context<'_, V>,
     actor: &Actor,
     id: &RuleId,
@@ -287,27 +284,4 @@ fn is_valid<V: View + ?Sized>(context: &Context<'_, V>, rule: &Rule, parsed: &Pa
     Inspector::new(context.view, &rule.environment_id)
         .rule(rule.id.as_str(), parsed)
         .is_empty()
-}
-
-/// Adds a line to a rule's history, which keeps the newest.
-pub(super) fn log(rule: &mut Rule, kind: RuleEventKind, at: Timestamp) {
-    rule.events.push(RuleEvent { kind, at });
-    let surplus = rule.events.len().saturating_sub(Rule::EVENTS_MAX);
-    rule.events.drain(..surplus);
-}
-
-/// Adds an entry to a rule's versions, of which the newest are kept.
-pub(super) fn add_version(rule: &mut Rule, fields: &[&str], actor: &Actor, at: Timestamp) {
-    let version = rule.versions.last().map_or(0, |last| last.version) + 1;
-    let changed_fields = fields.iter().map(|name| (*name).to_owned()).collect();
-    let actor = actor.api_key_id.clone();
-    rule.versions.push(RuleChange {
-        version,
-        changed_fields,
-        actor,
-        at,
-        snapshot_id: None,
-    });
-    let surplus = rule.versions.len().saturating_sub(Rule::VERSIONS_MAX);
-    rule.versions.drain(..surplus);
 }

@@ -6,9 +6,9 @@ use super::draft::Drafting;
 use super::{Context, Judgement, check, id_taken, not_found, nothing};
 use crate::command::{Actor, CreateUpstream, DeleteUpstream, DraftSeed, UpdateUpstream};
 use crate::event::Event;
-use crate::id::{EnvironmentId, RouteId, Seed, SnapshotId, UpstreamId};
+use crate::id::{EnvironmentId, RouteId, Seed, SnapshotId, TargetId, UpstreamId};
 use crate::machine::Decision;
-use crate::model::Upstream;
+use crate::model::{Target, Upstream};
 use crate::outcome::Outcome;
 use crate::rejection::Rejection;
 use crate::rows::View;
@@ -68,24 +68,50 @@ pub(super) fn update<V: View + ?Sized>(
     }
     if let Some(targets) = &command.targets {
         check::targets(targets)?;
+        check_named(&before, targets, &command.named)?;
         upstream.targets.clone_from(targets);
     }
     if upstream_content(&upstream) == upstream_content(&before) {
         return nothing(Outcome::Upstream(before));
     }
-    upstream.updated_at = Some(context.at);
-    upstream.revision = context.revision;
-    let mut events = vec![Event::UpstreamChanged(upstream.clone())];
-    for (route, nth) in users(context, &actor.environment_id, &upstream.id).zip(0..) {
-        let mut drafting = Drafting::of(context, &actor.environment_id, &route)?;
-        drafting.upstream_changed(&upstream);
-        drafting.renamed(&nth_draft(command.draft_seed, nth));
-        events.extend(drafting.finish().0);
-    }
+    let (upstream, events) = changed(context, upstream, command.draft_seed)?;
     Ok(Decision {
         events,
         outcome: Outcome::Upstream(upstream),
     })
+}
+
+/// A target that a client names must be there: a misspelt identifier would make a new target and
+/// remove the one that was meant.
+fn check_named(before: &Upstream, targets: &[Target], named: &[TargetId]) -> Result<(), Rejection> {
+    let is_known = |target: &Target| before.targets.iter().any(|known| known.id == target.id);
+    let stray = |target: &Target| named.contains(&target.id) && !is_known(target);
+    match targets.iter().position(stray) {
+        Some(at) => Err(Rejection::InvalidParameter {
+            param: format!("targets[{at}].id"),
+            message: "The upstream has no target with this identifier.".to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Writes a changed upstream and gives every route that uses it a new draft.
+pub(super) fn changed<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    mut upstream: Upstream,
+    seed: DraftSeed,
+) -> Result<(Upstream, Vec<Event>), Rejection> {
+    upstream.updated_at = Some(context.at);
+    upstream.revision = context.revision;
+    let mut events = vec![Event::UpstreamChanged(upstream.clone())];
+    let environment = &upstream.environment_id;
+    for (route, nth) in users(context, environment, &upstream.id).zip(0..) {
+        let mut drafting = Drafting::of(context, environment, &route)?;
+        drafting.upstream_changed(&upstream);
+        drafting.renamed(&nth_draft(seed, nth));
+        events.extend(drafting.finish().0);
+    }
+    Ok((upstream, events))
 }
 
 pub(super) fn delete<V: View + ?Sized>(
@@ -110,7 +136,7 @@ pub(super) fn delete<V: View + ?Sized>(
     })
 }
 
-fn find<V: View + ?Sized>(
+pub(super) fn find<V: View + ?Sized>(
     context: &Context<'_, V>,
     environment: &EnvironmentId,
     id: &UpstreamId,

@@ -12,7 +12,7 @@ mod webhooks;
 
 use crate::event::Event;
 use crate::rows::Rows;
-use crate::schema::{CLOCK, DRAFTS, JOURNAL};
+use crate::schema::{CLOCK, DRAFTS, JOURNAL, RULE_VERSION_SNAPSHOTS, RULE_VERSIONS};
 
 /// Writes `event` into `rows`.
 pub fn evolve(rows: &mut impl Rows, event: &Event) {
@@ -74,5 +74,18 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
             before,
             after,
         } => webhooks::delivery(rows, environment_id, *before, after),
+        Event::RuleVersioned {
+            environment_id,
+            rule_id,
+            version,
+        } => RULE_VERSIONS.put(rows, (environment_id, rule_id, &version.version), version),
+        Event::RuleVersionPublished {
+            environment_id,
+            rule_id,
+            version,
+            snapshot_id,
+        } => {
+            RULE_VERSION_SNAPSHOTS.put(rows, (environment_id, rule_id, version), snapshot_id);
+        }
     }
 }

@@ -8,6 +8,7 @@
 //! | a priority has one holder among a route's rules that are not archived | `rules` |
 //! | lists, priorities and dirty marks of rules are what the rules say | `rules` |
 //! | a rule is pending if and only if its draft differs from what is live | `rules` |
+//! | a rule's versions are all there and tell how it became what it is | `versions` |
 //! | what is live is what rules say of themselves; archived rules are not live | `rules` |
 //! | a hostname has one holder; routes are counted and listed | `routes` |
 //! | which upstreams are used how often, and which are dirty | `uses` |
@@ -25,6 +26,7 @@ mod rules;
 mod snapshots;
 mod state;
 mod uses;
+mod versions;
 mod webhooks;
 
 use crate::rows::View;
@@ -42,6 +44,7 @@ pub fn check(view: &(impl View + ?Sized)) -> Result<(), String> {
     routes::derive(&state, &mut expected)?;
     rules::derive(&state, &mut expected)?;
     uses::derive(&state, &mut expected)?;
+    versions::check(&state)?;
     snapshots::derive(&state, &mut expected)?;
     chunks::derive(&state, &mut expected)?;
     webhooks::derive(&state, &mut expected)?;

@@ -149,6 +149,8 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             | Event::TreeKept { .. }
             | Event::TreeDropped { .. }
             | Event::ManifestMoved { .. }
+            | Event::RuleVersioned { .. }
+            | Event::RuleVersionPublished { .. }
             | Event::DeliveryChanged { .. }
             | Event::Journaled { .. } => {}
         }

@@ -7,6 +7,7 @@ mod journal;
 mod manifest;
 mod route;
 mod rule;
+mod rule_version;
 mod snapshot;
 mod upstream;
 mod webhook;
@@ -20,6 +21,7 @@ pub use rule::{
     Metadata, PRIORITY_MAX, Priority, PublishedRule, Rule, RuleChange, RuleEvent, RuleEventKind,
     RuleStatus,
 };
+pub use rule_version::{FieldChange, RuleVersion, RuleVersionNumber};
 pub use snapshot::{Snapshot, SnapshotState, SnapshotVersion};
 pub use upstream::{Algorithm, Target, Upstream, WEIGHT_MAX};
 pub use webhook::{

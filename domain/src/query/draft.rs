@@ -1,10 +1,12 @@
-//! What a route's draft would be as a snapshot, for comparing it with others.
+//! What a route's draft would be as a snapshot, for comparing it with others, and what publishing it
+//! would say.
 
 use std::collections::BTreeMap;
 
-use crate::decide::{Context, Frozen, freeze};
+use crate::decide::{self, Context, Frozen, Validation, freeze};
 use crate::id::{EnvironmentId, RouteId};
 use crate::query::log_time;
+use crate::rejection::Rejection;
 use crate::rows::View;
 use crate::schema::ROUTES;
 use crate::time::Revision;
@@ -28,4 +30,21 @@ pub fn draft_head(
         revision: Revision(0),
     };
     freeze(&context, &route).map_or(nothing, |Frozen { head, chunks, .. }| (head, chunks))
+}
+
+/// What publishing a route's draft would say.
+///
+/// # Errors
+/// When there is no such route, or it is archived.
+pub fn validate(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    route: &RouteId,
+) -> Result<Validation, Rejection> {
+    let context = Context {
+        view,
+        at: log_time(view),
+        revision: Revision(0),
+    };
+    decide::validate(&context, environment, route)
 }

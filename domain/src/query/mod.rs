@@ -7,23 +7,29 @@ mod draft;
 mod journal;
 mod page;
 mod routes;
+mod rule_versions;
 mod rules;
 mod snapshots;
 mod upstreams;
 mod webhooks;
 
+pub use crate::decide::Validation;
 pub use access::{
     api_key, api_key_by_hash, environment, environment_by_name, environments, idempotency,
     is_bootstrapped, log_time, pepper_check, workspace,
 };
-pub use draft::draft_head;
+pub use draft::{draft_head, validate};
 pub use journal::{
     JournalNotice, JournalRow, audit_entry, event, events_page, journal_after, journal_page,
 };
 pub use page::Page;
 pub use routes::{route, routes_page};
+pub use rule_versions::{rule_version, rule_versions_page};
 pub use rules::{RuleFilter, rule, rules_page};
-pub use snapshots::{ViewChunks, chunk, manifest, snapshot, snapshot_by_version, snapshots_page};
+pub use snapshots::{
+    ViewChunks, chunk, manifest, manifest_routes_page, snapshot, snapshot_by_version,
+    snapshots_page,
+};
 pub use upstreams::{upstream, upstreams_page};
 pub use webhooks::{
     all_webhook_endpoints, due_deliveries, webhook_deliveries_page, webhook_delivery,

@@ -1,5 +1,6 @@
 //! Snapshots, manifests and chunks.
 
+use crate::content::{RouteEntry, route_key};
 use crate::id::{EnvironmentId, RouteId, SnapshotId};
 use crate::model::{Epoch, Manifest, ManifestVersion, Snapshot, SnapshotVersion};
 use crate::query::page::Page;
@@ -7,8 +8,9 @@ use crate::rows::View;
 use crate::schema::{
     MANIFESTS, ROUTE_SNAPSHOTS, SNAPSHOT_VERSIONS, SNAPSHOTS, SNAPSHOTS_BY_TIME, get_chunk,
 };
+use crate::table::after as key_after;
 use crate::time::{Revision, Timestamp};
-use crate::tree::{ChunkSource, Hash};
+use crate::tree::{self, ChunkSource, Hash, TreeKind};
 
 /// The chunks of a view.
 #[derive(Debug)]
@@ -82,6 +84,37 @@ pub fn manifest(view: &(impl View + ?Sized), environment: &EnvironmentId) -> Man
             updated_at: Timestamp(0),
             revision: Revision(0),
         })
+}
+
+/// The routes that a manifest names, by identifier, from after the given one on.
+pub fn manifest_routes_page(
+    view: &(impl View + ?Sized),
+    manifest: &Manifest,
+    after: Option<&RouteId>,
+    limit: usize,
+) -> Page<RouteEntry> {
+    let (chunks, mut items) = (ViewChunks(view), Vec::new());
+    let mut from = after.map_or_else(Vec::new, |id| key_after(&route_key(id)));
+    while items.len() <= limit {
+        let found = match tree::first_from(&chunks, TreeKind::Routes, manifest.root, &from) {
+            Ok(found) => found,
+            Err(error) => {
+                view.broken(&error.to_string());
+                None
+            }
+        };
+        let Some((key, value)) = found else {
+            break;
+        };
+        match RouteEntry::decode(&value) {
+            Ok(entry) => items.push(entry),
+            Err(error) => view.broken(&error.to_string()),
+        }
+        from = key_after(&key);
+    }
+    let has_more = items.len() > limit;
+    items.truncate(limit);
+    Page { items, has_more }
 }
 
 /// A chunk.

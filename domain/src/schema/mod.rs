@@ -26,6 +26,8 @@
 //! 22   RULES_BY_STATUS        env, status, priority, rule            –
 //! 23   ROUTE_RULES_BY_STATUS  env, route, status, priority, rule     –
 //! 24   DIRTY_RULES            env, route, rule                       –        has pending changes
+//! 25   RULE_VERSIONS          env, rule, version                     RuleVersion
+//! 26   RULE_VERSION_SNAPSHOTS env, rule, version                     SnapshotId  once it went live
 //! 28   SNAPSHOTS              env, snapshot                          Snapshot
 //! 29   SNAPSHOT_VERSIONS      env, route, version                    SnapshotId
 //! 2a   SNAPSHOTS_BY_TIME      env, published, snapshot               –
@@ -54,8 +56,8 @@ use crate::id::{
 };
 use crate::model::{
     ApiKey, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, Manifest,
-    ManifestVersion, Priority, Route, Rule, RuleStatus, Snapshot, SnapshotVersion, Upstream,
-    WebhookDelivery, WebhookEndpoint, Workspace,
+    ManifestVersion, Priority, Route, Rule, RuleStatus, RuleVersion, RuleVersionNumber, Snapshot,
+    SnapshotVersion, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
 };
 use crate::table::Table;
 use crate::time::{Revision, Timestamp};
@@ -120,6 +122,12 @@ pub const ROUTE_RULES_BY_STATUS: Table<(EnvironmentId, RouteId, RuleStatus, Prio
 /// The rules whose part of the route's snapshot the next publish changes.
 pub const DIRTY_RULES: Table<(EnvironmentId, RouteId, RuleId), ()> =
     Table::new(0x24, "dirty_rules");
+/// All versions of rules.
+pub const RULE_VERSIONS: Table<(EnvironmentId, RuleId, RuleVersionNumber), RuleVersion> =
+    Table::new(0x25, "rule_versions");
+/// The snapshots in which versions of rules first went live.
+pub const RULE_VERSION_SNAPSHOTS: Table<(EnvironmentId, RuleId, RuleVersionNumber), SnapshotId> =
+    Table::new(0x26, "rule_version_snapshots");
 
 /// Snapshots.
 pub const SNAPSHOTS: Table<(EnvironmentId, SnapshotId), Snapshot> = Table::new(0x28, "snapshots");

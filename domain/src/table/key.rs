@@ -5,7 +5,8 @@ use crate::id::{
     WebhookEndpointId, WorkspaceId,
 };
 use crate::model::{
-    IdempotencyKey, KeyHash, ManifestVersion, Priority, RuleStatus, SnapshotVersion,
+    IdempotencyKey, KeyHash, ManifestVersion, Priority, RuleStatus, RuleVersionNumber,
+    SnapshotVersion,
 };
 use crate::time::{Revision, Timestamp};
 use crate::tree::Hash;
@@ -118,6 +119,7 @@ macro_rules! number_parts {
 
 number_parts!(
     Priority as u32,
+    RuleVersionNumber as u32,
     SnapshotVersion as u64,
     ManifestVersion as u64,
     Timestamp as u64,

@@ -44,7 +44,7 @@ pub(crate) use chunk::HEAD_HEADER;
 pub use chunk::{CHUNK_BYTES_MAX, Item, TreeKind};
 pub use diff::{Change, diff};
 pub use edit::{Edited, Edits, edit};
-pub use read::{Items, get, iter};
+pub use read::{Items, first_from, get, iter};
 pub use source::{ChunkSource, Layered};
 
 /// The longest key: sixteen times what the longest of ours has, and short enough that inner

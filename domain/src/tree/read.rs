@@ -13,15 +13,29 @@ pub fn get<S: ChunkSource + ?Sized>(
     root: Hash,
     key: &[u8],
 ) -> Result<Option<Vec<u8>>, TreeError> {
+    let first = first_from(source, kind, root, key)?;
+    Ok(first
+        .filter(|(found, _)| found == key)
+        .map(|(_, value)| value))
+}
+
+/// The first item whose key is not before `key`.
+///
+/// # Errors
+/// When a chunk on the way is missing or corrupt.
+pub fn first_from<S: ChunkSource + ?Sized>(
+    source: &S,
+    kind: TreeKind,
+    root: Hash,
+    key: &[u8],
+) -> Result<Option<Item>, TreeError> {
     let mut walk = Walk::new(source, kind, root)?;
     loop {
         walk.skip_to(key);
         match walk.head() {
             Some(Head::Below { .. }) => walk.descend()?,
-            Some(Head::Item { key: found, value }) if found == key => {
-                return Ok(Some(value.to_vec()));
-            }
-            _ => return Ok(None),
+            Some(Head::Item { key, value }) => return Ok(Some((key.to_vec(), value.to_vec()))),
+            None => return Ok(None),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Arbitrary log entries. Identifiers, names, priorities and hostnames come from small sets.
 
 use domain::command::{
-    Actor, ArchiveRoute, ArchiveRule, Bootstrap, Command, CreateRoute, CreateRule, CreateUpstream,
-    DeleteUpstream, DesiredStatus, DraftSeed, Idempotency, NewEnvironment, Precondition, Publish,
-    RevokeApiKey, Rollback, RollbackTo, Stamped, UpdateRoute, UpdateRule, UpdateUpstream,
+    Actor, ArchiveRoute, ArchiveRule, BatchRules, Bootstrap, ChangeTarget, Command, CreateRoute,
+    CreateRule, CreateUpstream, DeleteUpstream, DesiredStatus, DraftSeed, Idempotency,
+    NewEnvironment, Precondition, Publish, PublishAlone, ReorderRules, RevokeApiKey, Rollback,
+    RollbackTo, RuleOperation, RuleOrder, Stamped, SwitchRoute, SwitchRule, TargetChange,
+    UpdateRoute, UpdateRule, UpdateUpstream,
 };
 use domain::id::{
     ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, Seed, SnapshotId, TargetId,
@@ -196,6 +198,11 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(actor, id, draft_id)| Command::ArchiveRule(actor, ArchiveRule { id, draft_id })),
         20 => (who(), publish()).prop_map(|(actor, command)| Command::Publish(actor, command)),
         10 => (who(), rollback()).prop_map(|(actor, command)| Command::Rollback(actor, command)),
+        10 => (who(), switch_rule()).prop_map(|(actor, command)| Command::SwitchRule(actor, command)),
+        4 => (who(), switch_route()).prop_map(|(actor, command)| Command::SwitchRoute(actor, command)),
+        16 => (who(), reorder()).prop_map(|(actor, command)| Command::ReorderRules(actor, command)),
+        8 => (who(), batch()).prop_map(|(actor, command)| Command::BatchRules(actor, command)),
+        5 => (who(), change_target()).prop_map(|(actor, command)| Command::ChangeTarget(actor, command)),
     ]
 }
 
@@ -264,6 +271,7 @@ fn update_upstream() -> impl Strategy<Value = UpdateUpstream> {
             draft_seed: DraftSeed { unix_ms: 1, random },
             name,
             algorithm: None,
+            named: Vec::new(),
             targets,
         })
 }
@@ -446,4 +454,87 @@ fn rollback() -> impl Strategy<Value = Rollback> {
             comment: None,
         },
     )
+}
+
+fn alone() -> impl Strategy<Value = Option<PublishAlone>> {
+    option::weighted(
+        0.7,
+        snapshot().prop_map(|snapshot_id| PublishAlone {
+            snapshot_id,
+            comment: None,
+        }),
+    )
+}
+
+fn switch_rule() -> impl Strategy<Value = SwitchRule> {
+    let status = prop_oneof![Just(DesiredStatus::Active), Just(DesiredStatus::Paused)];
+    (rule(), snapshot(), status, alone()).prop_map(|(id, draft_id, status, publish)| SwitchRule {
+        id,
+        draft_id,
+        status,
+        publish,
+    })
+}
+
+fn switch_route() -> impl Strategy<Value = SwitchRoute> {
+    (route(), snapshot(), any::<bool>(), alone()).prop_map(|(id, draft_id, enabled, publish)| {
+        SwitchRoute {
+            id,
+            draft_id,
+            enabled,
+            publish,
+        }
+    })
+}
+
+/// Whole orders are rarely those of the rules that there are, so most are moves.
+fn reorder() -> impl Strategy<Value = ReorderRules> {
+    let numbers: Vec<u64> = (0..RULES).collect();
+    let whole = proptest::sample::subsequence(numbers, 0..4)
+        .prop_shuffle()
+        .prop_map(|numbers| {
+            let ids = numbers.into_iter().map(|number| RuleId::new(seed(number)));
+            RuleOrder::Whole(ids.collect())
+        });
+    let moves = vec((rule(), priority()), 1..3).prop_map(RuleOrder::Moves);
+    let order = prop_oneof![1 => whole, 5 => moves];
+    (route(), snapshot(), order).prop_map(|(route_id, draft_id, order)| ReorderRules {
+        route_id,
+        draft_id,
+        order,
+    })
+}
+
+fn batch() -> impl Strategy<Value = BatchRules> {
+    let archive = (rule(), snapshot()).prop_map(|(id, draft_id)| ArchiveRule { id, draft_id });
+    let operation = prop_oneof![
+        create_rule().prop_map(RuleOperation::Create),
+        update_rule().prop_map(RuleOperation::Update),
+        archive.prop_map(RuleOperation::Archive),
+    ];
+    vec(operation, 1..4).prop_map(|operations| BatchRules { operations })
+}
+
+fn change_target() -> impl Strategy<Value = ChangeTarget> {
+    let id = (0..4u64).prop_map(|number| TargetId::new(seed(number)));
+    let add = (id.clone(), 0..3u32).prop_map(|(id, weight)| {
+        TargetChange::Add(Target {
+            id,
+            address: "10.0.0.2".to_owned(),
+            port: 80,
+            weight,
+        })
+    });
+    let update = (id.clone(), option::of(0..3u32)).prop_map(|(id, weight)| TargetChange::Update {
+        id,
+        address: None,
+        port: None,
+        weight,
+    });
+    let change = prop_oneof![3 => add, 2 => update, 1 => id.prop_map(TargetChange::Remove)];
+    (upstream(), 0..SNAPSHOTS, change).prop_map(|(upstream_id, random, change)| ChangeTarget {
+        upstream_id,
+        draft_seed: DraftSeed { unix_ms: 1, random },
+        change,
+    })
 }

@@ -5,14 +5,14 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use domain::model::{ManifestVersion, Priority, RuleStatus, SnapshotVersion};
+use domain::model::{ManifestVersion, Priority, RuleStatus, RuleVersionNumber, SnapshotVersion};
 use domain::schema;
 use domain::table::{Key, Table, decode, encode};
 use domain::time::{Revision, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::samples;
+use crate::{samples, several};
 
 /// Compares lines of `name hex` with those on file.
 fn check(file: &str, lines: &[(String, Vec<u8>)]) {
@@ -67,6 +67,7 @@ fn rows_have_their_bytes() {
     let (at, priority) = (Timestamp(1_714_320_000_123), Priority(40));
     let (version, manifest) = (SnapshotVersion(3), ManifestVersion(26));
     let status = RuleStatus::Paused;
+    let rule_version = RuleVersionNumber(3);
     check(
         "rows.txt",
         &[
@@ -141,6 +142,16 @@ fn rows_have_their_bytes() {
                 (),
             ),
             row(&schema::DIRTY_RULES, (&environment, &route, &rule), ()),
+            row(
+                &schema::RULE_VERSIONS,
+                (&environment, &rule, &rule_version),
+                several::rule_version(),
+            ),
+            row(
+                &schema::RULE_VERSION_SNAPSHOTS,
+                (&environment, &rule, &rule_version),
+                snapshot.clone(),
+            ),
             row(
                 &schema::SNAPSHOTS,
                 (&environment, &snapshot),

@@ -6,3 +6,4 @@ mod costs;
 mod golden;
 mod properties;
 mod samples;
+mod several;

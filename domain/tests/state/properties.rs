@@ -1,9 +1,11 @@
 //! What holds of any log.
 
 use domain::command::{Command, Idempotency, Stamped};
+use domain::content::{RuleContent, load_head, load_rules};
+use domain::id::{EnvironmentId, RouteId, RuleId};
 use domain::invariants;
 use domain::machine;
-use domain::model::{Fingerprint, IdempotencyKey};
+use domain::model::{Fingerprint, IdempotencyKey, RuleStatus};
 use domain::outcome::{Applied, Outcome};
 use domain::query;
 use domain::rows::{MemoryRows, Overlay, Rows};
@@ -27,6 +29,25 @@ fn substance(rows: &MemoryRows) -> Vec<(&Vec<u8>, &Vec<u8>)> {
     rows.0
         .iter()
         .filter(|(key, _)| !BOOKKEEPING.contains(&key[0]))
+        .collect()
+}
+
+/// The live rules of a route, but for one.
+fn live_rules(
+    rows: &MemoryRows,
+    environment: &EnvironmentId,
+    route: &RouteId,
+    except: Option<&RuleId>,
+) -> Vec<RuleContent> {
+    let chunks = query::ViewChunks(rows);
+    let live = query::route(rows, environment, route).and_then(|(route, _)| route.published);
+    let Some(live) = live else {
+        return Vec::new();
+    };
+    let head = load_head(&chunks, live.head).unwrap();
+    load_rules(&chunks, head.rules)
+        .map(|rule| rule.unwrap())
+        .filter(|rule| except != Some(&rule.id))
         .collect()
 }
 
@@ -85,6 +106,31 @@ proptest! {
                 let key = (&actor.environment_id, &rollback.route_id);
                 let draft = domain::schema::DRAFTS.get(&rows, key).unwrap();
                 prop_assert_eq!((draft.dirty_rules, draft.dirty_settings), (0, false));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_published_alone_leaves_everything_else_as_it_is(log in log(1..120)) {
+        let mut rows = MemoryRows::default();
+        for (revision, stamped) in (1..).zip(&log) {
+            let before = rows.clone();
+            let applied = machine::step(&mut rows, Revision(revision), stamped);
+            match (applied.reply, applied.replayed) {
+                (Ok(Outcome::RuleSwitched { rule, snapshot_id: Some(snapshot) }), false) => {
+                    let others = |rows| live_rules(rows, &rule.environment_id, &rule.route_id, Some(&rule.id));
+                    prop_assert_eq!(others(&rows), others(&before));
+                    let wanted = rule.status == RuleStatus::Active;
+                    prop_assert_eq!(rule.published.is_some(), wanted, "live as asked");
+                    let (route, _) = query::route(&rows, &rule.environment_id, &rule.route_id).unwrap();
+                    prop_assert_eq!(route.published.map(|live| live.snapshot_id), Some(snapshot));
+                }
+                (Ok(Outcome::RouteSwitched { route, snapshot_id: Some(_), .. }), false) => {
+                    let all = |rows| live_rules(rows, &route.environment_id, &route.id, None);
+                    prop_assert_eq!(all(&rows), all(&before));
+                    prop_assert_eq!(route.published.map(|live| live.enabled), Some(route.enabled));
+                }
+                _ => {}
             }
         }
     }

@@ -17,12 +17,13 @@ use domain::model::{
     SnapshotVersion, Target, Upstream, Workspace,
 };
 use domain::outcome::{Applied, Outcome, Reply};
-use domain::rejection::{Problem, Rejection};
+use domain::rejection::{Problem, RefusedItem, Rejection};
 use domain::schema::{BootstrapRecord, Draft, LogClock, Uses};
 use domain::time::{Revision, Timestamp};
 use domain::tree::Hash;
 
 use crate::commands::{actor, bootstrap};
+use crate::several;
 
 fn seed(random: u64) -> Seed {
     Seed {
@@ -339,6 +340,7 @@ pub(crate) fn commands() -> Vec<Command> {
                 name: Some("pool".to_owned()),
                 algorithm: Some(Algorithm::WeightedRoundRobin),
                 targets: Some(vec![target()]),
+                named: vec![target().id],
             },
         ),
         Command::DeleteUpstream(actor(0), DeleteUpstream { id: upstream_id() }),
@@ -417,6 +419,9 @@ pub(crate) fn commands() -> Vec<Command> {
         rollback(RollbackTo::Version(SnapshotVersion(2))),
         rollback(RollbackTo::Steps(1)),
     ]
+    .into_iter()
+    .chain(several::commands())
+    .collect()
 }
 
 fn rollback(to: RollbackTo) -> Command {
@@ -452,6 +457,7 @@ pub(crate) fn stamped(command: Command) -> Stamped {
 pub(crate) fn replies() -> Vec<(String, Applied)> {
     let outcomes = outcomes()
         .into_iter()
+        .chain(several::outcomes())
         .map(|(name, outcome)| (name.to_owned(), Ok(outcome)));
     let rejections = rejections().into_iter().map(|rejection| {
         let name = format!("{rejection:?}");
@@ -564,6 +570,13 @@ fn rejections() -> Vec<Rejection> {
         },
         Rejection::UnknownParameter {
             param: text("colour"),
+        },
+        Rejection::Items {
+            list: text("operations"),
+            refused: vec![RefusedItem {
+                index: 3,
+                rejection: Rejection::RulePublished,
+            }],
         },
     ]
 }

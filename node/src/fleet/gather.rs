@@ -152,6 +152,7 @@ fn view(Known { node_id, row }: Known, now: Timestamp) -> EdgeView {
                 epoch: ack.epoch,
                 version: ack.version,
                 at: ack.at,
+                apply_ms: ack.apply_ms,
             })
             .collect(),
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::id::{EnvironmentId, SnapshotId};
-use domain::model::{Epoch, ManifestVersion, Snapshot, SnapshotVersion};
+use domain::model::{Epoch, Manifest, ManifestVersion, Snapshot, SnapshotVersion};
 use domain::query;
 use domain::rows::View;
 use domain::time::Timestamp;
@@ -20,7 +20,7 @@ use super::answer::{Answer, Answered, JSON};
 use super::auth::Caller;
 use super::cursor::{Position, Scope};
 use super::error::ApiError;
-use super::page::{self, Paging, Scanned};
+use super::page::{self, Paging};
 use super::pipeline::Call;
 use super::propagation::{Propagation, Window};
 use super::render::{self, Seconds, seconds};
@@ -84,6 +84,8 @@ pub struct EdgeAck {
     pub version: ManifestVersion,
     /// When it first said so.
     pub at: Timestamp,
+    /// How long applying took it.
+    pub apply_ms: u64,
 }
 
 /// A manifest that an edge refused.
@@ -108,16 +110,16 @@ pub(crate) enum Freshness {
 }
 
 impl EdgeView {
-    /// When the edge first applied a manifest of `epoch` that is not older than `version`, if that
-    /// is still known: what was remembered begins before it or with it.
-    pub(crate) fn took(&self, epoch: Epoch, version: ManifestVersion) -> Option<Timestamp> {
+    /// The edge's first word that it applied a manifest of `epoch` that is not older than `version`,
+    /// if that is still known: what was remembered begins before it or with it.
+    pub(crate) fn took(&self, epoch: Epoch, version: ManifestVersion) -> Option<EdgeAck> {
         let reached = (epoch, version);
         let place = self
             .acks
             .iter()
             .position(|ack| ack.epoch == epoch && ack.version >= version)?;
         let first = place > 0 || (self.acks[place].epoch, self.acks[place].version) == reached;
-        first.then_some(self.acks[place].at)
+        first.then_some(self.acks[place])
     }
 
     pub(crate) fn freshness(&self, now: Timestamp) -> Freshness {
@@ -147,7 +149,7 @@ struct EdgeObject<'a> {
 }
 
 #[derive(Serialize)]
-struct ManifestObject {
+pub(crate) struct ManifestObject {
     epoch: u64,
     version: u64,
     root: String,
@@ -162,6 +164,17 @@ struct RejectedObject<'a> {
 
 impl From<ManifestRef> for ManifestObject {
     fn from(manifest: ManifestRef) -> Self {
+        Self {
+            epoch: manifest.epoch.0,
+            version: manifest.version.0,
+            root: format!("sha256:{}", manifest.root),
+        }
+    }
+}
+
+impl ManifestObject {
+    /// The manifest that is current.
+    pub(crate) fn of(manifest: &Manifest) -> Self {
         Self {
             epoch: manifest.epoch.0,
             version: manifest.version.0,
@@ -217,24 +230,38 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     edges.retain(|edge| {
         region.as_ref().is_none_or(|region| edge.region == *region)
             && status.is_none_or(|status| edge.freshness(now) == status)
-            && after.as_ref().is_none_or(|after| edge.id > after.id)
     });
     edges.sort_by(|a, b| a.id.cmp(&b.id));
-    let more = edges.len() > paging.limit();
-    edges.truncate(paging.limit());
-    let next = edges.last().filter(|_| more).map(position);
     let mut bytes = page::envelope(
-        Scanned { items: edges, next },
+        page::gathered(edges, after.as_ref(), paging.limit(), position),
         position,
         |position| api.cursors.encode(&scope, position),
         |bytes, edge| render::append(bytes, &EdgeObject::new(edge, &caller.environment, now)),
     );
-    // The envelope ends with its brace; what this list says beyond it comes before that.
-    bytes.pop();
-    bytes.extend_from_slice(b",\"silent_nodes\":");
-    render::append(&mut bytes, &silent);
-    bytes.push(b'}');
+    page::add_field(&mut bytes, "silent_nodes", &silent);
     Ok(Answer::bytes(StatusCode::OK, JSON, bytes))
+}
+
+pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    std::mem::take(&mut call.query).finish()?;
+    let FleetView { edges, silent } = api.fleet.gather(&caller.environment_id).await;
+    let edge = edges.iter().find(|edge| edge.id == call.param(0));
+    let edge = edge.ok_or_else(|| absent("edge", &silent))?;
+    let object = EdgeObject::new(edge, &caller.environment, api.clock.now());
+    Ok(Answer::json(StatusCode::OK, &object))
+}
+
+/// Nobody who answered knows of it. Where somebody did not, it may still be.
+pub(crate) fn absent(object: &str, silent: &[MemberId]) -> ApiError {
+    if silent.is_empty() {
+        return ApiError::not_found(object);
+    }
+    let message =
+        format!("Some nodes did not answer, so it is not known whether the {object} exists.");
+    ApiError {
+        message,
+        ..ApiError::unavailable(1)
+    }
 }
 
 fn position(edge: &EdgeView) -> Position {
@@ -265,7 +292,7 @@ pub(crate) async fn propagation(api: Arc<Api>, caller: Caller, mut call: Call) -
 }
 
 /// A snapshot, and the manifests that carry it: from its own up to that of the next version.
-fn window(
+pub(crate) fn window(
     view: &dyn View,
     environment: &EnvironmentId,
     id: &SnapshotId,

@@ -179,6 +179,28 @@ impl ApiError {
         )
     }
 
+    /// Of several things that were asked for at once, these are wrong: the first one's error, with
+    /// all of them in its details.
+    pub(crate) fn several(errors: Vec<Self>) -> Option<Self> {
+        let details = errors.iter().map(|error| Detail {
+            code: error.code.as_str().to_owned(),
+            message: error.message.clone(),
+            param: error.param.clone(),
+        });
+        let details = details.collect();
+        let first = errors.into_iter().next()?;
+        Some(Self { details, ..first })
+    }
+
+    /// The same of one of several things, which stands at `path`.
+    fn within(self, path: &str) -> Self {
+        let param = match &self.param {
+            Some(param) => format!("{path}.{param}"),
+            None => path.to_owned(),
+        };
+        self.at(param)
+    }
+
     pub(crate) fn internal() -> Self {
         Self::new(
             Code::InternalError,
@@ -309,6 +331,13 @@ impl From<Rejection> for ApiError {
                 Self::new(Code::LimitExceeded, message).at(param)
             }
             Rejection::EndpointDisabled { .. } => Self::new(Code::EndpointDisabled, message),
+            Rejection::Items { list, refused } => {
+                let errors = refused.into_iter().map(|item| {
+                    let path = format!("{list}[{}]", item.index);
+                    Self::from(item.rejection).within(&path)
+                });
+                Self::several(errors.collect()).unwrap_or_else(Self::internal)
+            }
             // Neither can come of a request to this API: one needs the bootstrap call, the other
             // the same random identifier drawn twice.
             Rejection::AlreadyBootstrapped | Rejection::IdTaken { .. } => {

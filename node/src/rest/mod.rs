@@ -13,6 +13,7 @@
 //!
 //! What the API promises its users stands in `docs/api.md`.
 
+mod acks;
 mod answer;
 mod audit;
 mod auth;
@@ -31,6 +32,7 @@ mod head;
 mod health;
 mod idempotency;
 mod json;
+mod manifests;
 mod metrics;
 mod object;
 mod operation;
@@ -38,16 +40,22 @@ mod page;
 mod pipeline;
 mod propagation;
 mod query;
+mod regions;
 mod release;
 mod render;
 mod routes;
+mod rule_sets;
+mod rule_versions;
 mod rules;
 mod server;
 mod snapshots;
 mod strict_transport;
+mod switches;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod upstreams;
+mod validation;
 mod version;
 mod webhooks;
 
@@ -202,6 +210,8 @@ pub fn router(state: RestState) -> Router {
     routes.changes();
     routes.history();
     routes.webhooks();
+    routes.single_changes();
+    routes.fleet();
     routes.process();
     routes.v1();
     routes.unknown()
@@ -325,6 +335,75 @@ impl Routes {
         self.add(MethodFilter::GET, DELIVERIES_GET, deliveries::get);
         self.add(MethodFilter::POST, DELIVERIES_RETRY, deliveries::retry);
         self.add(MethodFilter::POST, EVENTS_REPLAY, deliveries::replay);
+    }
+
+    fn single_changes(&mut self) {
+        self.add(MethodFilter::POST, operation::RULES_PAUSE, switches::pause);
+        self.add(
+            MethodFilter::POST,
+            operation::RULES_RESUME,
+            switches::resume,
+        );
+        self.add(MethodFilter::POST, operation::RULES_BATCH, rule_sets::batch);
+        self.add(
+            MethodFilter::GET,
+            operation::RULES_VERSIONS,
+            rule_versions::list,
+        );
+        self.add(
+            MethodFilter::GET,
+            operation::RULES_VERSION,
+            rule_versions::get,
+        );
+        self.add(
+            MethodFilter::POST,
+            operation::ROUTES_ENABLE,
+            switches::enable,
+        );
+        self.add(
+            MethodFilter::POST,
+            operation::ROUTES_DISABLE,
+            switches::disable,
+        );
+        self.add(
+            MethodFilter::POST,
+            operation::ROUTES_REORDER,
+            rule_sets::reorder,
+        );
+        self.add(
+            MethodFilter::POST,
+            operation::ROUTES_VALIDATE,
+            validation::validate,
+        );
+        self.add(MethodFilter::GET, operation::TARGETS_LIST, targets::list);
+        self.add(
+            MethodFilter::POST,
+            operation::TARGETS_CREATE,
+            targets::create,
+        );
+        self.add(MethodFilter::GET, operation::TARGETS_GET, targets::get);
+        self.add(
+            MethodFilter::PATCH,
+            operation::TARGETS_UPDATE,
+            targets::update,
+        );
+        self.add(
+            MethodFilter::DELETE,
+            operation::TARGETS_DELETE,
+            targets::delete,
+        );
+    }
+
+    fn fleet(&mut self) {
+        self.add(MethodFilter::GET, operation::SNAPSHOTS_ACKS, acks::list);
+        self.add(
+            MethodFilter::GET,
+            operation::MANIFESTS_CURRENT,
+            manifests::current,
+        );
+        self.add(MethodFilter::GET, operation::EDGES_GET, edges::get);
+        self.add(MethodFilter::GET, operation::REGIONS_LIST, regions::list);
+        self.add(MethodFilter::GET, operation::REGIONS_GET, regions::get);
     }
 
     fn process(&mut self) {

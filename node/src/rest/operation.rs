@@ -92,6 +92,30 @@ pub(crate) const DELIVERIES_LIST: Operation = read("deliveries.list", "/v2/webho
 pub(crate) const DELIVERIES_GET: Operation = read("deliveries.get", "/v2/webhook_deliveries/{id}");
 pub(crate) const DELIVERIES_RETRY: Operation =
     write("deliveries.retry", "/v2/webhook_deliveries/{id}/retry");
+pub(crate) const RULES_PAUSE: Operation = write("rules.pause", "/v2/rules/{id}/pause");
+pub(crate) const RULES_RESUME: Operation = write("rules.resume", "/v2/rules/{id}/resume");
+pub(crate) const RULES_BATCH: Operation = write("rules.batch", "/v2/rules/batch");
+pub(crate) const RULES_VERSIONS: Operation = read("rules.versions", "/v2/rules/{id}/versions");
+pub(crate) const RULES_VERSION: Operation =
+    read("rules.version", "/v2/rules/{id}/versions/{version}");
+pub(crate) const ROUTES_ENABLE: Operation = write("routes.enable", "/v2/routes/{id}/enable");
+pub(crate) const ROUTES_DISABLE: Operation = write("routes.disable", "/v2/routes/{id}/disable");
+pub(crate) const ROUTES_REORDER: Operation =
+    write("routes.reorder", "/v2/routes/{id}/rules/reorder");
+pub(crate) const ROUTES_VALIDATE: Operation = read("routes.validate", "/v2/routes/{id}/validate");
+pub(crate) const TARGETS_LIST: Operation = read("targets.list", "/v2/upstreams/{id}/targets");
+pub(crate) const TARGETS_CREATE: Operation = write("targets.create", "/v2/upstreams/{id}/targets");
+pub(crate) const TARGETS_GET: Operation =
+    read("targets.get", "/v2/upstreams/{id}/targets/{target}");
+pub(crate) const TARGETS_UPDATE: Operation =
+    write("targets.update", "/v2/upstreams/{id}/targets/{target}");
+pub(crate) const TARGETS_DELETE: Operation =
+    write("targets.delete", "/v2/upstreams/{id}/targets/{target}");
+pub(crate) const SNAPSHOTS_ACKS: Operation = read("snapshots.acks", "/v2/snapshots/{id}/acks");
+pub(crate) const MANIFESTS_CURRENT: Operation = read("manifests.current", "/v2/manifests/current");
+pub(crate) const EDGES_GET: Operation = read("edges.get", "/v2/edges/{id}");
+pub(crate) const REGIONS_LIST: Operation = read("regions.list", "/v2/regions");
+pub(crate) const REGIONS_GET: Operation = read("regions.get", "/v2/regions/{id}");
 
 pub(crate) const LIVEZ: Operation = read("livez", "/livez");
 pub(crate) const READYZ: Operation = read("readyz", "/readyz");

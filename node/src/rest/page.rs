@@ -5,6 +5,7 @@
 //! says `has_more` and gives a cursor like any other.
 
 use domain::query::Page;
+use serde::Serialize;
 
 use super::cursor::{Cursors, Position, Scope};
 use super::error::ApiError;
@@ -118,6 +119,47 @@ pub(crate) fn filtered<T>(
             return Scanned { items, next: after };
         }
     }
+}
+
+/// One page of what is at hand whole and in the order of identifiers.
+pub(crate) fn gathered<T>(
+    mut items: Vec<T>,
+    after: Option<&Position>,
+    limit: usize,
+    position: impl Fn(&T) -> Position,
+) -> Scanned<T> {
+    if let Some(after) = after {
+        items.retain(|item| position(item).id > after.id);
+    }
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(position);
+    Scanned { items, next }
+}
+
+/// Renders a list that is complete and never goes on.
+pub(crate) fn complete<T>(items: &[T], show: impl Fn(&mut Vec<u8>, &T)) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64 + 768 * items.len());
+    bytes.extend_from_slice(b"{\"object\":\"list\",\"data\":[");
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            bytes.push(b',');
+        }
+        show(&mut bytes, item);
+    }
+    bytes.extend_from_slice(b"],\"has_more\":false,\"next_cursor\":null}");
+    bytes
+}
+
+/// Adds a field to a rendered object, after those that it has.
+pub(crate) fn add_field<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, name: &str, value: &T) {
+    // The object ends with its brace; what comes is told before that.
+    bytes.pop();
+    bytes.push(b',');
+    render::append(bytes, name);
+    bytes.push(b':');
+    render::append(bytes, value);
+    bytes.push(b'}');
 }
 
 /// Renders a page; `show` appends an item's JSON.

@@ -39,7 +39,7 @@ impl Window {
 /// Where an edge stands with a snapshot, in the order in which they are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Progress {
+pub(crate) enum Progress {
     /// It refused a manifest with the snapshot and serves by an older one.
     Rejected,
     /// It is expected to apply it.
@@ -82,21 +82,24 @@ struct Region<'a> {
     totals: Totals,
 }
 
+/// Where one edge stands with a snapshot.
 #[derive(Debug, Serialize)]
-struct EdgeProgress<'a> {
-    id: &'a str,
-    region: &'a str,
-    state: Progress,
-    reason: Option<&'a str>,
-    node_id: MemberId,
-    applied_at: Option<u64>,
-    latency_ms: Option<u64>,
+pub(crate) struct EdgeProgress<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) state: Progress,
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) node_id: MemberId,
+    pub(crate) applied_at: Option<u64>,
+    pub(crate) latency_ms: Option<u64>,
+    /// How long applying took the edge.
+    pub(crate) apply_ms: Option<u64>,
 }
 
 /// From publication to an edge's word that it applied a manifest with the snapshot (or a later one,
 /// if it skipped that), over the edges of which that is remembered.
 #[derive(Debug, Serialize)]
-struct Latency {
+pub(crate) struct Latency {
     edges: usize,
     p50: u64,
     p90: u64,
@@ -105,7 +108,7 @@ struct Latency {
 }
 
 impl Latency {
-    fn of(mut all: Vec<u64>) -> Option<Self> {
+    pub(crate) fn of(mut all: Vec<u64>) -> Option<Self> {
         all.sort_unstable();
         let max = *all.last()?;
         // The nearest-rank percentile.
@@ -194,7 +197,7 @@ impl<'a> Propagation<'a> {
     }
 }
 
-fn progress<'a>(
+pub(crate) fn progress<'a>(
     edge: &'a EdgeView,
     snapshot: &Snapshot,
     window: &Window,
@@ -216,8 +219,8 @@ fn progress<'a>(
     } else {
         Progress::Pending
     };
-    let took = edge.took(window.epoch, window.from);
     let served = matches!(state, Progress::Applied | Progress::Superseded);
+    let took = edge.took(window.epoch, window.from).filter(|_| served);
     let latency = |at: Timestamp| at.0.saturating_sub(snapshot.published_at.0);
     EdgeProgress {
         id: &edge.id,
@@ -227,8 +230,9 @@ fn progress<'a>(
             .filter(|_| state == Progress::Rejected)
             .map(|rejected| rejected.reason.as_str()),
         node_id: edge.node_id,
-        applied_at: seconds(took.filter(|_| served)),
-        latency_ms: took.filter(|_| served).map(latency),
+        applied_at: seconds(took.map(|ack| ack.at)),
+        latency_ms: took.map(|ack| latency(ack.at)),
+        apply_ms: took.map(|ack| ack.apply_ms),
     }
 }
 

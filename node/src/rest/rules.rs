@@ -37,21 +37,32 @@ const DESIRED: [(&str, DesiredStatus); 2] = [
     ("paused", DesiredStatus::Paused),
 ];
 
+/// What a rule is made of.
+pub(crate) const CREATED: [&str; 6] = [
+    "route_id", "name", "priority", "match", "action", "metadata",
+];
+
+/// What of a rule can be changed.
+pub(crate) const UPDATED: [&str; 6] = ["name", "priority", "match", "action", "metadata", "status"];
+
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(
-        body,
-        &[
-            "route_id", "name", "priority", "match", "action", "metadata",
-        ],
-    )?;
+    let rule = created(&api, &mut Fields::new(body, &CREATED)?)?;
+    let applied = api
+        .propose(&caller, &call, |actor| Command::CreateRule(actor, rule))
+        .await?;
+    answer(applied, StatusCode::CREATED, &caller)
+}
+
+/// A new rule with these fields.
+pub(crate) fn created(api: &Api, fields: &mut Fields) -> Result<CreateRule, ApiError> {
     let (route_id, name) = (
         fields.id("route_id", "route", RouteId::parse)?,
         fields.text("name")?,
     );
-    let priority = priority(&mut fields)?;
-    let (criteria, action) = (criteria(&mut fields)?, action(&mut fields)?);
-    let rule = CreateRule {
+    let priority = priority(fields)?;
+    let (criteria, action) = (criteria(fields)?, action(fields)?);
+    Ok(CreateRule {
         id: RuleId::new(api.seed()),
         draft_id: SnapshotId::new(api.seed()),
         route_id: fields.required("route_id", route_id)?,
@@ -59,35 +70,32 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
         priority: fields.required("priority", priority)?,
         criteria: fields.required("match", criteria)?,
         action: fields.required("action", action)?,
-        metadata: labels(&mut fields)?,
-    };
-    let applied = api
-        .propose(&caller, &call, |actor| Command::CreateRule(actor, rule))
-        .await?;
-    answer(applied, StatusCode::CREATED, &caller)
+        metadata: labels(fields)?,
+    })
 }
 
 pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("rule", RuleId::parse)?;
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(
-        body,
-        &["name", "priority", "match", "action", "metadata", "status"],
-    )?;
-    let rule = UpdateRule {
-        id,
-        draft_id: SnapshotId::new(api.seed()),
-        name: fields.text("name")?,
-        priority: priority(&mut fields)?,
-        criteria: criteria(&mut fields)?,
-        action: action(&mut fields)?,
-        metadata: label_changes(&mut fields)?,
-        status: fields.choice("status", &DESIRED)?,
-    };
+    let rule = updated(&api, id, &mut Fields::new(body, &UPDATED)?)?;
     let applied = api
         .propose(&caller, &call, |actor| Command::UpdateRule(actor, rule))
         .await?;
     answer(applied, StatusCode::OK, &caller)
+}
+
+/// A change of a rule's fields to these.
+pub(crate) fn updated(api: &Api, id: RuleId, fields: &mut Fields) -> Result<UpdateRule, ApiError> {
+    Ok(UpdateRule {
+        id,
+        draft_id: SnapshotId::new(api.seed()),
+        name: fields.text("name")?,
+        priority: priority(fields)?,
+        criteria: criteria(fields)?,
+        action: action(fields)?,
+        metadata: label_changes(fields)?,
+        status: fields.choice("status", &DESIRED)?,
+    })
 }
 
 pub(crate) async fn archive(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
@@ -129,7 +137,7 @@ fn answer(applied: Applied, status: StatusCode, caller: &Caller) -> Answered {
     })
 }
 
-fn priority(fields: &mut Fields) -> Result<Option<Priority>, ApiError> {
+pub(crate) fn priority(fields: &mut Fields) -> Result<Option<Priority>, ApiError> {
     let number = fields.integer("priority", 0, PRIORITY_MAX.into())?;
     Ok(number.map(|number| Priority(u32::try_from(number).unwrap_or(PRIORITY_MAX))))
 }
@@ -190,19 +198,21 @@ fn label_text(path: &str, key: &str, value: Value) -> Result<String, ApiError> {
 
 fn labels(fields: &mut Fields) -> Result<Metadata, ApiError> {
     let map = fields.object("metadata")?.unwrap_or_default();
+    let path = fields.path("metadata");
     map.into_iter()
-        .map(|(key, value)| label_text("metadata", &key, value).map(|text| (key, text)))
+        .map(|(key, value)| label_text(&path, &key, value).map(|text| (key, text)))
         .collect()
 }
 
 /// Labels to set, and with `null` to remove.
 fn label_changes(fields: &mut Fields) -> Result<Vec<(String, Option<String>)>, ApiError> {
     let map: Map<String, Value> = fields.object("metadata")?.unwrap_or_default();
+    let path = fields.path("metadata");
     let change = |(key, value): (String, Value)| {
         let text = if value.is_null() {
             None
         } else {
-            Some(label_text("metadata", &key, value)?)
+            Some(label_text(&path, &key, value)?)
         };
         Ok((key, text))
     };

@@ -18,7 +18,7 @@ use super::cursor::{Position, Scope};
 use super::error::ApiError;
 use super::etag::ETag;
 use super::fields::Fields;
-use super::object::{DeletedUpstream, UpstreamObject};
+use super::object::{Deleted, UpstreamObject};
 use super::page::{self, Paging};
 use super::pipeline::{Call, Presence};
 use super::render;
@@ -27,14 +27,14 @@ const ALGORITHMS: [(&str, Algorithm); 1] =
     [("weighted_round_robin", Algorithm::WeightedRoundRobin)];
 
 /// The share of a target whose weight is not given: all of them alike, with room on both sides.
-const WEIGHT_DEFAULT: u64 = 100;
+const WEIGHT_DEFAULT: u32 = 100;
 
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
     let mut fields = Fields::new(body, &["name", "algorithm", "targets"])?;
     let (name, targets) = (
         fields.text("name")?,
-        targets(&api, &mut fields, Identity::New)?,
+        targets(&api, &mut fields, Identity::New)?.map(|targets| targets.all),
     );
     let upstream = CreateUpstream {
         id: UpstreamId::new(api.seed()),
@@ -56,16 +56,21 @@ pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
     let id = call.id("upstream", UpstreamId::parse)?;
     let body = call.object(Presence::Required).await?;
     let mut fields = Fields::new(body, &["name", "algorithm", "targets"])?;
-    let seed = api.seed();
+    let (name, algorithm) = (
+        fields.text("name")?,
+        fields.choice("algorithm", &ALGORITHMS)?,
+    );
+    let targets = targets(&api, &mut fields, Identity::Kept)?;
+    let (targets, named) = targets.map_or((None, Vec::new()), |targets| {
+        (Some(targets.all), targets.named)
+    });
     let upstream = UpdateUpstream {
         id,
-        draft_seed: DraftSeed {
-            unix_ms: seed.unix_ms,
-            random: seed.random,
-        },
-        name: fields.text("name")?,
-        algorithm: fields.choice("algorithm", &ALGORITHMS)?,
-        targets: targets(&api, &mut fields, Identity::Kept)?,
+        draft_seed: draft_seed(&api),
+        name,
+        algorithm,
+        targets,
+        named,
     };
     let applied = api
         .propose(&caller, &call, |actor| {
@@ -73,6 +78,15 @@ pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
         })
         .await?;
     answer(applied, StatusCode::OK, &caller)
+}
+
+/// What the identifiers of the drafts are made of that a change of an upstream makes.
+pub(crate) fn draft_seed(api: &Api) -> DraftSeed {
+    let seed = api.seed();
+    DraftSeed {
+        unix_ms: seed.unix_ms,
+        random: seed.random,
+    }
 }
 
 pub(crate) async fn delete(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
@@ -151,9 +165,11 @@ fn answer(applied: Applied, status: StatusCode, caller: &Caller) -> Answered {
             upstream,
             &caller.environment,
         ))),
-        Outcome::UpstreamDeleted { id, at } => {
-            Some(render::to_bytes(&DeletedUpstream::new(id, *at)))
-        }
+        Outcome::UpstreamDeleted { id, at } => Some(render::to_bytes(&Deleted::new(
+            "upstream",
+            id.as_str(),
+            *at,
+        ))),
         _ => None,
     })
 }
@@ -165,46 +181,86 @@ enum Identity {
     Kept,
 }
 
+/// Targets, and which of them the client named.
+#[derive(Default)]
+struct Targets {
+    all: Vec<Target>,
+    named: Vec<TargetId>,
+}
+
 /// The `targets` array. A target keeps its identity through a patch by naming its `id`; one that
 /// does not is a new target.
 fn targets(
     api: &Api,
     fields: &mut Fields,
     identity: Identity,
-) -> Result<Option<Vec<Target>>, ApiError> {
+) -> Result<Option<Targets>, ApiError> {
     let Some(items) = fields.array("targets")? else {
         return Ok(None);
     };
     let path = fields.path("targets");
-    let items = items.into_iter().enumerate();
-    items
-        .map(|(index, item)| target(api, item, &format!("{path}[{index}]"), identity))
-        .collect::<Result<_, _>>()
-        .map(Some)
+    let mut targets = Targets::default();
+    for (index, item) in items.into_iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        targets.take(api, item, &path, identity)?;
+    }
+    Ok(Some(targets))
 }
 
-fn target(api: &Api, item: Value, path: &str, identity: Identity) -> Result<Target, ApiError> {
-    let known: &[&str] = match identity {
-        Identity::New => &["address", "port", "weight"],
-        Identity::Kept => &["id", "object", "address", "port", "weight"],
-    };
-    let mut fields = Fields::of(item, path, known)?;
-    // What a target looks like in an answer may be sent back as it is.
-    fields.choice("object", &[("target", ())])?;
-    let id = fields.id("id", "target", TargetId::parse)?;
-    let (address, port) = (
-        address(&mut fields)?,
-        fields.integer("port", 1, u16::MAX.into())?,
-    );
-    let weight = fields
-        .integer("weight", 0, WEIGHT_MAX.into())?
-        .unwrap_or(WEIGHT_DEFAULT);
-    Ok(Target {
-        id: id.unwrap_or_else(|| TargetId::new(api.seed())),
-        address: fields.required("address", address)?,
-        port: u16::try_from(fields.required("port", port)?).unwrap_or(u16::MAX),
-        weight: u32::try_from(weight).unwrap_or(WEIGHT_MAX),
-    })
+impl Targets {
+    fn take(
+        &mut self,
+        api: &Api,
+        item: Value,
+        path: &str,
+        identity: Identity,
+    ) -> Result<(), ApiError> {
+        let known: &[&str] = match identity {
+            Identity::New => &["address", "port", "weight"],
+            Identity::Kept => &["id", "object", "address", "port", "weight"],
+        };
+        let mut fields = Fields::of(item, path, known)?;
+        // What a target looks like in an answer may be sent back as it is.
+        fields.choice("object", &[("target", ())])?;
+        let id = fields.id("id", "target", TargetId::parse)?;
+        self.named.extend(id.clone());
+        let id = id.unwrap_or_else(|| TargetId::new(api.seed()));
+        let target = TargetFields::take(&mut fields)?.new_target(id, &fields)?;
+        self.all.push(target);
+        Ok(())
+    }
+}
+
+/// The fields that a target is made of.
+pub(crate) struct TargetFields {
+    pub(crate) address: Option<String>,
+    pub(crate) port: Option<u16>,
+    pub(crate) weight: Option<u32>,
+}
+
+impl TargetFields {
+    pub(crate) fn take(fields: &mut Fields) -> Result<Self, ApiError> {
+        let (address, port) = (
+            address(fields)?,
+            fields.integer("port", 1, u16::MAX.into())?,
+        );
+        let weight = fields.integer("weight", 0, WEIGHT_MAX.into())?;
+        Ok(Self {
+            address,
+            port: port.map(|port| u16::try_from(port).unwrap_or(u16::MAX)),
+            weight: weight.map(|weight| u32::try_from(weight).unwrap_or(WEIGHT_MAX)),
+        })
+    }
+
+    /// A new target; `fields` is where these come from.
+    pub(crate) fn new_target(self, id: TargetId, fields: &Fields) -> Result<Target, ApiError> {
+        Ok(Target {
+            id,
+            address: fields.required("address", self.address)?,
+            port: fields.required("port", self.port)?,
+            weight: self.weight.unwrap_or(WEIGHT_DEFAULT),
+        })
+    }
 }
 
 /// A host name or an IP address, without a port and without brackets.

@@ -19,7 +19,7 @@ use super::auth::Caller;
 use super::cursor::{Position, Scope};
 use super::error::ApiError;
 use super::fields::Fields;
-use super::object::{DeletedWebhookEndpoint, WebhookEndpointObject};
+use super::object::{Deleted, WebhookEndpointObject};
 use super::page::{self, Paging};
 use super::pipeline::{Call, Presence};
 use super::{Api, render};
@@ -137,9 +137,11 @@ pub(crate) async fn delete(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
         })
         .await?;
     answer::applied(applied, StatusCode::OK, |outcome| match outcome {
-        Outcome::WebhookEndpointDeleted { id, at } => {
-            Some(render::to_bytes(&DeletedWebhookEndpoint::new(id, *at)))
-        }
+        Outcome::WebhookEndpointDeleted { id, at } => Some(render::to_bytes(&Deleted::new(
+            "webhook_endpoint",
+            id.as_str(),
+            *at,
+        ))),
         _ => None,
     })
 }

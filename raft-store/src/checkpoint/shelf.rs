@@ -110,6 +110,9 @@ impl Shelf {
         self.disk.rename(&path, &target)?;
         self.disk.sync_dir(Path::new(CHECKPOINTS_DIR))?;
         *path = target;
+        // From here on the state may come to stand on it, whatever fails before it is the current
+        // one: it no longer goes with its last handle.
+        checkpoint.revive();
         Ok(())
     }
 

@@ -10,9 +10,9 @@ use crate::content::rule_key;
 use crate::decide::Context;
 use crate::decide::content::{Parsed, references};
 use crate::decide::draft::{Drafting, RuleBefore, is_pending, is_wanted};
+use crate::decide::history::{add_version, changed_fields, log, version_published};
 use crate::decide::priorities::Priorities;
 use crate::decide::publish::set_live;
-use crate::decide::rule::{add_version, changed_fields, log};
 use crate::id::RuleId;
 use crate::model::{Route, Rule, RuleEventKind, RuleStatus};
 use crate::query::ViewChunks;
@@ -233,19 +233,15 @@ fn write<V: View + ?Sized>(
     let parsed = Parsed::of(&after).ok();
     after.pending_changes =
         is_pending(&after, || parsed.as_ref().map(|parsed| parsed.hash(&after)));
-    let fields = changed_fields(&before, &after);
-    if !fields.is_empty() {
-        add_version(&mut after, &fields, actor, context.at);
-        let live_in = after
-            .published
-            .as_ref()
-            .map(|live| live.snapshot_id.clone());
-        if let (true, false, Some(version)) = (
+    if !changed_fields(&before, &after).is_empty() {
+        add_version(context, drafting, actor, Some(&before), &mut after);
+        let live = after.published.as_ref();
+        if let (true, false, Some(live_in)) = (
             way.reset_draft,
             after.pending_changes,
-            after.versions.last_mut(),
+            live.map(|live| live.snapshot_id.clone()),
         ) {
-            version.snapshot_id = live_in;
+            version_published(drafting, &mut after, &live_in);
         }
         after.updated_at = Some(context.at);
     }

@@ -2,6 +2,7 @@
 //! [`crate::invariants`].
 
 mod access;
+mod alone;
 mod idempotency;
 mod journal;
 mod manifests;
@@ -11,6 +12,8 @@ mod reads;
 mod rollback;
 mod routes;
 mod rules;
+mod several;
 mod upstreams;
+mod validation;
 mod webhooks;
 mod world;

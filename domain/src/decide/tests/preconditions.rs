@@ -79,6 +79,7 @@ fn commands(world: &mut World) -> Vec<(Command, Revision)> {
         name: Some("renamed".to_owned()),
         algorithm: None,
         targets: None,
+        named: Vec::new(),
     };
     vec![
         (Command::UpdateRule(actor.clone(), update_rule), first),

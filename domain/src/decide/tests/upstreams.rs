@@ -1,13 +1,16 @@
 //! Upstreams.
 
 use super::world::{
-    config, forward, furnished, made_upstream, published, refused, route, snapshot, targets,
-    upstream, world,
+    World, config, forward, furnished, made_upstream, published, refused, route, snapshot, target,
+    targets, upstream, world,
 };
-use crate::command::{Command, CreateUpstream, DraftSeed, RollbackTo, UpdateUpstream};
+use crate::command::{
+    ChangeTarget, Command, CreateUpstream, DraftSeed, RollbackTo, TargetChange, UpdateUpstream,
+};
 use crate::content::{load_head, load_upstreams};
 use crate::id::{Seed, SnapshotId};
 use crate::model::{Algorithm, Target};
+use crate::outcome::{Outcome, Reply};
 use crate::query::{self, ViewChunks};
 
 #[test]
@@ -81,6 +84,7 @@ fn changing_an_upstream_gives_each_using_route_a_new_draft() {
         name: None,
         algorithm: None,
         targets: Some(targets(5)),
+        named: Vec::new(),
     };
     world
         .apply(Command::UpdateUpstream(world.actor.clone(), command))
@@ -202,4 +206,91 @@ fn a_rollback_brings_back_the_content_of_a_removed_upstream() {
     world.create_upstream(1).unwrap();
     world.weigh_upstream(1, 9).unwrap();
     assert!(world.is_pending(1));
+}
+
+fn change_target(world: &mut World, change: TargetChange) -> Reply {
+    let command = ChangeTarget {
+        upstream_id: upstream(1),
+        draft_seed: DraftSeed {
+            unix_ms: world.now,
+            random: 0,
+        },
+        change,
+    };
+    world.apply(Command::ChangeTarget(world.actor.clone(), command))
+}
+
+fn weigh(number: u64, weight: u32) -> TargetChange {
+    TargetChange::Update {
+        id: target(number),
+        address: None,
+        port: None,
+        weight: Some(weight),
+    }
+}
+
+#[test]
+fn a_single_target_changes_the_upstream_and_the_drafts_of_its_users() {
+    let mut world = furnished();
+    world.publish(1).unwrap();
+    let added = Target {
+        id: target(2),
+        address: "10.0.0.2".to_owned(),
+        port: 81,
+        weight: 7,
+    };
+    let reply = change_target(&mut world, TargetChange::Add(added.clone()));
+    assert_eq!(reply, Ok(Outcome::Target(added.clone())));
+    assert!(world.is_pending(1));
+    world.publish(1).unwrap();
+    let reply = change_target(&mut world, weigh(2, 9));
+    assert_eq!(reply, Ok(Outcome::Target(Target { weight: 9, ..added })));
+    assert!(world.is_pending(1));
+    world.publish(1).unwrap();
+    change_target(&mut world, weigh(2, 9)).unwrap();
+    assert!(!world.is_pending(1), "nothing changed");
+    let reply = change_target(&mut world, TargetChange::Remove(target(1)));
+    assert!(matches!(reply, Ok(Outcome::TargetDeleted { id, .. }) if id == target(1)));
+    assert!(world.is_pending(1));
+}
+
+#[test]
+fn a_target_that_is_not_there_or_cannot_be_is_refused() {
+    let mut world = furnished();
+    let missing = ("NotFound", "target".to_owned());
+    assert_eq!(refused(change_target(&mut world, weigh(9, 1))), missing);
+    let removed = change_target(&mut world, TargetChange::Remove(target(9)));
+    assert_eq!(refused(removed), missing);
+    let heavy = ("InvalidParameter", "weight".to_owned());
+    assert_eq!(refused(change_target(&mut world, weigh(1, 1001))), heavy);
+    let twice = change_target(&mut world, TargetChange::Add(targets(1).remove(0)));
+    assert_eq!(refused(twice).0, "IdTaken");
+}
+
+#[test]
+fn a_patch_names_only_targets_that_the_upstream_has() {
+    let mut world = furnished();
+    let patch = |number: u64| UpdateUpstream {
+        id: upstream(1),
+        draft_seed: DraftSeed {
+            unix_ms: 7,
+            random: 40,
+        },
+        name: None,
+        algorithm: None,
+        targets: Some(vec![Target {
+            id: target(number),
+            ..targets(3).remove(0)
+        }]),
+        named: vec![target(number)],
+    };
+    let actor = world.actor.clone();
+    let stray = world.apply(Command::UpdateUpstream(actor.clone(), patch(9)));
+    assert_eq!(
+        refused(stray),
+        ("InvalidParameter", "targets[0].id".to_owned())
+    );
+    world
+        .apply(Command::UpdateUpstream(actor, patch(1)))
+        .unwrap();
 }

@@ -175,6 +175,7 @@ impl World {
             name: None,
             algorithm: None,
             targets: Some(targets(weight)),
+            named: Vec::new(),
         };
         self.apply(Command::UpdateUpstream(self.actor.clone(), command))
     }
@@ -396,6 +397,13 @@ pub(super) fn refused(reply: Reply) -> (&'static str, String) {
         Rejection::AlreadyBootstrapped => "AlreadyBootstrapped",
         Rejection::IdTaken { .. } => "IdTaken",
         Rejection::EndpointDisabled { .. } => "EndpointDisabled",
+        Rejection::Items { refused, .. } => {
+            let told = refused.iter().map(|item| {
+                let (name, param) = self::refused(Err(item.rejection.clone()));
+                format!("{}:{name}:{param}", item.index)
+            });
+            return ("Items", told.collect::<Vec<_>>().join(","));
+        }
     };
     (name, String::new())
 }

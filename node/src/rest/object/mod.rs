@@ -15,5 +15,5 @@ pub(crate) use event::{AuditObject, EventObject};
 pub(crate) use route::RouteObject;
 pub(crate) use rule::RuleObject;
 pub(crate) use snapshot::SnapshotObject;
-pub(crate) use upstream::{DeletedUpstream, UpstreamObject};
-pub(crate) use webhook::{DeletedWebhookEndpoint, WebhookDeliveryObject, WebhookEndpointObject};
+pub(crate) use upstream::{Deleted, TargetObject, UpstreamObject};
+pub(crate) use webhook::{WebhookDeliveryObject, WebhookEndpointObject};

@@ -1,6 +1,5 @@
 //! The upstream object, its targets inside it.
 
-use domain::id::UpstreamId;
 use domain::model::{Target, Upstream};
 use domain::time::Timestamp;
 use serde::{Serialize, Serializer};
@@ -21,8 +20,9 @@ pub(crate) struct UpstreamObject<'a> {
     updated_at: Option<u64>,
 }
 
+/// A target as clients see it.
 #[derive(Serialize)]
-struct TargetObject<'a> {
+pub(crate) struct TargetObject<'a> {
     id: &'a str,
     object: &'static str,
     address: &'a str,
@@ -34,13 +34,20 @@ struct Targets<'a>(&'a [Target]);
 
 impl Serialize for Targets<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|target| TargetObject {
+        serializer.collect_seq(self.0.iter().map(TargetObject::new))
+    }
+}
+
+impl<'a> TargetObject<'a> {
+    /// Shows a target.
+    pub(crate) fn new(target: &'a Target) -> Self {
+        Self {
             id: target.id.as_str(),
             object: "target",
             address: &target.address,
             port: target.port,
             weight: target.weight,
-        }))
+        }
     }
 }
 
@@ -61,21 +68,21 @@ impl<'a> UpstreamObject<'a> {
     }
 }
 
-/// What is left of an upstream that was removed.
+/// What is left of an upstream or a target that was removed.
 #[derive(Serialize)]
-pub(crate) struct DeletedUpstream<'a> {
+pub(crate) struct Deleted<'a> {
     id: &'a str,
     object: &'static str,
     deleted: bool,
     deleted_at: Seconds,
 }
 
-impl<'a> DeletedUpstream<'a> {
-    /// Shows that an upstream was removed.
-    pub(crate) fn new(id: &'a UpstreamId, at: Timestamp) -> Self {
+impl<'a> Deleted<'a> {
+    /// Shows that an object was removed.
+    pub(crate) fn new(object: &'static str, id: &'a str, at: Timestamp) -> Self {
         Self {
-            id: id.as_str(),
-            object: "upstream",
+            id,
+            object,
             deleted: true,
             deleted_at: Seconds(at),
         }

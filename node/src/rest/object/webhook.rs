@@ -1,10 +1,8 @@
 //! Webhook endpoints and deliveries to them.
 
-use domain::id::WebhookEndpointId;
 use domain::model::{
     DeliveryAttempt, DeliveryState, EndpointStatus, WebhookDelivery, WebhookEndpoint,
 };
-use domain::time::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::super::render::{Seconds, seconds};
@@ -65,26 +63,6 @@ impl<'a> WebhookEndpointObject<'a> {
         Self {
             secret: Some(secret),
             ..self
-        }
-    }
-}
-
-/// What is left of an endpoint that was removed.
-#[derive(Serialize)]
-pub(crate) struct DeletedWebhookEndpoint<'a> {
-    id: &'a str,
-    object: &'static str,
-    deleted: bool,
-    deleted_at: Seconds,
-}
-
-impl<'a> DeletedWebhookEndpoint<'a> {
-    pub(crate) fn new(id: &'a WebhookEndpointId, at: Timestamp) -> Self {
-        Self {
-            id: id.as_str(),
-            object: "webhook_endpoint",
-            deleted: true,
-            deleted_at: Seconds(at),
         }
     }
 }

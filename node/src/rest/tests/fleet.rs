@@ -69,6 +69,7 @@ fn edge(id: &str, region: &str, applied: Option<u64>) -> EdgeView {
                 epoch: Epoch(1),
                 version: ManifestVersion(version),
                 at: Timestamp(START_MS + 120),
+                apply_ms: 4,
             })
             .into_iter()
             .collect(),
@@ -293,4 +294,173 @@ async fn nobody_serves_by_the_snapshot_of_an_archived_route() {
         world.get(&propagation).ok().await["totals"]["superseded"],
         1
     );
+}
+
+#[tokio::test]
+async fn one_edge_is_shown_or_said_not_to_be_known() {
+    let world = World::new();
+    let edges = vec![edge("edge-1", "eu-central-1", Some(3))];
+    world.fleet.set(edges.clone(), vec![]);
+    let shown = world.get("/v2/edges/edge-1").ok().await;
+    assert_eq!(shown, world.get("/v2/edges").ok().await["data"][0]);
+    world
+        .get("/v2/edges/edge-2")
+        .fails(404, "resource_not_found", None)
+        .await;
+    world
+        .get("/v2/edges/edge-1")
+        .key(&world.stranger)
+        .fails(404, "resource_not_found", None)
+        .await;
+    // It may be connected to the node that does not answer.
+    world.fleet.set(edges, vec![3]);
+    world.get("/v2/edges/edge-1").ok().await;
+    for path in ["/v2/edges/edge-2", "/v2/regions/us-east-1"] {
+        world
+            .get(path)
+            .fails(503, "cluster_unavailable", None)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn acknowledgements_are_listed_edge_by_edge() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    let snapshot = world.publish(&route).await;
+    let version = snapshot["manifest_version"].as_u64().unwrap();
+    let edges = (1..=3).map(|number| {
+        let applied = (number != 2).then_some(version);
+        edge(&format!("edge-{number}"), "eu-central-1", applied)
+    });
+    world.fleet.set(edges.rev().collect(), vec![2]);
+    let path = format!("/v2/snapshots/{}/acks", snapshot["id"].as_str().unwrap());
+    let list = world.get(&format!("{path}?limit=2")).ok().await;
+    assert_eq!(
+        list["data"][0],
+        json!({
+            "object": "ack",
+            "environment": "production",
+            "snapshot_id": snapshot["id"],
+            "edge_id": "edge-1",
+            "region": "eu-central-1",
+            "state": "applied",
+            "reason": null,
+            "node_id": 1,
+            "applied_at": 1_714_320_000,
+            "latency_ms": 120,
+            "apply_ms": 4,
+        })
+    );
+    assert_eq!(
+        (&list["data"][1]["state"], &list["data"][1]["apply_ms"]),
+        (&json!("pending"), &Value::Null)
+    );
+    assert_eq!(list["silent_nodes"], json!([2]));
+    let next = list["next_cursor"].as_str().unwrap();
+    let rest = world
+        .get(&format!("{path}?limit=2&cursor={next}"))
+        .ok()
+        .await;
+    assert_eq!(rest["data"][0]["edge_id"], "edge-3");
+    assert_eq!(rest["has_more"], false);
+    let pending = world.get(&format!("{path}?state=pending")).ok().await;
+    assert_eq!(pending["data"].as_array().unwrap().len(), 1);
+    world
+        .get(&format!("{path}?state=lost"))
+        .fails(400, "invalid_parameter", Some("state"))
+        .await;
+}
+
+#[tokio::test]
+async fn regions_say_how_their_edges_are_and_how_far_they_are() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    world.publish(&route).await;
+    world.rule(&route, 1).await;
+    world.publish(&route).await;
+    let refusing = EdgeView {
+        rejected: Some(RejectedManifest {
+            manifest: manifest(2),
+            reason: "it does not compile".to_owned(),
+            at: Timestamp(START_MS),
+        }),
+        ..edge("edge-2", "eu-central-1", Some(1))
+    };
+    let lost = EdgeView {
+        last_seen: Timestamp(START_MS - 60_000),
+        ..edge("edge-3", "us-east-1", None)
+    };
+    let edges = vec![lost, refusing, edge("edge-1", "eu-central-1", Some(2))];
+    world.fleet.set(edges, vec![]);
+    let list = world.get("/v2/regions").ok().await;
+    assert_eq!(list["silent_nodes"], json!([]));
+    let root = list["data"][0]["manifest"]["root"].clone();
+    assert_eq!(
+        list["data"][0],
+        json!({
+            "id": "eu-central-1",
+            "object": "region",
+            "environment": "production",
+            "edges": {"total": 2, "online": 2, "stale": 0, "offline": 0},
+            "manifest": {"epoch": 1, "version": 2, "root": root},
+            "current": 1,
+            "behind": 1,
+            "rejected": 1,
+            "versions_behind_max": 1,
+            "latency_ms": {"edges": 1, "p50": 120, "p90": 120, "p99": 120, "max": 120},
+        })
+    );
+    let mut second = list["data"][1].clone();
+    assert_eq!(
+        (&second["edges"]["offline"], &second["latency_ms"]),
+        (&json!(1), &Value::Null)
+    );
+    second["silent_nodes"] = json!([]);
+    assert_eq!(world.get("/v2/regions/us-east-1").ok().await, second);
+    world
+        .get("/v2/regions/mars")
+        .fails(404, "resource_not_found", None)
+        .await;
+}
+
+#[tokio::test]
+async fn the_current_manifest_names_the_snapshot_of_each_route() {
+    let world = World::new();
+    let path = "/v2/manifests/current";
+    let empty = world.get(path).ok().await;
+    assert_eq!(
+        (
+            &empty["version"],
+            &empty["updated_at"],
+            &empty["routes"]["data"]
+        ),
+        (&json!(0), &Value::Null, &json!([]))
+    );
+    let mut expected = Vec::new();
+    for number in 0..3 {
+        let hostname = format!("h{number}.example.net");
+        let (route, _) = world.route(&hostname).await;
+        let snapshot = world.publish(&route).await;
+        expected.push(json!({
+            "route_id": route,
+            "hostname": hostname,
+            "enabled": true,
+            "snapshot_id": snapshot["id"],
+            "version": 1,
+            "content_hash": snapshot["content_hash"],
+        }));
+    }
+    expected.sort_by_key(|member| member["route_id"].to_string());
+    let whole = world.get(path).ok().await;
+    assert_eq!(
+        (&whole["object"], &whole["version"], &whole["updated_at"]),
+        (&json!("manifest"), &json!(3), &json!(1_714_320_000))
+    );
+    assert_eq!(whole["routes"]["data"], json!(expected));
+    let first = world.get(&format!("{path}?limit=2")).ok().await;
+    assert_eq!(first["routes"]["has_more"], true);
+    let next = first["routes"]["next_cursor"].as_str().unwrap();
+    let rest = world.get(&format!("{path}?cursor={next}")).ok().await;
+    assert_eq!(rest["routes"]["data"], json!([expected[2]]));
 }

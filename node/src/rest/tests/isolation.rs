@@ -107,6 +107,52 @@ fn operations(
             none,
         ),
     ]
+    .into_iter()
+    .chain(changes_alone_and_of_several(
+        route, rule, upstream, snapshot,
+    ))
+    .collect()
+}
+
+fn changes_alone_and_of_several(
+    route: &str,
+    rule: &str,
+    upstream: &str,
+    snapshot: &str,
+) -> Vec<(Method, String, Value)> {
+    let archive = json!({"operations": [{"op": "archive", "id": rule}]});
+    let target = json!({"address": "127.0.0.1", "port": 8201});
+    let asked = |method: Method, path: String| (method, path, Value::Null);
+    vec![
+        (
+            Method::POST,
+            format!("/v2/rules/{rule}/pause"),
+            json!({"publish": true}),
+        ),
+        asked(Method::POST, format!("/v2/rules/{rule}/resume")),
+        asked(Method::GET, format!("/v2/rules/{rule}/versions")),
+        asked(Method::GET, format!("/v2/rules/{rule}/versions/1")),
+        (Method::POST, "/v2/rules/batch".to_owned(), archive),
+        (
+            Method::POST,
+            format!("/v2/routes/{route}/disable"),
+            json!({"publish": true}),
+        ),
+        asked(Method::POST, format!("/v2/routes/{route}/enable")),
+        asked(Method::POST, format!("/v2/routes/{route}/validate")),
+        (
+            Method::POST,
+            format!("/v2/routes/{route}/rules/reorder"),
+            json!({"rule_ids": [rule]}),
+        ),
+        asked(Method::GET, format!("/v2/upstreams/{upstream}/targets")),
+        (
+            Method::POST,
+            format!("/v2/upstreams/{upstream}/targets"),
+            target,
+        ),
+        asked(Method::GET, format!("/v2/snapshots/{snapshot}/acks")),
+    ]
 }
 
 #[tokio::test]

@@ -1,0 +1,141 @@
+//! A rule's history: the events and versions that it keeps, and the record of each version with the
+//! values that changed.
+
+use serde_json::{Value, json};
+
+use super::Context;
+use super::draft::Drafting;
+use crate::command::Actor;
+use crate::event::Event;
+use crate::id::SnapshotId;
+use crate::model::{
+    FieldChange, Rule, RuleChange, RuleEvent, RuleEventKind, RuleVersion, RuleVersionNumber,
+};
+use crate::rows::View;
+use crate::time::Timestamp;
+
+/// A field whose changes make versions.
+struct Field {
+    /// As the API names it.
+    name: &'static str,
+    differs: fn(&Rule, &Rule) -> bool,
+    /// The value as compact JSON.
+    value: fn(&Rule) -> String,
+}
+
+const FIELDS: [Field; 6] = [
+    Field {
+        name: "name",
+        differs: |a, b| a.name != b.name,
+        value: |rule| Value::from(rule.name.as_str()).to_string(),
+    },
+    Field {
+        name: "priority",
+        differs: |a, b| a.priority != b.priority,
+        value: |rule| rule.priority.0.to_string(),
+    },
+    Field {
+        name: "match",
+        differs: |a, b| a.criteria != b.criteria,
+        value: |rule| rule.criteria.clone(),
+    },
+    Field {
+        name: "action",
+        differs: |a, b| a.action != b.action,
+        value: |rule| rule.action.clone(),
+    },
+    Field {
+        name: "metadata",
+        differs: |a, b| a.metadata != b.metadata,
+        value: |rule| json!(rule.metadata).to_string(),
+    },
+    Field {
+        name: "status",
+        differs: |a, b| a.status != b.status,
+        value: |rule| Value::from(rule.status.as_str()).to_string(),
+    },
+];
+
+/// The names, as the API has them, of the fields in which two states of a rule differ.
+pub(super) fn changed_fields(before: &Rule, after: &Rule) -> Vec<&'static str> {
+    FIELDS
+        .iter()
+        .filter(|field| (field.differs)(before, after))
+        .map(|field| field.name)
+        .collect()
+}
+
+/// Adds a line to a rule's history, which keeps the newest.
+pub(super) fn log(rule: &mut Rule, kind: RuleEventKind, at: Timestamp) {
+    rule.events.push(RuleEvent { kind, at });
+    let surplus = rule.events.len().saturating_sub(Rule::EVENTS_MAX);
+    rule.events.drain(..surplus);
+}
+
+/// Adds a version to a rule that was `before`, or begins: the newest stay in the rule, each has its
+/// record.
+pub(super) fn add_version<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    drafting: &mut Drafting<'_, '_, V>,
+    actor: &Actor,
+    before: Option<&Rule>,
+    rule: &mut Rule,
+) {
+    let version = rule.versions.last().map_or(0, |last| last.version) + 1;
+    let changes = changes(before, rule);
+    rule.versions.push(RuleChange {
+        version,
+        changed_fields: changes.iter().map(|change| change.field.clone()).collect(),
+        actor: actor.api_key_id.clone(),
+        at: context.at,
+        snapshot_id: None,
+    });
+    let surplus = rule.versions.len().saturating_sub(Rule::VERSIONS_MAX);
+    rule.versions.drain(..surplus);
+    drafting.event(Event::RuleVersioned {
+        environment_id: rule.environment_id.clone(),
+        rule_id: rule.id.clone(),
+        version: RuleVersion {
+            version: RuleVersionNumber(version),
+            changes,
+            actor: actor.api_key_id.clone(),
+            at: context.at,
+        },
+    });
+}
+
+/// The rule's newest version goes live in `snapshot_id`, unless it did before.
+pub(super) fn version_published<V: View + ?Sized>(
+    drafting: &mut Drafting<'_, '_, V>,
+    rule: &mut Rule,
+    snapshot_id: &SnapshotId,
+) {
+    let Some(newest) = rule.versions.last_mut() else {
+        return;
+    };
+    if newest.snapshot_id.is_some() {
+        return;
+    }
+    newest.snapshot_id = Some(snapshot_id.clone());
+    let version = RuleVersionNumber(newest.version);
+    drafting.event(Event::RuleVersionPublished {
+        environment_id: rule.environment_id.clone(),
+        rule_id: rule.id.clone(),
+        version,
+        snapshot_id: snapshot_id.clone(),
+    });
+}
+
+fn changes(before: Option<&Rule>, rule: &Rule) -> Vec<FieldChange> {
+    let is_told = |field: &&Field| match before {
+        Some(before) => (field.differs)(before, rule),
+        // A rule begins as a draft, and mostly without labels.
+        None => field.name != "status" && (field.name != "metadata" || !rule.metadata.is_empty()),
+    };
+    let change = |field: &Field| FieldChange {
+        field: field.name.to_owned(),
+        before: before.map(field.value),
+        after: (field.value)(rule),
+    };
+    FIELDS.iter().filter(is_told).map(change).collect()
+}

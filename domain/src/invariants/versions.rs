@@ -1,0 +1,89 @@
+//! Source: nothing of a rule's history is lost. Each version has its record, told from the first they
+//! give the rule as it is, and the newest are the same in the rule.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::ensure;
+use super::state::State;
+use crate::model::{Rule, RuleVersion, RuleVersionNumber};
+use crate::rows::MemoryRows;
+use crate::schema::{RULE_VERSION_SNAPSHOTS, RULE_VERSIONS};
+
+pub(super) fn check(state: &State) -> Result<(), String> {
+    let (mut versions, mut snapshots) = (0, 0);
+    for rule in state.routes.values().flat_map(|route| &route.rules) {
+        let told = tell(&state.rows, rule)?;
+        versions += told.len();
+        snapshots += check_newest(&state.rows, rule, &told)?;
+    }
+    let stored = RULE_VERSIONS.walk(&state.rows, RULE_VERSIONS.all()).count();
+    ensure(stored == versions, || {
+        format!("{stored} versions are stored, rules have {versions}")
+    })?;
+    // Those that went live before the newest are there as well.
+    let all = RULE_VERSION_SNAPSHOTS.all();
+    let stored = RULE_VERSION_SNAPSHOTS.walk(&state.rows, all).count();
+    ensure(stored >= snapshots, || {
+        format!("{stored} versions went live, rules know of {snapshots}")
+    })
+}
+
+/// A rule's versions, which must give what the rule is.
+fn tell(rows: &MemoryRows, rule: &Rule) -> Result<Vec<RuleVersion>, String> {
+    let span = RULE_VERSIONS.under((&rule.environment_id, &rule.id));
+    let versions: Vec<_> = RULE_VERSIONS
+        .walk(rows, span)
+        .map(|(_, version)| version)
+        .collect();
+    let mut told: BTreeMap<&str, &str> = BTreeMap::new();
+    for (number, version) in (1..).zip(&versions) {
+        ensure(version.version == RuleVersionNumber(number), || {
+            format!("rule {}: version {number} is missing", rule.id)
+        })?;
+        for change in &version.changes {
+            told.insert(&change.field, &change.after);
+        }
+    }
+    let metadata = json!(rule.metadata).to_string();
+    let (name, priority) = (
+        Value::from(rule.name.as_str()).to_string(),
+        rule.priority.0.to_string(),
+    );
+    for (field, is) in [
+        ("name", name.as_str()),
+        ("priority", &priority),
+        ("match", &rule.criteria),
+        ("action", &rule.action),
+        ("metadata", &metadata),
+    ] {
+        let said = told.get(field).copied().unwrap_or("{}");
+        ensure(said == is, || {
+            format!("rule {}: {field} is {is}, its versions say {said}", rule.id)
+        })?;
+    }
+    Ok(versions)
+}
+
+/// The versions in the rule are the last of those told; says how many of them went live.
+fn check_newest(rows: &MemoryRows, rule: &Rule, told: &[RuleVersion]) -> Result<usize, String> {
+    let differs = || format!("rule {}: its versions are not as it says", rule.id);
+    let begin = told
+        .len()
+        .checked_sub(rule.versions.len())
+        .ok_or_else(differs)?;
+    let mut live = 0;
+    for (kept, told) in rule.versions.iter().zip(&told[begin..]) {
+        let fields = told.changes.iter().map(|change| &change.field);
+        let same = RuleVersionNumber(kept.version) == told.version
+            && kept.changed_fields.iter().eq(fields)
+            && (&kept.actor, kept.at) == (&told.actor, told.at);
+        ensure(same, differs)?;
+        let key = (&rule.environment_id, &rule.id, &told.version);
+        let snapshot = RULE_VERSION_SNAPSHOTS.get(rows, key);
+        ensure(snapshot == kept.snapshot_id, differs)?;
+        live += usize::from(snapshot.is_some());
+    }
+    Ok(live)
+}

@@ -1,0 +1,152 @@
+//! Several rules at once: reordering a route's rules, and batches of changes.
+
+use std::sync::Arc;
+
+use domain::command::{ArchiveRule, BatchRules, Command, ReorderRules, RuleOperation, RuleOrder};
+use domain::id::{RouteId, RuleId, SnapshotId};
+use domain::model::Priority;
+use domain::outcome::{Applied, Outcome};
+use http::StatusCode;
+use serde_json::Value;
+
+use super::Api;
+use super::answer::{self, Answered};
+use super::auth::Caller;
+use super::error::ApiError;
+use super::fields::Fields;
+use super::object::RuleObject;
+use super::page;
+use super::pipeline::{Call, Presence};
+use super::render;
+use super::rules;
+
+pub(crate) async fn reorder(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let route_id = call.id("route", RouteId::parse)?;
+    let body = call.object(Presence::Required).await?;
+    let mut fields = Fields::new(body, &["rule_ids", "moves"])?;
+    let reorder = ReorderRules {
+        route_id,
+        draft_id: SnapshotId::new(api.seed()),
+        order: order(&mut fields)?,
+    };
+    let applied = api
+        .propose(&caller, &call, |actor| {
+            Command::ReorderRules(actor, reorder)
+        })
+        .await?;
+    answer(applied, &caller)
+}
+
+/// The whole order, or moves.
+fn order(fields: &mut Fields) -> Result<RuleOrder, ApiError> {
+    match (fields.array("rule_ids")?, fields.array("moves")?) {
+        (Some(ids), None) => {
+            let ids = ids.into_iter().enumerate().map(rule_id);
+            Ok(RuleOrder::Whole(ids.collect::<Result<_, _>>()?))
+        }
+        (None, Some(moves)) => {
+            let moves = moves.into_iter().enumerate().map(one_move);
+            Ok(RuleOrder::Moves(moves.collect::<Result<_, _>>()?))
+        }
+        (None, None) => Err(ApiError::missing("rule_ids")),
+        (Some(_), Some(_)) => Err(ApiError::invalid(
+            "moves",
+            "Give one of rule_ids and moves.",
+        )),
+    }
+}
+
+fn rule_id((index, value): (usize, Value)) -> Result<RuleId, ApiError> {
+    let param = format!("rule_ids[{index}]");
+    let Value::String(text) = value else {
+        return Err(ApiError::invalid(param, "Must be a string."));
+    };
+    RuleId::parse(&text).map_err(|_| ApiError::not_found("rule").at(param))
+}
+
+fn one_move((index, value): (usize, Value)) -> Result<(RuleId, Priority), ApiError> {
+    let path = format!("moves[{index}]");
+    let mut fields = Fields::of(value, &path, &["rule_id", "priority"])?;
+    let id = fields.id("rule_id", "rule", RuleId::parse)?;
+    let priority = rules::priority(&mut fields)?;
+    Ok((
+        fields.required("rule_id", id)?,
+        fields.required("priority", priority)?,
+    ))
+}
+
+pub(crate) async fn batch(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let body = call.object(Presence::Required).await?;
+    let mut fields = Fields::new(body, &["operations"])?;
+    let items = fields.array("operations")?;
+    let items = fields.required("operations", items)?.into_iter();
+    let (mut operations, mut errors) = (Vec::new(), Vec::new());
+    for (index, item) in items.enumerate() {
+        match operation(&api, item, &format!("operations[{index}]")) {
+            Ok(operation) => operations.push(operation),
+            Err(error) => errors.push(error),
+        }
+    }
+    if let Some(error) = ApiError::several(errors) {
+        return Err(error.into());
+    }
+    let batch = BatchRules { operations };
+    let applied = api
+        .propose(&caller, &call, |actor| Command::BatchRules(actor, batch))
+        .await?;
+    answer(applied, &caller)
+}
+
+/// What an operation of a batch does.
+#[derive(Clone, Copy)]
+enum Op {
+    Create,
+    Update,
+    Archive,
+}
+
+const OPS: [(&str, Op); 3] = [
+    ("create", Op::Create),
+    ("update", Op::Update),
+    ("archive", Op::Archive),
+];
+
+fn operation(api: &Api, item: Value, path: &str) -> Result<RuleOperation, ApiError> {
+    let named = item.get("op").and_then(Value::as_str);
+    let mut known = vec!["op"];
+    match OPS.iter().find(|(name, _)| Some(*name) == named) {
+        Some((_, Op::Create)) => known.extend(rules::CREATED),
+        Some((_, Op::Update)) => known.extend(["id"].iter().chain(&rules::UPDATED)),
+        Some((_, Op::Archive)) => known.push("id"),
+        // What is wrong with `op` is said before anything about the other fields.
+        None => known.extend(["id", "status"].iter().chain(&rules::CREATED)),
+    }
+    let mut fields = Fields::of(item, path, &known)?;
+    let op = fields.choice("op", &OPS)?;
+    match fields.required("op", op)? {
+        Op::Create => rules::created(api, &mut fields).map(RuleOperation::Create),
+        Op::Update => {
+            let id = changed(&mut fields)?;
+            rules::updated(api, id, &mut fields).map(RuleOperation::Update)
+        }
+        Op::Archive => Ok(RuleOperation::Archive(ArchiveRule {
+            id: changed(&mut fields)?,
+            draft_id: SnapshotId::new(api.seed()),
+        })),
+    }
+}
+
+/// Which rule an operation changes.
+fn changed(fields: &mut Fields) -> Result<RuleId, ApiError> {
+    let id = fields.id("id", "rule", RuleId::parse)?;
+    fields.required("id", id)
+}
+
+fn answer(applied: Applied, caller: &Caller) -> Answered {
+    answer::applied(applied, StatusCode::OK, |outcome| match outcome {
+        Outcome::Rules(rules) => Some(page::complete(rules, |bytes, rule| {
+            render::append(bytes, &RuleObject::new(rule, &caller.environment));
+        })),
+        _ => None,
+    })
+}

@@ -1,0 +1,56 @@
+//! What publishing a route's draft would say. It is asked with `POST`, and changes nothing.
+
+use std::sync::Arc;
+
+use domain::id::RouteId;
+use domain::query::{self, Validation};
+use domain::rejection::Problem;
+use http::StatusCode;
+use serde::Serialize;
+
+use super::Api;
+use super::answer::{Answer, Answered};
+use super::auth::Caller;
+use super::error::{ApiError, Detail};
+use super::pipeline::{Call, Presence};
+
+#[derive(Serialize)]
+struct ValidationObject<'a> {
+    object: &'static str,
+    environment: &'a str,
+    route_id: &'a str,
+    draft_snapshot_id: &'a str,
+    valid: bool,
+    errors: Vec<Detail>,
+    warnings: Vec<Detail>,
+}
+
+pub(crate) async fn validate(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("route", RouteId::parse)?;
+    call.object(Presence::None).await?;
+    let seen = api
+        .read(call.consistency, |view| {
+            query::validate(view, &caller.environment_id, &id)
+        })
+        .await?;
+    let validation = seen.value.map_err(ApiError::from)?;
+    let Validation {
+        draft_id,
+        errors,
+        warnings,
+    } = validation;
+    let object = ValidationObject {
+        object: "validation",
+        environment: &caller.environment,
+        route_id: id.as_str(),
+        draft_snapshot_id: draft_id.as_str(),
+        valid: errors.is_empty(),
+        errors: details(errors),
+        warnings: details(warnings),
+    };
+    Ok(Answer::json(StatusCode::OK, &object).at(seen.revision))
+}
+
+fn details(problems: Vec<Problem>) -> Vec<Detail> {
+    problems.into_iter().map(Detail::from).collect()
+}
