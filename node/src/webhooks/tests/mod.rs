@@ -1,3 +1,4 @@
-//! Tests of delivery's parts: signatures against the document's own verifier.
+//! Tests of delivery's parts: signatures against the document's own verifier, addresses by table.
 
+mod address;
 mod signature;
