@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use raft_store::types::Member;
 use serde::Deserialize;
 
@@ -42,6 +43,9 @@ pub struct Settings {
     /// Timing of consensus.
     #[serde(default)]
     pub raft: RaftSettings,
+    /// Where webhooks may go.
+    #[serde(default)]
+    pub webhooks: WebhookSettings,
 }
 
 /// Who a node is.
@@ -164,6 +168,18 @@ pub struct RaftSettings {
     /// How many entries that a checkpoint covers stay in the log, so that a follower that was
     /// away catches up without the checkpoint.
     pub entries_kept_after_checkpoint: u64,
+}
+
+/// Where webhooks may go, and whom to trust there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookSettings {
+    /// Networks in which receivers may stand although they are private or otherwise special, and
+    /// to which plain HTTP is spoken if a URL says so. Whoever may create an endpoint can make
+    /// this node send requests there.
+    pub allowed_ranges: Vec<IpNet>,
+    /// Authorities that vouch for receivers, in PEM, beside those of the operating system.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for LogSettings {

@@ -17,7 +17,7 @@ use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{
     ClusterSettings, ListenSettings, LogSettings, MemberSettings, NodeSettings, RaftSettings,
-    RestSettings, SecuritySettings, Settings, TlsSettings,
+    RestSettings, SecuritySettings, Settings, TlsSettings, WebhookSettings,
 };
 use platform::testing::TestAuthority;
 use platform::{SystemClock, SystemEntropy};
@@ -231,6 +231,7 @@ impl World {
             },
             log: LogSettings::default(),
             raft: self.raft.clone(),
+            webhooks: WebhookSettings::default(),
         }
     }
 
