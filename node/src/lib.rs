@@ -15,8 +15,4 @@ pub mod metrics;
 pub mod publisher;
 pub mod rest;
 pub mod settings;
-#[allow(
-    dead_code,
-    reason = "the dispatcher that sends by it is not assembled yet"
-)]
 pub(crate) mod webhooks;

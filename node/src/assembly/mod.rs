@@ -29,6 +29,13 @@ use crate::metrics::{ConsensusMetrics, Metrics, RaftCollector};
 use crate::publisher::{self, Publisher, PublisherMetrics};
 use crate::rest::{self, HttpMetrics, RestState, ServerLimits};
 use crate::settings::Settings;
+use crate::webhooks::address::AddressPolicy;
+use crate::webhooks::courier::{Courier, Post};
+use crate::webhooks::dispatcher::Dispatcher;
+use crate::webhooks::metrics::WebhookMetrics;
+use crate::webhooks::roots;
+use crate::webhooks::sender::Sender;
+use crate::webhooks::worker::Shared;
 
 pub use error::StartError;
 use running::Part;
@@ -71,6 +78,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
     let internal = listen(&ports.network, "internal.listen", settings.internal.listen).await?;
     let rest = listen(&ports.network, "rest.listen", settings.rest.listen).await?;
     let metrics = Metrics::default();
+    let sender = webhook_sender(&settings, &ports.network)?;
     let (consensus, closer) = start_consensus(&settings, &ports, &metrics).await?;
     let publisher = match start_publisher(&settings, &ports, &metrics, &consensus) {
         Ok(publisher) => publisher,
@@ -86,7 +94,20 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         publisher: publisher.address(),
     };
     let internal = serve_internal(internal, &ports, &consensus)?;
-    let rest = serve_rest(rest, addresses.rest, ports, &metrics, &consensus, fleet);
+    let deliveries = Shared {
+        control: Arc::new(consensus.clone()),
+        courier: Courier {
+            post: sender.clone(),
+            keys: ports.keys.clone(),
+            clock: Arc::clone(&ports.clock),
+        },
+        clock: Arc::clone(&ports.clock),
+        entropy: Arc::clone(&ports.entropy),
+        metrics: metrics.register(WebhookMetrics::register),
+    };
+    let state = rest_state(&ports, &metrics, &consensus, fleet, sender);
+    let rest = serve_rest(rest, addresses.rest, ports.rest_tls, state);
+    let dispatcher = Dispatcher::start(deliveries);
     consensus.form();
     Ok(Running {
         addresses,
@@ -95,6 +116,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         rest,
         internal,
         publisher,
+        dispatcher,
         closer,
     })
 }
@@ -184,28 +206,55 @@ fn serve_internal<N: Network>(
     })
 }
 
-fn serve_rest<N: Network>(
-    listener: N::Listener,
-    address: SocketAddr,
-    ports: Ports<N>,
+/// What sends webhooks, where the operator allows.
+fn webhook_sender<N: Network>(
+    settings: &Settings,
+    network: &N,
+) -> Result<Arc<Sender<N>>, StartError> {
+    let settings = &settings.webhooks;
+    let roots = roots::load(settings.ca_file.as_deref())
+        .map_err(|error| StartError::Webhooks(error.into()))?;
+    let policy = AddressPolicy::new(settings.allowed_ranges.clone());
+    let sender = Sender::new(network.clone(), policy, roots);
+    let sender = sender.map_err(|error| StartError::Webhooks(error.into()))?;
+    Ok(Arc::new(sender))
+}
+
+fn rest_state<N: Network>(
+    ports: &Ports<N>,
     metrics: &Metrics,
     consensus: &Consensus,
     fleet: ClusterFleet,
-) -> Part {
-    let http = metrics.register(HttpMetrics::register);
+    sender: Arc<Sender<N>>,
+) -> RestState {
     let exposition = metrics.clone();
-    let router = rest::router(RestState {
+    RestState {
         control: Arc::new(consensus.clone()),
         fleet: Arc::new(fleet),
-        clock: ports.clock,
-        entropy: ports.entropy,
-        keys: ports.keys,
-        metrics: http.clone(),
+        clock: Arc::clone(&ports.clock),
+        entropy: Arc::clone(&ports.entropy),
+        keys: ports.keys.clone(),
+        metrics: metrics.register(HttpMetrics::register),
         exposition: Arc::new(move || exposition.render()),
-        receivers: Arc::new(|_| Ok(())),
-    });
+        courier: Courier {
+            post: Arc::clone(&sender) as Arc<dyn Post>,
+            keys: ports.keys.clone(),
+            clock: Arc::clone(&ports.clock),
+        },
+        receivers: Arc::new(move |url| sender.receiver(url).map(drop)),
+    }
+}
+
+fn serve_rest<L: Listener<Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static>>(
+    listener: L,
+    address: SocketAddr,
+    tls: Option<rustls::ServerConfig>,
+    state: RestState,
+) -> Part {
+    let http = state.metrics.clone();
+    let router = rest::router(state);
     let (stop, stopped) = watch::channel(false);
-    let task = match ports.rest_tls {
+    let task = match tls {
         Some(config) => {
             let acceptor = TlsAcceptor::from(Arc::new(config));
             spawn_rest(

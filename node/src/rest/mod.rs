@@ -57,6 +57,7 @@ mod tests;
 mod upstreams;
 mod validation;
 mod version;
+mod webhook_test;
 mod webhooks;
 
 use std::fmt;
@@ -75,7 +76,9 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::control_plane::{BoxFuture, Consistency, ControlPlane, ProposeError};
 use crate::keys::KeyRing;
+use crate::webhooks::courier::Courier;
 pub use edges::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
+pub(crate) use events::body as event_body;
 pub use metrics::HttpMetrics;
 pub use server::{Server, ServerLimits};
 pub use strict_transport::over_tls;
@@ -106,6 +109,8 @@ pub struct RestState {
     pub exposition: Arc<dyn Fn() -> String + Send + Sync>,
     /// Which URLs may receive webhooks.
     pub receivers: ReceiverCheck,
+    /// Makes an attempt at a webhook endpoint.
+    pub(crate) courier: Courier,
 }
 
 /// Says why a URL may not receive webhooks, if it may not.
@@ -127,6 +132,7 @@ struct Api {
     callers: Callers,
     streams: Arc<Semaphore>,
     receivers: ReceiverCheck,
+    courier: Courier,
     cursors: Cursors,
     metrics: HttpMetrics,
     exposition: Arc<dyn Fn() -> String + Send + Sync>,
@@ -191,6 +197,7 @@ pub fn router(state: RestState) -> Router {
     let api = Arc::new(Api {
         callers: Callers::default(),
         receivers: state.receivers,
+        courier: state.courier,
         streams: Arc::new(Semaphore::new(event_stream::STREAMS_MAX)),
         cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
         applied: state.control.changes(),
@@ -321,7 +328,7 @@ impl Routes {
         use operation::{
             DELIVERIES_GET, DELIVERIES_LIST, DELIVERIES_RETRY, EVENTS_REPLAY, WEBHOOKS_CREATE,
             WEBHOOKS_DELETE, WEBHOOKS_DISABLE, WEBHOOKS_ENABLE, WEBHOOKS_GET, WEBHOOKS_LIST,
-            WEBHOOKS_ROTATE, WEBHOOKS_UPDATE,
+            WEBHOOKS_ROTATE, WEBHOOKS_TEST, WEBHOOKS_UPDATE,
         };
         self.add(MethodFilter::GET, WEBHOOKS_LIST, webhooks::list);
         self.add(MethodFilter::POST, WEBHOOKS_CREATE, webhooks::create);
@@ -331,6 +338,7 @@ impl Routes {
         self.add(MethodFilter::POST, WEBHOOKS_ROTATE, webhooks::rotate_secret);
         self.add(MethodFilter::POST, WEBHOOKS_ENABLE, webhooks::enable);
         self.add(MethodFilter::POST, WEBHOOKS_DISABLE, webhooks::disable);
+        self.add(MethodFilter::POST, WEBHOOKS_TEST, webhook_test::send);
         self.add(MethodFilter::GET, DELIVERIES_LIST, deliveries::list);
         self.add(MethodFilter::GET, DELIVERIES_GET, deliveries::get);
         self.add(MethodFilter::POST, DELIVERIES_RETRY, deliveries::retry);

@@ -88,6 +88,8 @@ pub(crate) const WEBHOOKS_ENABLE: Operation =
     write("webhooks.enable", "/v2/webhook_endpoints/{id}/enable");
 pub(crate) const WEBHOOKS_DISABLE: Operation =
     write("webhooks.disable", "/v2/webhook_endpoints/{id}/disable");
+pub(crate) const WEBHOOKS_TEST: Operation =
+    read("webhooks.test", "/v2/webhook_endpoints/{id}/test");
 pub(crate) const DELIVERIES_LIST: Operation = read("deliveries.list", "/v2/webhook_deliveries");
 pub(crate) const DELIVERIES_GET: Operation = read("deliveries.get", "/v2/webhook_deliveries/{id}");
 pub(crate) const DELIVERIES_RETRY: Operation =

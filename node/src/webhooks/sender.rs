@@ -96,6 +96,14 @@ impl<N: Network> Sender<N> {
         })
     }
 
+    /// Takes a URL apart and judges it.
+    ///
+    /// # Errors
+    /// With what is wrong with it, for the endpoint's owner.
+    pub(crate) fn receiver(&self, url: &str) -> Result<Receiver, String> {
+        Receiver::parse(url, &self.policy)
+    }
+
     #[cfg(test)]
     pub(super) fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
