@@ -4,6 +4,7 @@
 mod auth;
 mod bad_input;
 mod cluster;
+mod dispatch;
 mod document;
 mod dry_run;
 mod fleet;
@@ -13,6 +14,7 @@ mod idempotency;
 mod isolation;
 mod pages;
 mod preconditions;
+mod receivers;
 mod release;
 mod routes;
 mod rule_sets;

@@ -28,11 +28,13 @@ use tower::ServiceExt;
 
 use super::super::{HttpMetrics, RestState, router};
 use super::fleet::FakeFleet;
+use super::receivers::Receivers;
 use crate::control_plane::{
     BoxFuture, Consistency, ControlPlane, Member, MemberId, ProposeError, ReadError, Readiness,
     ViewVisitor,
 };
 use crate::keys::{KeyRing, Secret};
+use crate::webhooks::courier::Courier;
 
 /// What goes wrong in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +192,7 @@ impl Clock for HandClock {
 }
 
 /// Counts.
-struct Counting(AtomicU64);
+pub(super) struct Counting(AtomicU64);
 
 impl Entropy for Counting {
     fn fill(&self, buffer: &mut [u8]) {
@@ -212,7 +214,9 @@ pub(super) const START_MS: u64 = 1_714_320_000_500;
 pub(super) struct World {
     pub(super) control: Arc<MemoryControl>,
     pub(super) clock: Arc<HandClock>,
+    pub(super) entropy: Arc<Counting>,
     pub(super) fleet: Arc<FakeFleet>,
+    pub(super) receivers: Arc<Receivers>,
     pub(super) live: String,
     pub(super) test: String,
     pub(super) stranger: String,
@@ -222,6 +226,14 @@ pub(super) struct World {
 
 pub(super) fn keys() -> KeyRing {
     KeyRing::new(&[7; 32]).unwrap()
+}
+
+fn courier(receivers: &Arc<Receivers>, clock: &Arc<HandClock>) -> Courier {
+    Courier {
+        post: receivers.clone(),
+        keys: keys(),
+        clock: clock.clone(),
+    }
 }
 
 impl World {
@@ -248,6 +260,7 @@ impl World {
         );
         second_workspace(&control, &seed, &stranger.1);
         let metrics = HttpMetrics::register(&mut registry);
+        let receivers = Arc::new(Receivers::default());
         let router = router(RestState {
             control: control.clone(),
             fleet: fleet.clone(),
@@ -260,6 +273,7 @@ impl World {
                 prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
                 text
             }),
+            courier: courier(&receivers, &clock),
             receivers: Arc::new(|url| {
                 let known = url.starts_with("https://hooks.example.net/");
                 known.then_some(()).ok_or_else(|| "Not there.".to_owned())
@@ -270,13 +284,20 @@ impl World {
         Self {
             control,
             clock,
+            entropy,
             fleet,
+            receivers,
             live,
             test,
             stranger,
             live_key_id,
             router,
         }
+    }
+
+    /// What attempts are made by.
+    pub(super) fn courier(&self) -> Courier {
+        courier(&self.receivers, &self.clock)
     }
 
     pub(super) fn trouble(&self, trouble: Trouble) {
