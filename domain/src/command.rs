@@ -14,8 +14,8 @@ use crate::id::{
     ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId,
 };
 use crate::model::{
-    Algorithm, Fingerprint, IdempotencyKey, KeyHash, Metadata, Mode, Plan, Priority,
-    SnapshotVersion, Target,
+    Algorithm, EnvironmentKind, Fingerprint, IdempotencyKey, KeyHash, KeyKind, KeySalt, Metadata,
+    Mode, Plan, Priority, ResourceScope, SnapshotVersion, Target, Verb,
 };
 use crate::time::Timestamp;
 
@@ -82,6 +82,13 @@ pub enum Command {
     ArchiveRule(Actor, ArchiveRule),
     Publish(Actor, Publish),
     Rollback(Actor, Rollback),
+    CreateApiKey(Actor, CreateApiKey),
+    UpdateApiKey(Actor, UpdateApiKey),
+    RollApiKey(Actor, RollApiKey),
+    RevokeApiKeyFor(Actor, RevokeApiKey),
+    CreateEnvironment(Actor, CreateEnvironment),
+    UpdateWorkspace(Actor, UpdateWorkspace),
+    RecordKeyUses(RecordKeyUses),
 }
 
 impl Command {
@@ -102,6 +109,13 @@ impl Command {
             Self::ArchiveRule(..) => "archive_rule",
             Self::Publish(..) => "publish",
             Self::Rollback(..) => "rollback",
+            Self::CreateApiKey(..) => "create_api_key",
+            Self::UpdateApiKey(..) => "update_api_key",
+            Self::RollApiKey(..) => "roll_api_key",
+            Self::RevokeApiKeyFor(..) => "revoke_api_key_for",
+            Self::CreateEnvironment(..) => "create_environment",
+            Self::UpdateWorkspace(..) => "update_workspace",
+            Self::RecordKeyUses(_) => "record_key_uses",
         }
     }
 
@@ -109,7 +123,7 @@ impl Command {
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
         match self {
-            Self::Bootstrap(_) | Self::RevokeApiKey(_) => None,
+            Self::Bootstrap(_) | Self::RevokeApiKey(_) | Self::RecordKeyUses(_) => None,
             Self::CreateUpstream(actor, _)
             | Self::UpdateUpstream(actor, _)
             | Self::DeleteUpstream(actor, _)
@@ -120,7 +134,13 @@ impl Command {
             | Self::UpdateRule(actor, _)
             | Self::ArchiveRule(actor, _)
             | Self::Publish(actor, _)
-            | Self::Rollback(actor, _) => Some(actor),
+            | Self::Rollback(actor, _)
+            | Self::CreateApiKey(actor, _)
+            | Self::UpdateApiKey(actor, _)
+            | Self::RollApiKey(actor, _)
+            | Self::RevokeApiKeyFor(actor, _)
+            | Self::CreateEnvironment(actor, _)
+            | Self::UpdateWorkspace(actor, _) => Some(actor),
         }
     }
 }
@@ -303,4 +323,57 @@ pub enum RollbackTo {
     Version(SnapshotVersion),
     /// So many versions before the active one; at least 1.
     Steps(u64),
+}
+
+/// Makes an API key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateApiKey {
+    pub id: ApiKeyId,
+    pub hash: KeyHash,
+    pub salt: KeySalt,
+    pub kind: KeyKind,
+    pub name: String,
+    /// Where it may act; unless told otherwise it acts in the first. Secret keys have one.
+    pub environments: Vec<EnvironmentId>,
+    pub routes: Vec<RouteId>,
+    pub methods: Vec<Verb>,
+    pub resources: Vec<ResourceScope>,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Changes the given fields of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateApiKey {
+    pub id: ApiKeyId,
+    pub name: Option<String>,
+}
+
+/// Gives a key a new secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollApiKey {
+    pub id: ApiKeyId,
+    pub hash: KeyHash,
+    pub salt: KeySalt,
+    /// How long the secret before it goes on working; 0 is not at all.
+    pub overlap_ms: u64,
+}
+
+/// Makes an environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateEnvironment {
+    pub id: EnvironmentId,
+    pub name: String,
+    pub kind: EnvironmentKind,
+}
+
+/// Changes the given fields of the actor's workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateWorkspace {
+    pub name: Option<String>,
+}
+
+/// When a node last saw keys used. It is reported seldom and for many keys at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordKeyUses {
+    pub uses: Vec<(ApiKeyId, Timestamp)>,
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use crate::id::{EnvironmentId, RouteId, UpstreamId, WorkspaceId};
 use crate::model::{
-    ApiKey, Environment, IdempotencyKey, IdempotencyRecord, Manifest, ManifestVersion, Priority,
-    Route, Rule, RuleStatus, Snapshot, Upstream, Workspace,
+    ApiKey, Environment, IdempotencyKey, IdempotencyRecord, KeyHash, Manifest, ManifestVersion,
+    Priority, Route, Rule, RuleStatus, Snapshot, Upstream, Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, LogClock, Uses};
 use crate::time::Timestamp;
@@ -41,8 +41,6 @@ pub enum Event {
     },
     /// The first workspace was made.
     Bootstrapped(Box<Bootstrapped>),
-    /// A key was revoked.
-    ApiKeyRevoked(ApiKey),
     /// An upstream was made.
     UpstreamCreated(Upstream),
     /// An upstream was changed.
@@ -112,6 +110,19 @@ pub enum Event {
         /// The version whose root is not kept any more.
         dropped: Option<ManifestVersion>,
     },
+    /// A key was made.
+    ApiKeyCreated(ApiKey),
+    /// A key was renamed, rolled, revoked or used.
+    ApiKeyChanged {
+        /// The hashes that it was recognised by.
+        before: Vec<KeyHash>,
+        /// The key.
+        after: ApiKey,
+    },
+    /// An environment was made.
+    EnvironmentCreated(Environment),
+    /// A workspace was renamed.
+    WorkspaceChanged(Workspace),
 }
 
 /// Within what an idempotency key means one request.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{EnvironmentId, UpstreamId, WorkspaceId};
-use crate::model::{ApiKey, Route, RouteDraft, Rule, Snapshot, Upstream};
+use crate::model::{ApiKey, Environment, Route, RouteDraft, Rule, Snapshot, Upstream, Workspace};
 use crate::rejection::Rejection;
 use crate::time::{Revision, Timestamp};
 
@@ -38,7 +38,7 @@ pub enum Outcome {
         /// The environment `sandbox`.
         sandbox_id: EnvironmentId,
     },
-    /// A key was revoked.
+    /// A key was made, changed, rolled or revoked.
     ApiKey(ApiKey),
     /// An upstream was made or changed.
     Upstream(Upstream),
@@ -60,4 +60,10 @@ pub enum Outcome {
         /// Whether it was the active one already.
         unchanged: bool,
     },
+    /// An environment was made.
+    Environment(Environment),
+    /// The workspace was changed.
+    Workspace(Workspace),
+    /// What was reported about keys was taken note of.
+    KeyUsesRecorded,
 }

@@ -9,6 +9,9 @@ use crate::rejection::Rejection;
 /// The longest name of anything, in characters.
 pub(crate) const NAME_CHARS_MAX: usize = 200;
 
+/// The longest name of an environment.
+pub(crate) const ENVIRONMENT_NAME_CHARS_MAX: usize = 40;
+
 /// The most labels on a rule.
 pub(crate) const METADATA_KEYS_MAX: usize = 50;
 
@@ -67,6 +70,22 @@ pub(super) fn name(param: &str, text: &str) -> Result<(), Rejection> {
         ));
     }
     Ok(())
+}
+
+/// An environment's name, which is written in headers and shown with every object.
+pub(super) fn environment_name(param: &str, text: &str) -> Result<(), Rejection> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let dashed = |byte: u8| plain(byte) || matches!(byte, b'-' | b'_');
+    let fits = (1..=ENVIRONMENT_NAME_CHARS_MAX).contains(&text.len())
+        && text.bytes().next().is_some_and(plain)
+        && text.bytes().all(dashed);
+    if fits {
+        return Ok(());
+    }
+    let message = format!(
+        "An environment's name has 1 to {ENVIRONMENT_NAME_CHARS_MAX} lower-case letters, digits, - and _."
+    );
+    Err(invalid(param, message))
 }
 
 /// A comment on a snapshot.

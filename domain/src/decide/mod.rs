@@ -3,6 +3,7 @@
 //! dry run and the simulation's oracle.
 
 mod access;
+mod api_key;
 mod check;
 mod content;
 mod draft;
@@ -48,7 +49,7 @@ type Judgement = Result<Decision, Rejection>;
 pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, command: &Command) -> Judgement {
     match command {
         Command::Bootstrap(command) => access::bootstrap(context, command),
-        Command::RevokeApiKey(command) => access::revoke_api_key(context, command),
+        Command::RevokeApiKey(command) => api_key::revoke_as_operator(context, command),
         Command::CreateUpstream(actor, command) => upstream::create(context, actor, command),
         Command::UpdateUpstream(actor, command) => upstream::update(context, actor, command),
         Command::DeleteUpstream(actor, command) => upstream::delete(context, actor, command),
@@ -60,6 +61,17 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, command: &Comma
         Command::ArchiveRule(actor, command) => rule::archive(context, actor, command),
         Command::Publish(actor, command) => publish::publish(context, actor, command),
         Command::Rollback(actor, command) => rollback::rollback(context, actor, command),
+        Command::CreateApiKey(actor, command) => api_key::create(context, actor, command),
+        Command::UpdateApiKey(actor, command) => api_key::update(context, actor, command),
+        Command::RollApiKey(actor, command) => api_key::roll(context, actor, command),
+        Command::RevokeApiKeyFor(actor, command) => api_key::revoke(context, actor, command),
+        Command::CreateEnvironment(actor, command) => {
+            access::create_environment(context, actor, command)
+        }
+        Command::UpdateWorkspace(actor, command) => {
+            access::update_workspace(context, actor, command)
+        }
+        Command::RecordKeyUses(command) => api_key::record_uses(context, command),
     }
 }
 

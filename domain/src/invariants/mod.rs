@@ -14,8 +14,10 @@
 //! | one snapshot of a route is active; versions have no gaps | `snapshots` |
 //! | the manifest's tree is what routes say of themselves | `snapshots` |
 //! | chunks are counted exactly, and none is there that nobody names | `chunks` |
+//! | keys are found by their secrets, in environments of their own | `access` |
 //! | answers and their expiries match; nothing expires unseen | `answers` |
 
+mod access;
 mod answers;
 mod chunks;
 mod expected;
@@ -36,6 +38,7 @@ use state::State;
 pub fn check(view: &(impl View + ?Sized)) -> Result<(), String> {
     let state = State::read(view)?;
     let mut expected = Expected::default();
+    access::derive(&state, &mut expected)?;
     answers::derive(&state, &mut expected)?;
     routes::derive(&state, &mut expected)?;
     rules::derive(&state, &mut expected)?;

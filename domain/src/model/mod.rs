@@ -2,6 +2,7 @@
 //! keyed and encoded is [`crate::table`]'s matter, what may change is `decide`'s.
 
 mod access;
+mod api_key;
 mod idempotency;
 mod manifest;
 mod route;
@@ -9,7 +10,10 @@ mod rule;
 mod snapshot;
 mod upstream;
 
-pub use access::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Workspace};
+pub use access::{Environment, EnvironmentKind, Plan, Workspace};
+pub use api_key::{
+    ApiKey, Grant, KeyHash, KeyKind, KeySalt, PreviousSecret, Resource, ResourceScope, Scopes, Verb,
+};
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord};
 pub use manifest::{Epoch, Manifest, ManifestVersion};
 pub use route::{Mode, PublishedRoute, Route, RouteDraft};

@@ -28,7 +28,7 @@ const HOSTNAMES: u64 = 4;
 const SNAPSHOTS: u64 = 4_000;
 const KEYS: u64 = 4;
 
-fn seed(random: u64) -> Seed {
+pub(crate) fn seed(random: u64) -> Seed {
     Seed { unix_ms: 1, random }
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn bootstrap() -> Command {
         org_id: OrgId::new(seed(0)),
         workspace_id: actor(0).workspace_id,
         workspace_name: "Default".to_owned(),
-        plan: Plan::Free,
+        plan: Plan::Growth,
         production: environment(0),
         sandbox: environment(1),
         pepper_check: KeyHash([9; 32]),
@@ -179,14 +179,15 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(actor, id, draft_id)| Command::ArchiveRule(actor, ArchiveRule { id, draft_id })),
         20 => (who(), publish()).prop_map(|(actor, command)| Command::Publish(actor, command)),
         10 => (who(), rollback()).prop_map(|(actor, command)| Command::Rollback(actor, command)),
+        16 => crate::access::command(),
     ]
 }
 
-fn who() -> impl Strategy<Value = Actor> {
+pub(crate) fn who() -> impl Strategy<Value = Actor> {
     prop_oneof![9 => Just(0), 1 => Just(1)].prop_map(actor)
 }
 
-fn route() -> impl Strategy<Value = RouteId> {
+pub(crate) fn route() -> impl Strategy<Value = RouteId> {
     prop_oneof![3 => Just(0), 1 => 0..ROUTES].prop_map(|number| RouteId::new(seed(number)))
 }
 
@@ -202,7 +203,7 @@ fn snapshot() -> impl Strategy<Value = SnapshotId> {
     (0..SNAPSHOTS).prop_map(|number| SnapshotId::new(seed(number)))
 }
 
-fn name() -> impl Strategy<Value = String> {
+pub(crate) fn name() -> impl Strategy<Value = String> {
     prop_oneof![20 => Just("first".to_owned()), 20 => Just("second".to_owned()), 1 => Just(String::new())]
 }
 

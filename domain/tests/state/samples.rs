@@ -10,10 +10,11 @@ use domain::id::{
     UpstreamId, WorkspaceId,
 };
 use domain::model::{
-    Algorithm, ApiKey, Environment, EnvironmentKind, Epoch, Fingerprint, IdempotencyKey,
-    IdempotencyRecord, KeyHash, KeyKind, Manifest, ManifestVersion, Mode, Plan, Priority,
-    PublishedRoute, PublishedRule, Route, Rule, RuleChange, RuleEvent, RuleEventKind, RuleStatus,
-    Snapshot, SnapshotState, SnapshotVersion, Target, Upstream, Workspace,
+    Algorithm, ApiKey, Environment, EnvironmentKind, Epoch, Fingerprint, Grant, IdempotencyKey,
+    IdempotencyRecord, KeyHash, KeyKind, KeySalt, Manifest, ManifestVersion, Mode, Plan,
+    PreviousSecret, Priority, PublishedRoute, PublishedRule, Resource, ResourceScope, Route, Rule,
+    RuleChange, RuleEvent, RuleEventKind, RuleStatus, Scopes, Snapshot, SnapshotState,
+    SnapshotVersion, Target, Upstream, Verb, Workspace,
 };
 use domain::outcome::{Applied, Outcome, Reply};
 use domain::rejection::{Problem, Rejection};
@@ -93,6 +94,7 @@ pub(crate) fn workspace() -> Workspace {
         name: "Default".to_owned(),
         plan: Plan::Enterprise,
         created_at: Timestamp(1),
+        updated_at: Some(Timestamp(2)),
     }
 }
 
@@ -111,11 +113,33 @@ pub(crate) fn api_key() -> ApiKey {
         id: api_key_id(),
         workspace_id: workspace_id(),
         environment_id: environment_id(),
-        kind: KeyKind::Test,
+        kind: KeyKind::Restricted,
         name: "first".to_owned(),
         hash: key_hash(),
         created_at: Timestamp(3),
         revoked_at: Some(Timestamp(4)),
+        scopes: Scopes {
+            environments: [environment_id()].into(),
+            routes: [route_id()].into(),
+            methods: [Verb::Get, Verb::Patch].into(),
+            resources: [rules_read()].into(),
+        },
+        expires_at: Some(Timestamp(5)),
+        created_by: Some(ApiKeyId::new(seed(14))),
+        updated_at: Some(Timestamp(6)),
+        salt: Some(KeySalt([0x5a; 16])),
+        previous: Some(PreviousSecret {
+            hash: KeyHash([0xdc; 32]),
+            expires_at: Timestamp(7),
+        }),
+        last_used_at: Some(Timestamp(8)),
+    }
+}
+
+pub(crate) fn rules_read() -> ResourceScope {
+    ResourceScope {
+        resource: Resource::Rules,
+        grant: Grant::Read,
     }
 }
 
@@ -282,7 +306,7 @@ pub(crate) fn answer() -> IdempotencyRecord {
 
 /// One of each kind of command.
 pub(crate) fn commands() -> Vec<Command> {
-    vec![
+    let mut commands = vec![
         bootstrap(),
         Command::RevokeApiKey(RevokeApiKey { id: api_key_id() }),
         Command::CreateUpstream(
@@ -382,7 +406,9 @@ pub(crate) fn commands() -> Vec<Command> {
         rollback(RollbackTo::Snapshot(snapshot_id())),
         rollback(RollbackTo::Version(SnapshotVersion(2))),
         rollback(RollbackTo::Steps(1)),
-    ]
+    ];
+    commands.extend(crate::access::samples());
+    commands
 }
 
 fn rollback(to: RollbackTo) -> Command {
@@ -461,6 +487,9 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
                 unchanged: true,
             },
         ),
+        ("environment", Outcome::Environment(environment())),
+        ("workspace", Outcome::Workspace(workspace())),
+        ("key_uses_recorded", Outcome::KeyUsesRecorded),
     ]
 }
 
@@ -528,6 +557,13 @@ fn rejections() -> Vec<Rejection> {
         },
         Rejection::UnknownParameter {
             param: text("colour"),
+        },
+        Rejection::InsufficientScope {
+            message: text("why"),
+        },
+        Rejection::ApiKeyInactive { id: text("key_1") },
+        Rejection::EnvironmentNameTaken {
+            name: text("staging"),
         },
     ]
 }

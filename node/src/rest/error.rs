@@ -41,6 +41,9 @@ pub(crate) enum Code {
     InternalError,
     ClusterUnavailable,
     OutcomeUnknown,
+    InsufficientScope,
+    ApiKeyInactive,
+    EnvironmentNameTaken,
 }
 
 impl Code {
@@ -79,6 +82,11 @@ impl Code {
             Self::InternalError => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
             Self::ClusterUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "cluster_unavailable"),
             Self::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
+            Self::InsufficientScope => (StatusCode::FORBIDDEN, "insufficient_scope"),
+            Self::ApiKeyInactive => (StatusCode::UNPROCESSABLE_ENTITY, "api_key_inactive"),
+            Self::EnvironmentNameTaken => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "environment_name_taken")
+            }
         }
     }
 
@@ -164,6 +172,11 @@ impl ApiError {
             Code::ResourceNotFound,
             format!("The requested {object} does not exist."),
         )
+    }
+
+    /// A key that does not reach so far, in an environment whose objects it may know of.
+    pub(crate) fn insufficient_scope(message: impl Into<String>) -> Self {
+        Self::new(Code::InsufficientScope, message)
     }
 
     pub(crate) fn internal() -> Self {
@@ -295,6 +308,11 @@ impl From<Rejection> for ApiError {
             Rejection::LimitExceeded { param, message } => {
                 Self::new(Code::LimitExceeded, message).at(param)
             }
+            Rejection::InsufficientScope { .. } => Self::new(Code::InsufficientScope, message),
+            Rejection::ApiKeyInactive { .. } => Self::new(Code::ApiKeyInactive, message),
+            Rejection::EnvironmentNameTaken { .. } => {
+                Self::new(Code::EnvironmentNameTaken, message).at("name")
+            }
             // Neither can come of a request to this API: one needs the bootstrap call, the other
             // the same random identifier drawn twice.
             Rejection::AlreadyBootstrapped | Rejection::IdTaken { .. } => {
@@ -313,6 +331,7 @@ mod tests {
     fn the_documented_codes_have_the_documented_statuses() {
         for (code, status) in [
             (Code::InvalidApiKey, 401),
+            (Code::InsufficientScope, 403),
             (Code::ResourceNotFound, 404),
             (Code::RouteDisabled, 422),
             (Code::RulePublished, 422),

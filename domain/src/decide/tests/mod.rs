@@ -2,6 +2,7 @@
 //! [`crate::invariants`].
 
 mod access;
+mod api_keys;
 mod idempotency;
 mod manifests;
 mod publish;

@@ -393,6 +393,9 @@ pub(super) fn refused(reply: Reply) -> (&'static str, String) {
         Rejection::IdempotencyKeyReused => "IdempotencyKeyReused",
         Rejection::AlreadyBootstrapped => "AlreadyBootstrapped",
         Rejection::IdTaken { .. } => "IdTaken",
+        Rejection::InsufficientScope { .. } => "InsufficientScope",
+        Rejection::ApiKeyInactive { .. } => "ApiKeyInactive",
+        Rejection::EnvironmentNameTaken { .. } => "EnvironmentNameTaken",
     };
     (name, String::new())
 }
