@@ -4,6 +4,7 @@
 //! ```text
 //! server     accepts connections, bounds them, drains them
 //! pipeline   one request: id, deadline, panic, caller, headers, log, metrics
+//! policy     what a key needs for an operation; authorize compares it with the caller's key
 //! rules …    one file per resource: an operation reads its fields, proposes or reads, answers
 //! object     how records look in JSON
 //! json, fields, query, cursor, page, error, answer, render     the tools of these
@@ -12,7 +13,9 @@
 //! What the API promises its users stands in `docs/api.md`.
 
 mod answer;
+mod api_keys;
 mod auth;
+mod authorize;
 mod comparison;
 mod cursor;
 mod edges;
@@ -27,6 +30,7 @@ mod object;
 mod operation;
 mod page;
 mod pipeline;
+mod policy;
 mod propagation;
 mod query;
 mod release;
@@ -149,34 +153,48 @@ impl Api {
     }
 }
 
+impl From<RestState> for Api {
+    fn from(state: RestState) -> Self {
+        Self {
+            callers: Callers::default(),
+            cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
+            applied: state.control.changes(),
+            control: state.control,
+            fleet: state.fleet,
+            clock: state.clock,
+            entropy: state.entropy,
+            keys: state.keys,
+            metrics: state.metrics,
+            exposition: state.exposition,
+        }
+    }
+}
+
 /// The API as a router: every operation, and the answers for what is none.
 pub fn router(state: RestState) -> Router {
-    let api = Arc::new(Api {
-        callers: Callers::default(),
-        cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
-        applied: state.control.changes(),
-        control: state.control,
-        fleet: state.fleet,
-        clock: state.clock,
-        entropy: state.entropy,
-        keys: state.keys,
-        metrics: state.metrics,
-        exposition: state.exposition,
-    });
+    assembled(Arc::new(state.into())).unknown()
+}
+
+/// Every operation.
+fn assembled(api: Arc<Api>) -> Routes {
     let mut routes = Routes {
         api,
         router: Router::new(),
+        guarded: Vec::new(),
     };
     routes.resources();
     routes.changes();
+    routes.access();
     routes.process();
-    routes.unknown()
+    routes
 }
 
 /// The router as it is put together.
 struct Routes {
     api: Arc<Api>,
     router: Router,
+    /// What was added for callers with a key.
+    guarded: Vec<(MethodFilter, Operation)>,
 }
 
 impl Routes {
@@ -261,6 +279,19 @@ impl Routes {
         self.add(MethodFilter::GET, operation::EDGES_LIST, edges::list);
     }
 
+    fn access(&mut self) {
+        let (get, post) = (MethodFilter::GET, MethodFilter::POST);
+        let (patch, delete) = (MethodFilter::PATCH, MethodFilter::DELETE);
+        self.add(get, operation::API_KEYS_LIST, api_keys::list);
+        self.add(post, operation::API_KEYS_CREATE, api_keys::create);
+        self.add(get, operation::API_KEYS_CURRENT, api_keys::current);
+        self.add(get, operation::API_KEYS_GET, api_keys::get);
+        self.add(patch, operation::API_KEYS_UPDATE, api_keys::update);
+        self.add(delete, operation::API_KEYS_DELETE, api_keys::revoke);
+        self.add(post, operation::API_KEYS_ROLL, api_keys::roll);
+        self.add(post, operation::API_KEYS_REVOKE, api_keys::revoke);
+    }
+
     fn process(&mut self) {
         self.add_open(MethodFilter::GET, operation::LIVEZ, health::livez);
         self.add_open(MethodFilter::GET, operation::READYZ, health::readyz);
@@ -268,7 +299,7 @@ impl Routes {
     }
 
     fn unknown(self) -> Router {
-        let Self { api, router } = self;
+        let Self { api, router, .. } = self;
         let (path, method) = (Arc::clone(&api), api);
         router
             .fallback(move |request| {
@@ -292,6 +323,7 @@ impl Routes {
     {
         let api = Arc::clone(&self.api);
         let serve = move |request: Request| pipeline::guarded(api, operation, request, handler);
+        self.guarded.push((method, operation));
         self.router = std::mem::take(&mut self.router).route(operation.path, on(method, serve));
     }
 

@@ -6,6 +6,7 @@
 //! panic             inside the deadline; one request fails, the process goes on
 //! query, headers    what can be refused by its form is refused before any look-up
 //! caller            before the body is read: strangers do not make us buffer
+//! policy            whether the caller's key suffices, before the operation sees anything
 //! operation         reads its body and fields, proposes or reads
 //! headers, log      last, on answers and failures alike
 //! ```
@@ -25,6 +26,7 @@ use domain::id::RequestId;
 use futures_util::FutureExt;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -33,7 +35,7 @@ use super::auth::{self, Caller};
 use super::error::{ApiError, Code};
 use super::operation::{Effect, Operation, READYZ};
 use super::query::Query;
-use super::{Api, idempotency, json};
+use super::{Api, authorize, idempotency, json};
 use crate::control_plane::Consistency;
 
 /// By when every request is answered. It is longer than reading a body and proposing a command
@@ -61,7 +63,8 @@ pub(crate) struct Call {
     /// Set by [`Self::object`].
     pub(crate) idempotency: Option<Idempotency>,
     params: Vec<String>,
-    body: Option<Body>,
+    /// Never locked; it lets the rest be looked at while something is waited for.
+    body: Mutex<Option<Body>>,
 }
 
 impl Call {
@@ -86,7 +89,7 @@ impl Call {
     ) -> Result<Map<String, Value>, ApiError> {
         std::mem::take(&mut self.query).finish()?;
         let key = idempotency::key(&self.headers)?;
-        let body = self.body.take().unwrap_or_default();
+        let body = self.body.get_mut().take().unwrap_or_default();
         let map = json::read_object(&self.headers, body, presence != Presence::Required).await?;
         if presence == Presence::None && !map.is_empty() {
             return Err(ApiError::unknown(
@@ -124,6 +127,7 @@ where
 {
     let authenticated = |api: Arc<Api>, call: Call| async move {
         let caller = auth::authenticate(&api, &call.headers, call.consistency).await?;
+        authorize::authorize(&api, operation.policy, &caller, &call).await?;
         handler(api, caller, call).await
     };
     open(api, operation, request, authenticated).await
@@ -186,7 +190,7 @@ where
         headers: parts.headers,
         idempotency: None,
         params,
-        body: Some(body),
+        body: Mutex::new(Some(body)),
     };
     handler(Arc::clone(api), call).await
 }

@@ -2,12 +2,14 @@
 //! always has all of its fields; what is not there is `null`. An object is rendered from its
 //! record alone, so that a replayed answer has the bytes of the first one.
 
+mod api_key;
 mod content;
 mod route;
 mod rule;
 mod snapshot;
 mod upstream;
 
+pub(crate) use api_key::ApiKeyObject;
 pub(crate) use content::{broken, snapshot_content};
 pub(crate) use route::RouteObject;
 pub(crate) use rule::RuleObject;

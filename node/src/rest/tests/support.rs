@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
+use axum::routing::MethodFilter;
 use bytes::Bytes;
 use domain::command::{Bootstrap, Command, NewEnvironment, RevokeApiKey, Stamped};
 use domain::id::{ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, WorkspaceId};
 use domain::machine;
-use domain::model::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Workspace};
+use domain::model::{KeyHash, KeyKind, Plan};
 use domain::outcome::Applied;
 use domain::rows::MemoryRows;
-use domain::schema::{API_KEY_HASHES, API_KEYS, ENVIRONMENTS, WORKSPACES};
 use domain::time::{Revision, Timestamp};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -24,8 +24,10 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::super::{HttpMetrics, RestState, router};
+use super::super::operation::Operation;
+use super::super::{HttpMetrics, RestState, assembled};
 use super::fleet::FakeFleet;
+use super::strangers;
 use crate::control_plane::{
     BoxFuture, Consistency, ControlPlane, Member, MemberId, ProposeError, ReadError, Readiness,
     ViewVisitor,
@@ -77,6 +79,16 @@ impl MemoryControl {
 
     fn trouble(&self) -> Trouble {
         *self.trouble.lock()
+    }
+
+    /// Writes rows that no command makes.
+    fn edit(&self, edit: impl FnOnce(&mut MemoryRows)) {
+        edit(&mut self.state.lock().0);
+    }
+
+    /// All rows as they are now.
+    pub(super) fn rows(&self) -> MemoryRows {
+        self.state.lock().0.clone()
     }
 
     pub(super) fn applied(&self) -> Revision {
@@ -211,6 +223,8 @@ pub(super) struct World {
     pub(super) stranger: String,
     pub(super) live_key_id: ApiKeyId,
     pub(super) router: Router,
+    /// What the router serves to callers with a key.
+    pub(super) operations: Vec<(MethodFilter, Operation)>,
 }
 
 pub(super) fn keys() -> KeyRing {
@@ -239,9 +253,9 @@ impl World {
             (&live.1, &test.1),
             keys.pepper_check(),
         );
-        second_workspace(&control, &seed, &stranger.1);
+        control.edit(|rows| strangers::settle(rows, &seed, &stranger.1));
         let metrics = HttpMetrics::register(&mut registry);
-        let router = router(RestState {
+        let state = RestState {
             control: control.clone(),
             fleet: fleet.clone(),
             clock: clock.clone(),
@@ -253,7 +267,10 @@ impl World {
                 prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
                 text
             }),
-        });
+        };
+        let routes = assembled(Arc::new(state.into()));
+        let operations = routes.guarded.clone();
+        let router = routes.unknown();
         let text = |(secret, _): (Secret, KeyHash)| secret.reveal().to_owned();
         let (live, test, stranger) = (text(live), text(test), text(stranger));
         Self {
@@ -265,6 +282,7 @@ impl World {
             stranger,
             live_key_id,
             router,
+            operations,
         }
     }
 
@@ -395,44 +413,6 @@ fn bootstrap(
         command,
     };
     control.apply(&stamped).reply.unwrap();
-}
-
-fn second_workspace(control: &MemoryControl, seed: &dyn Fn() -> Seed, hash: &KeyHash) {
-    let rows = &mut control.state.lock().0;
-    let (workspace_id, environment_id, key_id) = (
-        WorkspaceId::new(seed()),
-        EnvironmentId::new(seed()),
-        ApiKeyId::new(seed()),
-    );
-    let created_at = Timestamp(START_MS);
-    let workspace = Workspace {
-        id: workspace_id.clone(),
-        org_id: OrgId::new(seed()),
-        name: "strangers".to_owned(),
-        plan: Plan::Free,
-        created_at,
-    };
-    let environment = Environment {
-        id: environment_id.clone(),
-        workspace_id: workspace_id.clone(),
-        name: "production".to_owned(),
-        kind: EnvironmentKind::Live,
-        created_at,
-    };
-    let key = ApiKey {
-        id: key_id.clone(),
-        workspace_id: workspace_id.clone(),
-        environment_id: environment_id.clone(),
-        kind: KeyKind::Live,
-        name: "theirs".to_owned(),
-        hash: *hash,
-        created_at,
-        revoked_at: None,
-    };
-    WORKSPACES.put(rows, (&workspace_id,), &workspace);
-    ENVIRONMENTS.put(rows, (&environment_id,), &environment);
-    API_KEYS.put(rows, (&key_id,), &key);
-    API_KEY_HASHES.put(rows, (hash,), &key_id);
 }
 
 /// A request that is being put together.

@@ -1,0 +1,172 @@
+//! Whether the caller's key suffices for an operation: the one place where policies meet scopes.
+//!
+//! Live and test keys are not restricted within their environment, and cost nothing here. For a
+//! restricted key what is missing is 403 `insufficient_scope`, but never before it is certain that
+//! the object in the path exists for the caller: of others' objects nobody learns by a 403. That a
+//! rule or a snapshot belongs to a route never changes, so what is looked up here still holds when
+//! the operation is carried out.
+
+use domain::id::{ApiKeyId, RouteId, RuleId, SnapshotId, UpstreamId};
+use domain::model::{Grant, KeyKind, Verb};
+use domain::query;
+use domain::rows::View;
+use http::Method;
+
+use super::Api;
+use super::auth::Caller;
+use super::error::ApiError;
+use super::pipeline::Call;
+use super::policy::{Policy, Target};
+
+/// Refuses a request for which the caller's key does not suffice.
+pub(crate) async fn authorize(
+    api: &Api,
+    policy: Policy,
+    caller: &Caller,
+    call: &Call,
+) -> Result<(), ApiError> {
+    let (missing, target) = match policy {
+        Policy::Open => return Err(ApiError::internal()),
+        Policy::Own => return Ok(()),
+        _ if caller.kind != KeyKind::Restricted => return Ok(()),
+        Policy::Managed { target } => (Some(MANAGES_NOTHING.to_owned()), target),
+        Policy::Scoped {
+            resource,
+            grant,
+            target,
+        } => {
+            let scopes = &caller.scopes;
+            let missing = if verb(&call.method).is_none_or(|verb| !scopes.allows_method(verb)) {
+                Some(format!("The key is not for the method {}.", call.method))
+            } else if !scopes.allows_resource(resource, grant) {
+                let (resource, verb) = (resource.as_str(), named(grant));
+                Some(format!("The key lacks the scope {resource}:{verb}."))
+            } else if caller.is_confined() && grant == Grant::Write && !target.is_of_a_route() {
+                Some("The key is confined to routes, and this concerns all of them.".to_owned())
+            } else {
+                None
+            };
+            (missing, target)
+        }
+    };
+    if missing.is_none() && !caller.is_confined() {
+        return Ok(());
+    }
+    let find = |view: &dyn View| routes(view, target, caller, call);
+    let routes = api.read(call.consistency, find).await?.value?;
+    match missing {
+        Some(message) => Err(ApiError::insufficient_scope(message)),
+        None => routes.iter().try_for_each(|route| within(caller, route)),
+    }
+}
+
+const MANAGES_NOTHING: &str = "A restricted key does not manage the workspace.";
+
+/// Refuses what belongs to a route that the key is not for. The route must exist for the caller.
+pub(crate) fn within(caller: &Caller, route: &RouteId) -> Result<(), ApiError> {
+    if caller.sees_route(route) {
+        return Ok(());
+    }
+    Err(ApiError::insufficient_scope(
+        "The key is not for this route.",
+    ))
+}
+
+impl Target {
+    /// Whether changing it changes one route.
+    fn is_of_a_route(self) -> bool {
+        match self {
+            Self::Filtered | Self::Route | Self::Rule | Self::Snapshot | Self::Snapshots => true,
+            Self::Shared | Self::Upstream | Self::ApiKey => false,
+        }
+    }
+}
+
+/// The routes that the object in the path belongs to; an error if there is no such object.
+fn routes(
+    view: &dyn View,
+    target: Target,
+    caller: &Caller,
+    call: &Call,
+) -> Result<Vec<RouteId>, ApiError> {
+    let environment = &caller.environment_id;
+    let of_none = |exists: bool, object| match exists {
+        true => Ok(Vec::new()),
+        false => Err(ApiError::not_found(object)),
+    };
+    match target {
+        Target::Shared | Target::Filtered => Ok(Vec::new()),
+        Target::Route => {
+            let id = call.id("route", RouteId::parse)?;
+            let route = query::route(view, environment, &id);
+            one(route.map(|(route, _)| route.id), "route")
+        }
+        Target::Rule => {
+            let id = call.id("rule", RuleId::parse)?;
+            let rule = query::rule(view, environment, &id);
+            one(rule.map(|rule| rule.route_id), "rule")
+        }
+        Target::Snapshot => one(route_of(view, caller, call.param(0)), "snapshot"),
+        Target::Snapshots => compared(view, caller, call),
+        Target::Upstream => {
+            let id = call.id("upstream", UpstreamId::parse)?;
+            of_none(
+                query::upstream(view, environment, &id).is_some(),
+                "upstream",
+            )
+        }
+        Target::ApiKey => {
+            let id = call.id("api key", ApiKeyId::parse)?;
+            let key = query::api_key(view, &id);
+            of_none(
+                key.is_some_and(|key| caller.reaches_key(view, &key)),
+                "api key",
+            )
+        }
+    }
+}
+
+fn one(route: Option<RouteId>, object: &str) -> Result<Vec<RouteId>, ApiError> {
+    route
+        .map(|route| vec![route])
+        .ok_or_else(|| ApiError::not_found(object))
+}
+
+fn route_of(view: &dyn View, caller: &Caller, id: &str) -> Option<RouteId> {
+    let id = SnapshotId::parse(id).ok()?;
+    let snapshot = query::snapshot(view, &caller.environment_id, &id)?;
+    Some(snapshot.route_id)
+}
+
+/// The routes of a comparison's sides. What else is wrong with them the operation says itself.
+fn compared(view: &dyn View, caller: &Caller, call: &Call) -> Result<Vec<RouteId>, ApiError> {
+    let mut routes = Vec::new();
+    for side in [call.param(0), call.param(1)] {
+        if !matches!(side, "draft" | "active") {
+            routes.extend(one(route_of(view, caller, side), "snapshot")?);
+        }
+    }
+    let named = call.query.peek("route_id").map(RouteId::parse);
+    if let Some(Ok(id)) = named {
+        let found = query::route(view, &caller.environment_id, &id);
+        routes.extend(found.map(|(route, _)| route.id));
+    }
+    Ok(routes)
+}
+
+fn verb(method: &Method) -> Option<Verb> {
+    match *method {
+        Method::GET | Method::HEAD => Some(Verb::Get),
+        Method::POST => Some(Verb::Post),
+        Method::PATCH => Some(Verb::Patch),
+        Method::DELETE => Some(Verb::Delete),
+        _ => None,
+    }
+}
+
+fn named(grant: Grant) -> &'static str {
+    match grant {
+        Grant::Read => "read",
+        Grant::Write => "write",
+    }
+}
