@@ -31,14 +31,14 @@ pub(crate) const ACTION_BYTES_MAX: usize = 160 * 1024;
 pub(crate) const CONFIG_BYTES_MAX: usize = 64 * 1024;
 
 /// The most targets of an upstream: its content stays one item of a snapshot's tree.
-pub(crate) const TARGETS_MAX: usize = 256;
+pub const TARGETS_MAX: usize = 256;
 
 /// The longest comment on a snapshot, in characters.
 pub(crate) const COMMENT_CHARS_MAX: usize = 1000;
 
 /// The most rules of a route that are not archived: what an edge compiles in bounded time, and
 /// less than there are priorities, so that one is always free.
-pub(crate) const RULES_PER_ROUTE_MAX: u64 = 200_000;
+pub const RULES_PER_ROUTE_MAX: u64 = 200_000;
 
 fn invalid(param: &str, message: String) -> Rejection {
     Rejection::InvalidParameter {

@@ -31,6 +31,7 @@ use crate::rows::View;
 use crate::schema::{DRAFTS, Draft, ROUTES};
 use crate::time::{Revision, Timestamp};
 
+pub use check::{RULES_PER_ROUTE_MAX, TARGETS_MAX};
 pub(crate) use freeze::{Frozen, freeze};
 
 /// What a judgement looks at besides the command.

@@ -4,6 +4,7 @@
 mod access;
 mod answers;
 mod chunks;
+mod counts;
 mod routes;
 mod rules;
 mod snapshots;

@@ -13,6 +13,7 @@
 //! | which upstreams are used how often, and which are dirty | `uses` |
 //! | one snapshot of a route is active; versions have no gaps | `snapshots` |
 //! | the manifest's tree is what routes say of themselves | `snapshots` |
+//! | an environment's objects are counted | `counts` |
 //! | chunks are counted exactly, and none is there that nobody names | `chunks` |
 //! | keys are found by their secrets, in environments of their own | `access` |
 //! | answers and their expiries match; nothing expires unseen | `answers` |
@@ -20,6 +21,7 @@
 mod access;
 mod answers;
 mod chunks;
+mod counts;
 mod expected;
 mod routes;
 mod rules;
@@ -44,6 +46,7 @@ pub fn check(view: &(impl View + ?Sized)) -> Result<(), String> {
     rules::derive(&state, &mut expected)?;
     uses::derive(&state, &mut expected)?;
     snapshots::derive(&state, &mut expected)?;
+    counts::derive(&state, &mut expected)?;
     chunks::derive(&state, &mut expected)?;
     expected.compare(&state.rows)
 }

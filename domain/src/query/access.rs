@@ -6,7 +6,7 @@ use crate::query::page::{Page, merged};
 use crate::rows::View;
 use crate::schema::{
     ANSWERS, API_KEY_HASHES, API_KEYS, API_KEYS_BY_TIME, BOOTSTRAP, CLOCK, ENVIRONMENT_NAMES,
-    ENVIRONMENTS, LogClock, WORKSPACES,
+    ENVIRONMENTS, LogClock, OBJECT_COUNTS, ObjectCounts, ROUTE_COUNTS, WORKSPACES,
 };
 use crate::table::{Span, after as key_after};
 use crate::time::Timestamp;
@@ -72,6 +72,23 @@ pub fn workspace_environments(
     ids.iter()
         .filter_map(|(_, id)| environment(view, id))
         .collect()
+}
+
+/// How much an environment holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Routes that are not archived.
+    pub routes: u64,
+    /// What else is counted.
+    pub objects: ObjectCounts,
+}
+
+/// How much an environment holds: two look-ups, however much it is.
+pub fn usage(view: &(impl View + ?Sized), environment: &EnvironmentId) -> Usage {
+    Usage {
+        routes: ROUTE_COUNTS.get(view, (environment,)).unwrap_or(0),
+        objects: OBJECT_COUNTS.get(view, (environment,)).unwrap_or_default(),
+    }
 }
 
 /// A workspace's keys by (creation, identifier), from after the given place on; revoked ones too.

@@ -11,8 +11,8 @@ mod snapshots;
 mod upstreams;
 
 pub use access::{
-    api_key, api_key_by_hash, api_keys_page, environment, environment_by_name, environments,
-    idempotency, is_bootstrapped, log_time, pepper_check, workspace, workspace_environments,
+    Usage, api_key, api_key_by_hash, api_keys_page, environment, environment_by_name, environments,
+    idempotency, is_bootstrapped, log_time, pepper_check, usage, workspace, workspace_environments,
 };
 pub use draft::draft_head;
 pub use page::Page;

@@ -11,6 +11,7 @@
 //! 06   API_KEYS               key id                                 ApiKey
 //! 07   API_KEY_HASHES         keyed hash                             ApiKeyId
 //! 08   API_KEYS_BY_TIME       workspace, created, key id             –
+//! 09   OBJECT_COUNTS          env                                    ObjectCounts
 //! 10   UPSTREAMS              env, upstream                          Upstream
 //! 11   UPSTREAMS_BY_TIME      env, created, upstream                 –
 //! 12   UPSTREAM_ROUTES        env, upstream, route                   –        where USES has a row
@@ -43,7 +44,7 @@ mod chunks;
 mod records;
 
 pub use chunks::{delete_chunk, get_chunk, put_chunk};
-pub use records::{BootstrapRecord, Draft, LogClock, Uses};
+pub use records::{BootstrapRecord, Draft, LogClock, ObjectCounts, Uses};
 
 use crate::id::{ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId};
 use crate::model::{
@@ -72,6 +73,8 @@ pub const API_KEY_HASHES: Table<(KeyHash,), ApiKeyId> = Table::new(0x07, "api_ke
 /// A workspace's API keys in order of creation.
 pub const API_KEYS_BY_TIME: Table<(WorkspaceId, Timestamp, ApiKeyId), ()> =
     Table::new(0x08, "api_keys_by_time");
+/// How many objects an environment has, of the kinds that no other row counts.
+pub const OBJECT_COUNTS: Table<(EnvironmentId,), ObjectCounts> = Table::new(0x09, "object_counts");
 
 /// Upstreams.
 pub const UPSTREAMS: Table<(EnvironmentId, UpstreamId), Upstream> = Table::new(0x10, "upstreams");

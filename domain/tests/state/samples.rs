@@ -18,7 +18,7 @@ use domain::model::{
 };
 use domain::outcome::{Applied, Outcome, Reply};
 use domain::rejection::{Problem, Rejection};
-use domain::schema::{BootstrapRecord, Draft, LogClock, Uses};
+use domain::schema::{BootstrapRecord, Draft, LogClock, ObjectCounts, Uses};
 use domain::time::{Revision, Timestamp};
 use domain::tree::Hash;
 
@@ -292,6 +292,14 @@ pub(crate) fn manifest() -> Manifest {
         root: hash(),
         updated_at: Timestamp(28),
         revision: Revision(29),
+    }
+}
+
+pub(crate) fn object_counts() -> ObjectCounts {
+    ObjectCounts {
+        rules: 300,
+        upstreams: 2,
+        snapshots: 1,
     }
 }
 

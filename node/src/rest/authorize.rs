@@ -6,7 +6,7 @@
 //! rule or a snapshot belongs to a route never changes, so what is looked up here still holds when
 //! the operation is carried out.
 
-use domain::id::{ApiKeyId, RouteId, RuleId, SnapshotId, UpstreamId};
+use domain::id::{ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId};
 use domain::model::{Grant, KeyKind, Verb};
 use domain::query;
 use domain::rows::View;
@@ -77,7 +77,7 @@ impl Target {
     fn is_of_a_route(self) -> bool {
         match self {
             Self::Filtered | Self::Route | Self::Rule | Self::Snapshot | Self::Snapshots => true,
-            Self::Shared | Self::Upstream | Self::ApiKey => false,
+            Self::Shared | Self::Upstream | Self::ApiKey | Self::Environment => false,
         }
     }
 }
@@ -121,6 +121,14 @@ fn routes(
             of_none(
                 key.is_some_and(|key| caller.reaches_key(view, &key)),
                 "api key",
+            )
+        }
+        Target::Environment => {
+            let id = call.id("environment", EnvironmentId::parse)?;
+            let found = query::environment(view, &id);
+            of_none(
+                found.is_some_and(|environment| caller.reaches(&environment)),
+                "environment",
             )
         }
     }

@@ -19,12 +19,14 @@ mod authorize;
 mod comparison;
 mod cursor;
 mod edges;
+mod environments;
 mod error;
 mod fields;
 mod guard;
 mod health;
 mod idempotency;
 mod json;
+mod key_uses;
 mod metrics;
 mod object;
 mod operation;
@@ -42,6 +44,7 @@ mod snapshots;
 #[cfg(test)]
 mod tests;
 mod upstreams;
+mod workspace;
 
 use std::fmt;
 use std::sync::Arc;
@@ -60,6 +63,7 @@ use tokio::sync::watch;
 use crate::control_plane::{BoxFuture, Consistency, ControlPlane, ProposeError};
 use crate::keys::KeyRing;
 pub use edges::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
+pub use key_uses::KeyUses;
 pub use metrics::HttpMetrics;
 pub use server::{Server, ServerLimits};
 
@@ -83,6 +87,8 @@ pub struct RestState {
     pub entropy: Arc<dyn Entropy>,
     /// The cluster's pepper.
     pub keys: KeyRing,
+    /// Takes note of the keys that are used.
+    pub key_uses: KeyUses,
     /// What the API counts.
     pub metrics: HttpMetrics,
     /// All of the node's metrics in the text format of Prometheus.
@@ -103,6 +109,7 @@ struct Api {
     entropy: Arc<dyn Entropy>,
     keys: KeyRing,
     callers: Callers,
+    key_uses: KeyUses,
     cursors: Cursors,
     metrics: HttpMetrics,
     exposition: Arc<dyn Fn() -> String + Send + Sync>,
@@ -157,6 +164,7 @@ impl From<RestState> for Api {
     fn from(state: RestState) -> Self {
         Self {
             callers: Callers::default(),
+            key_uses: state.key_uses,
             cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
             applied: state.control.changes(),
             control: state.control,
@@ -290,6 +298,13 @@ impl Routes {
         self.add(delete, operation::API_KEYS_DELETE, api_keys::revoke);
         self.add(post, operation::API_KEYS_ROLL, api_keys::roll);
         self.add(post, operation::API_KEYS_REVOKE, api_keys::revoke);
+        self.add(get, operation::ENVIRONMENTS_LIST, environments::list);
+        self.add(post, operation::ENVIRONMENTS_CREATE, environments::create);
+        self.add(get, operation::ENVIRONMENTS_GET, environments::get);
+        self.add(get, operation::WORKSPACE_GET, workspace::get);
+        self.add(patch, operation::WORKSPACE_UPDATE, workspace::update);
+        self.add(get, operation::WORKSPACE_USAGE, workspace::usage);
+        self.add(get, operation::WORKSPACE_LIMITS, workspace::limits);
     }
 
     fn process(&mut self) {

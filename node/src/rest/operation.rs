@@ -202,6 +202,42 @@ pub(crate) const API_KEYS_REVOKE: Operation = write(
     Policy::manages(Target::ApiKey),
 );
 
+pub(crate) const ENVIRONMENTS_LIST: Operation = read(
+    "environments.list",
+    "/v2/environments",
+    Policy::reads(Resource::Environments, Target::Shared),
+);
+pub(crate) const ENVIRONMENTS_CREATE: Operation = write(
+    "environments.create",
+    "/v2/environments",
+    Policy::manages(Target::Shared),
+);
+pub(crate) const ENVIRONMENTS_GET: Operation = read(
+    "environments.get",
+    "/v2/environments/{id}",
+    Policy::reads(Resource::Environments, Target::Environment),
+);
+pub(crate) const WORKSPACE_GET: Operation = read(
+    "workspace.get",
+    "/v2/workspace",
+    Policy::reads(Resource::Workspace, Target::Shared),
+);
+pub(crate) const WORKSPACE_UPDATE: Operation = write(
+    "workspace.update",
+    "/v2/workspace",
+    Policy::manages(Target::Shared),
+);
+pub(crate) const WORKSPACE_USAGE: Operation = read(
+    "workspace.usage",
+    "/v2/workspace/usage",
+    Policy::reads(Resource::Workspace, Target::Shared),
+);
+pub(crate) const WORKSPACE_LIMITS: Operation = read(
+    "workspace.limits",
+    "/v2/workspace/limits",
+    Policy::reads(Resource::Workspace, Target::Shared),
+);
+
 pub(crate) const LIVEZ: Operation = read("livez", "/livez", Policy::Open);
 pub(crate) const READYZ: Operation = read("readyz", "/readyz", Policy::Open);
 pub(crate) const METRICS: Operation = read("metrics", "/metrics", Policy::Open);

@@ -46,6 +46,8 @@ pub(crate) enum Target {
     Upstream,
     /// An API key.
     ApiKey,
+    /// An environment.
+    Environment,
 }
 
 impl Policy {

@@ -7,6 +7,7 @@ mod content;
 mod route;
 mod rule;
 mod snapshot;
+mod tenancy;
 mod upstream;
 
 pub(crate) use api_key::ApiKeyObject;
@@ -14,4 +15,5 @@ pub(crate) use content::{broken, snapshot_content};
 pub(crate) use route::RouteObject;
 pub(crate) use rule::RuleObject;
 pub(crate) use snapshot::SnapshotObject;
+pub(crate) use tenancy::{EnvironmentObject, LimitsObject, UsageObject, WorkspaceObject};
 pub(crate) use upstream::{DeletedUpstream, UpstreamObject};

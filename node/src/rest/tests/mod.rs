@@ -18,3 +18,4 @@ mod strangers;
 mod support;
 mod upstreams;
 mod wire;
+mod workspace;

@@ -65,6 +65,13 @@ const TABLE: &[(&str, &str)] = &[
     ("api_keys.delete", "++ --- ------ - --"),
     ("api_keys.roll", "++ --- ------ - --"),
     ("api_keys.revoke", "++ --- ------ - --"),
+    ("environments.list", "++ ++- -----+ - ++"),
+    ("environments.create", "++ --- ------ - --"),
+    ("environments.get", "++ ++- -----+ - ++"),
+    ("workspace.get", "++ ++- -----+ - ++"),
+    ("workspace.update", "+- --- ------ - --"),
+    ("workspace.usage", "++ ++- -----+ - ++"),
+    ("workspace.limits", "++ ++- -----+ - ++"),
 ];
 
 /// One object of each kind in an environment.
@@ -74,6 +81,7 @@ struct Objects {
     upstream: String,
     snapshot: String,
     api_key: String,
+    environment: String,
 }
 
 impl Objects {
@@ -93,12 +101,18 @@ impl Objects {
         let snapshot = text(&publish.key(key).ok().await);
         let body = json!({"type": "restricted", "name": "spare"});
         let api_key = make("/v2/api_keys", body).await;
+        let current = world.get("/v2/api_keys/current").key(key).ok().await;
+        let all = world.get("/v2/environments").key(key).ok().await;
+        let mut all = all["data"].as_array().unwrap().iter();
+        let own = all.find(|environment| environment["name"] == current["environment"]);
+        let environment = text(own.unwrap());
         Self {
             route,
             rule,
             upstream,
             snapshot,
             api_key,
+            environment,
         }
     }
 
@@ -110,6 +124,7 @@ impl Objects {
             Some("upstreams") => &self.upstream,
             Some("snapshots") => &self.snapshot,
             Some("api_keys") => &self.api_key,
+            Some("environments") => &self.environment,
             _ => "",
         };
         assert!(
@@ -125,6 +140,7 @@ impl Objects {
     fn body(&self, name: &str) -> Value {
         match name {
             "rules.create" => fixed_rule(&self.route, 40),
+            "environments.create" => json!({"name": "production", "kind": "test"}),
             _ => json!({}),
         }
     }
@@ -199,8 +215,10 @@ async fn every_operation_follows_the_table_and_foreign_objects_do_not_exist_for_
             }
             if operation.path.contains("{id}") && *column != "test" {
                 for foreign in [&strangers, &sandbox] {
-                    // A live key manages the keys of its whole workspace.
-                    let managed = *column == "live" && operation.name.starts_with("api_keys");
+                    // A live key manages the keys and environments of its whole workspace.
+                    let kind = operation.name.split('.').next();
+                    let managed =
+                        *column == "live" && matches!(kind, Some("api_keys" | "environments"));
                     if managed && std::ptr::eq(foreign, &sandbox) {
                         continue;
                     }

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::super::operation::Operation;
-use super::super::{HttpMetrics, RestState, assembled};
+use super::super::{HttpMetrics, KeyUses, RestState, assembled};
 use super::fleet::FakeFleet;
 use super::strangers;
 use crate::control_plane::{
@@ -222,6 +222,7 @@ pub(super) struct World {
     pub(super) test: String,
     pub(super) stranger: String,
     pub(super) live_key_id: ApiKeyId,
+    pub(super) key_uses: KeyUses,
     pub(super) router: Router,
     /// What the router serves to callers with a key.
     pub(super) operations: Vec<(MethodFilter, Operation)>,
@@ -237,6 +238,7 @@ impl World {
         let clock = Arc::new(HandClock(AtomicU64::new(START_MS)));
         let entropy = Arc::new(Counting(AtomicU64::new(1)));
         let fleet = Arc::new(FakeFleet::default());
+        let key_uses = KeyUses::default();
         let (keys, mut registry) = (keys(), Registry::default());
         let mint = |kind| keys.mint(kind, &*entropy);
         let (live, test, stranger) = (
@@ -261,6 +263,7 @@ impl World {
             clock: clock.clone(),
             entropy: entropy.clone(),
             keys: keys.clone(),
+            key_uses: key_uses.clone(),
             metrics,
             exposition: Arc::new(move || {
                 let mut text = String::new();
@@ -281,6 +284,7 @@ impl World {
             test,
             stranger,
             live_key_id,
+            key_uses,
             router,
             operations,
         }
