@@ -5,13 +5,17 @@ use domain::command::{
     UpdateApiKey, UpdateWorkspace,
 };
 use domain::id::{ApiKeyId, EnvironmentId};
+use domain::machine;
 use domain::model::{EnvironmentKind, KeyHash, KeyKind, KeySalt, ResourceScope, Verb};
-use domain::time::Timestamp;
+use domain::query;
+use domain::rows::MemoryRows;
+use domain::schema::API_KEYS;
+use domain::time::{Revision, Timestamp};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::commands::{actor, name, route, seed, who};
+use crate::commands::{actor, log, name, route, seed, stamped, who};
 use crate::samples::{api_key_id, environment_id, key_hash, route_id, rules_read};
 
 /// A key's identifier: one of bootstrap, and a few that are made.
@@ -99,6 +103,55 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(actor, name)| Command::UpdateWorkspace(actor, UpdateWorkspace { name })),
         2 => uses.prop_map(|uses| Command::RecordKeyUses(RecordKeyUses { uses })),
     ]
+}
+
+/// What decides about access to `production`: its keys, live environments, workspaces.
+fn live_access(rows: &MemoryRows) -> Vec<String> {
+    let environments = query::environments(rows);
+    let live = |id: &EnvironmentId| {
+        let mut all = environments.iter();
+        all.any(|known| known.id == *id && known.kind == EnvironmentKind::Live)
+    };
+    let keys = API_KEYS
+        .walk(rows, API_KEYS.all())
+        .map(|(_, key)| key)
+        .filter(|key| key.environments().any(live))
+        .map(|key| format!("{key:?} {:?}", key.hash.0));
+    let own = environments.iter().filter(|known| live(&known.id));
+    keys.chain(own.map(|environment| format!("{environment:?}")))
+        .chain(
+            query::workspace(rows, &actor(0).workspace_id)
+                .map(|workspace| format!("{workspace:?}")),
+        )
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_a_test_key_asks_changes_who_may_act_in_production(
+        log in log(1..60),
+        asked in vec(command(), 1..30),
+    ) {
+        let mut rows = MemoryRows::default();
+        for (revision, stamped) in (1..).zip(&log) {
+            machine::step(&mut rows, Revision(revision), stamped);
+        }
+        let before = live_access(&rows);
+        for command in asked {
+            let by_test_key = match &command {
+                Command::RecordKeyUses(_) => continue,
+                Command::CreateApiKey(_, asked) => Command::CreateApiKey(actor(1), asked.clone()),
+                Command::UpdateApiKey(_, asked) => Command::UpdateApiKey(actor(1), asked.clone()),
+                Command::RollApiKey(_, asked) => Command::RollApiKey(actor(1), asked.clone()),
+                Command::RevokeApiKeyFor(_, asked) => Command::RevokeApiKeyFor(actor(1), asked.clone()),
+                Command::CreateEnvironment(_, asked) => Command::CreateEnvironment(actor(1), asked.clone()),
+                Command::UpdateWorkspace(_, asked) => Command::UpdateWorkspace(actor(1), asked.clone()),
+                other => other.clone(),
+            };
+            machine::step(&mut rows, Revision(1_000), &stamped(1_000, by_test_key));
+            prop_assert_eq!(live_access(&rows), before.clone(), "after {:?}", command);
+        }
+    }
 }
 
 /// One of each of these commands.

@@ -7,7 +7,7 @@
 //! the operation is carried out.
 
 use domain::id::{ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId};
-use domain::model::{Grant, KeyKind, Verb};
+use domain::model::{Grant, KeyKind, Resource, ResourceScope, Verb};
 use domain::query;
 use domain::rows::View;
 use http::Method;
@@ -34,30 +34,41 @@ pub(crate) async fn authorize(
             resource,
             grant,
             target,
-        } => {
-            let scopes = &caller.scopes;
-            let missing = if verb(&call.method).is_none_or(|verb| !scopes.allows_method(verb)) {
-                Some(format!("The key is not for the method {}.", call.method))
-            } else if !scopes.allows_resource(resource, grant) {
-                let (resource, verb) = (resource.as_str(), named(grant));
-                Some(format!("The key lacks the scope {resource}:{verb}."))
-            } else if caller.is_confined() && grant == Grant::Write && !target.is_of_a_route() {
-                Some("The key is confined to routes, and this concerns all of them.".to_owned())
-            } else {
-                None
-            };
-            (missing, target)
-        }
+        } => (lacking(caller, call, resource, grant, target), target),
     };
-    if missing.is_none() && !caller.is_confined() {
-        return Ok(());
-    }
-    let find = |view: &dyn View| routes(view, target, caller, call);
-    let routes = api.read(call.consistency, find).await?.value?;
+    let routes = if target.is_in_the_path() && (missing.is_some() || caller.is_confined()) {
+        let find = |view: &dyn View| routes(view, target, caller, call);
+        api.read(call.consistency, find).await?.value?
+    } else {
+        Vec::new()
+    };
     match missing {
         Some(message) => Err(ApiError::insufficient_scope(message)),
         None => routes.iter().try_for_each(|route| within(caller, route)),
     }
+}
+
+/// What the scopes of a restricted key lack for an operation, whichever object it is about.
+fn lacking(
+    caller: &Caller,
+    call: &Call,
+    resource: Resource,
+    grant: Grant,
+    target: Target,
+) -> Option<String> {
+    let scopes = &caller.scopes;
+    if verb(&call.method).is_none_or(|verb| !scopes.allows_method(verb)) {
+        return Some(format!("The key is not for the method {}.", call.method));
+    }
+    if !scopes.allows_resource(resource, grant) {
+        let wanted = ResourceScope { resource, grant };
+        return Some(format!("The key lacks the scope {wanted}."));
+    }
+    if caller.is_confined() && grant == Grant::Write && !target.is_of_a_route() {
+        let message = "The key is confined to routes, and this concerns all of them.";
+        return Some(message.to_owned());
+    }
+    None
 }
 
 const MANAGES_NOTHING: &str = "A restricted key does not manage the workspace.";
@@ -73,6 +84,11 @@ pub(crate) fn within(caller: &Caller, route: &RouteId) -> Result<(), ApiError> {
 }
 
 impl Target {
+    /// Whether there is an object to be looked up.
+    fn is_in_the_path(self) -> bool {
+        !matches!(self, Self::Shared | Self::Filtered)
+    }
+
     /// Whether changing it changes one route.
     fn is_of_a_route(self) -> bool {
         match self {
@@ -169,12 +185,5 @@ fn verb(method: &Method) -> Option<Verb> {
         Method::PATCH => Some(Verb::Patch),
         Method::DELETE => Some(Verb::Delete),
         _ => None,
-    }
-}
-
-fn named(grant: Grant) -> &'static str {
-    match grant {
-        Grant::Read => "read",
-        Grant::Write => "write",
     }
 }
