@@ -9,6 +9,7 @@ mod content;
 mod draft;
 mod freeze;
 mod manifest;
+mod new_api_key;
 mod priorities;
 mod publish;
 mod rollback;
@@ -62,7 +63,7 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, command: &Comma
         Command::ArchiveRule(actor, command) => rule::archive(context, actor, command),
         Command::Publish(actor, command) => publish::publish(context, actor, command),
         Command::Rollback(actor, command) => rollback::rollback(context, actor, command),
-        Command::CreateApiKey(actor, command) => api_key::create(context, actor, command),
+        Command::CreateApiKey(actor, command) => new_api_key::create(context, actor, command),
         Command::UpdateApiKey(actor, command) => api_key::update(context, actor, command),
         Command::RollApiKey(actor, command) => api_key::roll(context, actor, command),
         Command::RevokeApiKeyFor(actor, command) => api_key::revoke(context, actor, command),

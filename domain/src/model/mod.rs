@@ -7,13 +7,12 @@ mod idempotency;
 mod manifest;
 mod route;
 mod rule;
+mod scopes;
 mod snapshot;
 mod upstream;
 
 pub use access::{Environment, EnvironmentKind, Plan, Workspace};
-pub use api_key::{
-    ApiKey, Grant, KeyHash, KeyKind, KeySalt, PreviousSecret, Resource, ResourceScope, Scopes, Verb,
-};
+pub use api_key::{ApiKey, KeyHash, KeyKind, KeySalt, PreviousSecret};
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord};
 pub use manifest::{Epoch, Manifest, ManifestVersion};
 pub use route::{Mode, PublishedRoute, Route, RouteDraft};
@@ -21,5 +20,6 @@ pub use rule::{
     Metadata, PRIORITY_MAX, Priority, PublishedRule, Rule, RuleChange, RuleEvent, RuleEventKind,
     RuleStatus,
 };
+pub use scopes::{Grant, Resource, ResourceScope, Scopes, Verb};
 pub use snapshot::{Snapshot, SnapshotState, SnapshotVersion};
 pub use upstream::{Algorithm, Target, Upstream, WEIGHT_MAX};
