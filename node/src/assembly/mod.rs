@@ -27,7 +27,7 @@ use crate::halt::{FatalHook, FatalReason, Halt};
 use crate::keys::KeyRing;
 use crate::metrics::{ConsensusMetrics, Metrics, RaftCollector};
 use crate::publisher::{self, Publisher, PublisherMetrics};
-use crate::rest::{self, HttpMetrics, RestState, ServerLimits};
+use crate::rest::{self, HttpMetrics, KeyUses, RestState, ServerLimits};
 use crate::settings::Settings;
 
 pub use error::StartError;
@@ -194,17 +194,25 @@ fn serve_rest<N: Network>(
 ) -> Part {
     let http = metrics.register(HttpMetrics::register);
     let exposition = metrics.clone();
+    let key_uses = KeyUses::default();
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(key_uses.clone().keep_reporting(
+        Arc::new(consensus.clone()),
+        Arc::clone(&ports.clock),
+        Arc::clone(&ports.entropy),
+        stopped.clone(),
+    ));
     let router = rest::router(RestState {
         control: Arc::new(consensus.clone()),
         fleet: Arc::new(fleet),
         clock: ports.clock,
         entropy: ports.entropy,
         keys: ports.keys,
+        key_uses,
         metrics: http.clone(),
         exposition: Arc::new(move || exposition.render()),
         receivers: Arc::new(|_| Ok(())),
     });
-    let (stop, stopped) = watch::channel(false);
     let task = match ports.rest_tls {
         Some(config) => {
             let acceptor = TlsAcceptor::from(Arc::new(config));

@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use axum::routing::MethodFilter;
 use bytes::Bytes;
 use domain::command::{Bootstrap, Command, NewEnvironment, RevokeApiKey, Stamped};
 use domain::id::{ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, WorkspaceId};
 use domain::machine;
-use domain::model::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Workspace};
+use domain::model::{KeyHash, KeyKind, Plan};
 use domain::outcome::Applied;
 use domain::query;
 use domain::rows::MemoryRows;
-use domain::schema::{API_KEY_HASHES, API_KEYS, ENVIRONMENTS, WORKSPACES};
 use domain::time::{Revision, Timestamp};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -26,8 +26,10 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::super::{HttpMetrics, RestState, router};
+use super::super::operation::Operation;
+use super::super::{HttpMetrics, KeyUses, RestState, assembled};
 use super::fleet::FakeFleet;
+use super::strangers;
 use crate::control_plane::{
     BoxFuture, Consistency, ControlPlane, Member, MemberId, ProposeError, ReadError, Readiness,
     ViewVisitor,
@@ -84,6 +86,16 @@ impl MemoryControl {
 
     fn trouble(&self) -> Trouble {
         *self.trouble.lock()
+    }
+
+    /// Writes rows that no command makes.
+    fn edit(&self, edit: impl FnOnce(&mut MemoryRows)) {
+        edit(&mut self.state.lock().0);
+    }
+
+    /// All rows as they are now.
+    pub(super) fn rows(&self) -> MemoryRows {
+        self.state.lock().0.clone()
     }
 
     pub(super) fn applied(&self) -> Revision {
@@ -217,7 +229,10 @@ pub(super) struct World {
     pub(super) test: String,
     pub(super) stranger: String,
     pub(super) live_key_id: ApiKeyId,
+    pub(super) key_uses: KeyUses,
     pub(super) router: Router,
+    /// What the router serves to callers with a key.
+    pub(super) operations: Vec<(MethodFilter, Operation)>,
 }
 
 pub(super) fn keys() -> KeyRing {
@@ -230,6 +245,7 @@ impl World {
         let clock = Arc::new(HandClock(AtomicU64::new(START_MS)));
         let entropy = Arc::new(Counting(AtomicU64::new(1)));
         let fleet = Arc::new(FakeFleet::default());
+        let key_uses = KeyUses::default();
         let (keys, mut registry) = (keys(), Registry::default());
         let mint = |kind| keys.mint(kind, &*entropy);
         let (live, test, stranger) = (
@@ -246,14 +262,15 @@ impl World {
             (&live.1, &test.1),
             keys.pepper_check(),
         );
-        second_workspace(&control, &seed, &stranger.1);
+        control.edit(|rows| strangers::settle(rows, &seed, &stranger.1));
         let metrics = HttpMetrics::register(&mut registry);
-        let router = router(RestState {
+        let state = RestState {
             control: control.clone(),
             fleet: fleet.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
             keys: keys.clone(),
+            key_uses: key_uses.clone(),
             metrics,
             exposition: Arc::new(move || {
                 let mut text = String::new();
@@ -264,7 +281,10 @@ impl World {
                 let known = url.starts_with("https://hooks.example.net/");
                 known.then_some(()).ok_or_else(|| "Not there.".to_owned())
             }),
-        });
+        };
+        let routes = assembled(Arc::new(state.into()));
+        let operations = routes.guarded.clone();
+        let router = routes.unknown();
         let text = |(secret, _): (Secret, KeyHash)| secret.reveal().to_owned();
         let (live, test, stranger) = (text(live), text(test), text(stranger));
         Self {
@@ -275,7 +295,9 @@ impl World {
             test,
             stranger,
             live_key_id,
+            key_uses,
             router,
+            operations,
         }
     }
 
@@ -410,44 +432,6 @@ fn bootstrap(
         precondition: None,
     };
     control.apply(&stamped).reply.unwrap();
-}
-
-fn second_workspace(control: &MemoryControl, seed: &dyn Fn() -> Seed, hash: &KeyHash) {
-    let rows = &mut control.state.lock().0;
-    let (workspace_id, environment_id, key_id) = (
-        WorkspaceId::new(seed()),
-        EnvironmentId::new(seed()),
-        ApiKeyId::new(seed()),
-    );
-    let created_at = Timestamp(START_MS);
-    let workspace = Workspace {
-        id: workspace_id.clone(),
-        org_id: OrgId::new(seed()),
-        name: "strangers".to_owned(),
-        plan: Plan::Free,
-        created_at,
-    };
-    let environment = Environment {
-        id: environment_id.clone(),
-        workspace_id: workspace_id.clone(),
-        name: "production".to_owned(),
-        kind: EnvironmentKind::Live,
-        created_at,
-    };
-    let key = ApiKey {
-        id: key_id.clone(),
-        workspace_id: workspace_id.clone(),
-        environment_id: environment_id.clone(),
-        kind: KeyKind::Live,
-        name: "theirs".to_owned(),
-        hash: *hash,
-        created_at,
-        revoked_at: None,
-    };
-    WORKSPACES.put(rows, (&workspace_id,), &workspace);
-    ENVIRONMENTS.put(rows, (&environment_id,), &environment);
-    API_KEYS.put(rows, (&key_id,), &key);
-    API_KEY_HASHES.put(rows, (hash,), &key_id);
 }
 
 /// A request that is being put together.
