@@ -21,8 +21,9 @@ use crate::id::{
     UpstreamId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use crate::model::{
-    Algorithm, DeliveryAttempt, Fingerprint, IdempotencyKey, JournalPlace, KeyHash, Metadata, Mode,
-    NoticeKind, Plan, Priority, SnapshotVersion, Target,
+    Algorithm, DeliveryAttempt, EnvironmentKind, Fingerprint, IdempotencyKey, JournalPlace,
+    KeyHash, KeyKind, KeySalt, Metadata, Mode, NoticeKind, Plan, Priority, ResourceScope,
+    SnapshotVersion, Target, Verb,
 };
 use crate::time::{Revision, Timestamp};
 
@@ -125,6 +126,13 @@ pub enum Command {
     ReorderRules(Actor, ReorderRules),
     BatchRules(Actor, BatchRules),
     ChangeTarget(Actor, ChangeTarget),
+    CreateApiKey(Actor, CreateApiKey),
+    UpdateApiKey(Actor, UpdateApiKey),
+    RollApiKey(Actor, RollApiKey),
+    RevokeApiKeyFor(Actor, RevokeApiKey),
+    CreateEnvironment(Actor, CreateEnvironment),
+    UpdateWorkspace(Actor, UpdateWorkspace),
+    RecordKeyUses(RecordKeyUses),
 }
 
 impl Command {
@@ -157,6 +165,13 @@ impl Command {
             Self::ReorderRules(..) => "reorder_rules",
             Self::BatchRules(..) => "batch_rules",
             Self::ChangeTarget(..) => "change_target",
+            Self::CreateApiKey(..) => "create_api_key",
+            Self::UpdateApiKey(..) => "update_api_key",
+            Self::RollApiKey(..) => "roll_api_key",
+            Self::RevokeApiKeyFor(..) => "revoke_api_key_for",
+            Self::CreateEnvironment(..) => "create_environment",
+            Self::UpdateWorkspace(..) => "update_workspace",
+            Self::RecordKeyUses(_) => "record_key_uses",
         }
     }
 
@@ -164,7 +179,10 @@ impl Command {
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
         match self {
-            Self::Bootstrap(_) | Self::RevokeApiKey(_) | Self::RecordDeliveries(_) => None,
+            Self::Bootstrap(_)
+            | Self::RevokeApiKey(_)
+            | Self::RecordDeliveries(_)
+            | Self::RecordKeyUses(_) => None,
             Self::CreateUpstream(actor, _)
             | Self::UpdateUpstream(actor, _)
             | Self::DeleteUpstream(actor, _)
@@ -186,7 +204,13 @@ impl Command {
             | Self::SwitchRoute(actor, _)
             | Self::ReorderRules(actor, _)
             | Self::BatchRules(actor, _)
-            | Self::ChangeTarget(actor, _) => Some(actor),
+            | Self::ChangeTarget(actor, _)
+            | Self::CreateApiKey(actor, _)
+            | Self::UpdateApiKey(actor, _)
+            | Self::RollApiKey(actor, _)
+            | Self::RevokeApiKeyFor(actor, _)
+            | Self::CreateEnvironment(actor, _)
+            | Self::UpdateWorkspace(actor, _) => Some(actor),
         }
     }
 }
@@ -467,4 +491,57 @@ pub struct RecordedAttempt {
     pub attempt: DeliveryAttempt,
     /// By how many thousandths the next delay is longer.
     pub jitter: u32,
+}
+
+/// Makes an API key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateApiKey {
+    pub id: ApiKeyId,
+    pub hash: KeyHash,
+    pub salt: KeySalt,
+    pub kind: KeyKind,
+    pub name: String,
+    /// Where it may act; unless told otherwise it acts in the first. Secret keys have one.
+    pub environments: Vec<EnvironmentId>,
+    pub routes: Vec<RouteId>,
+    pub methods: Vec<Verb>,
+    pub resources: Vec<ResourceScope>,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Changes the given fields of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateApiKey {
+    pub id: ApiKeyId,
+    pub name: Option<String>,
+}
+
+/// Gives a key a new secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollApiKey {
+    pub id: ApiKeyId,
+    pub hash: KeyHash,
+    pub salt: KeySalt,
+    /// How long the secret before it goes on working; 0 is not at all.
+    pub overlap_ms: u64,
+}
+
+/// Makes an environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateEnvironment {
+    pub id: EnvironmentId,
+    pub name: String,
+    pub kind: EnvironmentKind,
+}
+
+/// Changes the given fields of the actor's workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateWorkspace {
+    pub name: Option<String>,
+}
+
+/// When a node last saw keys used. It is reported seldom and for many keys at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordKeyUses {
+    pub uses: Vec<(ApiKeyId, Timestamp)>,
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId};
 use crate::model::{
-    ApiKey, DeliveryState, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, Manifest,
-    ManifestVersion, Priority, Route, Rule, RuleStatus, RuleVersion, RuleVersionNumber, Snapshot,
-    Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
+    ApiKey, DeliveryState, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash,
+    Manifest, ManifestVersion, Priority, Route, Rule, RuleStatus, RuleVersion, RuleVersionNumber,
+    Snapshot, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, LogClock, Uses};
 use crate::time::{Revision, Timestamp};
@@ -42,8 +42,6 @@ pub enum Event {
     },
     /// The first workspace was made.
     Bootstrapped(Box<Bootstrapped>),
-    /// A key was revoked.
-    ApiKeyRevoked(ApiKey),
     /// An upstream was made.
     UpstreamCreated(Upstream),
     /// An upstream was changed.
@@ -159,6 +157,19 @@ pub enum Event {
         /// The snapshot.
         snapshot_id: SnapshotId,
     },
+    /// A key was made.
+    ApiKeyCreated(ApiKey),
+    /// A key was renamed, rolled, revoked or used.
+    ApiKeyChanged {
+        /// The hashes that it was recognised by.
+        before: Vec<KeyHash>,
+        /// The key.
+        after: ApiKey,
+    },
+    /// An environment was made.
+    EnvironmentCreated(Environment),
+    /// A workspace was renamed.
+    WorkspaceChanged(Workspace),
 }
 
 /// Within what an idempotency key means one request.

@@ -25,3 +25,8 @@ pub mod schema;
 pub mod table;
 pub mod time;
 pub mod tree;
+
+/// Limits that commands are held to and that clients are told.
+pub mod limits {
+    pub use crate::decide::{RULES_PER_ROUTE_MAX, TARGETS_MAX};
+}

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{EnvironmentId, SnapshotId, TargetId, UpstreamId, WebhookEndpointId, WorkspaceId};
 use crate::model::{
-    ApiKey, Route, RouteDraft, Rule, Snapshot, Target, Upstream, WebhookDelivery, WebhookEndpoint,
+    ApiKey, Environment, Route, RouteDraft, Rule, Snapshot, Target, Upstream, WebhookDelivery,
+    WebhookEndpoint, Workspace,
 };
 use crate::rejection::Rejection;
 use crate::time::{Revision, Timestamp};
@@ -40,7 +41,7 @@ pub enum Outcome {
         /// The environment `sandbox`.
         sandbox_id: EnvironmentId,
     },
-    /// A key was revoked.
+    /// A key was made, changed, rolled or revoked.
     ApiKey(ApiKey),
     /// An upstream was made or changed.
     Upstream(Upstream),
@@ -102,4 +103,10 @@ pub enum Outcome {
         /// When.
         at: Timestamp,
     },
+    /// An environment was made.
+    Environment(Environment),
+    /// The workspace was changed.
+    Workspace(Workspace),
+    /// What was reported about keys was taken note of.
+    KeyUsesRecorded,
 }

@@ -155,6 +155,24 @@ pub enum Rejection {
         /// The refused ones, in their order.
         refused: Vec<RefusedItem>,
     },
+    /// The caller's key may not do this.
+    #[error("{message}")]
+    InsufficientScope {
+        /// What it lacks.
+        message: String,
+    },
+    /// The key was revoked or has expired.
+    #[error("The API key {id} has been revoked or has expired.")]
+    ApiKeyInactive {
+        /// Which.
+        id: String,
+    },
+    /// Another environment has the name.
+    #[error("Another environment of this workspace has the name {name}.")]
+    EnvironmentNameTaken {
+        /// Which name.
+        name: String,
+    },
 }
 
 /// One of several things, and why it was refused.

@@ -1,16 +1,22 @@
 //! API keys: their text, their checksum, and the keyed hash that is all the cluster stores.
 //!
-//! `vg_live_sk_v2_` or `vg_test_sk_v2_`, 32 base-62 characters (190 random bits), 6 base-62
-//! characters of CRC-32 over everything before them. The checksum lets a mistyped key be
+//! `vg_live_sk_v2_`, `vg_test_sk_v2_` or `vg_rk_v2_`, 32 base-62 characters (190 random bits),
+//! 6 base-62 characters of CRC-32 over everything before them. The checksum lets a mistyped key be
 //! refused without a look-up; it is no secret and proves nothing else. What a key may do is
 //! decided by whoever finds its hash.
+//!
+//! The two keys of bootstrap are drawn ([`KeyRing::mint`]). All others are made of the pepper, the
+//! key's identifier and a random salt ([`KeyRing::secret`]), so that a retry of the request that
+//! made one is answered with the same key although nobody has stored it. The salt is in the
+//! cluster's state and the pepper is not: neither alone gives a key away.
 
 use std::fmt;
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use domain::model::{KeyHash, KeyKind};
+use domain::id::ApiKeyId;
+use domain::model::{KeyHash, KeyKind, KeySalt};
 use hmac::{Hmac, KeyInit, Mac};
 use platform::Entropy;
 use platform::secret_file::{self, SecretFileError};
@@ -20,6 +26,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 const LIVE: &str = "vg_live_sk_v2_";
 const TEST: &str = "vg_test_sk_v2_";
+const RESTRICTED: &str = "vg_rk_v2_";
+const KINDS: [KeyKind; 3] = [KeyKind::Live, KeyKind::Test, KeyKind::Restricted];
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const RANDOM_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 6;
@@ -29,6 +37,9 @@ pub const PEPPER_BYTES_MIN: usize = 32;
 
 /// Longer pepper files are refused: nothing sensible is bigger, and the file is read whole.
 pub const PEPPER_BYTES_MAX: usize = 1024;
+
+/// What the MAC is for that keys are made with.
+const SECRET_PURPOSE: &str = "vectorgate api key v1";
 
 /// What [`KeyRing::pepper_check`] hashes. No API key starts like this.
 const PEPPER_CHECK_TEXT: &[u8] = b"vectorgate pepper check v1";
@@ -62,11 +73,10 @@ impl<'a> PresentedKey<'a> {
     /// Checks the form alone; nothing is looked up.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
-        let (kind, prefix) = if text.starts_with(LIVE) {
-            (KeyKind::Live, LIVE)
-        } else {
-            (KeyKind::Test, TEST)
-        };
+        let kind = KINDS
+            .into_iter()
+            .find(|kind| text.starts_with(prefix(*kind)))?;
+        let prefix = prefix(kind);
         let body = text.strip_prefix(prefix)?.as_bytes();
         if body.len() != RANDOM_LEN + CHECKSUM_LEN || !body.iter().all(u8::is_ascii_alphanumeric) {
             return None;
@@ -156,12 +166,28 @@ impl KeyRing {
     /// Draws a new key; the hash is stored, the secret shown once.
     #[must_use]
     pub fn mint(&self, kind: KeyKind, entropy: &dyn Entropy) -> (Secret, KeyHash) {
-        let mut text = String::with_capacity(LIVE.len() + RANDOM_LEN + CHECKSUM_LEN);
-        text.push_str(match kind {
-            KeyKind::Live => LIVE,
-            KeyKind::Test => TEST,
-        });
-        push_random(&mut text, entropy);
+        self.made_of(kind, |bytes| entropy.fill(bytes))
+    }
+
+    /// The key that belongs to an identifier and a salt; always the same one.
+    #[must_use]
+    pub fn secret(&self, kind: KeyKind, id: &ApiKeyId, salt: &KeySalt) -> (Secret, KeyHash) {
+        let mut keyed = self.derived(SECRET_PURPOSE);
+        keyed.update(&salt.0);
+        keyed.update(id.as_str().as_bytes());
+        let mut round = 0_u32;
+        self.made_of(kind, |bytes| {
+            let mut block = keyed.clone();
+            block.update(&round.to_be_bytes());
+            round += 1;
+            bytes.copy_from_slice(&block.finalize().into_bytes());
+        })
+    }
+
+    fn made_of(&self, kind: KeyKind, fill: impl FnMut(&mut [u8; RANDOM_LEN])) -> (Secret, KeyHash) {
+        let mut text = String::with_capacity(TEST.len() + RANDOM_LEN + CHECKSUM_LEN);
+        text.push_str(prefix(kind));
+        push_random(&mut text, fill);
         let checksum = checksum_of(&text);
         text.extend(checksum.map(char::from));
         let hash = self.hash_bytes(text.as_bytes());
@@ -208,13 +234,21 @@ impl KeyRing {
     }
 }
 
+fn prefix(kind: KeyKind) -> &'static str {
+    match kind {
+        KeyKind::Live => LIVE,
+        KeyKind::Test => TEST,
+        KeyKind::Restricted => RESTRICTED,
+    }
+}
+
 /// Appends [`RANDOM_LEN`] characters, each equally likely: bytes from 248 on, which would favour
 /// the first characters, are drawn again.
-fn push_random(text: &mut String, entropy: &dyn Entropy) {
+fn push_random(text: &mut String, mut fill: impl FnMut(&mut [u8; RANDOM_LEN])) {
     let mut left = RANDOM_LEN;
     let mut bytes = Zeroizing::new([0_u8; RANDOM_LEN]);
     while left > 0 {
-        entropy.fill(&mut *bytes);
+        fill(&mut bytes);
         for byte in bytes.iter().filter(|byte| **byte < 248).take(left) {
             text.push(char::from(ALPHABET[usize::from(byte % 62)]));
             left -= 1;
@@ -256,13 +290,34 @@ mod tests {
 
     #[test]
     fn a_minted_key_parses_as_its_kind_and_hashes_as_stored() {
-        for kind in [KeyKind::Live, KeyKind::Test] {
+        for kind in KINDS {
             let (secret, hash) = ring().mint(kind, &SystemEntropy);
             let presented = PresentedKey::parse(secret.reveal()).unwrap();
             assert_eq!(presented.kind(), kind);
             assert_eq!(ring().hash(presented), hash);
             assert_ne!(KeyRing::new(&[8; 32]).unwrap().hash(presented), hash);
         }
+    }
+
+    #[test]
+    fn a_key_can_be_made_again_from_its_identifier_and_salt_with_the_pepper_alone() {
+        let id = |text| ApiKeyId::parse(text).unwrap();
+        let salt = KeySalt([1; 16]);
+        let of = |ring: KeyRing, text, salt: &KeySalt| {
+            let (secret, hash) = ring.secret(KeyKind::Restricted, &id(text), salt);
+            let presented = PresentedKey::parse(secret.reveal()).unwrap();
+            assert_eq!(presented.kind(), KeyKind::Restricted);
+            assert_eq!(ring.hash(presented), hash);
+            secret.reveal().to_owned()
+        };
+        let first = of(ring(), "key_00000001", &salt);
+        assert_eq!(of(ring(), "key_00000001", &salt), first);
+        let others = [
+            of(ring(), "key_00000002", &salt),
+            of(ring(), "key_00000001", &KeySalt([2; 16])),
+            of(KeyRing::new(&[8; 32]).unwrap(), "key_00000001", &salt),
+        ];
+        assert!(others.iter().all(|other| other[9..] != first[9..]));
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! The first workspace, and keys.
+//! The first workspace, environments, and who may manage them. Keys are in `api_key`.
 
-use super::{Context, Judgement, not_found, nothing};
-use crate::command::{Bootstrap, NewEnvironment, RevokeApiKey};
+use super::{Context, Judgement, check, id_taken, not_found, nothing};
+use crate::command::{Actor, Bootstrap, CreateEnvironment, NewEnvironment, UpdateWorkspace};
 use crate::event::{Bootstrapped, Event};
 use crate::machine::Decision;
-use crate::model::{ApiKey, Environment, EnvironmentKind, KeyKind, Workspace};
+use crate::model::{ApiKey, Environment, EnvironmentKind, KeyKind, Scopes, Workspace};
 use crate::outcome::Outcome;
 use crate::rejection::Rejection;
 use crate::rows::View;
-use crate::schema::{API_KEYS, BOOTSTRAP, BootstrapRecord};
+use crate::schema::{
+    API_KEYS, BOOTSTRAP, BootstrapRecord, ENVIRONMENT_NAMES, ENVIRONMENTS, WORKSPACES,
+};
 
 pub(super) fn bootstrap<V: View + ?Sized>(
     context: &Context<'_, V>,
@@ -17,13 +19,14 @@ pub(super) fn bootstrap<V: View + ?Sized>(
     if BOOTSTRAP.has(context.view, ()) {
         return Err(Rejection::AlreadyBootstrapped);
     }
-    super::check::name("workspace_name", &command.workspace_name)?;
+    check::name("workspace_name", &command.workspace_name)?;
     let workspace = Workspace {
         id: command.workspace_id.clone(),
         org_id: command.org_id.clone(),
         name: command.workspace_name.clone(),
         plan: command.plan,
         created_at: context.at,
+        updated_at: None,
     };
     let (production, live) = first_of(
         &workspace,
@@ -86,26 +89,123 @@ fn first_of(
         hash: made.key_hash,
         created_at: workspace.created_at,
         revoked_at: None,
+        scopes: Scopes::default(),
+        expires_at: None,
+        created_by: None,
+        updated_at: None,
+        salt: None,
+        previous: None,
+        last_used_at: None,
     };
     (environment, key)
 }
 
-pub(super) fn revoke_api_key<V: View + ?Sized>(
+pub(super) fn create_environment<V: View + ?Sized>(
     context: &Context<'_, V>,
-    command: &RevokeApiKey,
+    actor: &Actor,
+    command: &CreateEnvironment,
 ) -> Judgement {
-    let key = API_KEYS
-        .get(context.view, (&command.id,))
-        .ok_or_else(|| not_found("api_key", &command.id, None))?;
-    if key.revoked_at.is_some() {
-        return nothing(Outcome::ApiKey(key));
+    let manager = manager(context, actor)?;
+    if manager.kind == KeyKind::Test && command.kind == EnvironmentKind::Live {
+        return Err(insufficient("A test key makes no live environments."));
     }
-    let revoked = ApiKey {
-        revoked_at: Some(context.at),
-        ..key
+    check::environment_name("name", &command.name)?;
+    let workspace = workspace(context, actor)?;
+    if ENVIRONMENTS.has(context.view, (&command.id,)) {
+        return Err(id_taken(&command.id));
+    }
+    if ENVIRONMENT_NAMES.has(context.view, (&workspace.id, &command.name)) {
+        return Err(Rejection::EnvironmentNameTaken {
+            name: command.name.clone(),
+        });
+    }
+    check_plan(context, &workspace)?;
+    let environment = Environment {
+        id: command.id.clone(),
+        workspace_id: workspace.id,
+        name: command.name.clone(),
+        kind: command.kind,
+        created_at: context.at,
     };
     Ok(Decision {
-        events: vec![Event::ApiKeyRevoked(revoked.clone())],
-        outcome: Outcome::ApiKey(revoked),
+        events: vec![Event::EnvironmentCreated(environment.clone())],
+        outcome: Outcome::Environment(environment),
     })
+}
+
+/// The workspace's plan must allow one more environment. There are few enough to count them.
+fn check_plan<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    workspace: &Workspace,
+) -> Result<(), Rejection> {
+    let limit = workspace.plan.environments_max();
+    let names = ENVIRONMENT_NAMES.under((&workspace.id,));
+    let count = ENVIRONMENT_NAMES.walk(context.view, names).count();
+    if u64::try_from(count).is_ok_and(|count| count < limit) {
+        return Ok(());
+    }
+    Err(Rejection::LimitExceeded {
+        param: "name".to_owned(),
+        message: format!(
+            "The plan {} allows {limit} environments.",
+            workspace.plan.as_str()
+        ),
+    })
+}
+
+pub(super) fn update_workspace<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+    command: &UpdateWorkspace,
+) -> Judgement {
+    // The workspace is production's as well, which a test key never changes.
+    if manager(context, actor)?.kind != KeyKind::Live {
+        return Err(insufficient("Only a live key changes the workspace."));
+    }
+    let before = workspace(context, actor)?;
+    let mut after = before.clone();
+    if let Some(name) = &command.name {
+        check::name("name", name)?;
+        after.name.clone_from(name);
+    }
+    if after == before {
+        return nothing(Outcome::Workspace(before));
+    }
+    after.updated_at = Some(context.at);
+    Ok(Decision {
+        events: vec![Event::WorkspaceChanged(after.clone())],
+        outcome: Outcome::Workspace(after),
+    })
+}
+
+fn workspace<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+) -> Result<Workspace, Rejection> {
+    WORKSPACES
+        .get(context.view, (&actor.workspace_id,))
+        .ok_or_else(|| not_found("workspace", &actor.workspace_id, None))
+}
+
+/// The actor's key, if it may manage its workspace: restricted keys manage nothing.
+pub(super) fn manager<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+) -> Result<ApiKey, Rejection> {
+    let key = API_KEYS
+        .get(context.view, (&actor.api_key_id,))
+        .filter(|key| key.workspace_id == actor.workspace_id)
+        .ok_or_else(|| not_found("api_key", &actor.api_key_id, None))?;
+    if key.kind == KeyKind::Restricted {
+        return Err(insufficient(
+            "A restricted key does not manage the workspace.",
+        ));
+    }
+    Ok(key)
+}
+
+fn insufficient(message: &str) -> Rejection {
+    Rejection::InsufficientScope {
+        message: message.to_owned(),
+    }
 }

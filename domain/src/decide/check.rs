@@ -9,6 +9,9 @@ use crate::rejection::Rejection;
 /// The longest name of anything, in characters.
 pub(crate) const NAME_CHARS_MAX: usize = 200;
 
+/// The longest name of an environment.
+pub(crate) const ENVIRONMENT_NAME_CHARS_MAX: usize = 40;
+
 /// The most labels on a rule.
 pub(crate) const METADATA_KEYS_MAX: usize = 50;
 
@@ -28,14 +31,14 @@ pub(crate) const ACTION_BYTES_MAX: usize = 160 * 1024;
 pub(crate) const CONFIG_BYTES_MAX: usize = 64 * 1024;
 
 /// The most targets of an upstream: its content stays one item of a snapshot's tree.
-pub(crate) const TARGETS_MAX: usize = 256;
+pub const TARGETS_MAX: usize = 256;
 
 /// The longest comment on a snapshot, in characters.
 pub(crate) const COMMENT_CHARS_MAX: usize = 1000;
 
 /// The most rules of a route that are not archived: what an edge compiles in bounded time, and
 /// less than there are priorities, so that one is always free.
-pub(crate) const RULES_PER_ROUTE_MAX: u64 = 200_000;
+pub const RULES_PER_ROUTE_MAX: u64 = 200_000;
 
 /// The most operations in one batch: the log entry is applied in one piece, while others wait.
 pub(crate) const BATCH_MAX: usize = 100;
@@ -77,6 +80,22 @@ pub(super) fn name(param: &str, text: &str) -> Result<(), Rejection> {
         ));
     }
     Ok(())
+}
+
+/// An environment's name, which is written in headers and shown with every object.
+pub(super) fn environment_name(param: &str, text: &str) -> Result<(), Rejection> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let dashed = |byte: u8| plain(byte) || matches!(byte, b'-' | b'_');
+    let fits = (1..=ENVIRONMENT_NAME_CHARS_MAX).contains(&text.len())
+        && text.bytes().next().is_some_and(plain)
+        && text.bytes().all(dashed);
+    if fits {
+        return Ok(());
+    }
+    let message = format!(
+        "An environment's name has 1 to {ENVIRONMENT_NAME_CHARS_MAX} lower-case letters, digits, - and _."
+    );
+    Err(invalid(param, message))
 }
 
 /// A comment on a snapshot.

@@ -3,6 +3,7 @@
 //! dry run and the simulation's oracle.
 
 mod access;
+mod api_key;
 mod batch;
 mod check;
 mod content;
@@ -11,6 +12,7 @@ mod freeze;
 mod history;
 mod lint;
 mod manifest;
+mod new_api_key;
 mod precondition;
 mod priorities;
 mod publish;
@@ -39,6 +41,7 @@ use crate::rows::View;
 use crate::schema::{DRAFTS, Draft, ROUTES};
 use crate::time::{Revision, Timestamp};
 
+pub use check::{RULES_PER_ROUTE_MAX, TARGETS_MAX};
 pub(crate) use freeze::{Frozen, freeze};
 pub use validate::Validation;
 pub(crate) use validate::validate;
@@ -60,7 +63,7 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
     precondition::check(context, &stamped.command, stamped.precondition.as_ref())?;
     match &stamped.command {
         Command::Bootstrap(command) => access::bootstrap(context, command),
-        Command::RevokeApiKey(command) => access::revoke_api_key(context, command),
+        Command::RevokeApiKey(command) => api_key::revoke_as_operator(context, command),
         Command::CreateUpstream(actor, command) => upstream::create(context, actor, command),
         Command::UpdateUpstream(actor, command) => upstream::update(context, actor, command),
         Command::DeleteUpstream(actor, command) => upstream::delete(context, actor, command),
@@ -86,6 +89,17 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
         Command::ReorderRules(actor, command) => reorder::reorder(context, actor, command),
         Command::BatchRules(actor, command) => batch::rules(context, actor, command),
         Command::ChangeTarget(actor, command) => target::change(context, actor, command),
+        Command::CreateApiKey(actor, command) => new_api_key::create(context, actor, command),
+        Command::UpdateApiKey(actor, command) => api_key::update(context, actor, command),
+        Command::RollApiKey(actor, command) => api_key::roll(context, actor, command),
+        Command::RevokeApiKeyFor(actor, command) => api_key::revoke(context, actor, command),
+        Command::CreateEnvironment(actor, command) => {
+            access::create_environment(context, actor, command)
+        }
+        Command::UpdateWorkspace(actor, command) => {
+            access::update_workspace(context, actor, command)
+        }
+        Command::RecordKeyUses(command) => api_key::record_uses(context, command),
     }
 }
 

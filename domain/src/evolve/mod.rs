@@ -4,6 +4,7 @@
 mod access;
 mod answers;
 mod chunks;
+mod counts;
 mod routes;
 mod rules;
 mod snapshots;
@@ -25,7 +26,6 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
         } => answers::answered(rows, scope, record, *replaces),
         Event::AnswerExpired { scope, expires_at } => answers::expired(rows, scope, *expires_at),
         Event::Bootstrapped(made) => access::bootstrapped(rows, made),
-        Event::ApiKeyRevoked(key) => access::key_changed(rows, key),
         Event::UpstreamCreated(upstream) => upstreams::created(rows, upstream),
         Event::UpstreamChanged(upstream) => upstreams::changed(rows, upstream),
         Event::UpstreamDeleted(upstream) => upstreams::deleted(rows, upstream),
@@ -87,5 +87,9 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
         } => {
             RULE_VERSION_SNAPSHOTS.put(rows, (environment_id, rule_id, version), snapshot_id);
         }
+        Event::ApiKeyCreated(key) => access::key_created(rows, key),
+        Event::ApiKeyChanged { before, after } => access::key_changed(rows, before, after),
+        Event::EnvironmentCreated(environment) => access::environment_created(rows, environment),
+        Event::WorkspaceChanged(workspace) => access::workspace_changed(rows, workspace),
     }
 }

@@ -1,5 +1,6 @@
 //! Rules and their indexes.
 
+use super::counts::count;
 use crate::event::RulePlace;
 use crate::model::{Rule, RuleStatus};
 use crate::rows::Rows;
@@ -7,6 +8,7 @@ use crate::schema::{DIRTY_RULES, ROUTE_RULES_BY_STATUS, RULE_PRIORITIES, RULES, 
 
 pub(super) fn created(rows: &mut impl Rows, rule: &Rule) {
     let place = RulePlace::of(rule);
+    count(rows, &rule.environment_id, |counts| counts.rules += 1);
     list(rows, rule, place);
     hold_priority(rows, rule);
     mark(rows, rule, false);
@@ -15,6 +17,12 @@ pub(super) fn created(rows: &mut impl Rows, rule: &Rule) {
 
 pub(super) fn changed(rows: &mut impl Rows, before: RulePlace, rule: &Rule) {
     let after = RulePlace::of(rule);
+    let archived = |place: RulePlace| place.status == RuleStatus::Archived;
+    match (archived(before), archived(after)) {
+        (false, true) => count(rows, &rule.environment_id, |counts| counts.rules -= 1),
+        (true, false) => count(rows, &rule.environment_id, |counts| counts.rules += 1),
+        _ => {}
+    }
     if (before.status, before.priority) != (after.status, after.priority) {
         unlist(rows, rule, before);
         list(rows, rule, after);

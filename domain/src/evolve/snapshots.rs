@@ -1,5 +1,6 @@
 //! Snapshots and manifests; their chunks are kept by events of their own.
 
+use super::counts::count;
 use crate::model::{Manifest, ManifestVersion, Snapshot};
 use crate::rows::Rows;
 use crate::schema::{
@@ -8,6 +9,7 @@ use crate::schema::{
 
 pub(super) fn published(rows: &mut impl Rows, snapshot: &Snapshot) {
     let (environment, route, id) = (&snapshot.environment_id, &snapshot.route_id, &snapshot.id);
+    count(rows, environment, |counts| counts.snapshots += 1);
     SNAPSHOT_VERSIONS.put(rows, (environment, route, &snapshot.version), id);
     SNAPSHOTS_BY_TIME.put(rows, (environment, &snapshot.published_at, id), &());
     ROUTE_SNAPSHOTS.put(rows, (environment, route, &snapshot.published_at, id), &());

@@ -1,11 +1,15 @@
 //! Upstreams, and which route uses which.
 
+use super::counts::count;
 use crate::id::{EnvironmentId, RouteId, UpstreamId};
 use crate::model::Upstream;
 use crate::rows::Rows;
 use crate::schema::{DIRTY_UPSTREAMS, UPSTREAM_ROUTES, UPSTREAMS, UPSTREAMS_BY_TIME, USES, Uses};
 
 pub(super) fn created(rows: &mut impl Rows, upstream: &Upstream) {
+    count(rows, &upstream.environment_id, |counts| {
+        counts.upstreams += 1
+    });
     changed(rows, upstream);
     UPSTREAMS_BY_TIME.put(
         rows,
@@ -19,6 +23,9 @@ pub(super) fn changed(rows: &mut impl Rows, upstream: &Upstream) {
 }
 
 pub(super) fn deleted(rows: &mut impl Rows, upstream: &Upstream) {
+    count(rows, &upstream.environment_id, |counts| {
+        counts.upstreams -= 1
+    });
     UPSTREAMS.delete(rows, (&upstream.environment_id, &upstream.id));
     UPSTREAMS_BY_TIME.delete(
         rows,

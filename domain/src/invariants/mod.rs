@@ -14,12 +14,16 @@
 //! | which upstreams are used how often, and which are dirty | `uses` |
 //! | one snapshot of a route is active; versions have no gaps | `snapshots` |
 //! | the manifest's tree is what routes say of themselves | `snapshots` |
+//! | an environment's objects are counted | `counts` |
 //! | chunks are counted exactly, and none is there that nobody names | `chunks` |
+//! | keys are found by their secrets, in environments of their own | `access` |
 //! | answers and their expiries match; nothing expires unseen | `answers` |
 //! | pending deliveries are listed under their time | `webhooks` |
 
+mod access;
 mod answers;
 mod chunks;
+mod counts;
 mod expected;
 mod routes;
 mod rules;
@@ -40,12 +44,14 @@ use state::State;
 pub fn check(view: &(impl View + ?Sized)) -> Result<(), String> {
     let state = State::read(view)?;
     let mut expected = Expected::default();
+    access::derive(&state, &mut expected)?;
     answers::derive(&state, &mut expected)?;
     routes::derive(&state, &mut expected)?;
     rules::derive(&state, &mut expected)?;
     uses::derive(&state, &mut expected)?;
     versions::check(&state)?;
     snapshots::derive(&state, &mut expected)?;
+    counts::derive(&state, &mut expected)?;
     chunks::derive(&state, &mut expected)?;
     webhooks::derive(&state, &mut expected)?;
     expected.compare(&state.rows)

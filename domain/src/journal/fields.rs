@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::model::{ApiKey, Route, Rule, Snapshot, Upstream, WebhookEndpoint};
+use crate::model::{
+    ApiKey, Environment, EnvironmentKind, Route, Rule, Snapshot, Upstream, WebhookEndpoint,
+    Workspace,
+};
+use crate::time::Timestamp;
 
 /// Raw JSON values by field name.
 pub(super) type Fields = BTreeMap<&'static str, String>;
@@ -68,7 +72,34 @@ pub(super) fn api_key(key: &ApiKey) -> Fields {
     } else {
         "active"
     };
-    Fields::from([("name", json(&key.name)), ("status", json(status))])
+    let previous = key
+        .previous
+        .as_ref()
+        .map(|previous| previous.expires_at.unix_seconds());
+    Fields::from([
+        ("name", json(&key.name)),
+        ("status", json(status)),
+        (
+            "expires_at",
+            json(&key.expires_at.map(Timestamp::unix_seconds)),
+        ),
+        ("previous_expires_at", json(&previous)),
+    ])
+}
+
+pub(super) fn environment(environment: &Environment) -> Fields {
+    let kind = match environment.kind {
+        EnvironmentKind::Live => "live",
+        EnvironmentKind::Test => "test",
+    };
+    Fields::from([("name", json(&environment.name)), ("kind", json(kind))])
+}
+
+pub(super) fn workspace(workspace: &Workspace) -> Fields {
+    Fields::from([
+        ("name", json(&workspace.name)),
+        ("plan", json(workspace.plan.as_str())),
+    ])
 }
 
 /// Never its secret, which is not in the record either.

@@ -9,11 +9,11 @@ use crate::command::{Command, Stamped};
 use crate::event::Event;
 use crate::id::{ApiKeyId, EnvironmentId, RouteId};
 use crate::model::{
-    About, Change, EndpointStatus, JournalEntry, Notice, NoticeKind, ObjectKind, Route, Snapshot,
-    Upstream, WebhookEndpoint,
+    About, ApiKey, Change, EndpointStatus, JournalEntry, Notice, NoticeKind, ObjectKind, Route,
+    Snapshot, Upstream, WebhookEndpoint,
 };
 use crate::rows::View;
-use crate::schema::{API_KEYS, ROUTES, UPSTREAMS, WEBHOOK_ENDPOINTS};
+use crate::schema::{API_KEYS, ROUTES, UPSTREAMS, WEBHOOK_ENDPOINTS, WORKSPACES};
 use crate::time::{Revision, Timestamp};
 
 use fields::Fields;
@@ -113,19 +113,20 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             }
             Event::UpstreamDeleted(upstream) => self.upstream(Some(upstream), None),
             Event::SnapshotPublished(snapshot) => self.published(snapshot),
-            Event::ApiKeyRevoked(key) => {
+            Event::ApiKeyCreated(key) => self.api_key(None, key),
+            Event::ApiKeyChanged { after: key, .. } => {
                 let before = API_KEYS.get(self.view, (&key.id,));
-                let before = before.as_ref().map(fields::api_key);
-                let about = About {
-                    api_key_id: Some(key.id.clone()),
-                    ..About::default()
-                };
-                let object = (ObjectKind::ApiKey, key.id.to_string(), None);
-                self.change(object, before, Some(fields::api_key(key)));
-                self.notices.push(Notice {
-                    kind: NoticeKind::ApiKeyRevoked,
-                    about,
-                });
+                self.api_key(before.as_ref(), key);
+            }
+            Event::EnvironmentCreated(environment) => {
+                let object = (ObjectKind::Environment, environment.id.to_string(), None);
+                self.change(object, None, Some(fields::environment(environment)));
+            }
+            Event::WorkspaceChanged(workspace) => {
+                let before = WORKSPACES.get(self.view, (&workspace.id,));
+                let object = (ObjectKind::Workspace, workspace.id.to_string(), None);
+                let before = before.as_ref().map(fields::workspace);
+                self.change(object, before, Some(fields::workspace(workspace)));
             }
             Event::WebhookEndpointCreated(endpoint) => {
                 self.webhook_endpoint(None, Some(endpoint));
@@ -210,6 +211,28 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             before.map(fields::upstream),
             after.map(fields::upstream),
         );
+    }
+
+    fn api_key(&mut self, before: Option<&ApiKey>, after: &ApiKey) {
+        let object = (ObjectKind::ApiKey, after.id.to_string(), None);
+        self.change(
+            object,
+            before.map(fields::api_key),
+            Some(fields::api_key(after)),
+        );
+        let was_revoked = before.is_some_and(|key| key.revoked_at.is_some());
+        let kind = match before {
+            None => NoticeKind::ApiKeyCreated,
+            Some(_) if after.revoked_at.is_some() && !was_revoked => NoticeKind::ApiKeyRevoked,
+            Some(_) => return,
+        };
+        self.notices.push(Notice {
+            kind,
+            about: About {
+                api_key_id: Some(after.id.clone()),
+                ..About::default()
+            },
+        });
     }
 
     fn webhook_endpoint(

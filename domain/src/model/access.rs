@@ -1,11 +1,8 @@
-//! Who may do what: workspaces, environments and API keys. Secrets never come here; a key is
-//! known by its keyed hash alone.
-
-use std::fmt;
+//! Tenants: workspaces with their plans, and environments. Their keys are in `api_key`.
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ApiKeyId, EnvironmentId, OrgId, WorkspaceId};
+use crate::id::{EnvironmentId, OrgId, WorkspaceId};
 use crate::time::Timestamp;
 
 /// A commercial plan, which sets limits.
@@ -30,6 +27,17 @@ impl Plan {
             Self::Starter => Some(25),
             Self::Growth => Some(250),
             Self::Enterprise => None,
+        }
+    }
+
+    /// How many environments a workspace may have. Up to Growth they are those of bootstrap; the
+    /// largest number keeps a list of all of them one small page.
+    #[must_use]
+    pub fn environments_max(self) -> u64 {
+        match self {
+            Self::Free | Self::Starter => 2,
+            Self::Growth => 10,
+            Self::Enterprise => 100,
         }
     }
 
@@ -58,6 +66,8 @@ pub struct Workspace {
     pub plan: Plan,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was last renamed.
+    pub updated_at: Option<Timestamp>,
 }
 
 /// Whether an environment serves real traffic.
@@ -67,6 +77,17 @@ pub enum EnvironmentKind {
     Live,
     /// A sandbox; test keys.
     Test,
+}
+
+impl EnvironmentKind {
+    /// The name as the API shows it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Test => "test",
+        }
+    }
 }
 
 /// A separate object space of a workspace.
@@ -82,44 +103,4 @@ pub struct Environment {
     pub kind: EnvironmentKind,
     /// When it was made.
     pub created_at: Timestamp,
-}
-
-/// The kind of a secret key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum KeyKind {
-    /// `vg_live_sk_`: full access to a live environment.
-    Live,
-    /// `vg_test_sk_`: full access to a test environment.
-    Test,
-}
-
-/// HMAC-SHA-256 of a key's whole text under the cluster's pepper.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct KeyHash(pub [u8; 32]);
-
-impl fmt::Debug for KeyHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyHash(..)")
-    }
-}
-
-/// An API key as the cluster knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApiKey {
-    /// Its public identifier.
-    pub id: ApiKeyId,
-    /// The workspace it belongs to.
-    pub workspace_id: WorkspaceId,
-    /// The environment it is bound to.
-    pub environment_id: EnvironmentId,
-    /// Its kind.
-    pub kind: KeyKind,
-    /// A human-readable label.
-    pub name: String,
-    /// By what it is recognised.
-    pub hash: KeyHash,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was revoked, if it was.
-    pub revoked_at: Option<Timestamp>,
 }

@@ -123,6 +123,10 @@ names! {
         ApiKey = "api_key",
         /// A webhook endpoint.
         WebhookEndpoint = "webhook_endpoint",
+        /// An environment.
+        Environment = "environment",
+        /// The workspace.
+        Workspace = "workspace",
     }
 }
 
@@ -157,6 +161,8 @@ names! {
         ApiKeyRevoked = "api_key.revoked",
         /// A webhook endpoint was disabled, by somebody or because it failed for too long.
         WebhookEndpointDisabled = "webhook_endpoint.disabled",
+        /// An API key was made.
+        ApiKeyCreated = "api_key.created",
     }
 }
 

@@ -2,17 +2,20 @@
 //! keyed and encoded is [`crate::table`]'s matter, what may change is `decide`'s.
 
 mod access;
+mod api_key;
 mod idempotency;
 mod journal;
 mod manifest;
 mod route;
 mod rule;
 mod rule_version;
+mod scopes;
 mod snapshot;
 mod upstream;
 mod webhook;
 
-pub use access::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Workspace};
+pub use access::{Environment, EnvironmentKind, Plan, Workspace};
+pub use api_key::{ApiKey, KeyHash, KeyKind, KeySalt, PreviousSecret};
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord};
 pub use journal::{About, Change, JournalEntry, JournalPlace, Notice, NoticeKind, ObjectKind};
 pub use manifest::{Epoch, Manifest, ManifestVersion};
@@ -22,6 +25,7 @@ pub use rule::{
     RuleStatus,
 };
 pub use rule_version::{FieldChange, RuleVersion, RuleVersionNumber};
+pub use scopes::{Grant, Resource, ResourceScope, Scopes, Verb};
 pub use snapshot::{Snapshot, SnapshotState, SnapshotVersion};
 pub use upstream::{Algorithm, Target, Upstream, WEIGHT_MAX};
 pub use webhook::{

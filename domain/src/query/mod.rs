@@ -15,8 +15,8 @@ mod webhooks;
 
 pub use crate::decide::Validation;
 pub use access::{
-    api_key, api_key_by_hash, environment, environment_by_name, environments, idempotency,
-    is_bootstrapped, log_time, pepper_check, workspace,
+    Usage, api_key, api_key_by_hash, api_keys_page, environment, environment_by_name, environments,
+    idempotency, is_bootstrapped, log_time, pepper_check, usage, workspace, workspace_environments,
 };
 pub use draft::{draft_head, validate};
 pub use journal::{

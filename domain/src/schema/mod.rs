@@ -10,6 +10,8 @@
 //! 05   ENVIRONMENT_NAMES      workspace, name                        EnvironmentId
 //! 06   API_KEYS               key id                                 ApiKey
 //! 07   API_KEY_HASHES         keyed hash                             ApiKeyId
+//! 08   API_KEYS_BY_TIME       workspace, created, key id             –
+//! 09   OBJECT_COUNTS          env                                    ObjectCounts
 //! 10   UPSTREAMS              env, upstream                          Upstream
 //! 11   UPSTREAMS_BY_TIME      env, created, upstream                 –
 //! 12   UPSTREAM_ROUTES        env, upstream, route                   –        where USES has a row
@@ -48,7 +50,7 @@ mod chunks;
 mod records;
 
 pub use chunks::{delete_chunk, get_chunk, put_chunk};
-pub use records::{BootstrapRecord, Draft, LogClock, Uses};
+pub use records::{BootstrapRecord, Draft, LogClock, ObjectCounts, Uses};
 
 use crate::id::{
     ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WebhookDeliveryId,
@@ -78,6 +80,11 @@ pub const ENVIRONMENT_NAMES: Table<(WorkspaceId, String), EnvironmentId> =
 pub const API_KEYS: Table<(ApiKeyId,), ApiKey> = Table::new(0x06, "api_keys");
 /// API keys by keyed hash.
 pub const API_KEY_HASHES: Table<(KeyHash,), ApiKeyId> = Table::new(0x07, "api_key_hashes");
+/// A workspace's API keys in order of creation.
+pub const API_KEYS_BY_TIME: Table<(WorkspaceId, Timestamp, ApiKeyId), ()> =
+    Table::new(0x08, "api_keys_by_time");
+/// How many objects an environment has, of the kinds that no other row counts.
+pub const OBJECT_COUNTS: Table<(EnvironmentId,), ObjectCounts> = Table::new(0x09, "object_counts");
 
 /// Upstreams.
 pub const UPSTREAMS: Table<(EnvironmentId, UpstreamId), Upstream> = Table::new(0x10, "upstreams");

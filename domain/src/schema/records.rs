@@ -99,3 +99,14 @@ impl Uses {
         self.draft > 0 || self.live.is_some()
     }
 }
+
+/// How many objects an environment has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectCounts {
+    /// Rules that are not archived.
+    pub rules: u64,
+    /// Upstreams.
+    pub upstreams: u64,
+    /// Snapshots.
+    pub snapshots: u64,
+}

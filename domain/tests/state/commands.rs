@@ -30,7 +30,7 @@ const HOSTNAMES: u64 = 4;
 const SNAPSHOTS: u64 = 4_000;
 const KEYS: u64 = 4;
 
-fn seed(random: u64) -> Seed {
+pub(crate) fn seed(random: u64) -> Seed {
     Seed { unix_ms: 1, random }
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn bootstrap() -> Command {
         org_id: OrgId::new(seed(0)),
         workspace_id: actor(0).workspace_id,
         workspace_name: "Default".to_owned(),
-        plan: Plan::Free,
+        plan: Plan::Growth,
         production: environment(0),
         sandbox: environment(1),
         pepper_check: KeyHash([9; 32]),
@@ -203,14 +203,15 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         16 => (who(), reorder()).prop_map(|(actor, command)| Command::ReorderRules(actor, command)),
         8 => (who(), batch()).prop_map(|(actor, command)| Command::BatchRules(actor, command)),
         5 => (who(), change_target()).prop_map(|(actor, command)| Command::ChangeTarget(actor, command)),
+        16 => crate::access::command(),
     ]
 }
 
-fn who() -> impl Strategy<Value = Actor> {
+pub(crate) fn who() -> impl Strategy<Value = Actor> {
     prop_oneof![9 => Just(0), 1 => Just(1)].prop_map(actor)
 }
 
-fn route() -> impl Strategy<Value = RouteId> {
+pub(crate) fn route() -> impl Strategy<Value = RouteId> {
     prop_oneof![3 => Just(0), 1 => 0..ROUTES].prop_map(|number| RouteId::new(seed(number)))
 }
 
@@ -226,7 +227,7 @@ fn snapshot() -> impl Strategy<Value = SnapshotId> {
     (0..SNAPSHOTS).prop_map(|number| SnapshotId::new(seed(number)))
 }
 
-fn name() -> impl Strategy<Value = String> {
+pub(crate) fn name() -> impl Strategy<Value = String> {
     prop_oneof![20 => Just("first".to_owned()), 20 => Just("second".to_owned()), 1 => Just(String::new())]
 }
 

@@ -86,6 +86,12 @@ fn rows_have_their_bytes() {
             ),
             row(&schema::API_KEYS, (&api_key,), samples::api_key()),
             row(&schema::API_KEY_HASHES, (&key_hash,), api_key.clone()),
+            row(&schema::API_KEYS_BY_TIME, (&workspace, &at, &api_key), ()),
+            row(
+                &schema::OBJECT_COUNTS,
+                (&environment,),
+                samples::object_counts(),
+            ),
             row(
                 &schema::UPSTREAMS,
                 (&environment, &upstream),

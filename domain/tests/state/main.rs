@@ -1,6 +1,7 @@
 //! Arbitrary commands on few objects, so that they collide: whatever is asked in whatever order,
 //! the state keeps its invariants, and what happened can be told again.
 
+mod access;
 mod commands;
 mod costs;
 mod golden;

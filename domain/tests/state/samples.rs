@@ -10,15 +10,16 @@ use domain::id::{
     UpstreamId, WorkspaceId,
 };
 use domain::model::{
-    About, Algorithm, ApiKey, Change, Environment, EnvironmentKind, Epoch, Fingerprint,
-    IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, KeyKind, Manifest, ManifestVersion,
-    Mode, Notice, NoticeKind, ObjectKind, Plan, Priority, PublishedRoute, PublishedRule, Route,
-    Rule, RuleChange, RuleEvent, RuleEventKind, RuleStatus, Snapshot, SnapshotState,
-    SnapshotVersion, Target, Upstream, Workspace,
+    About, Algorithm, ApiKey, Change, Environment, EnvironmentKind, Epoch, Fingerprint, Grant,
+    IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, KeyKind, KeySalt, Manifest,
+    ManifestVersion, Mode, Notice, NoticeKind, ObjectKind, Plan, PreviousSecret, Priority,
+    PublishedRoute, PublishedRule, Resource, ResourceScope, Route, Rule, RuleChange, RuleEvent,
+    RuleEventKind, RuleStatus, Scopes, Snapshot, SnapshotState, SnapshotVersion, Target, Upstream,
+    Verb, Workspace,
 };
 use domain::outcome::{Applied, Outcome, Reply};
 use domain::rejection::{Problem, RefusedItem, Rejection};
-use domain::schema::{BootstrapRecord, Draft, LogClock, Uses};
+use domain::schema::{BootstrapRecord, Draft, LogClock, ObjectCounts, Uses};
 use domain::time::{Revision, Timestamp};
 use domain::tree::Hash;
 
@@ -95,6 +96,7 @@ pub(crate) fn workspace() -> Workspace {
         name: "Default".to_owned(),
         plan: Plan::Enterprise,
         created_at: Timestamp(1),
+        updated_at: Some(Timestamp(2)),
     }
 }
 
@@ -113,11 +115,33 @@ pub(crate) fn api_key() -> ApiKey {
         id: api_key_id(),
         workspace_id: workspace_id(),
         environment_id: environment_id(),
-        kind: KeyKind::Test,
+        kind: KeyKind::Restricted,
         name: "first".to_owned(),
         hash: key_hash(),
         created_at: Timestamp(3),
         revoked_at: Some(Timestamp(4)),
+        scopes: Scopes {
+            environments: [environment_id()].into(),
+            routes: [route_id()].into(),
+            methods: [Verb::Get, Verb::Patch].into(),
+            resources: [rules_read()].into(),
+        },
+        expires_at: Some(Timestamp(5)),
+        created_by: Some(ApiKeyId::new(seed(14))),
+        updated_at: Some(Timestamp(6)),
+        salt: Some(KeySalt([0x5a; 16])),
+        previous: Some(PreviousSecret {
+            hash: KeyHash([0xdc; 32]),
+            expires_at: Timestamp(7),
+        }),
+        last_used_at: Some(Timestamp(8)),
+    }
+}
+
+pub(crate) fn rules_read() -> ResourceScope {
+    ResourceScope {
+        resource: Resource::Rules,
+        grant: Grant::Read,
     }
 }
 
@@ -273,6 +297,14 @@ pub(crate) fn manifest() -> Manifest {
     }
 }
 
+pub(crate) fn object_counts() -> ObjectCounts {
+    ObjectCounts {
+        rules: 300,
+        upstreams: 2,
+        snapshots: 1,
+    }
+}
+
 pub(crate) fn answer() -> IdempotencyRecord {
     IdempotencyRecord {
         fingerprint: Fingerprint([0xef; 32]),
@@ -317,7 +349,7 @@ fn origin() -> Origin {
 
 /// One of each kind of command.
 pub(crate) fn commands() -> Vec<Command> {
-    vec![
+    let mut commands = vec![
         bootstrap(),
         Command::RevokeApiKey(RevokeApiKey { id: api_key_id() }),
         Command::CreateUpstream(
@@ -418,10 +450,10 @@ pub(crate) fn commands() -> Vec<Command> {
         rollback(RollbackTo::Snapshot(snapshot_id())),
         rollback(RollbackTo::Version(SnapshotVersion(2))),
         rollback(RollbackTo::Steps(1)),
-    ]
-    .into_iter()
-    .chain(several::commands())
-    .collect()
+    ];
+    commands.extend(crate::access::samples());
+    commands.extend(several::commands());
+    commands
 }
 
 fn rollback(to: RollbackTo) -> Command {
@@ -503,6 +535,9 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
                 unchanged: true,
             },
         ),
+        ("environment", Outcome::Environment(environment())),
+        ("workspace", Outcome::Workspace(workspace())),
+        ("key_uses_recorded", Outcome::KeyUsesRecorded),
     ]
 }
 
@@ -577,6 +612,13 @@ fn rejections() -> Vec<Rejection> {
                 index: 3,
                 rejection: Rejection::RulePublished,
             }],
+        },
+        Rejection::InsufficientScope {
+            message: text("why"),
+        },
+        Rejection::ApiKeyInactive { id: text("key_1") },
+        Rejection::EnvironmentNameTaken {
+            name: text("staging"),
         },
     ]
 }

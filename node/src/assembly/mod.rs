@@ -27,7 +27,7 @@ use crate::halt::{FatalHook, FatalReason, Halt};
 use crate::keys::KeyRing;
 use crate::metrics::{ConsensusMetrics, Metrics, RaftCollector};
 use crate::publisher::{self, Publisher, PublisherMetrics};
-use crate::rest::{self, HttpMetrics, RestState, ServerLimits};
+use crate::rest::{self, HttpMetrics, KeyUses, RestState, ServerLimits};
 use crate::settings::Settings;
 use crate::webhooks::address::AddressPolicy;
 use crate::webhooks::courier::{Courier, Post};
@@ -234,6 +234,7 @@ fn rest_state<N: Network>(
         clock: Arc::clone(&ports.clock),
         entropy: Arc::clone(&ports.entropy),
         keys: ports.keys.clone(),
+        key_uses: KeyUses::default(),
         metrics: metrics.register(HttpMetrics::register),
         exposition: Arc::new(move || exposition.render()),
         courier: Courier {
@@ -252,8 +253,14 @@ fn serve_rest<L: Listener<Stream: AsyncRead + AsyncWrite + Unpin + Send + 'stati
     state: RestState,
 ) -> Part {
     let http = state.metrics.clone();
-    let router = rest::router(state);
     let (stop, stopped) = watch::channel(false);
+    tokio::spawn(state.key_uses.clone().keep_reporting(
+        Arc::clone(&state.control),
+        Arc::clone(&state.clock),
+        Arc::clone(&state.entropy),
+        stopped.clone(),
+    ));
+    let router = rest::router(state);
     let task = match tls {
         Some(config) => {
             let acceptor = TlsAcceptor::from(Arc::new(config));

@@ -70,11 +70,12 @@ impl Filter {
         String::from_utf8_lossy(&render::to_bytes(&parts)).into_owned()
     }
 
-    fn keeps(&self, row: &JournalRow) -> bool {
+    fn keeps(&self, caller: &Caller, row: &JournalRow) -> bool {
         let entry = &row.entry;
         let changes =
             |wanted: &dyn Fn(&domain::model::Change) -> bool| entry.changes.iter().any(wanted);
-        (self.times.0..=self.times.1).contains(&row.place.at.unix_seconds())
+        sees(caller, row)
+            && (self.times.0..=self.times.1).contains(&row.place.at.unix_seconds())
             && self
                 .actor
                 .as_ref()
@@ -107,6 +108,15 @@ impl Filter {
             revision: Revision(0),
         }
     }
+}
+
+/// A key that is confined to routes sees what changed those routes and nothing else.
+fn sees(caller: &Caller, row: &JournalRow) -> bool {
+    !caller.is_confined()
+        || row.entry.changes.iter().all(|change| {
+            let route = change.route_id.as_ref();
+            route.is_some_and(|route| caller.sees_route(route))
+        })
 }
 
 /// How the log is shown.
@@ -158,7 +168,9 @@ fn find(
         });
         query::journal_page(view, &caller.environment_id, Some(before), limit)
     };
-    page::filtered(limit, after, position, fetch, |row| filter.keeps(row))
+    page::filtered(limit, after, position, fetch, |row| {
+        filter.keeps(caller, row)
+    })
 }
 
 /// The revision tells rows of one millisecond apart, and is what a cursor's identifier holds here.
@@ -220,7 +232,7 @@ impl Export {
         let mut bytes = Vec::new();
         let wanted = rows
             .iter()
-            .filter(|row| row.place <= last && self.filter.keeps(row));
+            .filter(|row| row.place <= last && self.filter.keeps(&self.caller, row));
         for row in wanted {
             render::append(&mut bytes, &AuditObject::new(row, &self.caller.environment));
             bytes.push(b'\n');
@@ -237,6 +249,11 @@ pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answer
     let row = seen
         .value
         .ok_or_else(|| ApiError::not_found("audit entry"))?;
+    if !sees(&caller, &row) {
+        return Err(
+            ApiError::insufficient_scope("The key is not for all that this changed.").into(),
+        );
+    }
     let object = AuditObject::new(&row, &caller.environment);
     Ok(Answer::json(StatusCode::OK, &object).at(seen.revision))
 }

@@ -1,5 +1,6 @@
 //! Who is asking. A malformed key is refused by its form, with no look-up at all; a well-formed
-//! one is looked up by its keyed hash. The key's environment scopes everything after that.
+//! one is looked up by its keyed hash. The environment that it acts in scopes everything after that;
+//! what the key may do there is `authorize`'s matter.
 //!
 //! The look-up is local and may be stale, which costs no round trip and is right in both
 //! directions. A key that this node does not know yet is asked for once more after a
@@ -9,12 +10,14 @@
 //! key gets stale reads of what it could read before, and nothing else.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::command::Actor;
-use domain::id::{ApiKeyId, EnvironmentId, WorkspaceId};
-use domain::model::{ApiKey, Environment, KeyHash};
+use domain::id::{ApiKeyId, EnvironmentId, RouteId, WorkspaceId};
+use domain::model::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Scopes};
 use domain::query;
-use domain::time::Revision;
+use domain::rows::View;
+use domain::time::{Revision, Timestamp};
 use http::{HeaderMap, header};
 use parking_lot::RwLock;
 
@@ -23,15 +26,25 @@ use super::error::{ApiError, Code};
 use crate::control_plane::{Consistency, ReadError};
 use crate::keys::PresentedKey;
 
+/// The header that says which environment is meant, where a key may act in several.
+const ENVIRONMENT: &str = "vectorgate-environment";
+
 /// Who is asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) api_key_id: ApiKeyId,
     pub(crate) workspace_id: WorkspaceId,
+    /// Where the request acts.
     pub(crate) environment_id: EnvironmentId,
     /// The environment's name, as objects show it. Environments are never renamed, so a stored
     /// reply is shown alike whenever it is replayed.
     pub(crate) environment: String,
+    pub(crate) kind: KeyKind,
+    pub(crate) scopes: Arc<Scopes>,
+    /// Where the key may act, by identifier and name.
+    environments: Arc<[(EnvironmentId, String)]>,
+    /// From when on the secret does not work any more.
+    valid_until: Option<Timestamp>,
 }
 
 impl Caller {
@@ -42,6 +55,56 @@ impl Caller {
             api_key_id: self.api_key_id.clone(),
         }
     }
+
+    /// Whether what belongs to a route is for this caller's eyes.
+    pub(crate) fn sees_route(&self, route: &RouteId) -> bool {
+        self.scopes.allows_route(route)
+    }
+
+    /// Whether it sees some routes only, so that lists are to be filtered.
+    pub(crate) fn is_confined(&self) -> bool {
+        !self.scopes.routes.is_empty()
+    }
+
+    /// Whether an environment exists for this caller: for a live key each of its workspace, for a
+    /// test key each that is for tests, for a restricted key those of its scope.
+    pub(crate) fn reaches(&self, environment: &Environment) -> bool {
+        environment.workspace_id == self.workspace_id
+            && match self.kind {
+                KeyKind::Live => true,
+                KeyKind::Test => environment.kind == EnvironmentKind::Test,
+                KeyKind::Restricted => {
+                    let mut own = self.environments.iter();
+                    own.any(|(id, _)| *id == environment.id)
+                }
+            }
+    }
+
+    /// Whether a key exists for this caller: if all of its environments do.
+    pub(crate) fn reaches_key(&self, view: &dyn View, key: &ApiKey) -> bool {
+        key.environments().all(|id| {
+            query::environment(view, id).is_some_and(|environment| self.reaches(&environment))
+        })
+    }
+
+    /// The caller as acting in the environment that the request names, if it names one. One that
+    /// the key is not for is answered like one that does not exist.
+    fn acting_in(mut self, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let mut values = headers.get_all(ENVIRONMENT).iter();
+        let Some(value) = values.next() else {
+            return Ok(self);
+        };
+        let wanted = value.to_str().ok().filter(|_| values.next().is_none());
+        let found = wanted.and_then(|wanted| {
+            let mut own = self.environments.iter();
+            own.find(|(id, name)| id.as_str() == wanted || name == wanted)
+        });
+        let Some((id, name)) = found.cloned() else {
+            return Err(ApiError::not_found("environment").at("VectorGate-Environment"));
+        };
+        (self.environment_id, self.environment) = (id, name);
+        Ok(self)
+    }
 }
 
 fn refused(message: &str) -> ApiError {
@@ -50,6 +113,22 @@ fn refused(message: &str) -> ApiError {
 
 /// Finds out who is asking.
 pub(crate) async fn authenticate(
+    api: &Api,
+    headers: &HeaderMap,
+    consistency: Consistency,
+) -> Result<Caller, ApiError> {
+    let caller = identify(api, headers, consistency).await?;
+    // What is remembered of a key may be older than its end.
+    if caller
+        .valid_until
+        .is_some_and(|until| until <= api.clock.now())
+    {
+        return Err(refused("The API key has expired."));
+    }
+    caller.acting_in(headers)
+}
+
+async fn identify(
     api: &Api,
     headers: &HeaderMap,
     consistency: Consistency,
@@ -66,20 +145,37 @@ pub(crate) async fn authenticate(
         }
         found => found,
     };
-    let Some((key, environment)) = found else {
+    let Some((key, environments)) = found else {
         return Err(refused("The API key is not valid."));
     };
     if key.revoked_at.is_some() {
         return Err(refused("The API key has been revoked."));
     }
-    let caller = Caller {
+    let caller = caller(key, &hash, environments)?;
+    api.callers.remember(hash, caller.clone(), stamp);
+    Ok(caller)
+}
+
+/// Who is behind a key, acting where it does unless told otherwise.
+fn caller(key: ApiKey, hash: &KeyHash, environments: Vec<Environment>) -> Result<Caller, ApiError> {
+    let environments: Arc<[_]> = environments
+        .into_iter()
+        .map(|environment| (environment.id, environment.name))
+        .collect();
+    let mut own = environments.iter();
+    let Some((_, environment)) = own.find(|(id, _)| *id == key.environment_id) else {
+        return Err(refused("The API key is not valid."));
+    };
+    Ok(Caller {
+        environment: environment.clone(),
+        valid_until: key.valid_until(hash),
         api_key_id: key.id,
         workspace_id: key.workspace_id,
         environment_id: key.environment_id,
-        environment: environment.name,
-    };
-    api.callers.remember(hash, caller.clone(), stamp);
-    Ok(caller)
+        kind: key.kind,
+        scopes: Arc::new(key.scopes),
+        environments,
+    })
 }
 
 /// Callers whose keys were looked up lately. All of them are forgotten when any row that decides
@@ -142,11 +238,17 @@ fn presented(headers: &HeaderMap) -> Result<PresentedKey<'_>, ApiError> {
         .ok_or_else(|| refused("The API key is malformed."))
 }
 
-fn look_up(api: &Api, hash: &KeyHash) -> Result<Option<(ApiKey, Environment)>, ReadError> {
-    let find = |view: &dyn domain::rows::View| {
+/// A key and its environments.
+type Found = (ApiKey, Vec<Environment>);
+
+fn look_up(api: &Api, hash: &KeyHash) -> Result<Option<Found>, ReadError> {
+    let find = |view: &dyn View| {
         let key = query::api_key_by_hash(&view, hash)?;
-        let environment = query::environment(&view, &key.environment_id)?;
-        Some((key, environment))
+        let environments = key
+            .environments()
+            .filter_map(|id| query::environment(&view, id))
+            .collect();
+        Some((key, environments))
     };
     Ok(api.control.read_local(find)?.0)
 }
@@ -167,6 +269,10 @@ mod tests {
             workspace_id: WorkspaceId::new(seed),
             environment_id: EnvironmentId::new(seed),
             environment: "production".to_owned(),
+            kind: KeyKind::Live,
+            scopes: Arc::default(),
+            environments: [(EnvironmentId::new(seed), "production".to_owned())].into(),
+            valid_until: None,
         }
     }
 

@@ -41,11 +41,14 @@ pub(crate) enum Code {
     InternalError,
     ClusterUnavailable,
     OutcomeUnknown,
-    EndpointDisabled,
-    InvalidApiVersion,
+    ApiKeyInactive,
     ApiVersionSunset,
-    UriTooLong,
+    EndpointDisabled,
+    EnvironmentNameTaken,
     HeadersTooLarge,
+    InsufficientScope,
+    InvalidApiVersion,
+    UriTooLong,
 }
 
 impl Code {
@@ -92,6 +95,11 @@ impl Code {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "headers_too_large",
             ),
+            Self::InsufficientScope => (StatusCode::FORBIDDEN, "insufficient_scope"),
+            Self::ApiKeyInactive => (StatusCode::UNPROCESSABLE_ENTITY, "api_key_inactive"),
+            Self::EnvironmentNameTaken => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "environment_name_taken")
+            }
         }
     }
 
@@ -199,6 +207,11 @@ impl ApiError {
             None => path.to_owned(),
         };
         self.at(param)
+    }
+
+    /// A key that does not reach so far, in an environment whose objects it may know of.
+    pub(crate) fn insufficient_scope(message: impl Into<String>) -> Self {
+        Self::new(Code::InsufficientScope, message)
     }
 
     pub(crate) fn internal() -> Self {
@@ -338,6 +351,11 @@ impl From<Rejection> for ApiError {
                 });
                 Self::several(errors.collect()).unwrap_or_else(Self::internal)
             }
+            Rejection::InsufficientScope { .. } => Self::new(Code::InsufficientScope, message),
+            Rejection::ApiKeyInactive { .. } => Self::new(Code::ApiKeyInactive, message),
+            Rejection::EnvironmentNameTaken { .. } => {
+                Self::new(Code::EnvironmentNameTaken, message).at("name")
+            }
             // Neither can come of a request to this API: one needs the bootstrap call, the other
             // the same random identifier drawn twice.
             Rejection::AlreadyBootstrapped | Rejection::IdTaken { .. } => {
@@ -356,6 +374,7 @@ mod tests {
     fn the_documented_codes_have_the_documented_statuses() {
         for (code, status) in [
             (Code::InvalidApiKey, 401),
+            (Code::InsufficientScope, 403),
             (Code::ResourceNotFound, 404),
             (Code::RouteDisabled, 422),
             (Code::RulePublished, 422),

@@ -192,7 +192,7 @@ impl EventStream {
                 if skip.as_ref() == Some(&event.id) {
                     skip = None;
                 }
-            } else if self.filter.keeps(&event.notice) {
+            } else if self.filter.keeps(&self.caller, &event.notice) {
                 self.waiting
                     .push_back(frame(&event, &self.caller.environment));
             }

@@ -40,9 +40,10 @@ impl EventFilter {
         })
     }
 
-    pub(super) fn keeps(&self, notice: &Notice) -> bool {
+    pub(super) fn keeps(&self, caller: &Caller, notice: &Notice) -> bool {
         let about = &notice.about;
-        (self.kinds.is_empty() || self.kinds.contains(&notice.kind))
+        sees(caller, notice)
+            && (self.kinds.is_empty() || self.kinds.contains(&notice.kind))
             && (self.route_id.is_none() || self.route_id == about.route_id)
             && (self.rule_id.is_none() || self.rule_id == about.rule_id)
             && (self.upstream_id.is_none() || self.upstream_id == about.upstream_id)
@@ -58,6 +59,16 @@ impl EventFilter {
         );
         String::from_utf8_lossy(&render::to_bytes(&parts)).into_owned()
     }
+}
+
+/// A key that is confined to routes hears of those routes alone.
+fn sees(caller: &Caller, notice: &Notice) -> bool {
+    !caller.is_confined()
+        || notice
+            .about
+            .route_id
+            .as_ref()
+            .is_some_and(|route| caller.sees_route(route))
 }
 
 /// Types, separated by commas.
@@ -113,7 +124,7 @@ fn find(
         query::events_page(view, &caller.environment_id, before.as_ref(), limit)
     };
     page::filtered(limit, after, position, fetch, |event| {
-        filter.keeps(&event.notice)
+        filter.keeps(caller, &event.notice)
     })
 }
 
@@ -135,6 +146,11 @@ pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answer
     let find = |view: &dyn View| query::event(view, &caller.environment_id, &id);
     let seen = api.read(call.consistency, find).await?;
     let event = seen.value.ok_or_else(|| ApiError::not_found("event"))?;
+    if !sees(&caller, &event.notice) {
+        return Err(
+            ApiError::insufficient_scope("The key is not for what this event is about.").into(),
+        );
+    }
     let object = EventObject::new(&event, &caller.environment);
     Ok(Answer::json(StatusCode::OK, &object).at(seen.revision))
 }

@@ -4,6 +4,7 @@
 
 use domain::command::Idempotency;
 use domain::content::canonical_json;
+use domain::id::ApiKeyId;
 use domain::model::{Fingerprint, IdempotencyKey};
 use http::{HeaderMap, Method};
 use serde_json::Value;
@@ -61,6 +62,18 @@ pub(crate) fn identify(
     Idempotency {
         key,
         fingerprint: Fingerprint(hash.finalize().into()),
+    }
+}
+
+/// Binds a request to the caller's key as well, where the answer holds a secret: who knows another
+/// caller's `Idempotency-Key` and body does not get what was answered.
+pub(crate) fn bind(idempotency: Idempotency, caller: &ApiKeyId) -> Idempotency {
+    let mut hash = Sha256::new();
+    hash.update(idempotency.fingerprint.0);
+    hash.update(caller.as_str());
+    Idempotency {
+        fingerprint: Fingerprint(hash.finalize().into()),
+        ..idempotency
     }
 }
 

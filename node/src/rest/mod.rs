@@ -6,6 +6,7 @@
 //! pipeline   one request: id, deadline, panic, caller, headers, log, metrics
 //! head       what a request says apart from its path and body
 //! version    what an older pin changes in requests and responses
+//! policy     what a key needs for an operation; authorize compares it with the caller's key
 //! rules …    one file per resource: an operation reads its fields, proposes or reads, answers
 //! object     how records look in JSON
 //! json, fields, query, cursor, page, error, etag, answer, render     the tools of these
@@ -15,13 +16,16 @@
 
 mod acks;
 mod answer;
+mod api_keys;
 mod audit;
 mod auth;
+mod authorize;
 mod comparison;
 mod cursor;
 mod deliveries;
 mod dry_run;
 mod edges;
+mod environments;
 mod error;
 mod etag;
 mod event_stream;
@@ -32,12 +36,14 @@ mod head;
 mod health;
 mod idempotency;
 mod json;
+mod key_uses;
 mod manifests;
 mod metrics;
 mod object;
 mod operation;
 mod page;
 mod pipeline;
+mod policy;
 mod propagation;
 mod query;
 mod regions;
@@ -59,6 +65,7 @@ mod validation;
 mod version;
 mod webhook_test;
 mod webhooks;
+mod workspace;
 
 use std::fmt;
 use std::sync::Arc;
@@ -79,6 +86,7 @@ use crate::keys::KeyRing;
 use crate::webhooks::courier::Courier;
 pub use edges::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
 pub(crate) use events::body as event_body;
+pub use key_uses::KeyUses;
 pub use metrics::HttpMetrics;
 pub use server::{Server, ServerLimits};
 pub use strict_transport::over_tls;
@@ -103,6 +111,8 @@ pub struct RestState {
     pub entropy: Arc<dyn Entropy>,
     /// The cluster's pepper.
     pub keys: KeyRing,
+    /// Takes note of the keys that are used.
+    pub key_uses: KeyUses,
     /// What the API counts.
     pub metrics: HttpMetrics,
     /// All of the node's metrics in the text format of Prometheus.
@@ -133,6 +143,7 @@ struct Api {
     streams: Arc<Semaphore>,
     receivers: ReceiverCheck,
     courier: Courier,
+    key_uses: KeyUses,
     cursors: Cursors,
     metrics: HttpMetrics,
     exposition: Arc<dyn Fn() -> String + Send + Sync>,
@@ -192,26 +203,38 @@ impl Api {
     }
 }
 
+impl From<RestState> for Api {
+    fn from(state: RestState) -> Self {
+        Self {
+            callers: Callers::default(),
+            receivers: state.receivers,
+            courier: state.courier,
+            streams: Arc::new(Semaphore::new(event_stream::STREAMS_MAX)),
+            key_uses: state.key_uses,
+            cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
+            applied: state.control.changes(),
+            control: state.control,
+            fleet: state.fleet,
+            clock: state.clock,
+            entropy: state.entropy,
+            keys: state.keys,
+            metrics: state.metrics,
+            exposition: state.exposition,
+        }
+    }
+}
+
 /// The API as a router: every operation, and the answers for what is none.
 pub fn router(state: RestState) -> Router {
-    let api = Arc::new(Api {
-        callers: Callers::default(),
-        receivers: state.receivers,
-        courier: state.courier,
-        streams: Arc::new(Semaphore::new(event_stream::STREAMS_MAX)),
-        cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
-        applied: state.control.changes(),
-        control: state.control,
-        fleet: state.fleet,
-        clock: state.clock,
-        entropy: state.entropy,
-        keys: state.keys,
-        metrics: state.metrics,
-        exposition: state.exposition,
-    });
+    assembled(Arc::new(state.into())).unknown()
+}
+
+/// Every operation.
+fn assembled(api: Arc<Api>) -> Routes {
     let mut routes = Routes {
         api,
         router: Router::new(),
+        guarded: Vec::new(),
     };
     routes.resources();
     routes.changes();
@@ -219,15 +242,18 @@ pub fn router(state: RestState) -> Router {
     routes.webhooks();
     routes.single_changes();
     routes.fleet();
+    routes.access();
     routes.process();
     routes.v1();
-    routes.unknown()
+    routes
 }
 
 /// The router as it is put together.
 struct Routes {
     api: Arc<Api>,
     router: Router,
+    /// What was added for callers with a key.
+    guarded: Vec<(MethodFilter, Operation)>,
 }
 
 impl Routes {
@@ -414,6 +440,26 @@ impl Routes {
         self.add(MethodFilter::GET, operation::REGIONS_GET, regions::get);
     }
 
+    fn access(&mut self) {
+        let (get, post) = (MethodFilter::GET, MethodFilter::POST);
+        let (patch, delete) = (MethodFilter::PATCH, MethodFilter::DELETE);
+        self.add(get, operation::API_KEYS_LIST, api_keys::list);
+        self.add(post, operation::API_KEYS_CREATE, api_keys::create);
+        self.add(get, operation::API_KEYS_CURRENT, api_keys::current);
+        self.add(get, operation::API_KEYS_GET, api_keys::get);
+        self.add(patch, operation::API_KEYS_UPDATE, api_keys::update);
+        self.add(delete, operation::API_KEYS_DELETE, api_keys::revoke);
+        self.add(post, operation::API_KEYS_ROLL, api_keys::roll);
+        self.add(post, operation::API_KEYS_REVOKE, api_keys::revoke);
+        self.add(get, operation::ENVIRONMENTS_LIST, environments::list);
+        self.add(post, operation::ENVIRONMENTS_CREATE, environments::create);
+        self.add(get, operation::ENVIRONMENTS_GET, environments::get);
+        self.add(get, operation::WORKSPACE_GET, workspace::get);
+        self.add(patch, operation::WORKSPACE_UPDATE, workspace::update);
+        self.add(get, operation::WORKSPACE_USAGE, workspace::usage);
+        self.add(get, operation::WORKSPACE_LIMITS, workspace::limits);
+    }
+
     fn process(&mut self) {
         self.add_open(MethodFilter::GET, operation::LIVEZ, health::livez);
         self.add_open(MethodFilter::GET, operation::READYZ, health::readyz);
@@ -433,7 +479,7 @@ impl Routes {
     }
 
     fn unknown(self) -> Router {
-        let Self { api, router } = self;
+        let Self { api, router, .. } = self;
         let (path, method) = (Arc::clone(&api), api);
         router
             .fallback(move |request| {
@@ -457,6 +503,7 @@ impl Routes {
     {
         let api = Arc::clone(&self.api);
         let serve = move |request: Request| pipeline::guarded(api, operation, request, handler);
+        self.guarded.push((method, operation));
         self.router = std::mem::take(&mut self.router).route(operation.path, on(method, serve));
     }
 

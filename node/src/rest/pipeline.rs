@@ -6,6 +6,7 @@
 //! panic             inside the deadline; one request fails, the process goes on
 //! head              what can be refused by its form is refused before any look-up
 //! caller            before the body is read: strangers do not make us buffer
+//! policy            whether the caller's key suffices, before the operation sees anything
 //! operation         reads its body and fields, proposes or reads
 //! version           an answer is shown as the release that the request is pinned to shows it
 //! headers, log      last, on answers and failures alike
@@ -27,6 +28,7 @@ use domain::id::RequestId;
 use futures_util::FutureExt;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -38,7 +40,7 @@ use super::head::Head;
 use super::operation::{Effect, Operation, READYZ};
 use super::query::Query;
 use super::version::{self, Release, sunset};
-use super::{Api, idempotency, json};
+use super::{Api, authorize, idempotency, json};
 use crate::control_plane::Consistency;
 
 /// By when every request is answered. It is longer than reading a body and proposing a command
@@ -82,7 +84,8 @@ pub(crate) struct Call {
     /// Set by [`Self::object`].
     pub(crate) idempotency: Option<Idempotency>,
     params: Vec<String>,
-    body: Option<Body>,
+    /// Never locked; it lets the rest be looked at while something is waited for.
+    body: Mutex<Option<Body>>,
 }
 
 impl Call {
@@ -107,7 +110,7 @@ impl Call {
     ) -> Result<Map<String, Value>, ApiError> {
         std::mem::take(&mut self.query).finish()?;
         let key = idempotency::key(&self.headers)?;
-        let body = self.body.take().unwrap_or_default();
+        let body = self.body.get_mut().take().unwrap_or_default();
         let map = json::read_object(&self.headers, body, presence != Presence::Required).await?;
         if presence == Presence::None && !map.is_empty() {
             return Err(ApiError::unknown(
@@ -146,6 +149,8 @@ where
 {
     let authenticated = |api: Arc<Api>, call: Call| async move {
         let caller = auth::authenticate(&api, &call.headers, call.consistency).await?;
+        api.key_uses.note(&caller.api_key_id, api.clock.now());
+        authorize::authorize(&api, operation.policy, &caller, &call).await?;
         handler(api, caller, call).await
     };
     open(api, operation, request, authenticated).await
@@ -234,7 +239,7 @@ where
         headers: parts.headers,
         idempotency: None,
         params,
-        body: Some(body),
+        body: Mutex::new(Some(body)),
     };
     let answer = handler(Arc::clone(api), call).await?;
     let answer = if dry_run { answer.of_dry_run() } else { answer };

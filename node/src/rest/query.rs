@@ -40,6 +40,12 @@ impl Query {
         Ok(Self(pairs))
     }
 
+    /// Looks at a parameter without taking it.
+    pub(crate) fn peek(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
+        Some(value)
+    }
+
     /// Takes a parameter.
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
         let position = self.0.iter().position(|(known, _)| known == name)?;

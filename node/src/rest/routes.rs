@@ -8,6 +8,7 @@ use domain::id::{RouteId, SnapshotId};
 use domain::model::{Mode, Route, RouteDraft};
 use domain::outcome::{Applied, Outcome};
 use domain::query;
+use domain::rows::View;
 use domain::time::Timestamp;
 use http::StatusCode;
 use serde_json::Value;
@@ -20,7 +21,7 @@ use super::error::{ApiError, Code};
 use super::etag::ETag;
 use super::fields::Fields;
 use super::object::RouteObject;
-use super::page::{self, Paging};
+use super::page::{self, Paging, Scanned};
 use super::pipeline::{Call, Presence};
 use super::render;
 use super::rules::wrong;
@@ -122,15 +123,15 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
         list: "routes",
         filter: archived.to_string(),
     };
-    let after = paging.after(&api.cursors, &scope)?.as_ref().and_then(place);
+    let after = paging.after(&api.cursors, &scope)?;
     let limit = paging.limit_or(UNLIMITED_ROUTES_MAX);
     let seen = api
         .read(call.consistency, |view| {
-            query::routes_page(view, &caller.environment_id, archived, after, limit)
+            find(view, &caller, archived, after, limit)
         })
         .await?;
     let bytes = page::envelope(
-        page::whole(seen.value, position),
+        seen.value,
         position,
         |position| api.cursors.encode(&scope, position),
         |bytes, (route, draft)| {
@@ -138,6 +139,26 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
         },
     );
     Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+}
+
+/// One page of what the caller's key is for.
+fn find(
+    view: &dyn View,
+    caller: &Caller,
+    archived: bool,
+    after: Option<Position>,
+    limit: usize,
+) -> Scanned<(Route, RouteDraft)> {
+    let fetch = |after: Option<&Position>, limit| {
+        let after = after.and_then(place);
+        query::routes_page(view, &caller.environment_id, archived, after, limit)
+    };
+    if !caller.is_confined() {
+        return page::whole(fetch(after.as_ref(), limit), position);
+    }
+    page::filtered(limit, after, position, fetch, |(route, _)| {
+        caller.sees_route(&route.id)
+    })
 }
 
 fn position((route, _): &(Route, RouteDraft)) -> Position {

@@ -12,7 +12,6 @@ use domain::rows::View;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::Api;
 use super::answer::{self, Answer, Answered, JSON};
 use super::auth::Caller;
 use super::cursor::{Position, Scope};
@@ -23,7 +22,7 @@ use super::object::RuleObject;
 use super::page::{self, Paging, Scanned};
 use super::pipeline::{Call, Presence};
 use super::query::Query;
-use super::render;
+use super::{Api, authorize, render};
 
 const STATUSES: [(&str, RuleStatus); 4] = [
     ("draft", RuleStatus::Draft),
@@ -48,6 +47,7 @@ pub(crate) const UPDATED: [&str; 6] = ["name", "priority", "match", "action", "m
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
     let rule = created(&api, &mut Fields::new(body, &CREATED)?)?;
+    check_route(&api, &caller, &call, &rule.route_id).await?;
     let applied = api
         .propose(&caller, &call, |actor| Command::CreateRule(actor, rule))
         .await?;
@@ -72,6 +72,24 @@ pub(crate) fn created(api: &Api, fields: &mut Fields) -> Result<CreateRule, ApiE
         action: fields.required("action", action)?,
         metadata: labels(fields)?,
     })
+}
+
+/// A key that is confined to routes makes rules on these alone. A route that does not exist is
+/// left to the state machine, which says so.
+async fn check_route(
+    api: &Api,
+    caller: &Caller,
+    call: &Call,
+    route: &RouteId,
+) -> Result<(), ApiError> {
+    if caller.sees_route(route) {
+        return Ok(());
+    }
+    let exists = |view: &dyn View| query::route(view, &caller.environment_id, route).is_some();
+    if !api.read(call.consistency, exists).await?.value {
+        return Err(ApiError::not_found("route").at("route_id"));
+    }
+    authorize::within(caller, route).map_err(|error| error.at("route_id"))
 }
 
 pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
@@ -268,7 +286,8 @@ impl Filter {
         }
     }
 
-    /// A filter by something that does not exist is a mistake, not an empty list.
+    /// A filter by something that does not exist, or that the caller's key is not for, is a
+    /// mistake, not an empty list.
     fn check(&self, view: &dyn View, caller: &Caller) -> Result<(), ApiError> {
         let environment = &caller.environment_id;
         if self
@@ -277,6 +296,9 @@ impl Filter {
             .is_some_and(|id| query::route(view, environment, id).is_none())
         {
             return Err(ApiError::not_found("route").at("route_id"));
+        }
+        if let Some(route) = &self.route_id {
+            authorize::within(caller, route).map_err(|error| error.at("route_id"))?;
         }
         if self
             .upstream_id
@@ -289,8 +311,9 @@ impl Filter {
     }
 
     /// Whether the index alone finds exactly what is asked for.
-    fn is_indexed(&self) -> bool {
-        self.hostname.is_none() && self.upstream_id.is_none() && self.labels.is_empty()
+    fn is_indexed(&self, caller: &Caller) -> bool {
+        let confined = caller.is_confined() && self.route_id.is_none();
+        !confined && self.hostname.is_none() && self.upstream_id.is_none() && self.labels.is_empty()
     }
 
     fn keeps(&self, view: &dyn View, rule: &Rule) -> bool {
@@ -378,10 +401,10 @@ fn find(
     let fetch = |after: Option<&Position>, limit| {
         query::rules_page(view, &indexed, after.and_then(place), limit)
     };
-    if filter.is_indexed() {
+    if filter.is_indexed(caller) {
         return Ok(page::whole(fetch(after.as_ref(), limit), position));
     }
     Ok(page::filtered(limit, after, position, fetch, |rule| {
-        filter.keeps(view, rule)
+        caller.sees_route(&rule.route_id) && filter.keeps(view, rule)
     }))
 }

@@ -9,7 +9,6 @@ use domain::rows::View;
 use domain::time::Timestamp;
 use http::StatusCode;
 
-use super::Api;
 use super::answer::{Answer, Answered, JSON, TEXT};
 use super::auth::Caller;
 use super::comparison::{Comparison, Side};
@@ -20,7 +19,7 @@ use super::object::{SnapshotObject, snapshot_content};
 use super::page::{self, Paging, Scanned};
 use super::pipeline::Call;
 use super::query::Query;
-use super::render;
+use super::{Api, authorize, render};
 
 const STATES: [(&str, SnapshotState); 3] = [
     ("published", SnapshotState::Published),
@@ -61,8 +60,12 @@ impl Filter {
         String::from_utf8_lossy(&render::to_bytes(&parts)).into_owned()
     }
 
-    fn is_indexed(&self) -> bool {
-        self.state.is_none() && self.created_by.is_none() && self.versions == (1, u64::MAX)
+    fn is_indexed(&self, caller: &Caller) -> bool {
+        let confined = caller.is_confined() && self.route_id.is_none();
+        !confined
+            && self.state.is_none()
+            && self.created_by.is_none()
+            && self.versions == (1, u64::MAX)
     }
 
     fn keeps(&self, snapshot: &Snapshot) -> bool {
@@ -113,6 +116,12 @@ async fn page(
                 ..ApiError::not_found("route")
             });
         }
+        if let Some(route) = &filter.route_id {
+            authorize::within(&caller, route).map_err(|error| ApiError {
+                param: param.map(str::to_owned),
+                ..error
+            })?;
+        }
         Ok(find(view, &caller, &filter, after, paging.limit()))
     };
     let seen = api.read(call.consistency, find).await?;
@@ -143,11 +152,11 @@ fn find(
             limit,
         )
     };
-    if filter.is_indexed() {
+    if filter.is_indexed(caller) {
         return page::whole(fetch(after.as_ref(), limit), position);
     }
     page::filtered(limit, after, position, fetch, |snapshot| {
-        filter.keeps(snapshot)
+        caller.sees_route(&snapshot.route_id) && filter.keeps(snapshot)
     })
 }
 

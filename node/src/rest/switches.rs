@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use domain::command::{Command, DesiredStatus, PublishAlone, SwitchRoute, SwitchRule};
 use domain::id::{RouteId, RuleId, SnapshotId};
+use domain::model::{Grant, Resource};
 use domain::outcome::{Applied, Outcome};
 use http::StatusCode;
 use serde::Serialize;
 
-use super::Api;
 use super::answer::{self, Answered};
 use super::auth::Caller;
 use super::error::ApiError;
@@ -17,6 +17,7 @@ use super::fields::Fields;
 use super::object::{RouteObject, RuleObject};
 use super::pipeline::{Call, Presence};
 use super::render;
+use super::{Api, authorize};
 
 pub(crate) async fn pause(api: Arc<Api>, caller: Caller, call: Call) -> Answered {
     rule(api, caller, call, DesiredStatus::Paused).await
@@ -36,7 +37,7 @@ pub(crate) async fn disable(api: Arc<Api>, caller: Caller, call: Call) -> Answer
 
 async fn rule(api: Arc<Api>, caller: Caller, mut call: Call, status: DesiredStatus) -> Answered {
     let id = call.id("rule", RuleId::parse)?;
-    let publish = alone(&api, &mut call).await?;
+    let publish = alone(&api, &caller, &mut call).await?;
     let switch = SwitchRule {
         id,
         draft_id: SnapshotId::new(api.seed()),
@@ -51,7 +52,7 @@ async fn rule(api: Arc<Api>, caller: Caller, mut call: Call, status: DesiredStat
 
 async fn route(api: Arc<Api>, caller: Caller, mut call: Call, enabled: bool) -> Answered {
     let id = call.id("route", RouteId::parse)?;
-    let publish = alone(&api, &mut call).await?;
+    let publish = alone(&api, &caller, &mut call).await?;
     let switch = SwitchRoute {
         id,
         draft_id: SnapshotId::new(api.seed()),
@@ -65,7 +66,11 @@ async fn route(api: Arc<Api>, caller: Caller, mut call: Call, enabled: bool) -> 
 }
 
 /// Whether the change is to be made live at once. A comment is of a snapshot, so it needs one.
-async fn alone(api: &Api, call: &mut Call) -> Result<Option<PublishAlone>, ApiError> {
+async fn alone(
+    api: &Api,
+    caller: &Caller,
+    call: &mut Call,
+) -> Result<Option<PublishAlone>, ApiError> {
     let body = call.object(Presence::Optional).await?;
     let mut fields = Fields::new(body, &["publish", "comment"])?;
     let publish = fields.boolean("publish")?.unwrap_or(false);
@@ -73,6 +78,9 @@ async fn alone(api: &Api, call: &mut Call) -> Result<Option<PublishAlone>, ApiEr
     if !publish && comment.is_some() {
         let message = "A comment is kept with a snapshot; give it together with publish: true.";
         return Err(ApiError::invalid("comment", message));
+    }
+    if publish {
+        authorize::also(caller, Resource::Snapshots, Grant::Write)?;
     }
     Ok(publish.then(|| PublishAlone {
         snapshot_id: SnapshotId::new(api.seed()),

@@ -1,9 +1,10 @@
-//! Workspaces and keys.
+//! The first workspace, environments, and the operator's revocation. Keys are in `api_keys`.
 
-use super::world::{actor, bootstrap, refused, world};
-use crate::command::{Command, RevokeApiKey};
+use super::world::{World, actor, bootstrap, refused, world, world_with};
+use crate::command::{Command, CreateEnvironment, RevokeApiKey, UpdateWorkspace};
+use crate::id::{EnvironmentId, Seed};
 use crate::model::{EnvironmentKind, KeyHash, KeyKind, Plan};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Reply};
 use crate::query;
 
 #[test]
@@ -60,4 +61,60 @@ fn revoking_a_key_again_keeps_the_first_time() {
         refused(world.apply(unknown)),
         ("NotFound", "api_key".to_owned())
     );
+}
+
+fn create_environment(world: &mut World, number: u64, name: &str, kind: EnvironmentKind) -> Reply {
+    let command = CreateEnvironment {
+        id: EnvironmentId::new(Seed {
+            unix_ms: 1,
+            random: number,
+        }),
+        name: name.to_owned(),
+        kind,
+    };
+    world.apply(Command::CreateEnvironment(world.actor.clone(), command))
+}
+
+#[test]
+fn an_environment_has_a_name_of_its_own_and_its_kind() {
+    let mut world = world();
+    create_environment(&mut world, 5, "staging", EnvironmentKind::Live).unwrap();
+    let taken = create_environment(&mut world, 6, "staging", EnvironmentKind::Test);
+    assert_eq!(refused(taken).0, "EnvironmentNameTaken");
+    for bad in ["", "Staging", "-x", "a b", &"a".repeat(41)] {
+        let reply = create_environment(&mut world, 7, bad, EnvironmentKind::Test);
+        assert_eq!(refused(reply).0, "InvalidParameter", "{bad}");
+    }
+    let names: Vec<_> = query::workspace_environments(&world.rows, &actor(0).workspace_id)
+        .into_iter()
+        .map(|environment| environment.name)
+        .collect();
+    assert_eq!(names, ["production", "sandbox", "staging"]);
+}
+
+#[test]
+fn a_test_key_makes_test_environments_only_and_leaves_the_workspace_alone() {
+    let mut world = world();
+    world.actor = actor(1);
+    let live = create_environment(&mut world, 5, "staging", EnvironmentKind::Live);
+    assert_eq!(refused(live).0, "InsufficientScope");
+    create_environment(&mut world, 5, "staging", EnvironmentKind::Test).unwrap();
+    let rename = UpdateWorkspace {
+        name: Some("mine".to_owned()),
+    };
+    let renamed = world.apply(Command::UpdateWorkspace(actor(1), rename.clone()));
+    assert_eq!(refused(renamed).0, "InsufficientScope");
+    let renamed = world.apply(Command::UpdateWorkspace(actor(0), rename));
+    let Ok(Outcome::Workspace(workspace)) = renamed else {
+        panic!("not renamed")
+    };
+    assert_eq!(workspace.name, "mine");
+    assert!(workspace.updated_at.is_some());
+}
+
+#[test]
+fn a_plan_bounds_the_number_of_environments() {
+    let mut world = world_with(Plan::Starter);
+    let third = create_environment(&mut world, 5, "staging", EnvironmentKind::Test);
+    assert_eq!(refused(third).0, "LimitExceeded");
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod alone;
+mod api_keys;
 mod idempotency;
 mod journal;
 mod manifests;

@@ -404,6 +404,9 @@ pub(super) fn refused(reply: Reply) -> (&'static str, String) {
             });
             return ("Items", told.collect::<Vec<_>>().join(","));
         }
+        Rejection::InsufficientScope { .. } => "InsufficientScope",
+        Rejection::ApiKeyInactive { .. } => "ApiKeyInactive",
+        Rejection::EnvironmentNameTaken { .. } => "EnvironmentNameTaken",
     };
     (name, String::new())
 }

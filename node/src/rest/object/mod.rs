@@ -2,18 +2,22 @@
 //! always has all of its fields; what is not there is `null`. An object is rendered from its
 //! record alone, so that a replayed answer has the bytes of the first one.
 
+mod api_key;
 mod content;
 mod event;
 mod route;
 mod rule;
 mod snapshot;
+mod tenancy;
 mod upstream;
 mod webhook;
 
+pub(crate) use api_key::ApiKeyObject;
 pub(crate) use content::{broken, snapshot_content};
 pub(crate) use event::{AuditObject, EventObject};
 pub(crate) use route::RouteObject;
 pub(crate) use rule::RuleObject;
 pub(crate) use snapshot::SnapshotObject;
+pub(crate) use tenancy::{EnvironmentObject, LimitsObject, UsageObject, WorkspaceObject};
 pub(crate) use upstream::{Deleted, TargetObject, UpstreamObject};
 pub(crate) use webhook::{WebhookDeliveryObject, WebhookEndpointObject};

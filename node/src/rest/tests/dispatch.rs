@@ -25,7 +25,7 @@ const A_WHILE: Duration = Duration::from_secs(30);
 fn dispatch(world: &World) -> Dispatcher {
     Dispatcher::start(Shared {
         control: world.control.clone(),
-        courier: world.courier(),
+        courier: world.receivers.courier(&world.clock),
         clock: world.clock.clone(),
         entropy: world.entropy.clone(),
         metrics: WebhookMetrics::register(&mut Default::default()),

@@ -1,6 +1,7 @@
 //! The API against a state machine in memory: no sockets, no consensus, the real router and the
 //! real core. One file per resource or promise.
 
+mod api_keys;
 mod auth;
 mod bad_input;
 mod cluster;
@@ -13,12 +14,15 @@ mod hostile;
 mod idempotency;
 mod isolation;
 mod pages;
+mod policy;
+mod ports;
 mod preconditions;
 mod receivers;
 mod release;
 mod routes;
 mod rule_sets;
 mod rules;
+mod strangers;
 mod support;
 mod switches;
 mod targets;
@@ -26,3 +30,4 @@ mod upstreams;
 mod versions;
 mod webhooks;
 mod wire;
+mod workspace;

@@ -10,8 +10,10 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use super::ports::HandClock;
+use super::support::keys;
 use crate::control_plane::BoxFuture;
-use crate::webhooks::courier::Post;
+use crate::webhooks::courier::{Courier, Post};
 use crate::webhooks::sender::Attempted;
 
 /// What a receiver does with one request.
@@ -64,6 +66,15 @@ impl Receivers {
         let posted = self.posted.lock();
         let here = posted.iter().filter(|posted| posted.url == url);
         here.cloned().collect()
+    }
+
+    /// What attempts at them are made by.
+    pub(super) fn courier(self: &Arc<Self>, clock: &Arc<HandClock>) -> Courier {
+        Courier {
+            post: self.clone(),
+            keys: keys(),
+            clock: clock.clone(),
+        }
     }
 
     fn next(&self, url: &str) -> Behaviour {

@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use axum::routing::MethodFilter;
 use bytes::Bytes;
 use domain::command::{Bootstrap, Command, NewEnvironment, RevokeApiKey, Stamped};
 use domain::id::{ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, WorkspaceId};
 use domain::machine;
-use domain::model::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Workspace};
+use domain::model::{KeyHash, KeyKind, Plan};
 use domain::outcome::Applied;
 use domain::query;
 use domain::rows::MemoryRows;
-use domain::schema::{API_KEY_HASHES, API_KEYS, ENVIRONMENTS, WORKSPACES};
 use domain::time::{Revision, Timestamp};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -26,15 +26,17 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::super::{HttpMetrics, RestState, router};
+use super::super::operation::Operation;
+use super::super::{HttpMetrics, KeyUses, RestState, assembled};
 use super::fleet::FakeFleet;
+use super::ports::{Counting, HandClock};
 use super::receivers::Receivers;
+use super::strangers;
 use crate::control_plane::{
     BoxFuture, Consistency, ControlPlane, Member, MemberId, ProposeError, ReadError, Readiness,
     ViewVisitor,
 };
 use crate::keys::{KeyRing, Secret};
-use crate::webhooks::courier::Courier;
 
 /// What goes wrong in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,16 @@ impl MemoryControl {
 
     fn trouble(&self) -> Trouble {
         *self.trouble.lock()
+    }
+
+    /// Writes rows that no command makes.
+    fn edit(&self, edit: impl FnOnce(&mut MemoryRows)) {
+        edit(&mut self.state.lock().0);
+    }
+
+    /// All rows as they are now.
+    pub(super) fn rows(&self) -> MemoryRows {
+        self.state.lock().0.clone()
     }
 
     pub(super) fn applied(&self) -> Revision {
@@ -182,31 +194,6 @@ impl ControlPlane for MemoryControl {
     }
 }
 
-/// Stands still until it is moved.
-pub(super) struct HandClock(AtomicU64);
-
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
-}
-
-/// Counts.
-pub(super) struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, buffer: &mut [u8]) {
-        for chunk in buffer.chunks_mut(8) {
-            let next = self
-                .0
-                .fetch_add(1, Ordering::Relaxed)
-                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-                .to_le_bytes();
-            chunk.copy_from_slice(&next[..chunk.len()]);
-        }
-    }
-}
-
 /// When every test starts.
 pub(super) const START_MS: u64 = 1_714_320_000_500;
 
@@ -221,27 +208,23 @@ pub(super) struct World {
     pub(super) test: String,
     pub(super) stranger: String,
     pub(super) live_key_id: ApiKeyId,
+    pub(super) key_uses: KeyUses,
     pub(super) router: Router,
+    /// What the router serves to callers with a key.
+    pub(super) operations: Vec<(MethodFilter, Operation)>,
 }
 
 pub(super) fn keys() -> KeyRing {
     KeyRing::new(&[7; 32]).unwrap()
 }
 
-fn courier(receivers: &Arc<Receivers>, clock: &Arc<HandClock>) -> Courier {
-    Courier {
-        post: receivers.clone(),
-        keys: keys(),
-        clock: clock.clone(),
-    }
-}
-
 impl World {
     pub(super) fn new() -> Self {
         let control = Arc::new(MemoryControl::new());
-        let clock = Arc::new(HandClock(AtomicU64::new(START_MS)));
-        let entropy = Arc::new(Counting(AtomicU64::new(1)));
+        let clock = Arc::new(HandClock::new(START_MS));
+        let entropy = Arc::new(Counting::default());
         let fleet = Arc::new(FakeFleet::default());
+        let key_uses = KeyUses::default();
         let (keys, mut registry) = (keys(), Registry::default());
         let mint = |kind| keys.mint(kind, &*entropy);
         let (live, test, stranger) = (
@@ -258,27 +241,31 @@ impl World {
             (&live.1, &test.1),
             keys.pepper_check(),
         );
-        second_workspace(&control, &seed, &stranger.1);
+        control.edit(|rows| strangers::settle(rows, &seed, &stranger.1));
         let metrics = HttpMetrics::register(&mut registry);
         let receivers = Arc::new(Receivers::default());
-        let router = router(RestState {
+        let state = RestState {
             control: control.clone(),
             fleet: fleet.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
             keys: keys.clone(),
+            key_uses: key_uses.clone(),
             metrics,
             exposition: Arc::new(move || {
                 let mut text = String::new();
                 prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
                 text
             }),
-            courier: courier(&receivers, &clock),
+            courier: receivers.courier(&clock),
             receivers: Arc::new(|url| {
                 let known = url.starts_with("https://hooks.example.net/");
                 known.then_some(()).ok_or_else(|| "Not there.".to_owned())
             }),
-        });
+        };
+        let routes = assembled(Arc::new(state.into()));
+        let operations = routes.guarded.clone();
+        let router = routes.unknown();
         let text = |(secret, _): (Secret, KeyHash)| secret.reveal().to_owned();
         let (live, test, stranger) = (text(live), text(test), text(stranger));
         Self {
@@ -291,13 +278,10 @@ impl World {
             test,
             stranger,
             live_key_id,
+            key_uses,
             router,
+            operations,
         }
-    }
-
-    /// What attempts are made by.
-    pub(super) fn courier(&self) -> Courier {
-        courier(&self.receivers, &self.clock)
     }
 
     pub(super) fn trouble(&self, trouble: Trouble) {
@@ -305,7 +289,7 @@ impl World {
     }
 
     pub(super) fn advance_ms(&self, ms: u64) {
-        self.clock.0.fetch_add(ms, Ordering::Relaxed);
+        self.clock.advance_ms(ms);
     }
 
     pub(super) fn revoke(&self, id: &ApiKeyId) {
@@ -431,44 +415,6 @@ fn bootstrap(
         precondition: None,
     };
     control.apply(&stamped).reply.unwrap();
-}
-
-fn second_workspace(control: &MemoryControl, seed: &dyn Fn() -> Seed, hash: &KeyHash) {
-    let rows = &mut control.state.lock().0;
-    let (workspace_id, environment_id, key_id) = (
-        WorkspaceId::new(seed()),
-        EnvironmentId::new(seed()),
-        ApiKeyId::new(seed()),
-    );
-    let created_at = Timestamp(START_MS);
-    let workspace = Workspace {
-        id: workspace_id.clone(),
-        org_id: OrgId::new(seed()),
-        name: "strangers".to_owned(),
-        plan: Plan::Free,
-        created_at,
-    };
-    let environment = Environment {
-        id: environment_id.clone(),
-        workspace_id: workspace_id.clone(),
-        name: "production".to_owned(),
-        kind: EnvironmentKind::Live,
-        created_at,
-    };
-    let key = ApiKey {
-        id: key_id.clone(),
-        workspace_id: workspace_id.clone(),
-        environment_id: environment_id.clone(),
-        kind: KeyKind::Live,
-        name: "theirs".to_owned(),
-        hash: *hash,
-        created_at,
-        revoked_at: None,
-    };
-    WORKSPACES.put(rows, (&workspace_id,), &workspace);
-    ENVIRONMENTS.put(rows, (&environment_id,), &environment);
-    API_KEYS.put(rows, (&key_id,), &key);
-    API_KEY_HASHES.put(rows, (hash,), &key_id);
 }
 
 /// A request that is being put together.

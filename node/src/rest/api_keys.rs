@@ -1,0 +1,313 @@
+//! API keys: list, create, get, rename, roll, revoke, and which one is asking.
+//!
+//! A key's text is shown by the request that makes it and by retries of that request, which give
+//! the same bytes: the text is made anew of the stored salt and the pepper. Such a request is
+//! bound to the caller's key, so that nobody else's retry gets it.
+
+use std::sync::Arc;
+
+use domain::command::{Command, CreateApiKey, RevokeApiKey, RollApiKey, UpdateApiKey};
+use domain::id::{ApiKeyId, EnvironmentId, RouteId};
+use domain::model::{ApiKey, KeyKind, KeySalt, ResourceScope, Verb};
+use domain::outcome::{Applied, Outcome};
+use domain::query;
+use domain::rows::View;
+use domain::time::Timestamp;
+use http::StatusCode;
+use serde_json::Value;
+
+use super::answer::{self, Answer, Answered, JSON};
+use super::auth::Caller;
+use super::cursor::{Position, Scope};
+use super::error::ApiError;
+use super::fields::Fields;
+use super::object::ApiKeyObject;
+use super::page::{self, Paging};
+use super::pipeline::{Call, Presence};
+use super::{Api, idempotency, render};
+
+const KINDS: [(&str, KeyKind); 3] = [
+    ("live", KeyKind::Live),
+    ("test", KeyKind::Test),
+    ("restricted", KeyKind::Restricted),
+];
+
+/// How long the text before a roll goes on working, unless the client says: a day.
+const OVERLAP_S_DEFAULT: u64 = 24 * 60 * 60;
+
+/// The longest overlap: a week.
+const OVERLAP_S_MAX: u64 = 7 * 24 * 60 * 60;
+
+/// The latest time that can be said in seconds: far beyond any key's life, and safe to multiply.
+const SECONDS_MAX: u64 = 1 << 40;
+
+pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let body = call.object(Presence::Required).await?;
+    bind(&mut call, &caller);
+    let mut fields = Fields::new(body, &["type", "name", "scopes", "expires_at"])?;
+    let (kind, name) = (fields.choice("type", &KINDS)?, fields.text("name")?);
+    let (kind, name) = (
+        fields.required("type", kind)?,
+        fields.required("name", name)?,
+    );
+    let expires_at = fields.integer("expires_at", 0, SECONDS_MAX)?;
+    let scopes = NewScopes::take(&mut fields)?;
+    let named = |view: &dyn View| named(view, &caller, &scopes.environments);
+    let environments = api.read(call.consistency, named).await?.value?;
+    let (id, salt) = (ApiKeyId::new(api.seed()), salt(&api));
+    let command = CreateApiKey {
+        hash: api.keys.secret(kind, &id, &salt).1,
+        id,
+        salt,
+        kind,
+        name,
+        environments,
+        routes: scopes.routes,
+        methods: scopes.methods,
+        resources: scopes.resources,
+        expires_at: expires_at.map(|seconds| Timestamp(seconds * 1000)),
+    };
+    let applied = api
+        .propose(&caller, &call, |actor| {
+            Command::CreateApiKey(actor, command)
+        })
+        .await?;
+    answer(&api, applied, StatusCode::CREATED, Shown::WithText)
+}
+
+pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("api key", ApiKeyId::parse)?;
+    let body = call.object(Presence::Required).await?;
+    let name = Fields::new(body, &["name"])?.text("name")?;
+    let command = UpdateApiKey { id, name };
+    let applied = api
+        .propose(&caller, &call, |actor| {
+            Command::UpdateApiKey(actor, command)
+        })
+        .await?;
+    answer(&api, applied, StatusCode::OK, Shown::WithoutText)
+}
+
+pub(crate) async fn roll(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("api key", ApiKeyId::parse)?;
+    let body = call.object(Presence::Optional).await?;
+    bind(&mut call, &caller);
+    let mut fields = Fields::new(body, &["overlap_s"])?;
+    let overlap_s = fields.integer("overlap_s", 0, OVERLAP_S_MAX)?;
+    // Which kind a key is never changes, so the text that is made here fits whatever came between.
+    let find = |view: &dyn View| visible(view, &caller, &id).map(|key| key.kind);
+    let kind = api.read(call.consistency, find).await?.value?;
+    let salt = salt(&api);
+    let command = RollApiKey {
+        hash: api.keys.secret(kind, &id, &salt).1,
+        id,
+        salt,
+        overlap_ms: overlap_s.unwrap_or(OVERLAP_S_DEFAULT) * 1000,
+    };
+    let applied = api
+        .propose(&caller, &call, |actor| Command::RollApiKey(actor, command))
+        .await?;
+    answer(&api, applied, StatusCode::OK, Shown::WithText)
+}
+
+pub(crate) async fn revoke(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("api key", ApiKeyId::parse)?;
+    call.object(Presence::None).await?;
+    let command = RevokeApiKey { id };
+    let applied = api
+        .propose(&caller, &call, |actor| {
+            Command::RevokeApiKeyFor(actor, command)
+        })
+        .await?;
+    answer(&api, applied, StatusCode::OK, Shown::WithoutText)
+}
+
+pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("api key", ApiKeyId::parse)?;
+    std::mem::take(&mut call.query).finish()?;
+    shown_by_id(&api, &caller, &call, &id).await
+}
+
+/// The key that is asking.
+pub(crate) async fn current(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    std::mem::take(&mut call.query).finish()?;
+    shown_by_id(&api, &caller, &call, &caller.api_key_id).await
+}
+
+async fn shown_by_id(api: &Api, caller: &Caller, call: &Call, id: &ApiKeyId) -> Answered {
+    let find = |view: &dyn View| visible(view, caller, id).map(|key| rendered(view, &key));
+    let seen = api.read(call.consistency, find).await?;
+    Ok(Answer::bytes(StatusCode::OK, JSON, seen.value?).at(seen.revision))
+}
+
+pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let mut query = std::mem::take(&mut call.query);
+    let paging = Paging::take(&mut query)?;
+    query.finish()?;
+    let scope = Scope {
+        environment_id: &caller.environment_id,
+        list: "api_keys",
+        filter: String::new(),
+    };
+    let after = paging.after(&api.cursors, &scope)?;
+    let find = |view: &dyn View| {
+        let fetch = |after: Option<&Position>, limit| {
+            query::api_keys_page(view, &caller.workspace_id, after.and_then(place), limit)
+        };
+        let keep = |key: &ApiKey| caller.reaches_key(view, key);
+        let scanned = page::filtered(paging.limit(), after, position, fetch, keep);
+        page::envelope(
+            scanned,
+            position,
+            |position| api.cursors.encode(&scope, position),
+            |bytes, key| bytes.extend(rendered(view, key)),
+        )
+    };
+    let seen = api.read(call.consistency, find).await?;
+    Ok(Answer::bytes(StatusCode::OK, JSON, seen.value).at(seen.revision))
+}
+
+fn position(key: &ApiKey) -> Position {
+    Position {
+        id: key.id.to_string(),
+        key: key.created_at.0,
+    }
+}
+
+fn place(position: &Position) -> Option<(Timestamp, ApiKeyId)> {
+    let id = ApiKeyId::parse(&position.id).ok()?;
+    Some((Timestamp(position.key), id))
+}
+
+/// A key that exists for the caller.
+fn visible(view: &dyn View, caller: &Caller, id: &ApiKeyId) -> Result<ApiKey, ApiError> {
+    query::api_key(view, id)
+        .filter(|key| caller.reaches_key(view, key))
+        .ok_or_else(|| ApiError::not_found("api key"))
+}
+
+fn rendered(view: &dyn View, key: &ApiKey) -> Vec<u8> {
+    let environments: Vec<_> = key
+        .environments()
+        .filter_map(|id| query::environment(view, id))
+        .collect();
+    render::to_bytes(&ApiKeyObject::new(key, &environments))
+}
+
+/// Whether an answer has the key's text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    WithText,
+    WithoutText,
+}
+
+/// Shows the key that a command made or changed. Environments are never renamed or removed, so
+/// those of a stored reply are still what they were.
+fn answer(api: &Api, applied: Applied, status: StatusCode, shown: Shown) -> Answered {
+    answer::applied(applied, status, |outcome| {
+        let Outcome::ApiKey(key) = outcome else {
+            return None;
+        };
+        let find = |view: &dyn View| {
+            let ids = key.environments();
+            ids.filter_map(|id| query::environment(view, id)).collect()
+        };
+        let (environments, _): (Vec<_>, _) = api.control.read_local(find).ok()?;
+        let object = ApiKeyObject::new(key, &environments);
+        if shown == Shown::WithoutText {
+            return Some(render::to_bytes(&object));
+        }
+        let (secret, _) = api.keys.secret(key.kind, &key.id, key.salt.as_ref()?);
+        Some(render::to_bytes(&object.revealing(secret.reveal())))
+    })
+}
+
+/// Makes the request the caller's own, before it is proposed.
+fn bind(call: &mut Call, caller: &Caller) {
+    call.idempotency = call
+        .idempotency
+        .take()
+        .map(|given| idempotency::bind(given, &caller.api_key_id));
+}
+
+fn salt(api: &Api) -> KeySalt {
+    let mut bytes = [0; 16];
+    api.entropy.fill(&mut bytes);
+    KeySalt(bytes)
+}
+
+/// The `scopes` of a new key.
+#[derive(Default)]
+struct NewScopes {
+    /// By name or identifier.
+    environments: Vec<String>,
+    routes: Vec<RouteId>,
+    methods: Vec<Verb>,
+    resources: Vec<ResourceScope>,
+}
+
+impl NewScopes {
+    fn take(fields: &mut Fields) -> Result<Self, ApiError> {
+        let Some(scopes) = fields.object("scopes")? else {
+            return Ok(Self::default());
+        };
+        let known = ["environments", "routes", "methods", "resources"];
+        let mut scopes = Fields::of(Value::Object(scopes), "scopes", &known)?;
+        let verb = |text: &str| Verb::ALL.into_iter().find(|verb| verb.as_str() == text);
+        Ok(Self {
+            environments: texts(&mut scopes, "environments", |text, _| Ok(text.to_owned()))?,
+            routes: texts(&mut scopes, "routes", |text, path| {
+                RouteId::parse(text).map_err(|_| ApiError::not_found("route").at(path))
+            })?,
+            methods: texts(&mut scopes, "methods", |text, path| {
+                verb(text).ok_or_else(|| ApiError::invalid(path, METHODS))
+            })?,
+            resources: texts(&mut scopes, "resources", |text, path| {
+                ResourceScope::parse(text).ok_or_else(|| ApiError::invalid(path, RESOURCES))
+            })?,
+        })
+    }
+}
+
+const METHODS: &str = "Must be one of: GET, POST, PATCH, DELETE.";
+
+const RESOURCES: &str = "Must be a resource and what may be done with it, such as rules:read.";
+
+/// An array of strings, each read by `parse`, which is told its path.
+fn texts<T>(
+    fields: &mut Fields,
+    name: &str,
+    parse: impl Fn(&str, String) -> Result<T, ApiError>,
+) -> Result<Vec<T>, ApiError> {
+    let items = fields.array(name)?.unwrap_or_default();
+    let path = fields.path(name);
+    let item = |(index, item): (usize, Value)| {
+        let path = format!("{path}[{index}]");
+        match item {
+            Value::String(text) => parse(&text, path),
+            _ => Err(ApiError::invalid(path, "Must be a string.")),
+        }
+    };
+    items.into_iter().enumerate().map(item).collect()
+}
+
+/// The environments of a new key, in the order in which they are named; unless any is, the one
+/// that the caller acts in.
+fn named(
+    view: &dyn View,
+    caller: &Caller,
+    names: &[String],
+) -> Result<Vec<EnvironmentId>, ApiError> {
+    if names.is_empty() {
+        return Ok(vec![caller.environment_id.clone()]);
+    }
+    let known = query::workspace_environments(view, &caller.workspace_id);
+    let find = |(index, name): (usize, &String)| {
+        let mut reached = known.iter().filter(|known| caller.reaches(known));
+        let found = reached.find(|known| known.name == *name || known.id.as_str() == name);
+        found.map(|known| known.id.clone()).ok_or_else(|| {
+            ApiError::not_found("environment").at(format!("scopes.environments[{index}]"))
+        })
+    };
+    names.iter().enumerate().map(find).collect()
+}

@@ -1,0 +1,108 @@
+//! Environments: list, create, get. They are never renamed or removed, since everything in them
+//! shows their names.
+
+use std::sync::Arc;
+
+use domain::command::{Command, CreateEnvironment};
+use domain::id::EnvironmentId;
+use domain::model::{Environment, EnvironmentKind};
+use domain::outcome::Outcome;
+use domain::query;
+use domain::rows::View;
+use http::StatusCode;
+
+use super::answer::{self, Answer, Answered, JSON};
+use super::auth::Caller;
+use super::cursor::{Position, Scope};
+use super::error::ApiError;
+use super::fields::Fields;
+use super::object::EnvironmentObject;
+use super::page::{self, Paging, Scanned};
+use super::pipeline::{Call, Presence};
+use super::{Api, render};
+
+const KINDS: [(&str, EnvironmentKind); 2] = [
+    ("live", EnvironmentKind::Live),
+    ("test", EnvironmentKind::Test),
+];
+
+pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let body = call.object(Presence::Required).await?;
+    let mut fields = Fields::new(body, &["name", "kind"])?;
+    let (name, kind) = (fields.text("name")?, fields.choice("kind", &KINDS)?);
+    let command = CreateEnvironment {
+        id: EnvironmentId::new(api.seed()),
+        name: fields.required("name", name)?,
+        kind: fields.required("kind", kind)?,
+    };
+    let applied = api
+        .propose(&caller, &call, |actor| {
+            Command::CreateEnvironment(actor, command)
+        })
+        .await?;
+    answer::applied(applied, StatusCode::CREATED, |outcome| match outcome {
+        Outcome::Environment(made) => Some(render::to_bytes(&EnvironmentObject::new(made))),
+        _ => None,
+    })
+}
+
+pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let id = call.id("environment", EnvironmentId::parse)?;
+    std::mem::take(&mut call.query).finish()?;
+    let find = |view: &dyn View| {
+        query::environment(view, &id).filter(|environment| caller.reaches(environment))
+    };
+    let seen = api.read(call.consistency, find).await?;
+    let found = seen
+        .value
+        .ok_or_else(|| ApiError::not_found("environment"))?;
+    Ok(Answer::json(StatusCode::OK, &EnvironmentObject::new(&found)).at(seen.revision))
+}
+
+pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    let mut query = std::mem::take(&mut call.query);
+    let paging = Paging::take(&mut query)?;
+    query.finish()?;
+    let scope = Scope {
+        environment_id: &caller.environment_id,
+        list: "environments",
+        filter: String::new(),
+    };
+    let after = paging.after(&api.cursors, &scope)?;
+    let find = |view: &dyn View| page(view, &caller, after.as_ref(), paging.limit());
+    let seen = api.read(call.consistency, find).await?;
+    let bytes = page::envelope(
+        seen.value,
+        position,
+        |position| api.cursors.encode(&scope, position),
+        |bytes, environment| render::append(bytes, &EnvironmentObject::new(environment)),
+    );
+    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+}
+
+/// One page by creation. A plan allows few enough environments to sort all of them.
+fn page(
+    view: &dyn View,
+    caller: &Caller,
+    after: Option<&Position>,
+    limit: usize,
+) -> Scanned<Environment> {
+    let place = |position: &Position| (position.key, position.id.clone());
+    let from = after.map(place);
+    let mut items = query::workspace_environments(view, &caller.workspace_id);
+    items.retain(|environment| {
+        caller.reaches(environment) && from < Some(place(&position(environment)))
+    });
+    items.sort_by_key(|environment| place(&position(environment)));
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(position);
+    Scanned { items, next }
+}
+
+fn position(environment: &Environment) -> Position {
+    Position {
+        id: environment.id.to_string(),
+        key: environment.created_at.0,
+    }
+}
