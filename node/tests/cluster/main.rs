@@ -7,4 +7,5 @@ mod failures;
 mod formation;
 mod membership;
 mod network;
+mod webhooks;
 mod world;

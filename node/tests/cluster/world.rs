@@ -231,7 +231,10 @@ impl World {
             },
             log: LogSettings::default(),
             raft: self.raft.clone(),
-            webhooks: WebhookSettings::default(),
+            webhooks: WebhookSettings {
+                allowed_ranges: vec!["127.0.0.0/8".parse().unwrap()],
+                ca_file: None,
+            },
         }
     }
 
