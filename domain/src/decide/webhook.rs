@@ -362,6 +362,9 @@ fn attempted(
     delivery.state = if recorded.attempt.succeeded() {
         endpoint.failing_since = None;
         DeliveryState::Succeeded
+    } else if before == Some(DeliveryState::Succeeded) {
+        // Two who led one after the other made the same attempt, and one of them got through.
+        DeliveryState::Succeeded
     } else {
         failed(at, endpoint, recorded, &mut delivery)
     };

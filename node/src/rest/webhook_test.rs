@@ -45,7 +45,7 @@ pub(crate) async fn send(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
         .value
         .ok_or_else(|| ApiError::not_found("webhook endpoint"))?;
     let event = sample(&api, kind.unwrap_or(NoticeKind::RoutePublished), &id);
-    let body = render::to_bytes(&EventObject::new(&event, &caller.environment).as_test());
+    let body = render::to_bytes(&EventObject::new(&event, &caller.environment).marked_as_test());
     let attempted = api.courier.attempt(&endpoint, &event.id, body.into()).await;
     let object = WebhookTestObject {
         object: "webhook_test",

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::command::{Command, Origin, RecordDeliveries, RecordedAttempt, Stamped};
-use domain::id::{EnvironmentId, RequestId, WebhookDeliveryId, WebhookEndpointId};
+use domain::id::{EnvironmentId, RequestId, WebhookEndpointId};
 use domain::model::{DeliveryAttempt, RETRY_JITTER_MAX, WebhookEndpoint};
 use domain::rows::View;
-use domain::time::Revision;
+use domain::time::{Revision, Timestamp};
 use futures_util::{StreamExt, stream};
 use platform::{Clock, Entropy};
 use tokio::sync::watch;
@@ -138,7 +138,7 @@ impl Worker {
             return None;
         }
         let now = self.shared.clock.now();
-        let until_due = |at: domain::time::Timestamp| at.0.saturating_sub(now.0);
+        let until_due = |at: Timestamp| at.0.saturating_sub(now.0);
         let due = list.next_due.map(until_due).map(Duration::from_millis);
         let wait = due.unwrap_or(TICK).min(TICK);
         if !list.moved() {
@@ -182,10 +182,9 @@ impl Worker {
             None => Attempted::unsent("the event is not kept any more".to_owned()),
         };
         shared.metrics.attempted(&attempted);
-        let new = || WebhookDeliveryId::new(shared.entropy.seed(shared.clock.now()));
         let jitter = shared.entropy.next_u64() % (u64::from(RETRY_JITTER_MAX) + 1);
         RecordedAttempt {
-            delivery_id: job.delivery_id.unwrap_or_else(new),
+            delivery_id: job.delivery_id,
             event_id: job.event_id,
             kind: job.kind,
             attempt: DeliveryAttempt {

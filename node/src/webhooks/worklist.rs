@@ -1,18 +1,23 @@
 //! What there is to do for one endpoint, read from one view of the state: retries whose time has
 //! come, and events behind the place up to which the journal was taken over. Doing it is the
 //! worker's matter.
+//!
+//! The delivery of an event to an endpoint has an identifier that follows from the two, so that it
+//! is one delivery whoever makes it, and a row of the journal with many events can be taken over in
+//! parts: those that have a delivery are done.
 
 use bytes::Bytes;
-use domain::id::{EnvironmentId, EventId, WebhookDeliveryId, WebhookEndpointId};
+use domain::id::{EnvironmentId, EventId, Seed, WebhookDeliveryId, WebhookEndpointId};
 use domain::model::{EndpointStatus, JournalPlace, NoticeKind, WebhookDelivery, WebhookEndpoint};
-use domain::query::{self, JournalNotice};
+use domain::query::{self, JournalNotice, JournalRow};
 use domain::rows::View;
 use domain::time::Timestamp;
+use sha2::{Digest, Sha256};
 
 use crate::rest;
 
 /// How many retries and how many new events are taken at a time: as many as are sent at a time, so
-/// that what is done is recorded soon. The events of one row stay together.
+/// that a round is soon over and little is repeated if its record is lost.
 pub(super) const TAKEN: usize = 8;
 
 /// How many rows of the journal are read at a time.
@@ -35,8 +40,7 @@ pub(super) struct Worklist {
 
 /// One event to be sent.
 pub(super) struct Job {
-    /// The delivery, if there is one already.
-    pub(super) delivery_id: Option<WebhookDeliveryId>,
+    pub(super) delivery_id: WebhookDeliveryId,
     pub(super) event_id: EventId,
     pub(super) kind: NoticeKind,
     /// What is sent; nothing, if the event is gone.
@@ -74,15 +78,12 @@ impl Worklist {
             let rows = query::journal_after(view, id, self.delivered, ROWS_STEP);
             let last = rows.len() < ROWS_STEP;
             for row in rows {
-                self.delivered = row.place;
-                let events = row.notices().into_iter();
-                let wanted = events.filter(|event| self.endpoint.wants(event.notice.kind));
-                self.jobs
-                    .extend(wanted.map(|event| Job::new(&event, environment)));
-                if self.jobs.len() >= enough {
+                let place = row.place;
+                if !self.take_row(view, row, environment, enough) {
                     self.more = true;
                     return;
                 }
+                self.delivered = place;
             }
             if last {
                 return;
@@ -91,16 +92,54 @@ impl Worklist {
         self.more = true;
     }
 
+    /// Takes what is wanted of a row and not done; says whether that is all of it.
+    fn take_row(
+        &mut self,
+        view: &dyn View,
+        row: JournalRow,
+        environment: &str,
+        enough: usize,
+    ) -> bool {
+        for event in row.notices() {
+            if !self.endpoint.wants(event.notice.kind) {
+                continue;
+            }
+            let id = delivery_id(&self.endpoint.id, &event);
+            if query::webhook_delivery(view, &self.endpoint.environment_id, &id).is_some() {
+                continue;
+            }
+            if self.jobs.len() == enough {
+                return false;
+            }
+            self.jobs.push(Job::new(id, &event, environment));
+        }
+        true
+    }
+
     /// Whether the journal was read on from where the endpoint stands.
     pub(super) fn moved(&self) -> bool {
         self.delivered != self.endpoint.delivered
     }
 }
 
+/// The identifier of the delivery of an event to an endpoint, unless somebody asks for another one.
+fn delivery_id(endpoint: &WebhookEndpointId, event: &JournalNotice) -> WebhookDeliveryId {
+    let mut digest = Sha256::new();
+    digest.update(endpoint.as_str());
+    digest.update([0]);
+    digest.update(event.id.as_str());
+    let mut random = [0; 8];
+    random.copy_from_slice(&digest.finalize()[..8]);
+    WebhookDeliveryId::new(Seed {
+        unix_ms: event.place.at.0,
+        random: u64::from_be_bytes(random),
+    })
+}
+
 impl Job {
-    fn new(event: &JournalNotice, environment: &str) -> Self {
+    fn new(delivery_id: WebhookDeliveryId, event: &JournalNotice, environment: &str) -> Self {
         Self {
-            delivery_id: None,
+            delivery_id,
             event_id: event.id.clone(),
             kind: event.notice.kind,
             body: Some(rest::event_body(event, environment)),
@@ -115,7 +154,7 @@ impl Job {
     ) -> Self {
         let event = query::event(view, environment_id, &delivery.event_id);
         Self {
-            delivery_id: Some(delivery.id),
+            delivery_id: delivery.id,
             event_id: delivery.event_id,
             kind: delivery.kind,
             body: event.map(|event| rest::event_body(&event, environment)),

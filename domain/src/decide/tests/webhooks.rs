@@ -130,6 +130,18 @@ fn a_delivery_is_tried_again_after_the_documented_delays_and_then_has_failed() {
 }
 
 #[test]
+fn what_was_delivered_stays_so_when_an_older_attempt_turns_out_to_have_failed() {
+    let mut world = furnished();
+    world.create_endpoint().unwrap();
+    world.attempt(7, 204);
+    world.attempt(7, 500);
+    assert_eq!(world.delivery(7).state, DeliveryState::Succeeded);
+    assert_eq!(world.delivery(7).attempts_made, 2);
+    assert!(world.due(u64::MAX).is_empty());
+    assert_eq!(world.endpoint().failing_since, None);
+}
+
+#[test]
 fn an_endpoint_that_is_gone_or_fails_for_days_is_disabled_and_that_is_an_event() {
     for (status, after_ms, expected) in [
         (410, 0, EndpointStatus::Gone),

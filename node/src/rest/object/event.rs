@@ -76,7 +76,7 @@ impl<'a> EventObject<'a> {
     }
 
     /// Marks it as a sample.
-    pub(crate) fn as_test(self) -> Self {
+    pub(crate) fn marked_as_test(self) -> Self {
         Self { test: true, ..self }
     }
 }

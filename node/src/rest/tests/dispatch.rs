@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::receivers::{Behaviour, Posted};
-use super::support::{Trouble, World, keys};
+use super::support::{Trouble, World, fixed_rule, keys};
 use crate::webhooks::dispatcher::Dispatcher;
 use crate::webhooks::metrics::WebhookMetrics;
 use crate::webhooks::worker::Shared;
@@ -362,4 +362,45 @@ async fn a_sample_is_sent_at_once_and_nothing_of_it_is_stored() {
         .request(Method::POST, "/v2/webhook_endpoints/wh_00000000/test")
         .fails(404, "resource_not_found", None)
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_events_of_one_change_are_recorded_as_they_are_sent_and_none_comes_twice() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    let gate = Arc::new(Semaphore::new(8));
+    world
+        .receivers
+        .script(URL, [Behaviour::Wait(Arc::clone(&gate), 200)]);
+    let body = json!({"url": URL, "enabled_events": ["rule.created"]});
+    endpoint(&world, body).await;
+    let _dispatcher = dispatch(&world);
+    let operations: Vec<_> = (1..=20)
+        .map(|priority| {
+            let mut create = fixed_rule(&route, priority);
+            create["op"] = json!("create");
+            create
+        })
+        .collect();
+    let body = json!({"operations": operations});
+    world.post("/v2/rules/batch", body).ok().await;
+    let sent = posted(&world, URL, 16).await;
+    assert_eq!(with_status(&deliveries(&world).await, "succeeded"), 8);
+    // The record of what is under way is lost; what was recorded before is not.
+    world.trouble(Trouble::NoLeader);
+    gate.add_permits(100);
+    sleep(A_WHILE).await;
+    world.trouble(Trouble::None);
+    let all = settled(&world, "succeeded", 20).await;
+    sleep(A_WHILE).await;
+    assert_eq!(all.len(), 20);
+    let sent_in_all = world.receivers.posted(URL);
+    assert_eq!(sent_in_all.len(), 28);
+    assert!(ids(&sent_in_all[..8]).iter().all(|done| {
+        let times = sent_in_all
+            .iter()
+            .filter(|one| ids(std::slice::from_ref(*one)) == [*done]);
+        times.count() == 1
+    }));
+    assert_eq!(sent.len(), 16);
 }
