@@ -249,7 +249,8 @@ impl Limits {
             Some(Reply::Fresh { for_ms }) => {
                 inner.fitness.lock().fresh(now_ms, choice.member, for_ms);
             }
-            Some(Reply::CutOff | Reply::Noted) | None => {
+            Some(Reply::CutOff) => inner.fitness.lock().cut_off(now_ms, choice.member),
+            Some(Reply::Noted) | None => {
                 inner.fitness.lock().silent(now_ms, choice.member);
             }
         }
@@ -314,10 +315,10 @@ impl Inner {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The cluster, looked at again if that was some time ago.
+    /// The cluster, looked at again if that was some time ago, or nobody was there.
     fn cluster(&self, now_ms: u64) -> Arc<Cluster> {
         let known = Arc::clone(&self.cluster.read());
-        if now_ms < known.seen_at_ms + CLUSTER_AGE_MAX_MS {
+        if known.in_contact && now_ms < known.seen_at_ms + CLUSTER_AGE_MAX_MS {
             return known;
         }
         let seen = Arc::new(Cluster::look(&*self.control, now_ms));
@@ -338,7 +339,7 @@ impl Inner {
         if cluster.in_contact {
             fitness.answered(self.this);
         } else {
-            fitness.silent(now_ms, self.this);
+            fitness.cut_off(now_ms, self.this);
         }
         fitness.choose(now_ms, order)
     }

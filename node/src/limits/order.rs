@@ -11,6 +11,10 @@ use crate::control_plane::MemberId;
 /// How long a member that did not answer is not asked. A note that reaches it ends that earlier.
 const SILENCE_MS: u64 = 5_000;
 
+/// How long a member that said it is cut off is not asked: it may be whole again at any time, and
+/// finding out costs a round trip.
+const CUT_OFF_MS: u64 = 250;
+
 /// What this node knows of the members' fitness to keep windows.
 #[derive(Debug, Default)]
 pub(super) struct Fitness {
@@ -52,7 +56,12 @@ impl Fitness {
         }
     }
 
-    /// It did not answer, or is in no position to.
+    /// It is in no position to keep a window.
+    pub(super) fn cut_off(&mut self, now_ms: u64, member: MemberId) {
+        self.members.entry(member).or_default().silent_until_ms = now_ms + CUT_OFF_MS;
+    }
+
+    /// It did not answer.
     pub(super) fn silent(&mut self, now_ms: u64, member: MemberId) {
         self.members.entry(member).or_default().silent_until_ms = now_ms + SILENCE_MS;
     }
@@ -139,6 +148,8 @@ mod tests {
             fitness.silent(70_000, member);
         }
         assert_eq!(choose(&fitness, 70_000), None);
+        fitness.cut_off(70_000, 1);
+        assert_eq!(choose(&fitness, 70_000 + CUT_OFF_MS), Some((1, false)));
         fitness.answered(2);
         assert_eq!(choose(&fitness, 70_000), Some((2, false)));
         // Who left and comes back is a stranger.

@@ -58,14 +58,15 @@ impl<T> Shards<T> {
         let index = usize::try_from(id.halves()[0] % SHARDS as u64).unwrap_or(0);
         let mut shard = self.shards[index].lock();
         shard.sweep(now_ms);
-        if !shard.slots.contains_key(&id) {
-            shard.make_room();
+        if let Some(slot) = shard.slots.get_mut(&id) {
+            slot.used_at_ms = slot.used_at_ms.max(now_ms);
+            return act(&mut slot.value);
         }
+        shard.make_room();
         let slot = shard.slots.entry(id).or_insert_with(|| Slot {
             value: new(),
             used_at_ms: now_ms,
         });
-        slot.used_at_ms = slot.used_at_ms.max(now_ms);
         act(&mut slot.value)
     }
 
