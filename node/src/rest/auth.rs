@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use domain::command::Actor;
 use domain::id::{ApiKeyId, EnvironmentId, WorkspaceId};
-use domain::model::{ApiKey, Environment, KeyHash};
+use domain::model::{ApiKey, Environment, KeyHash, Plan};
 use domain::query;
 use domain::time::Revision;
 use http::{HeaderMap, header};
@@ -22,6 +22,7 @@ use super::Api;
 use super::error::{ApiError, Code};
 use crate::control_plane::{Consistency, ReadError};
 use crate::keys::PresentedKey;
+use crate::limits::WindowId;
 
 /// Who is asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,10 @@ pub(crate) struct Caller {
     /// The environment's name, as objects show it. Environments are never renamed, so a stored
     /// reply is shown alike whenever it is replayed.
     pub(crate) environment: String,
+    /// What sets its limits.
+    pub(crate) plan: Plan,
+    /// What its requests are counted by.
+    pub(crate) window: WindowId,
 }
 
 impl Caller {
@@ -66,13 +71,15 @@ pub(crate) async fn authenticate(
         }
         found => found,
     };
-    let Some((key, environment)) = found else {
+    let Some((key, environment, plan)) = found else {
         return Err(refused("The API key is not valid."));
     };
     if key.revoked_at.is_some() {
         return Err(refused("The API key has been revoked."));
     }
     let caller = Caller {
+        window: WindowId::of_key(&key.id),
+        plan,
         api_key_id: key.id,
         workspace_id: key.workspace_id,
         environment_id: key.environment_id,
@@ -142,11 +149,14 @@ fn presented(headers: &HeaderMap) -> Result<PresentedKey<'_>, ApiError> {
         .ok_or_else(|| refused("The API key is malformed."))
 }
 
-fn look_up(api: &Api, hash: &KeyHash) -> Result<Option<(ApiKey, Environment)>, ReadError> {
+type Found = (ApiKey, Environment, Plan);
+
+fn look_up(api: &Api, hash: &KeyHash) -> Result<Option<Found>, ReadError> {
     let find = |view: &dyn domain::rows::View| {
         let key = query::api_key_by_hash(&view, hash)?;
         let environment = query::environment(&view, &key.environment_id)?;
-        Some((key, environment))
+        let workspace = query::workspace(&view, &key.workspace_id)?;
+        Some((key, environment, workspace.plan))
     };
     Ok(api.control.read_local(find)?.0)
 }
@@ -163,6 +173,8 @@ mod tests {
             random: 1,
         };
         Caller {
+            window: WindowId::of_key(&ApiKeyId::new(seed)),
+            plan: Plan::Free,
             api_key_id: ApiKeyId::new(seed),
             workspace_id: WorkspaceId::new(seed),
             environment_id: EnvironmentId::new(seed),

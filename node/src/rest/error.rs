@@ -41,6 +41,7 @@ pub(crate) enum Code {
     InternalError,
     ClusterUnavailable,
     OutcomeUnknown,
+    RateLimitExceeded,
 }
 
 impl Code {
@@ -79,6 +80,7 @@ impl Code {
             Self::InternalError => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
             Self::ClusterUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "cluster_unavailable"),
             Self::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
+            Self::RateLimitExceeded => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
         }
     }
 
@@ -188,6 +190,13 @@ impl ApiError {
         Self {
             retry_after_s: Some(1),
             ..Self::new(Code::OutcomeUnknown, message)
+        }
+    }
+
+    pub(crate) fn rate_limited(retry_after_s: u64, message: impl Into<String>) -> Self {
+        Self {
+            retry_after_s: Some(retry_after_s.max(1)),
+            ..Self::new(Code::RateLimitExceeded, message)
         }
     }
 
@@ -320,6 +329,7 @@ mod tests {
             (Code::IdempotencyKeyReused, 409),
             (Code::ClusterUnavailable, 503),
             (Code::OutcomeUnknown, 503),
+            (Code::RateLimitExceeded, 429),
         ] {
             assert_eq!(code.status().as_u16(), status, "{}", code.as_str());
         }

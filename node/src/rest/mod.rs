@@ -22,6 +22,7 @@ mod guard;
 mod health;
 mod idempotency;
 mod json;
+mod limits;
 mod metrics;
 mod object;
 mod operation;
@@ -55,6 +56,7 @@ use tokio::sync::watch;
 
 use crate::control_plane::{BoxFuture, Consistency, ControlPlane, ProposeError};
 use crate::keys::KeyRing;
+use crate::limits::Limits;
 pub use edges::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
 pub use metrics::HttpMetrics;
 pub use server::{Server, ServerLimits};
@@ -83,6 +85,8 @@ pub struct RestState {
     pub metrics: HttpMetrics,
     /// All of the node's metrics in the text format of Prometheus.
     pub exposition: Arc<dyn Fn() -> String + Send + Sync>,
+    /// How much each key may ask.
+    pub limits: Limits,
 }
 
 impl fmt::Debug for RestState {
@@ -103,6 +107,7 @@ struct Api {
     metrics: HttpMetrics,
     exposition: Arc<dyn Fn() -> String + Send + Sync>,
     applied: watch::Receiver<Revision>,
+    limits: Limits,
 }
 
 /// What a read found, and the revision of the view that it was found in.
@@ -162,6 +167,7 @@ pub fn router(state: RestState) -> Router {
         keys: state.keys,
         metrics: state.metrics,
         exposition: state.exposition,
+        limits: state.limits,
     });
     let mut routes = Routes {
         api,

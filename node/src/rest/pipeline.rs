@@ -6,6 +6,7 @@
 //! panic             inside the deadline; one request fails, the process goes on
 //! query, headers    what can be refused by its form is refused before any look-up
 //! caller            before the body is read: strangers do not make us buffer
+//! limit             once it is known whose; before the body too, so that refusing stays cheap
 //! operation         reads its body and fields, proposes or reads
 //! headers, log      last, on answers and failures alike
 //! ```
@@ -31,6 +32,7 @@ use tokio::time::Instant;
 use super::answer::{Answer, Answered, Failure, JSON};
 use super::auth::{self, Caller};
 use super::error::{ApiError, Code};
+use super::limits::{self, Standings};
 use super::operation::{Effect, Operation, READYZ};
 use super::query::Query;
 use super::{Api, idempotency, json};
@@ -62,6 +64,9 @@ pub(crate) struct Call {
     pub(crate) idempotency: Option<Idempotency>,
     params: Vec<String>,
     body: Option<Body>,
+    /// How the limits stand. Shared with whoever answers, so that it is known when the work is cut
+    /// off or panics.
+    pub(crate) standings: Arc<Standings>,
 }
 
 impl Call {
@@ -124,6 +129,7 @@ where
 {
     let authenticated = |api: Arc<Api>, call: Call| async move {
         let caller = auth::authenticate(&api, &call.headers, call.consistency).await?;
+        limits::of_key(&api, &caller, &call.standings).await?;
         handler(api, caller, call).await
     };
     open(api, operation, request, authenticated).await
@@ -145,7 +151,9 @@ where
     let method = request.method().clone();
     let stale = operation.effect == Effect::Read
         && consistency(request.headers()) == Ok(Consistency::Stale);
-    let work = serve(&api, request_id.clone(), request, handler);
+    let standings = Arc::<Standings>::default();
+    let known = Arc::clone(&standings);
+    let work = serve(&api, request_id.clone(), known, request, handler);
     let answered =
         match tokio::time::timeout(REQUEST_DEADLINE, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(answered)) => answered,
@@ -153,7 +161,8 @@ where
             Ok(Err(_panic)) => Err(ApiError::internal().into()),
             Err(_elapsed) => Err(overdue(operation).into()),
         };
-    let response = respond(&api, &request_id, stale, answered);
+    let mut response = respond(&api, &request_id, stale, answered);
+    standings.show(response.headers_mut());
     let took = started.elapsed();
     log(operation, &method, &request_id, response.status(), took);
     api.metrics
@@ -164,6 +173,7 @@ where
 async fn serve<H, F>(
     api: &Arc<Api>,
     request_id: RequestId,
+    standings: Arc<Standings>,
     request: Request,
     handler: H,
 ) -> Answered
@@ -187,6 +197,7 @@ where
         idempotency: None,
         params,
         body: Some(body),
+        standings,
     };
     handler(Arc::clone(api), call).await
 }

@@ -18,6 +18,7 @@ use super::auth::Caller;
 use super::cursor::{Position, Scope};
 use super::error::{ApiError, Code};
 use super::fields::Fields;
+use super::limits;
 use super::object::RuleObject;
 use super::page::{self, Paging, Scanned};
 use super::pipeline::{Call, Presence};
@@ -60,6 +61,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
         action: fields.required("action", action)?,
         metadata: labels(&mut fields)?,
     };
+    limits::of_route(&api, &caller, &call.standings, &rule.route_id).await?;
     let applied = api
         .propose(&caller, &call, |actor| Command::CreateRule(actor, rule))
         .await?;

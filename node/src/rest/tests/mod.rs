@@ -8,6 +8,7 @@ mod document;
 mod fleet;
 mod idempotency;
 mod isolation;
+mod limits;
 mod pages;
 mod release;
 mod routes;

@@ -27,10 +27,12 @@ use tower::ServiceExt;
 use super::super::{HttpMetrics, RestState, router};
 use super::fleet::FakeFleet;
 use crate::control_plane::{
-    BoxFuture, Consistency, ControlPlane, Member, MemberId, ProposeError, ReadError, Readiness,
-    ViewVisitor,
+    BoxFuture, Consistency, ControlPlane, Member, MemberId, PeerError, PeerLimits, ProposeError,
+    ReadError, Readiness, ViewVisitor,
 };
 use crate::keys::{KeyRing, Secret};
+use crate::limits::{LimitMetrics, LimitParts, Limits};
+use crate::settings::LimitSettings;
 
 /// What goes wrong in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +175,19 @@ impl ControlPlane for MemoryControl {
     }
 }
 
+/// There is one node.
+struct NoPeers;
+
+impl PeerLimits for NoPeers {
+    fn ask_limits(
+        &self,
+        member: MemberId,
+        _: Vec<u8>,
+    ) -> BoxFuture<'_, Result<Vec<u8>, PeerError>> {
+        Box::pin(async move { Err(PeerError::Unknown(member)) })
+    }
+}
+
 /// Stands still until it is moved.
 pub(super) struct HandClock(AtomicU64);
 
@@ -219,6 +234,10 @@ pub(super) fn keys() -> KeyRing {
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::with_limits(LimitSettings::default())
+    }
+
+    pub(super) fn with_limits(settings: LimitSettings) -> Self {
         let control = Arc::new(MemoryControl::new());
         let clock = Arc::new(HandClock(AtomicU64::new(START_MS)));
         let entropy = Arc::new(Counting(AtomicU64::new(1)));
@@ -241,6 +260,12 @@ impl World {
         );
         second_workspace(&control, &seed, &stranger.1);
         let metrics = HttpMetrics::register(&mut registry);
+        let limits = Limits::new(LimitParts {
+            settings,
+            control: control.clone(),
+            peers: Arc::new(NoPeers),
+            metrics: LimitMetrics::register(&mut registry),
+        });
         let router = router(RestState {
             control: control.clone(),
             fleet: fleet.clone(),
@@ -253,6 +278,7 @@ impl World {
                 prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
                 text
             }),
+            limits,
         });
         let text = |(secret, _): (Secret, KeyHash)| secret.reveal().to_owned();
         let (live, test, stranger) = (text(live), text(test), text(stranger));
@@ -588,7 +614,7 @@ impl Reply {
         );
         assert_eq!(
             self.header("retry-after").is_some(),
-            status == 503,
+            status == 503 || status == 429,
             "{what}"
         );
     }
