@@ -19,6 +19,7 @@
 //!
 //! What a request is told stands in `rest`; what a plan allows in [`quota`].
 
+mod cluster;
 mod desk;
 mod id;
 mod keeper;
@@ -49,6 +50,7 @@ pub(crate) use lease::Verdict;
 pub use metrics::LimitMetrics;
 pub(crate) use quota::Quota;
 
+use cluster::Cluster;
 use desk::Desk;
 use keeper::{Keeper, Wish};
 use lease::{Lease, Step, Terms};
@@ -60,13 +62,6 @@ use wire::{Note, Query, Reply};
 
 /// How long a node has to answer: many round trips, and a stall of a busy machine.
 const ASK_DEADLINE: Duration = Duration::from_millis(500);
-
-/// How old what is known of the membership may be: changes of it are rare and nothing but the
-/// order of a few windows depends on it.
-const CLUSTER_AGE_MAX_MS: u64 = 500;
-
-/// How long a node takes itself for one of the many after it last heard from a quorum.
-const CONTACT_AGE_MAX: Duration = Duration::from_secs(3);
 
 /// How many members know of each grant: the one that made it, and two more that can be lost.
 const KEEPERS: usize = 3;
@@ -110,14 +105,6 @@ struct Inner {
     cluster: RwLock<Arc<Cluster>>,
     outbox: Outbox,
     alone: AtomicBool,
-}
-
-/// The cluster as this node last looked at it.
-#[derive(Debug)]
-struct Cluster {
-    members: Vec<MemberId>,
-    in_contact: bool,
-    seen_at_ms: u64,
 }
 
 impl fmt::Debug for Limits {
@@ -318,7 +305,7 @@ impl Inner {
     /// The cluster, looked at again if that was some time ago, or nobody was there.
     fn cluster(&self, now_ms: u64) -> Arc<Cluster> {
         let known = Arc::clone(&self.cluster.read());
-        if known.in_contact && now_ms < known.seen_at_ms + CLUSTER_AGE_MAX_MS {
+        if known.is_recent(now_ms) {
             return known;
         }
         let seen = Arc::new(Cluster::look(&*self.control, now_ms));
@@ -356,16 +343,5 @@ impl Inner {
         let share = (wish.limit / u32::try_from(nodes).unwrap_or(u32::MAX).max(1)).max(1);
         let take = |window: &mut Window| window.take(now_ms, share, wish.amount);
         self.shares.with(wish.id, now_ms, Window::new, take)
-    }
-}
-
-impl Cluster {
-    fn look(control: &dyn ControlPlane, now_ms: u64) -> Self {
-        let contact = control.readiness().last_contact;
-        Self {
-            members: control.members().iter().map(|member| member.id).collect(),
-            in_contact: contact.is_some_and(|ago| ago < CONTACT_AGE_MAX),
-            seen_at_ms: now_ms,
-        }
     }
 }

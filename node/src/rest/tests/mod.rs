@@ -11,6 +11,7 @@ mod isolation;
 mod limits;
 mod pages;
 mod release;
+mod reply;
 mod routes;
 mod rules;
 mod support;
