@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn there_are_never_more_than_there_is_room_for_and_the_latest_stay() {
         let shards = Shards::new();
-        let many = 2 * (SHARDS * SLOTS_MAX) as u64;
+        let many = (SHARDS * SLOTS_MAX * 9 / 8) as u64;
         for number in 0..many {
             count(&shards, number, number / 1_000);
         }

@@ -5,6 +5,8 @@ mod world;
 
 use std::time::Duration;
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use tokio::time::sleep;
 
 use super::wire::{self, Query, Reply};
@@ -92,6 +94,42 @@ async fn a_node_that_comes_back_does_not_forget_for_the_others() {
     }
     assert!(world.most() <= 60, "{}", world.most());
     assert_eq!(world.passed.len(), 120);
+}
+
+/// Six minutes of requests on all nodes, during which one node after the other is killed and comes
+/// back. What a kill may cost is the note that was under way.
+#[tokio::test(start_paused = true)]
+async fn whichever_nodes_are_lost_and_whenever_the_limit_holds_and_is_given() {
+    for seed in 0..20 {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut world = World::settled(5, 60).await;
+        let mut down: Option<(u64, u64)> = None;
+        let mut next_kill = random.random_range(0..60);
+        for second in 0..360 {
+            match down {
+                Some((node, until)) if second >= until => {
+                    world.start(node);
+                    down = None;
+                    next_kill = second + random.random_range(65..90);
+                }
+                None if second >= next_kill => {
+                    let node = random.random_range(1..=5);
+                    world.ask(node).await;
+                    world.kill(node);
+                    down = Some((node, second + random.random_range(1..20)));
+                }
+                _ => {}
+            }
+            for _ in 0..random.random_range(0..12) {
+                let nodes: Vec<_> = world.nodes.keys().copied().collect();
+                world.ask(nodes[random.random_range(0..nodes.len())]).await;
+            }
+            sleep(Duration::from_millis(1_000 - world.now_ms() % 1_000)).await;
+        }
+        let (most, all) = (world.most(), world.passed.len());
+        assert!((60..=61).contains(&most), "seed {seed}: {most}");
+        assert!(all >= 300, "seed {seed}: {all}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

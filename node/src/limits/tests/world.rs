@@ -65,7 +65,8 @@ impl PeerLimits for Port {
             let desk = {
                 let mut network = self.network.lock();
                 network.messages += 1;
-                let reached = !network.cut.contains(&member) && !network.cut.contains(&self.this);
+                let there = |id| network.desks.contains_key(id) && !network.cut.contains(id);
+                let reached = there(&member) && there(&self.this);
                 network.desks.get(&member).filter(|_| reached).cloned()
             };
             let answer = desk.and_then(|desk| desk.answer(&query));
@@ -228,9 +229,12 @@ impl World {
 
     /// The most that passed in any 60 s.
     pub(super) fn most(&self) -> usize {
-        let within = |(first, start): (usize, &u64)| {
-            let inside = |at: &&u64| **at < start + window::SPAN_MS;
-            self.passed[first..].iter().take_while(inside).count()
+        let mut first = 0;
+        let within = |(last, at): (usize, &u64)| {
+            while self.passed[first] + window::SPAN_MS <= *at {
+                first += 1;
+            }
+            last + 1 - first
         };
         self.passed
             .iter()
