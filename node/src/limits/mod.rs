@@ -17,7 +17,7 @@
 //! notes. **A node is cut off** from most others: it lets through its share of each limit, the limit
 //! divided by the number of members, so that nothing is blocked and nothing is unbounded.
 //!
-//! What a request is told stands in `rest`; what a plan allows in [`quota`].
+//! What a request is told stands in `rest`.
 
 mod cluster;
 mod desk;
