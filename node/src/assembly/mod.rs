@@ -25,6 +25,7 @@ use crate::control_plane::ControlPlane;
 use crate::fleet::{ClusterFleet, Fleet};
 use crate::halt::{FatalHook, FatalReason, Halt};
 use crate::keys::KeyRing;
+use crate::limits::{LimitMetrics, LimitParts, Limits};
 use crate::metrics::{ConsensusMetrics, Metrics, RaftCollector};
 use crate::publisher::{self, Publisher, PublisherMetrics};
 use crate::rest::{self, HttpMetrics, KeyUses, RestState, ServerLimits};
@@ -85,8 +86,10 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         internal: local_addr("internal.listen", &internal)?,
         publisher: publisher.address(),
     };
+    let limits = start_limits(&settings, &metrics, &consensus);
     let internal = serve_internal(internal, &ports, &consensus)?;
-    let rest = serve_rest(rest, addresses.rest, ports, &metrics, &consensus, fleet);
+    let parts = (fleet, limits);
+    let rest = serve_rest(rest, addresses.rest, ports, &metrics, &consensus, parts);
     consensus.form();
     Ok(Running {
         addresses,
@@ -164,6 +167,17 @@ fn start_publisher<N: Network>(
     ))
 }
 
+fn start_limits(settings: &Settings, metrics: &Metrics, consensus: &Consensus) -> Limits {
+    let limits = Limits::new(LimitParts {
+        settings: settings.limits.clone(),
+        control: Arc::new(consensus.clone()),
+        peers: Arc::new(consensus.clone()),
+        metrics: metrics.register(LimitMetrics::register),
+    });
+    consensus.set_limits(limits.desk());
+    limits
+}
+
 fn serve_internal<N: Network>(
     listener: N::Listener,
     ports: &Ports<N>,
@@ -190,7 +204,7 @@ fn serve_rest<N: Network>(
     ports: Ports<N>,
     metrics: &Metrics,
     consensus: &Consensus,
-    fleet: ClusterFleet,
+    (fleet, limits): (ClusterFleet, Limits),
 ) -> Part {
     let http = metrics.register(HttpMetrics::register);
     let exposition = metrics.clone();
@@ -212,6 +226,7 @@ fn serve_rest<N: Network>(
         metrics: http.clone(),
         exposition: Arc::new(move || exposition.render()),
         receivers: Arc::new(|_| Ok(())),
+        limits,
     });
     let task = match ports.rest_tls {
         Some(config) => {

@@ -37,6 +37,7 @@ mod health;
 mod idempotency;
 mod json;
 mod key_uses;
+mod limits;
 mod manifests;
 mod metrics;
 mod object;
@@ -82,6 +83,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::control_plane::{BoxFuture, Consistency, ControlPlane, ProposeError};
 use crate::keys::KeyRing;
+use crate::limits::Limits;
 pub use edges::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
 pub use key_uses::KeyUses;
 pub use metrics::HttpMetrics;
@@ -116,6 +118,8 @@ pub struct RestState {
     pub exposition: Arc<dyn Fn() -> String + Send + Sync>,
     /// Which URLs may receive webhooks.
     pub receivers: ReceiverCheck,
+    /// How much each key may ask.
+    pub limits: Limits,
 }
 
 /// Says why a URL may not receive webhooks, if it may not.
@@ -142,6 +146,7 @@ struct Api {
     metrics: HttpMetrics,
     exposition: Arc<dyn Fn() -> String + Send + Sync>,
     applied: watch::Receiver<Revision>,
+    limits: Limits,
 }
 
 /// What a read found, and the revision of the view that it was found in.
@@ -213,6 +218,7 @@ impl From<RestState> for Api {
             keys: state.keys,
             metrics: state.metrics,
             exposition: state.exposition,
+            limits: state.limits,
         }
     }
 }
