@@ -211,7 +211,7 @@ impl KeyRing {
         let bytes = Zeroizing::new(<[u8; 32]>::from(keyed.finalize().into_bytes()));
         Secret(Zeroizing::new(format!(
             "whsec_{}",
-            STANDARD.encode(&*bytes)
+            STANDARD.encode(*bytes)
         )))
     }
 
