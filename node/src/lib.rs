@@ -16,3 +16,4 @@ pub mod metrics;
 pub mod publisher;
 pub mod rest;
 pub mod settings;
+pub(crate) mod webhooks;

@@ -19,7 +19,7 @@ use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{
     ClusterSettings, LimitSettings, ListenSettings, LogSettings, MemberSettings, NodeSettings,
-    RaftSettings, RestSettings, SecuritySettings, Settings, TlsSettings,
+    RaftSettings, RestSettings, SecuritySettings, Settings, TlsSettings, WebhookSettings,
 };
 use parking_lot::Mutex;
 use platform::Entropy;
@@ -165,6 +165,7 @@ impl Fleet {
                 ..RaftSettings::default()
             },
             limits: LimitSettings::default(),
+            webhooks: WebhookSettings::default(),
         }
     }
 

@@ -40,6 +40,9 @@ pub enum StartError {
     /// Edges cannot be served.
     #[error("setting publisher.listen: {0}")]
     Publisher(#[from] publisher::StartError),
+    /// Webhooks cannot be sent as the settings say.
+    #[error(transparent)]
+    Webhooks(Box<dyn std::error::Error + Send + Sync>),
     /// The process is ending.
     #[error("the start was aborted")]
     Aborted,
@@ -50,7 +53,7 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> i32 {
         match self {
-            Self::NotAMember { .. } | Self::Tls(_) => 64,
+            Self::NotAMember { .. } | Self::Tls(_) | Self::Webhooks(_) => 64,
             Self::Consensus(ConsensusError::Settings(_)) => 64,
             Self::Consensus(ConsensusError::Pepper(reason)) => reason.exit_code(),
             Self::Consensus(ConsensusError::Raft(_)) => 65,

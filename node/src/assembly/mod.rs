@@ -30,6 +30,13 @@ use crate::metrics::{ConsensusMetrics, Metrics, RaftCollector};
 use crate::publisher::{self, Publisher, PublisherMetrics};
 use crate::rest::{self, HttpMetrics, KeyUses, RestState, ServerLimits};
 use crate::settings::Settings;
+use crate::webhooks::address::AddressPolicy;
+use crate::webhooks::courier::{Courier, Post};
+use crate::webhooks::dispatcher::Dispatcher;
+use crate::webhooks::metrics::WebhookMetrics;
+use crate::webhooks::roots;
+use crate::webhooks::sender::Sender;
+use crate::webhooks::worker::Shared;
 
 pub use error::StartError;
 use running::Part;
@@ -72,6 +79,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
     let internal = listen(&ports.network, "internal.listen", settings.internal.listen).await?;
     let rest = listen(&ports.network, "rest.listen", settings.rest.listen).await?;
     let metrics = Metrics::default();
+    let sender = webhook_sender(&settings, &ports.network)?;
     let (consensus, closer) = start_consensus(&settings, &ports, &metrics).await?;
     let publisher = match start_publisher(&settings, &ports, &metrics, &consensus) {
         Ok(publisher) => publisher,
@@ -88,8 +96,20 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
     };
     let limits = start_limits(&settings, &metrics, &consensus);
     let internal = serve_internal(internal, &ports, &consensus)?;
-    let parts = (fleet, limits);
-    let rest = serve_rest(rest, addresses.rest, ports, &metrics, &consensus, parts);
+    let deliveries = Shared {
+        control: Arc::new(consensus.clone()),
+        courier: Courier {
+            post: sender.clone(),
+            keys: ports.keys.clone(),
+            clock: Arc::clone(&ports.clock),
+        },
+        clock: Arc::clone(&ports.clock),
+        entropy: Arc::clone(&ports.entropy),
+        metrics: metrics.register(WebhookMetrics::register),
+    };
+    let state = rest_state(&ports, &metrics, &consensus, (fleet, limits), sender);
+    let rest = serve_rest(rest, addresses.rest, ports.rest_tls, state);
+    let dispatcher = Dispatcher::start(deliveries);
     consensus.form();
     Ok(Running {
         addresses,
@@ -98,6 +118,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         rest,
         internal,
         publisher,
+        dispatcher,
         closer,
     })
 }
@@ -198,37 +219,63 @@ fn serve_internal<N: Network>(
     })
 }
 
-fn serve_rest<N: Network>(
-    listener: N::Listener,
-    address: SocketAddr,
-    ports: Ports<N>,
+/// What sends webhooks, where the operator allows.
+fn webhook_sender<N: Network>(
+    settings: &Settings,
+    network: &N,
+) -> Result<Arc<Sender<N>>, StartError> {
+    let settings = &settings.webhooks;
+    let roots = roots::load(settings.ca_file.as_deref())
+        .map_err(|error| StartError::Webhooks(error.into()))?;
+    let policy = AddressPolicy::new(settings.allowed_ranges.clone());
+    let sender = Sender::new(network.clone(), policy, roots);
+    let sender = sender.map_err(|error| StartError::Webhooks(error.into()))?;
+    Ok(Arc::new(sender))
+}
+
+fn rest_state<N: Network>(
+    ports: &Ports<N>,
     metrics: &Metrics,
     consensus: &Consensus,
     (fleet, limits): (ClusterFleet, Limits),
-) -> Part {
-    let http = metrics.register(HttpMetrics::register);
+    sender: Arc<Sender<N>>,
+) -> RestState {
     let exposition = metrics.clone();
-    let key_uses = KeyUses::default();
-    let (stop, stopped) = watch::channel(false);
-    tokio::spawn(key_uses.clone().keep_reporting(
-        Arc::new(consensus.clone()),
-        Arc::clone(&ports.clock),
-        Arc::clone(&ports.entropy),
-        stopped.clone(),
-    ));
-    let router = rest::router(RestState {
+    RestState {
         control: Arc::new(consensus.clone()),
         fleet: Arc::new(fleet),
-        clock: ports.clock,
-        entropy: ports.entropy,
-        keys: ports.keys,
-        key_uses,
-        metrics: http.clone(),
+        clock: Arc::clone(&ports.clock),
+        entropy: Arc::clone(&ports.entropy),
+        keys: ports.keys.clone(),
+        key_uses: KeyUses::default(),
+        metrics: metrics.register(HttpMetrics::register),
         exposition: Arc::new(move || exposition.render()),
-        receivers: Arc::new(|_| Ok(())),
         limits,
-    });
-    let task = match ports.rest_tls {
+        courier: Courier {
+            post: Arc::clone(&sender) as Arc<dyn Post>,
+            keys: ports.keys.clone(),
+            clock: Arc::clone(&ports.clock),
+        },
+        receivers: Arc::new(move |url| sender.receiver(url).map(drop)),
+    }
+}
+
+fn serve_rest<L: Listener<Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static>>(
+    listener: L,
+    address: SocketAddr,
+    tls: Option<rustls::ServerConfig>,
+    state: RestState,
+) -> Part {
+    let http = state.metrics.clone();
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(state.key_uses.clone().keep_reporting(
+        Arc::clone(&state.control),
+        Arc::clone(&state.clock),
+        Arc::clone(&state.entropy),
+        stopped.clone(),
+    ));
+    let router = rest::router(state);
+    let task = match tls {
         Some(config) => {
             let acceptor = TlsAcceptor::from(Arc::new(config));
             spawn_rest(

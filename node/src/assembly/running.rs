@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use crate::consensus::Consensus;
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
+use crate::webhooks::dispatcher::Dispatcher;
 
 /// How long other nodes' calls may take to end: none of theirs is worth waiting for longer.
 const INTERNAL_DRAIN: Duration = Duration::from_secs(2);
@@ -53,6 +54,7 @@ pub struct Running {
     pub(super) rest: Part,
     pub(super) internal: Part,
     pub(super) publisher: Publisher,
+    pub(super) dispatcher: Dispatcher,
     pub(super) closer: Closer,
 }
 
@@ -88,8 +90,12 @@ impl Running {
     /// leadership over so that nobody waits for an election, and leaves.
     pub async fn shut_down(self) {
         self.consensus.drain();
-        // Edges go elsewhere while requests end: neither waits for the other.
-        tokio::join!(self.rest.end(REST_DRAIN), self.publisher.shut_down());
+        // Edges go elsewhere and deliveries end while requests end: nobody waits for the others.
+        tokio::join!(
+            self.rest.end(REST_DRAIN),
+            self.publisher.shut_down(),
+            self.dispatcher.shut_down()
+        );
         self.consensus.hand_over().await;
         self.internal.end(INTERNAL_DRAIN).await;
         self.consensus.shut_down().await;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use domain::id::{EventId, RouteId, RuleId, UpstreamId};
 use domain::model::{Notice, NoticeKind};
 use domain::query::{self, JournalNotice};
@@ -132,6 +133,11 @@ fn position(event: &JournalNotice) -> Position {
         id: event.id.to_string(),
         key: event.place.at.0,
     }
+}
+
+/// An event's JSON as a receiver of webhooks gets it: the same bytes as in a list.
+pub(crate) fn body(event: &JournalNotice, environment: &str) -> Bytes {
+    render::to_bytes(&EventObject::new(event, environment)).into()
 }
 
 pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {

@@ -64,6 +64,7 @@ mod tests;
 mod upstreams;
 mod validation;
 mod version;
+mod webhook_test;
 mod webhooks;
 mod workspace;
 
@@ -84,7 +85,9 @@ use tokio::sync::{Semaphore, watch};
 use crate::control_plane::{BoxFuture, Consistency, ControlPlane, ProposeError};
 use crate::keys::KeyRing;
 use crate::limits::Limits;
+use crate::webhooks::courier::Courier;
 pub use edges::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
+pub(crate) use events::body as event_body;
 pub use key_uses::KeyUses;
 pub use metrics::HttpMetrics;
 pub use server::{Server, ServerLimits};
@@ -120,6 +123,8 @@ pub struct RestState {
     pub receivers: ReceiverCheck,
     /// How much each key may ask.
     pub limits: Limits,
+    /// Makes an attempt at a webhook endpoint.
+    pub(crate) courier: Courier,
 }
 
 /// Says why a URL may not receive webhooks, if it may not.
@@ -141,6 +146,7 @@ struct Api {
     callers: Callers,
     streams: Arc<Semaphore>,
     receivers: ReceiverCheck,
+    courier: Courier,
     key_uses: KeyUses,
     cursors: Cursors,
     metrics: HttpMetrics,
@@ -207,6 +213,7 @@ impl From<RestState> for Api {
         Self {
             callers: Callers::default(),
             receivers: state.receivers,
+            courier: state.courier,
             streams: Arc::new(Semaphore::new(event_stream::STREAMS_MAX)),
             key_uses: state.key_uses,
             cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
@@ -353,7 +360,7 @@ impl Routes {
         use operation::{
             DELIVERIES_GET, DELIVERIES_LIST, DELIVERIES_RETRY, EVENTS_REPLAY, WEBHOOKS_CREATE,
             WEBHOOKS_DELETE, WEBHOOKS_DISABLE, WEBHOOKS_ENABLE, WEBHOOKS_GET, WEBHOOKS_LIST,
-            WEBHOOKS_ROTATE, WEBHOOKS_UPDATE,
+            WEBHOOKS_ROTATE, WEBHOOKS_TEST, WEBHOOKS_UPDATE,
         };
         self.add(MethodFilter::GET, WEBHOOKS_LIST, webhooks::list);
         self.add(MethodFilter::POST, WEBHOOKS_CREATE, webhooks::create);
@@ -363,6 +370,7 @@ impl Routes {
         self.add(MethodFilter::POST, WEBHOOKS_ROTATE, webhooks::rotate_secret);
         self.add(MethodFilter::POST, WEBHOOKS_ENABLE, webhooks::enable);
         self.add(MethodFilter::POST, WEBHOOKS_DISABLE, webhooks::disable);
+        self.add(MethodFilter::POST, WEBHOOKS_TEST, webhook_test::send);
         self.add(MethodFilter::GET, DELIVERIES_LIST, deliveries::list);
         self.add(MethodFilter::GET, DELIVERIES_GET, deliveries::get);
         self.add(MethodFilter::POST, DELIVERIES_RETRY, deliveries::retry);

@@ -235,6 +235,11 @@ pub(crate) const WEBHOOKS_DISABLE: Operation = write(
     "/v2/webhook_endpoints/{id}/disable",
     Policy::writes(Resource::Webhooks, Target::WebhookEndpoint),
 );
+pub(crate) const WEBHOOKS_TEST: Operation = read(
+    "webhooks.test",
+    "/v2/webhook_endpoints/{id}/test",
+    Policy::writes(Resource::Webhooks, Target::WebhookEndpoint),
+);
 pub(crate) const DELIVERIES_LIST: Operation = read(
     "deliveries.list",
     "/v2/webhook_deliveries",

@@ -13,8 +13,8 @@ use super::SettingsError;
 const PREFIX: &str = "VECTORGATE_";
 const SEPARATOR: &str = "__";
 
-/// Lists cannot be spelled in one variable, so this one is JSON text.
-const MEMBERS: &str = "cluster.members";
+/// Lists cannot be spelled in one variable, so these are JSON text.
+const LISTS: [&str; 2] = ["cluster.members", "webhooks.allowed_ranges"];
 
 /// Reads the layers into `T`.
 pub(super) fn read<T: DeserializeOwned>(
@@ -26,8 +26,8 @@ pub(super) fn read<T: DeserializeOwned>(
         let Some(field) = field_of(name) else {
             continue;
         };
-        let value = if field == MEMBERS {
-            members(text)?
+        let value = if LISTS.contains(&field.as_str()) {
+            list(&field, text)?
         } else {
             Value::from(text.as_str())
         };
@@ -49,12 +49,9 @@ fn field_of(variable: &str) -> Option<String> {
         .then(|| path.to_lowercase().replace(SEPARATOR, "."))
 }
 
-fn members(json: &str) -> Result<Value, SettingsError> {
+fn list(field: &str, json: &str) -> Result<Value, SettingsError> {
     let parsed: serde_json::Value = serde_json::from_str(json).map_err(|error| {
-        SettingsError::field(
-            MEMBERS,
-            format!("the variable must be a JSON list: {error}"),
-        )
+        SettingsError::field(field, format!("the variable must be a JSON list: {error}"))
     })?;
     Ok(value(parsed))
 }

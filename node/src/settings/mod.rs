@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use raft_store::types::Member;
 use serde::Deserialize;
 
@@ -45,6 +46,9 @@ pub struct Settings {
     /// Rate limits of the REST API.
     #[serde(default)]
     pub limits: LimitSettings,
+    /// Where webhooks may go.
+    #[serde(default)]
+    pub webhooks: WebhookSettings,
 }
 
 /// Who a node is.
@@ -189,6 +193,18 @@ impl Default for LimitSettings {
             enterprise_route_mutations_per_minute: 1_000_000,
         }
     }
+}
+
+/// Where webhooks may go, and whom to trust there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookSettings {
+    /// Networks in which receivers may stand although they are private or otherwise special, and
+    /// to which plain HTTP is spoken if a URL says so. Whoever may create an endpoint can make
+    /// this node send requests there.
+    pub allowed_ranges: Vec<IpNet>,
+    /// Authorities that vouch for receivers, in PEM, beside those of the operating system.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for LogSettings {

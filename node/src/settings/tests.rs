@@ -50,6 +50,8 @@ fn a_minimal_file_gives_defaults_for_the_rest() {
     );
     assert_eq!(settings.raft, RaftSettings::default());
     assert_eq!(settings.limits, LimitSettings::default());
+    assert_eq!(settings.webhooks, WebhookSettings::default());
+    assert!(settings.webhooks.allowed_ranges.is_empty());
     assert_eq!(
         settings
             .initial_members()
@@ -205,6 +207,21 @@ fn what_is_wrong_is_named() {
             "[limits]\nper_minute = 5\n[security]",
             "per_minute",
         ),
+        (
+            "[security]",
+            "[webhooks]\nallowed_ranges = [\"10.1.0.0\"]\n[security]",
+            "webhooks.allowed_ranges[0]",
+        ),
+        (
+            "[security]",
+            "[webhooks]\nallowed_ranges = [\"10.1.0.0/33\"]\n[security]",
+            "webhooks.allowed_ranges[0]",
+        ),
+        (
+            "[security]",
+            "[webhooks]\nallowed = []\n[security]",
+            "allowed",
+        ),
     ];
     for (from, to, field) in cases {
         assert!(GOOD.contains(from), "{from}");
@@ -213,6 +230,21 @@ fn what_is_wrong_is_named() {
             .to_string();
         assert!(error.contains(field), "{to}: {error}");
     }
+}
+
+#[test]
+fn ranges_for_webhooks_come_from_the_file_or_the_environment() {
+    let ranges = |settings: Settings| -> Vec<String> {
+        let all = settings.webhooks.allowed_ranges.iter();
+        all.map(ToString::to_string).collect()
+    };
+    let section = "[webhooks]\nallowed_ranges = [\"10.1.0.0/16\", \"fd00::/8\"]\nca_file = \"c\"\n";
+    let file = format!("{GOOD}{section}");
+    let settings = parse(&file, &[]).unwrap();
+    assert_eq!(settings.webhooks.ca_file.as_deref(), Some(Path::new("c")));
+    assert_eq!(ranges(settings), ["10.1.0.0/16", "fd00::/8"]);
+    let variable = ("VECTORGATE_WEBHOOKS__ALLOWED_RANGES", r#"["127.0.0.0/8"]"#);
+    assert_eq!(ranges(parse(&file, &[variable]).unwrap()), ["127.0.0.0/8"]);
 }
 
 #[test]
@@ -227,6 +259,11 @@ fn a_variable_that_cannot_be_is_named_as_well() {
             "VECTORGATE_CLUSTER__MEMBERS",
             r#"[{"id":1,"regoin":"a"}]"#,
             "regoin",
+        ),
+        (
+            "VECTORGATE_WEBHOOKS__ALLOWED_RANGES",
+            "10.0.0.0/8",
+            "webhooks.allowed_ranges",
         ),
     ] {
         let error = parse(GOOD, &[(name, text)]).expect_err(name).to_string();

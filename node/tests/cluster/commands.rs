@@ -1,10 +1,12 @@
 //! Commands to propose, and how their effects are found again.
 
 use domain::command::{
-    Actor, Bootstrap, Command, CreateUpstream, Idempotency, NewEnvironment, Stamped,
+    Actor, Bootstrap, Command, CreateUpstream, CreateWebhookEndpoint, DraftSeed, Idempotency,
+    NewEnvironment, Stamped, UpdateUpstream,
 };
 use domain::id::{
-    ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, TargetId, UpstreamId, WorkspaceId,
+    ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, TargetId, UpstreamId, WebhookEndpointId,
+    WorkspaceId,
 };
 use domain::model::{Algorithm, Fingerprint, IdempotencyKey, KeyHash, Plan, Target};
 use domain::query;
@@ -55,15 +57,56 @@ pub(crate) fn bootstrap_with(plan: Plan, key: KeyHash) -> Stamped {
     stamped(0, Command::Bootstrap(Box::new(bootstrap)))
 }
 
-/// Makes the upstream with that number.
-pub(crate) fn create(number: u64) -> Stamped {
-    let actor = Actor {
+fn actor() -> Actor {
+    Actor {
         workspace_id: WorkspaceId::new(seed(0)),
         environment_id: EnvironmentId::new(seed(1)),
         api_key_id: ApiKeyId::new(seed(1)),
+    }
+}
+
+pub(crate) fn upstream_id(number: u64) -> UpstreamId {
+    UpstreamId::new(seed(number))
+}
+
+pub(crate) fn endpoint_id(number: u64) -> WebhookEndpointId {
+    WebhookEndpointId::new(seed(number))
+}
+
+/// Makes a webhook endpoint that gets everything.
+pub(crate) fn endpoint(number: u64, url: &str) -> Stamped {
+    let create = CreateWebhookEndpoint {
+        id: endpoint_id(number),
+        url: url.to_owned(),
+        events: Vec::new(),
+        description: None,
     };
+    stamped(
+        1_000 + number,
+        Command::CreateWebhookEndpoint(actor(), create),
+    )
+}
+
+/// Renames the upstream with that number, which is an event. `request` is its own number.
+pub(crate) fn rename(number: u64, request: u64) -> Stamped {
+    let update = UpdateUpstream {
+        id: upstream_id(number),
+        draft_seed: DraftSeed {
+            unix_ms: 1_700_000_000_000,
+            random: request,
+        },
+        name: Some(format!("upstream {number}, renamed")),
+        algorithm: None,
+        targets: None,
+        named: Vec::new(),
+    };
+    stamped(request, Command::UpdateUpstream(actor(), update))
+}
+
+/// Makes the upstream with that number.
+pub(crate) fn create(number: u64) -> Stamped {
     let create = CreateUpstream {
-        id: UpstreamId::new(seed(number)),
+        id: upstream_id(number),
         name: format!("upstream {number}"),
         algorithm: Algorithm::WeightedRoundRobin,
         targets: vec![Target {
@@ -73,7 +116,7 @@ pub(crate) fn create(number: u64) -> Stamped {
             weight: 1,
         }],
     };
-    stamped(number, Command::CreateUpstream(actor, create))
+    stamped(number, Command::CreateUpstream(actor(), create))
 }
 
 /// The same with an idempotency key.

@@ -8,4 +8,5 @@ mod formation;
 mod limits;
 mod membership;
 mod network;
+mod webhooks;
 mod world;

@@ -17,7 +17,7 @@ use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{
     ClusterSettings, LimitSettings, ListenSettings, LogSettings, MemberSettings, NodeSettings,
-    RaftSettings, RestSettings, SecuritySettings, Settings, TlsSettings,
+    RaftSettings, RestSettings, SecuritySettings, Settings, TlsSettings, WebhookSettings,
 };
 use platform::testing::TestAuthority;
 use platform::{SystemClock, SystemEntropy};
@@ -232,6 +232,10 @@ impl World {
             log: LogSettings::default(),
             raft: self.raft.clone(),
             limits: LimitSettings::default(),
+            webhooks: WebhookSettings {
+                allowed_ranges: vec!["127.0.0.0/8".parse().unwrap()],
+                ca_file: None,
+            },
         }
     }
 

@@ -16,6 +16,9 @@ pub(crate) struct EventObject<'a> {
     created_at: Seconds,
     environment: &'a str,
     data: EventData<'a>,
+    /// Whether it is a sample that nothing happened for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    test: bool,
 }
 
 /// What the event is about. A type's members are those that it has, and no others.
@@ -68,7 +71,13 @@ impl<'a> EventObject<'a> {
                 region: publication.then_some("global"),
                 published_at: publication.then_some(Seconds(place.at)),
             },
+            test: false,
         }
+    }
+
+    /// Marks it as a sample.
+    pub(crate) fn as_test(self) -> Self {
+        Self { test: true, ..self }
     }
 }
 

@@ -107,6 +107,7 @@ const TABLE: &[(&str, &str)] = &[
     ("webhooks.rotate_secret", "++ +-+ ------ - --"),
     ("webhooks.enable", "++ +-+ ------ - --"),
     ("webhooks.disable", "++ +-+ ------ - --"),
+    ("webhooks.test", "++ +-+ ------ - --"),
     ("deliveries.list", "++ ++- -----+ - ++"),
     ("deliveries.get", "++ ++- -----+ - ++"),
     ("deliveries.retry", "++ +-+ ------ - --"),

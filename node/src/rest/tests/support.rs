@@ -29,6 +29,8 @@ use tower::ServiceExt;
 use super::super::operation::Operation;
 use super::super::{HttpMetrics, KeyUses, RestState, assembled};
 use super::fleet::FakeFleet;
+use super::ports::{Counting, HandClock};
+use super::receivers::Receivers;
 pub(super) use super::reply::Reply;
 use super::reply::check_common;
 use super::strangers;
@@ -209,31 +211,6 @@ impl PeerLimits for NoPeers {
     }
 }
 
-/// Stands still until it is moved.
-pub(super) struct HandClock(AtomicU64);
-
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
-}
-
-/// Counts.
-struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, buffer: &mut [u8]) {
-        for chunk in buffer.chunks_mut(8) {
-            let next = self
-                .0
-                .fetch_add(1, Ordering::Relaxed)
-                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-                .to_le_bytes();
-            chunk.copy_from_slice(&next[..chunk.len()]);
-        }
-    }
-}
-
 /// When every test starts.
 pub(super) const START_MS: u64 = 1_714_320_000_500;
 
@@ -241,7 +218,9 @@ pub(super) const START_MS: u64 = 1_714_320_000_500;
 pub(super) struct World {
     pub(super) control: Arc<MemoryControl>,
     pub(super) clock: Arc<HandClock>,
+    pub(super) entropy: Arc<Counting>,
     pub(super) fleet: Arc<FakeFleet>,
+    pub(super) receivers: Arc<Receivers>,
     pub(super) live: String,
     pub(super) test: String,
     pub(super) stranger: String,
@@ -263,8 +242,8 @@ impl World {
 
     pub(super) fn with_limits(settings: LimitSettings) -> Self {
         let control = Arc::new(MemoryControl::new());
-        let clock = Arc::new(HandClock(AtomicU64::new(START_MS)));
-        let entropy = Arc::new(Counting(AtomicU64::new(1)));
+        let clock = Arc::new(HandClock::new(START_MS));
+        let entropy = Arc::new(Counting::default());
         let fleet = Arc::new(FakeFleet::default());
         let key_uses = KeyUses::default();
         let (keys, mut registry) = (keys(), Registry::default());
@@ -291,6 +270,7 @@ impl World {
             peers: Arc::new(NoPeers),
             metrics: LimitMetrics::register(&mut registry),
         });
+        let receivers = Arc::new(Receivers::default());
         let state = RestState {
             control: control.clone(),
             fleet: fleet.clone(),
@@ -305,6 +285,7 @@ impl World {
                 text
             }),
             limits,
+            courier: receivers.courier(&clock),
             receivers: Arc::new(|url| {
                 let known = url.starts_with("https://hooks.example.net/");
                 known.then_some(()).ok_or_else(|| "Not there.".to_owned())
@@ -318,7 +299,9 @@ impl World {
         Self {
             control,
             clock,
+            entropy,
             fleet,
+            receivers,
             live,
             test,
             stranger,
@@ -334,7 +317,7 @@ impl World {
     }
 
     pub(super) fn advance_ms(&self, ms: u64) {
-        self.clock.0.fetch_add(ms, Ordering::Relaxed);
+        self.clock.advance_ms(ms);
     }
 
     pub(super) fn revoke(&self, id: &ApiKeyId) {

@@ -1,0 +1,365 @@
+//! What endpoints are sent, as their owners see it: the real dispatcher over the state machine in
+//! memory, and receivers that do what the test says. Time is virtual; the wall clock is moved by
+//! hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use super::receivers::{Behaviour, Posted};
+use super::support::{Trouble, World, keys};
+use crate::webhooks::dispatcher::Dispatcher;
+use crate::webhooks::metrics::WebhookMetrics;
+use crate::webhooks::worker::Shared;
+
+const URL: &str = "https://hooks.example.net/in";
+const OTHER: &str = "https://hooks.example.net/other";
+
+/// Long enough, in virtual time, for whatever would happen by itself to have happened.
+const A_WHILE: Duration = Duration::from_secs(30);
+
+fn dispatch(world: &World) -> Dispatcher {
+    Dispatcher::start(Shared {
+        control: world.control.clone(),
+        courier: world.receivers.courier(&world.clock),
+        clock: world.clock.clone(),
+        entropy: world.entropy.clone(),
+        metrics: WebhookMetrics::register(&mut Default::default()),
+    })
+}
+
+async fn endpoint(world: &World, body: Value) -> String {
+    let made = world.post("/v2/webhook_endpoints", body).created().await;
+    format!("/v2/webhook_endpoints/{}", made["id"].as_str().unwrap())
+}
+
+async fn deliveries(world: &World) -> Vec<Value> {
+    let list = world.get("/v2/webhook_deliveries?limit=100").ok().await;
+    list["data"].as_array().unwrap().clone()
+}
+
+fn with_status(deliveries: &[Value], status: &str) -> usize {
+    let those = deliveries.iter().filter(|one| one["status"] == status);
+    those.count()
+}
+
+/// Waits until so many requests have arrived.
+async fn posted(world: &World, url: &str, count: usize) -> Vec<Posted> {
+    let arriving = async {
+        while world.receivers.posted(url).len() < count {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(A_WHILE, arriving).await.expect("they arrive");
+    world.receivers.posted(url)
+}
+
+/// Waits until so many deliveries have that status.
+async fn settled(world: &World, status: &str, count: usize) -> Vec<Value> {
+    let settling = async {
+        loop {
+            let all = deliveries(world).await;
+            if with_status(&all, status) >= count {
+                return all;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(A_WHILE, settling).await.expect("they settle")
+}
+
+fn ids(posted: &[Posted]) -> Vec<&str> {
+    let ids = posted.iter().map(|one| one.header("webhook-id").unwrap());
+    ids.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_event_is_sent_once_as_the_api_shows_it() {
+    let world = World::new();
+    endpoint(&world, json!({"url": URL})).await;
+    let dispatcher = dispatch(&world);
+    let (route, _) = world.route("api.example.net").await;
+    world.rule(&route, 10).await;
+    world.publish(&route).await;
+    let events = world.get("/v2/events").ok().await["data"].clone();
+    let events = events.as_array().unwrap();
+    let all = settled(&world, "succeeded", events.len()).await;
+    sleep(A_WHILE).await;
+    let posted = world.receivers.posted(URL);
+    assert_eq!(posted.len(), events.len());
+    for event in events {
+        let id = event["id"].as_str().unwrap();
+        let sent = posted
+            .iter()
+            .find(|sent| sent.header("webhook-id") == Some(id));
+        assert_eq!(sent.unwrap().json(), *event);
+        let delivery = all.iter().find(|one| one["event_id"] == id).unwrap();
+        assert_eq!(delivery["attempts"][0]["response_head"], "hello");
+        assert_eq!(delivery["attempts"][0]["latency_ms"], 7);
+    }
+    dispatcher.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_attempt_is_repeated_when_its_time_has_come_and_not_before() {
+    let world = World::new();
+    let script = [
+        Behaviour::Say(500),
+        Behaviour::Unreachable,
+        Behaviour::Say(204),
+    ];
+    world.receivers.script(URL, script);
+    endpoint(
+        &world,
+        json!({"url": URL, "enabled_events": ["route.created"]}),
+    )
+    .await;
+    let _dispatcher = dispatch(&world);
+    world.route("api.example.net").await;
+    settled(&world, "pending", 1).await;
+    sleep(A_WHILE).await;
+    assert_eq!(world.receivers.posted(URL).len(), 1);
+    world.advance_ms(1_100);
+    posted(&world, URL, 2).await;
+    world.advance_ms(29_000);
+    sleep(A_WHILE).await;
+    assert_eq!(world.receivers.posted(URL).len(), 2);
+    world.advance_ms(4_000);
+    let sent = posted(&world, URL, 3).await;
+    let all = settled(&world, "succeeded", 1).await;
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0]["attempt_count"], 3);
+    let outcomes: Vec<_> = all[0]["attempts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| (&attempt["response_status"], &attempt["error"]))
+        .collect();
+    let expected = [
+        (&json!(500), &Value::Null),
+        (&Value::Null, &json!("cannot connect")),
+        (&json!(204), &Value::Null),
+    ];
+    assert_eq!(outcomes, expected);
+    let ids = ids(&sent);
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    // Each attempt is signed with its own time.
+    let signed_at = |sent: &Posted| sent.header("webhook-timestamp").unwrap().to_owned();
+    assert_ne!(signed_at(&sent[0]), signed_at(&sent[2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_hangs_holds_nobody_else_up() {
+    let world = World::new();
+    world.receivers.script(URL, [Behaviour::Hang]);
+    endpoint(&world, json!({"url": URL})).await;
+    endpoint(&world, json!({"url": OTHER})).await;
+    let _dispatcher = dispatch(&world);
+    for number in 0..5 {
+        world.route(&format!("{number}.example.net")).await;
+    }
+    let events = world.get("/v2/events").ok().await["data"].clone();
+    let count = events.as_array().unwrap().len();
+    posted(&world, OTHER, count).await;
+    let all = settled(&world, "succeeded", count).await;
+    assert_eq!(all.len(), count);
+    assert!(!world.receivers.posted(URL).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_whose_record_is_lost_is_made_again_with_the_same_event() {
+    for trouble in [Trouble::NoLeader, Trouble::AnswersLost] {
+        let world = World::new();
+        let gate = Arc::new(Semaphore::new(0));
+        let script = [Behaviour::Wait(Arc::clone(&gate), 200), Behaviour::Say(200)];
+        world.receivers.script(URL, script);
+        let body = json!({"url": URL, "enabled_events": ["route.created"]});
+        endpoint(&world, body).await;
+        let dispatcher = dispatch(&world);
+        world.route("api.example.net").await;
+        posted(&world, URL, 1).await;
+        world.trouble(trouble);
+        gate.add_permits(1);
+        sleep(A_WHILE).await;
+        assert_eq!(world.receivers.posted(URL).len(), 1);
+        world.trouble(Trouble::None);
+        settled(&world, "succeeded", 1).await;
+        sleep(A_WHILE).await;
+        let sent = world.receivers.posted(URL);
+        // What was applied although nobody heard of it is not sent again.
+        let times = if trouble == Trouble::NoLeader { 2 } else { 1 };
+        assert_eq!(sent.len(), times, "{trouble:?}");
+        assert_eq!(ids(&sent)[0], ids(&sent)[times - 1]);
+        assert_eq!(deliveries(&world).await.len(), 1);
+        dispatcher.shut_down().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disabled_endpoint_gets_nothing_and_starts_afresh_when_it_is_enabled() {
+    let world = World::new();
+    let gate = Arc::new(Semaphore::new(0));
+    let script = [Behaviour::Wait(Arc::clone(&gate), 500), Behaviour::Say(200)];
+    world.receivers.script(URL, script);
+    let body = json!({"url": URL, "enabled_events": ["route.created"]});
+    let path = endpoint(&world, body).await;
+    let _dispatcher = dispatch(&world);
+    world.route("one.example.net").await;
+    posted(&world, URL, 1).await;
+    let switch = |word| world.request(Method::POST, &format!("{path}/{word}"));
+    switch("disable").ok().await;
+    gate.add_permits(1);
+    settled(&world, "pending", 1).await;
+    world.advance_ms(60_000);
+    world.route("two.example.net").await;
+    sleep(A_WHILE).await;
+    assert_eq!(world.receivers.posted(URL).len(), 1);
+    switch("enable").ok().await;
+    let (three, _) = world.route("three.example.net").await;
+    // The retry that waited, and what happened since; what happened meanwhile is left out.
+    let sent = posted(&world, URL, 3).await;
+    sleep(A_WHILE).await;
+    assert_eq!(world.receivers.posted(URL).len(), 3);
+    assert!(
+        sent.iter()
+            .any(|sent| sent.json()["data"]["route_id"] == three.as_str())
+    );
+    assert_eq!(
+        ids(&sent).iter().filter(|id| **id == ids(&sent)[0]).count(),
+        2
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_is_gone_is_not_asked_again() {
+    let world = World::new();
+    world.receivers.script(URL, [Behaviour::Say(410)]);
+    let body = json!({"url": URL, "enabled_events": ["route.created"]});
+    let path = endpoint(&world, body).await;
+    let _dispatcher = dispatch(&world);
+    world.route("one.example.net").await;
+    settled(&world, "failed", 1).await;
+    assert_eq!(world.get(&path).ok().await["disabled_reason"], "gone");
+    world.advance_ms(60_000);
+    world.route("two.example.net").await;
+    sleep(A_WHILE).await;
+    assert_eq!(world.receivers.posted(URL).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_secrets_sign_as_long_as_both_are_good() {
+    let world = World::new();
+    let body = json!({"url": URL, "enabled_events": ["route.created"]});
+    let path = endpoint(&world, body).await;
+    let rotate = format!("{path}/rotate_secret");
+    world.post(&rotate, json!({"grace_seconds": 60})).ok().await;
+    let _dispatcher = dispatch(&world);
+    world.route("one.example.net").await;
+    posted(&world, URL, 1).await;
+    world.advance_ms(60_000);
+    world.route("two.example.net").await;
+    let sent = posted(&world, URL, 2).await;
+    let signed_twice = |sent: &Posted| sent.header("vectorgate-signature-previous").is_some();
+    assert_eq!(
+        (signed_twice(&sent[0]), signed_twice(&sent[1])),
+        (true, false)
+    );
+    let id = path.rsplit('/').next().unwrap();
+    let secrets = [2, 1].map(|number| keys().webhook_secret(id, number).reveal().to_owned());
+    let at = sent[0].header("webhook-timestamp").unwrap();
+    let expected = crate::webhooks::signature::headers(
+        sent[0].header("webhook-id").unwrap(),
+        &secrets,
+        at.parse().unwrap(),
+        &sent[0].body,
+    );
+    assert_eq!(sent[0].headers, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_an_endpoint_does_not_want_cost_little_and_end() {
+    let world = World::new();
+    let body = json!({"url": URL, "enabled_events": ["route.rollback"]});
+    endpoint(&world, body).await;
+    let _dispatcher = dispatch(&world);
+    for number in 0..100 {
+        let body = json!({"name": format!("origin {number}"), "targets": []});
+        world.post("/v2/upstreams", body).send().await;
+        world.route(&format!("{number}.example.net")).await;
+    }
+    let before = world.control.applied();
+    sleep(A_WHILE).await;
+    let recorded = world.control.applied();
+    assert!(
+        recorded > before && recorded.0 - before.0 <= 3,
+        "{before:?}"
+    );
+    sleep(A_WHILE).await;
+    assert_eq!(world.control.applied(), recorded);
+    assert!(world.receivers.posted(URL).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sample_is_sent_at_once_and_nothing_of_it_is_stored() {
+    let world = World::new();
+    let path = endpoint(&world, json!({"url": URL})).await;
+    let before = world.control.applied();
+    let test = format!("{path}/test");
+    let answer = world.request(Method::POST, &test).ok().await;
+    let sent = world.receivers.posted(URL)[0].clone();
+    let event = sent.json();
+    assert_eq!(
+        answer,
+        json!({
+            "object": "webhook_test",
+            "environment": "production",
+            "endpoint_id": path.rsplit('/').next().unwrap(),
+            "event_id": event["id"],
+            "event_type": "route.published",
+            "delivered": true,
+            "response_status": 200,
+            "error": null,
+            "latency_ms": 7,
+            "response_head": "hello",
+        })
+    );
+    assert_eq!(
+        (&event["test"], &event["type"]),
+        (&json!(true), &json!("route.published"))
+    );
+    assert_eq!(event["data"]["region"], "global");
+    assert!(sent.header("vectorgate-signature").is_some());
+    world.receivers.script(URL, [Behaviour::Unreachable]);
+    let refused = world
+        .post(&test, json!({"type": "rule.created"}))
+        .ok()
+        .await;
+    assert_eq!(
+        (
+            &refused["delivered"],
+            &refused["error"],
+            &refused["event_type"]
+        ),
+        (
+            &json!(false),
+            &json!("cannot connect"),
+            &json!("rule.created")
+        )
+    );
+    assert_eq!(world.control.applied(), before);
+    assert!(deliveries(&world).await.is_empty());
+    for (body, code, param) in [
+        (json!({"type": "boom"}), "invalid_parameter", "type"),
+        (json!({"url": URL}), "unknown_parameter", "url"),
+    ] {
+        world.post(&test, body).fails(400, code, Some(param)).await;
+    }
+    world
+        .request(Method::POST, "/v2/webhook_endpoints/wh_00000000/test")
+        .fails(404, "resource_not_found", None)
+        .await;
+}

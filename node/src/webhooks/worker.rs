@@ -1,0 +1,244 @@
+//! Delivers to one endpoint, in rounds: read what there is to do, send it, have the state machine
+//! write down what came of all of it in one entry, and read again.
+//!
+//! A worker remembers nothing from one round to the next: what is not in the state was not done.
+//! Whoever leads next goes on where the state stands, so that an event is sent again if the record
+//! of its attempt was lost, and never left out. A proposal that fails is such a loss, too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::command::{Command, Origin, RecordDeliveries, RecordedAttempt, Stamped};
+use domain::id::{EnvironmentId, RequestId, WebhookDeliveryId, WebhookEndpointId};
+use domain::model::{DeliveryAttempt, RETRY_JITTER_MAX, WebhookEndpoint};
+use domain::rows::View;
+use domain::time::Revision;
+use futures_util::{StreamExt, stream};
+use platform::{Clock, Entropy};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::courier::Courier;
+use super::metrics::WebhookMetrics;
+use super::sender::Attempted;
+use super::worklist::{Job, TAKEN, Worklist};
+use crate::control_plane::{Consistency, ControlPlane};
+
+/// How often somebody who waits for changes looks around by himself, and how long he waits after a
+/// failure.
+pub(super) const TICK: Duration = Duration::from_secs(1);
+
+/// How far apart two looks at the state are at least: many changes are one look.
+const LOOKS_APART: Duration = Duration::from_millis(50);
+
+/// How often it is recorded that the journal went on without anything for the endpoint. It saves
+/// reading these rows again, and costs an entry.
+const PLACE_EVERY: Duration = Duration::from_secs(1);
+
+/// What all workers use.
+pub(crate) struct Shared {
+    pub(crate) control: Arc<dyn ControlPlane>,
+    pub(crate) courier: Courier,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) metrics: WebhookMetrics,
+}
+
+impl Shared {
+    /// Whether this node leads: only the leader delivers.
+    pub(super) fn leads(&self) -> bool {
+        self.control.leader() == Some(self.control.this().id)
+    }
+}
+
+/// Delivers to one endpoint.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    environment_id: EnvironmentId,
+    endpoint_id: WebhookEndpointId,
+    /// When a place without attempts was last recorded, or might have been.
+    placed: Instant,
+}
+
+/// What follows a round.
+enum Next {
+    /// Another one.
+    Now,
+    /// Another one when something changes, or this time has passed.
+    Wait(Duration),
+    /// Another one, not at once.
+    Failed,
+    /// Nothing: the endpoint is gone or disabled, or another node leads.
+    End,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, endpoint: &WebhookEndpoint) -> Self {
+        Self {
+            shared,
+            environment_id: endpoint.environment_id.clone(),
+            endpoint_id: endpoint.id.clone(),
+            placed: Instant::now(),
+        }
+    }
+
+    /// Works until there is nothing to do here any more, or the node stops; a round that has begun
+    /// is ended.
+    pub(super) async fn run(mut self, stopping: CancellationToken) {
+        let mut changes = self.shared.control.changes();
+        while !stopping.is_cancelled() {
+            changes.borrow_and_update();
+            let looked = Instant::now();
+            let goes_on = match self.round().await {
+                Next::Now => true,
+                Next::Wait(most) => pause(&mut changes, looked, most, &stopping).await,
+                Next::Failed => {
+                    let waited = stopping.run_until_cancelled(sleep(TICK)).await;
+                    waited.is_some()
+                }
+                Next::End => false,
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    async fn round(&mut self) -> Next {
+        let control = Arc::clone(&self.shared.control);
+        let Ok((list, _)) = control.read_local(|view| self.look(view)) else {
+            return Next::Failed;
+        };
+        if let Some(wait) = list.as_ref().and_then(|list| self.idle(list)) {
+            return if self.shared.leads() {
+                Next::Wait(wait)
+            } else {
+                Next::End
+            };
+        }
+        // What an earlier leader recorded must not be sent again, and may not have arrived here.
+        let fresh = control.read(Consistency::Linearizable, |view| self.look(view));
+        match fresh.await {
+            Ok(_) if !self.shared.leads() => Next::End,
+            Ok((Some(list), _)) => self.work(list).await,
+            Ok((None, _)) => Next::End,
+            Err(_) => Next::Failed,
+        }
+    }
+
+    fn look(&self, view: &dyn View) -> Option<Worklist> {
+        let endpoint = (&self.environment_id, &self.endpoint_id);
+        Worklist::read(view, endpoint, self.shared.clock.now())
+    }
+
+    /// For how long there is nothing to do, if there is nothing.
+    fn idle(&self, list: &Worklist) -> Option<Duration> {
+        if !list.jobs.is_empty() {
+            return None;
+        }
+        let now = self.shared.clock.now();
+        let until_due = |at: domain::time::Timestamp| at.0.saturating_sub(now.0);
+        let due = list.next_due.map(until_due).map(Duration::from_millis);
+        let wait = due.unwrap_or(TICK).min(TICK);
+        if !list.moved() {
+            return Some(wait);
+        }
+        let place = (self.placed + PLACE_EVERY).saturating_duration_since(Instant::now());
+        (!list.more && !place.is_zero()).then(|| wait.min(place))
+    }
+
+    /// Sends all of it and records what came of it.
+    async fn work(&mut self, list: Worklist) -> Next {
+        if list.jobs.is_empty() && !list.moved() {
+            return Next::Now;
+        }
+        self.placed = Instant::now();
+        let Worklist {
+            endpoint,
+            jobs,
+            delivered,
+            ..
+        } = list;
+        let attempts: Vec<_> = jobs
+            .into_iter()
+            .map(|job| self.attempt(&endpoint, job))
+            .collect();
+        let attempts = stream::iter(attempts).buffer_unordered(TAKEN).collect();
+        let record = RecordDeliveries {
+            environment_id: self.environment_id.clone(),
+            endpoint_id: self.endpoint_id.clone(),
+            delivered,
+            attempts: attempts.await,
+        };
+        self.record(record).await
+    }
+
+    async fn attempt(&self, endpoint: &WebhookEndpoint, job: Job) -> RecordedAttempt {
+        let shared = &self.shared;
+        let at = shared.clock.now();
+        let attempted = match job.body {
+            Some(body) => shared.courier.attempt(endpoint, &job.event_id, body).await,
+            None => Attempted::unsent("the event is not kept any more".to_owned()),
+        };
+        shared.metrics.attempted(&attempted);
+        let new = || WebhookDeliveryId::new(shared.entropy.seed(shared.clock.now()));
+        let jitter = shared.entropy.next_u64() % (u64::from(RETRY_JITTER_MAX) + 1);
+        RecordedAttempt {
+            delivery_id: job.delivery_id.unwrap_or_else(new),
+            event_id: job.event_id,
+            kind: job.kind,
+            attempt: DeliveryAttempt {
+                at,
+                status: attempted.status,
+                error: attempted.error,
+                latency_ms: u32::try_from(attempted.latency.as_millis()).unwrap_or(u32::MAX),
+                head: attempted.head,
+            },
+            jitter: u32::try_from(jitter).unwrap_or(0),
+        }
+    }
+
+    async fn record(&self, record: RecordDeliveries) -> Next {
+        let shared = &self.shared;
+        let at = shared.clock.now();
+        let stamped = Stamped {
+            at,
+            request_id: RequestId::new(shared.entropy.seed(at)),
+            idempotency: None,
+            command: Command::RecordDeliveries(record),
+            origin: Origin::default(),
+            precondition: None,
+        };
+        let endpoint = &self.endpoint_id;
+        match shared.control.propose(stamped).await {
+            Ok(applied) => match applied.reply {
+                Ok(_) => Next::Now,
+                Err(rejection) => {
+                    tracing::error!(%endpoint, ?rejection, "deliveries were not recorded");
+                    Next::Failed
+                }
+            },
+            Err(reason) => {
+                tracing::warn!(%endpoint, %reason, "deliveries may be repeated");
+                Next::Failed
+            }
+        }
+    }
+}
+
+/// Waits for a change or for `most`, and in any case until a look is due again after the one at
+/// `looked`. Says whether there is any reason to go on.
+pub(super) async fn pause(
+    changes: &mut watch::Receiver<Revision>,
+    looked: Instant,
+    most: Duration,
+    stopping: &CancellationToken,
+) -> bool {
+    let waiting = async {
+        let changed = timeout(most, changes.changed()).await;
+        sleep_until(looked + LOOKS_APART).await;
+        !matches!(changed, Ok(Err(_)))
+    };
+    stopping.run_until_cancelled(waiting).await.unwrap_or(false)
+}
