@@ -224,3 +224,22 @@ pub trait LocalFleet: Send + Sync + 'static {
 
 /// A question about the fleet or its answer: 10 000 edges with 300 bytes each are 3 MB.
 pub const FLEET_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Asks other nodes about rate limits. The bytes are the limits' own; this carries them.
+pub trait PeerLimits: Send + Sync + 'static {
+    /// Sends `query` to the member's [`LocalLimits`]. There is no deadline: whoever asks has one.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or does not understand.
+    fn ask_limits(
+        &self,
+        member: MemberId,
+        query: Vec<u8>,
+    ) -> BoxFuture<'_, Result<Vec<u8>, PeerError>>;
+}
+
+/// Answers other nodes about the rate limits that this one keeps count of.
+pub trait LocalLimits: Send + Sync + 'static {
+    /// The answer to `query`; garbage gets `None`.
+    fn answer(&self, query: &[u8]) -> Option<Vec<u8>>;
+}

@@ -209,10 +209,7 @@ impl KeyRing {
         keyed.update(endpoint_id.as_bytes());
         keyed.update(&generation.to_be_bytes());
         let bytes = Zeroizing::new(<[u8; 32]>::from(keyed.finalize().into_bytes()));
-        Secret(Zeroizing::new(format!(
-            "whsec_{}",
-            STANDARD.encode(bytes.as_slice())
-        )))
+        Secret(Zeroizing::new(format!("whsec_{}", STANDARD.encode(*bytes))))
     }
 
     /// Recognises the pepper without telling it: stored at bootstrap, compared at every start.

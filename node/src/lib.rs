@@ -11,6 +11,7 @@ pub mod control_plane;
 pub mod fleet;
 pub mod halt;
 pub mod keys;
+pub mod limits;
 pub mod metrics;
 pub mod publisher;
 pub mod rest;

@@ -18,8 +18,8 @@ use node::control_plane::ControlPlane;
 use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{
-    ClusterSettings, ListenSettings, LogSettings, MemberSettings, NodeSettings, RaftSettings,
-    RestSettings, SecuritySettings, Settings, TlsSettings, WebhookSettings,
+    ClusterSettings, LimitSettings, ListenSettings, LogSettings, MemberSettings, NodeSettings,
+    RaftSettings, RestSettings, SecuritySettings, Settings, TlsSettings, WebhookSettings,
 };
 use parking_lot::Mutex;
 use platform::Entropy;
@@ -164,6 +164,7 @@ impl Fleet {
                 entries_kept_after_checkpoint: self.options.checkpoint_every / 2,
                 ..RaftSettings::default()
             },
+            limits: LimitSettings::default(),
             webhooks: WebhookSettings::default(),
         }
     }

@@ -12,7 +12,7 @@ use domain::time::{Revision, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{samples, several};
+use crate::{history, samples, several};
 
 /// Compares lines of `name hex` with those on file.
 fn check(file: &str, lines: &[(String, Vec<u8>)]) {
@@ -195,7 +195,7 @@ fn rows_have_their_bytes() {
             row(
                 &schema::JOURNAL,
                 (&environment, &at, &Revision(7)),
-                samples::journal_entry(),
+                history::journal_entry(),
             ),
         ],
     );

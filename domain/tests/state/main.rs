@@ -5,6 +5,7 @@ mod access;
 mod commands;
 mod costs;
 mod golden;
+mod history;
 mod properties;
 mod samples;
 mod several;

@@ -2,7 +2,7 @@
 
 use domain::command::{
     ArchiveRoute, ArchiveRule, Command, CreateRoute, CreateRule, CreateUpstream, DeleteUpstream,
-    DesiredStatus, DraftSeed, Idempotency, Origin, Precondition, Publish, RevokeApiKey, Rollback,
+    DesiredStatus, DraftSeed, Idempotency, Precondition, Publish, RevokeApiKey, Rollback,
     RollbackTo, Stamped, UpdateRoute, UpdateRule, UpdateUpstream,
 };
 use domain::id::{
@@ -10,12 +10,11 @@ use domain::id::{
     UpstreamId, WorkspaceId,
 };
 use domain::model::{
-    About, Algorithm, ApiKey, Change, Environment, EnvironmentKind, Epoch, Fingerprint, Grant,
-    IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, KeyKind, KeySalt, Manifest,
-    ManifestVersion, Mode, Notice, NoticeKind, ObjectKind, Plan, PreviousSecret, Priority,
-    PublishedRoute, PublishedRule, Resource, ResourceScope, Route, Rule, RuleChange, RuleEvent,
-    RuleEventKind, RuleStatus, Scopes, Snapshot, SnapshotState, SnapshotVersion, Target, Upstream,
-    Verb, Workspace,
+    Algorithm, ApiKey, Environment, EnvironmentKind, Epoch, Fingerprint, Grant, IdempotencyKey,
+    IdempotencyRecord, KeyHash, KeyKind, KeySalt, Manifest, ManifestVersion, Mode, Plan,
+    PreviousSecret, Priority, PublishedRoute, PublishedRule, Resource, ResourceScope, Route, Rule,
+    RuleChange, RuleEvent, RuleEventKind, RuleStatus, Scopes, Snapshot, SnapshotState,
+    SnapshotVersion, Target, Upstream, Verb, Workspace,
 };
 use domain::outcome::{Applied, Outcome, Reply};
 use domain::rejection::{Problem, RefusedItem, Rejection};
@@ -24,7 +23,7 @@ use domain::time::{Revision, Timestamp};
 use domain::tree::Hash;
 
 use crate::commands::{actor, bootstrap};
-use crate::several;
+use crate::{history, several};
 
 fn seed(random: u64) -> Seed {
     Seed {
@@ -314,39 +313,6 @@ pub(crate) fn answer() -> IdempotencyRecord {
     }
 }
 
-pub(crate) fn journal_entry() -> JournalEntry {
-    JournalEntry {
-        actor: Some(api_key_id()),
-        request_id: RequestId::new(seed(13)),
-        origin: origin(),
-        idempotency_key: Some(idempotency_key()),
-        operation: "update_rule".to_owned(),
-        changes: vec![Change {
-            object: ObjectKind::Rule,
-            id: rule_id().to_string(),
-            route_id: Some(route_id()),
-            before: Some("{\"priority\":40}".to_owned()),
-            after: Some("{\"priority\":50}".to_owned()),
-        }],
-        notices: vec![Notice {
-            kind: NoticeKind::RuleUpdated,
-            about: About {
-                route_id: Some(route_id()),
-                rule_id: Some(rule_id()),
-                ..About::default()
-            },
-        }],
-    }
-}
-
-fn origin() -> Origin {
-    Origin {
-        method: "POST".to_owned(),
-        path: "/v2/rules".to_owned(),
-        address: Some("192.0.2.7".to_owned()),
-    }
-}
-
 /// One of each kind of command.
 pub(crate) fn commands() -> Vec<Command> {
     let mut commands = vec![
@@ -480,7 +446,7 @@ pub(crate) fn stamped(command: Command) -> Stamped {
             fingerprint: Fingerprint([0xef; 32]),
         }),
         command,
-        origin: origin(),
+        origin: history::origin(),
         precondition: Some(Precondition::WrittenAt(vec![Revision(42)])),
     }
 }

@@ -25,6 +25,7 @@ use crate::control_plane::ControlPlane;
 use crate::fleet::{ClusterFleet, Fleet};
 use crate::halt::{FatalHook, FatalReason, Halt};
 use crate::keys::KeyRing;
+use crate::limits::{LimitMetrics, LimitParts, Limits};
 use crate::metrics::{ConsensusMetrics, Metrics, RaftCollector};
 use crate::publisher::{self, Publisher, PublisherMetrics};
 use crate::rest::{self, HttpMetrics, KeyUses, RestState, ServerLimits};
@@ -93,6 +94,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         internal: local_addr("internal.listen", &internal)?,
         publisher: publisher.address(),
     };
+    let limits = start_limits(&settings, &metrics, &consensus);
     let internal = serve_internal(internal, &ports, &consensus)?;
     let deliveries = Shared {
         control: Arc::new(consensus.clone()),
@@ -105,7 +107,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         entropy: Arc::clone(&ports.entropy),
         metrics: metrics.register(WebhookMetrics::register),
     };
-    let state = rest_state(&ports, &metrics, &consensus, fleet, sender);
+    let state = rest_state(&ports, &metrics, &consensus, (fleet, limits), sender);
     let rest = serve_rest(rest, addresses.rest, ports.rest_tls, state);
     let dispatcher = Dispatcher::start(deliveries);
     consensus.form();
@@ -186,6 +188,17 @@ fn start_publisher<N: Network>(
     ))
 }
 
+fn start_limits(settings: &Settings, metrics: &Metrics, consensus: &Consensus) -> Limits {
+    let limits = Limits::new(LimitParts {
+        settings: settings.limits.clone(),
+        control: Arc::new(consensus.clone()),
+        peers: Arc::new(consensus.clone()),
+        metrics: metrics.register(LimitMetrics::register),
+    });
+    consensus.set_limits(limits.desk());
+    limits
+}
+
 fn serve_internal<N: Network>(
     listener: N::Listener,
     ports: &Ports<N>,
@@ -224,7 +237,7 @@ fn rest_state<N: Network>(
     ports: &Ports<N>,
     metrics: &Metrics,
     consensus: &Consensus,
-    fleet: ClusterFleet,
+    (fleet, limits): (ClusterFleet, Limits),
     sender: Arc<Sender<N>>,
 ) -> RestState {
     let exposition = metrics.clone();
@@ -237,6 +250,7 @@ fn rest_state<N: Network>(
         key_uses: KeyUses::default(),
         metrics: metrics.register(HttpMetrics::register),
         exposition: Arc::new(move || exposition.render()),
+        limits,
         courier: Courier {
             post: Arc::clone(&sender) as Arc<dyn Post>,
             keys: ports.keys.clone(),

@@ -1,4 +1,4 @@
-//! What the rest of the node sees of consensus: [`ControlPlane`] and [`PeerFleet`].
+//! What the rest of the node sees of consensus: [`ControlPlane`], [`PeerFleet`] and [`PeerLimits`].
 
 use std::collections::BTreeMap;
 use std::sync::Weak;
@@ -17,7 +17,7 @@ use super::peers::{Lane, client};
 use super::{Consensus, Inner, wire};
 use crate::control_plane::{
     BoxFuture, Consistency, ControlPlane, FLEET_MESSAGE_BYTES_MAX, MemberId, PeerError, PeerFleet,
-    ProposeError, READ_DEADLINE, ReadError, Readiness, ViewVisitor,
+    PeerLimits, ProposeError, READ_DEADLINE, ReadError, Readiness, ViewVisitor,
 };
 
 /// When a client whose read was not answered should come back.
@@ -59,13 +59,31 @@ impl Consensus {
         }
     }
 
-    async fn ask_fleet(&self, id: MemberId, query: Vec<u8>) -> Result<Vec<u8>, PeerError> {
-        let member = ControlPlane::members(self)
+    fn member(&self, id: MemberId) -> Result<Member, PeerError> {
+        ControlPlane::members(self)
             .into_iter()
-            .find(|member| member.id == id);
-        let Some(member) = member else {
-            return Err(PeerError::Unknown(id));
-        };
+            .find(|member| member.id == id)
+            .ok_or(PeerError::Unknown(id))
+    }
+
+    async fn lease(&self, id: MemberId, query: Vec<u8>) -> Result<Vec<u8>, PeerError> {
+        let member = self.member(id)?;
+        let silent = |reason: String| PeerError::Silent { id, reason };
+        let connection = self
+            .inner
+            .peers
+            .connect(&member, Lane::Control)
+            .await
+            .map_err(|error| silent(error.to_string()))?;
+        let reply = client(connection)
+            .lease(wire::proto::LeaseMessage { data: query.into() })
+            .await
+            .map_err(|status| silent(status.message().to_owned()))?;
+        Ok(reply.into_inner().data.into())
+    }
+
+    async fn ask_fleet(&self, id: MemberId, query: Vec<u8>) -> Result<Vec<u8>, PeerError> {
+        let member = self.member(id)?;
         let silent = |reason: String| PeerError::Silent { id, reason };
         let asking = async {
             let connection = self
@@ -170,6 +188,16 @@ impl ControlPlane for Consensus {
 impl PeerFleet for Consensus {
     fn ask(&self, member: MemberId, query: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>, PeerError>> {
         Box::pin(self.ask_fleet(member, query))
+    }
+}
+
+impl PeerLimits for Consensus {
+    fn ask_limits(
+        &self,
+        member: MemberId,
+        query: Vec<u8>,
+    ) -> BoxFuture<'_, Result<Vec<u8>, PeerError>> {
+        Box::pin(self.lease(member, query))
     }
 }
 

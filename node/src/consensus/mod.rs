@@ -42,7 +42,7 @@ use raft_store::{Checkpoints, LogStore, Outcomes, Reader, StateMachine};
 use tokio::sync::watch;
 
 use crate::bootstrap::Bootstrapper;
-use crate::control_plane::LocalFleet;
+use crate::control_plane::{LocalFleet, LocalLimits};
 use crate::halt::{FatalReason, Halt};
 use crate::keys::KeyRing;
 use crate::metrics::ConsensusMetrics;
@@ -115,6 +115,7 @@ struct Inner {
     fleet: Arc<OnceLock<Arc<dyn LocalFleet>>>,
     draining: AtomicBool,
     metrics: ConsensusMetrics,
+    limits: Arc<OnceLock<Arc<dyn LocalLimits>>>,
 }
 
 impl fmt::Debug for Consensus {
@@ -168,6 +169,7 @@ impl Consensus {
             fleet: Arc::default(),
             draining: AtomicBool::new(false),
             metrics: parts.metrics,
+            limits: Arc::default(),
         };
         let consensus = Self {
             inner: Arc::new(inner),
@@ -188,6 +190,7 @@ impl Consensus {
             keys: inner.keys.clone(),
             bootstrapper,
             fleet: Arc::clone(&inner.fleet),
+            limits: Arc::clone(&inner.limits),
         }
     }
 
@@ -217,6 +220,13 @@ impl Consensus {
     pub fn set_fleet(&self, fleet: Arc<dyn LocalFleet>) {
         if self.inner.fleet.set(fleet).is_err() {
             tracing::error!("the fleet was set twice");
+        }
+    }
+
+    /// Has `limits` answer other nodes' questions about rate limits.
+    pub fn set_limits(&self, limits: Arc<dyn LocalLimits>) {
+        if self.inner.limits.set(limits).is_err() {
+            tracing::error!("the limits were set twice");
         }
     }
 

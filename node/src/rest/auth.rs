@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use domain::command::Actor;
 use domain::id::{ApiKeyId, EnvironmentId, RouteId, WorkspaceId};
-use domain::model::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Scopes};
+use domain::model::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Scopes};
 use domain::query;
 use domain::rows::View;
 use domain::time::{Revision, Timestamp};
@@ -25,6 +25,7 @@ use super::Api;
 use super::error::{ApiError, Code};
 use crate::control_plane::{Consistency, ReadError};
 use crate::keys::PresentedKey;
+use crate::limits::WindowId;
 
 /// The header that says which environment is meant, where a key may act in several.
 const ENVIRONMENT: &str = "vectorgate-environment";
@@ -45,6 +46,10 @@ pub(crate) struct Caller {
     environments: Arc<[(EnvironmentId, String)]>,
     /// From when on the secret does not work any more.
     valid_until: Option<Timestamp>,
+    /// What sets its limits.
+    pub(crate) plan: Plan,
+    /// What its requests are counted by.
+    pub(crate) window: WindowId,
 }
 
 impl Caller {
@@ -145,19 +150,24 @@ async fn identify(
         }
         found => found,
     };
-    let Some((key, environments)) = found else {
+    let Some((key, environments, plan)) = found else {
         return Err(refused("The API key is not valid."));
     };
     if key.revoked_at.is_some() {
         return Err(refused("The API key has been revoked."));
     }
-    let caller = caller(key, &hash, environments)?;
+    let caller = caller(key, &hash, environments, plan)?;
     api.callers.remember(hash, caller.clone(), stamp);
     Ok(caller)
 }
 
 /// Who is behind a key, acting where it does unless told otherwise.
-fn caller(key: ApiKey, hash: &KeyHash, environments: Vec<Environment>) -> Result<Caller, ApiError> {
+fn caller(
+    key: ApiKey,
+    hash: &KeyHash,
+    environments: Vec<Environment>,
+    plan: Plan,
+) -> Result<Caller, ApiError> {
     let environments: Arc<[_]> = environments
         .into_iter()
         .map(|environment| (environment.id, environment.name))
@@ -169,6 +179,8 @@ fn caller(key: ApiKey, hash: &KeyHash, environments: Vec<Environment>) -> Result
     Ok(Caller {
         environment: environment.clone(),
         valid_until: key.valid_until(hash),
+        window: WindowId::of_key(&key.id),
+        plan,
         api_key_id: key.id,
         workspace_id: key.workspace_id,
         environment_id: key.environment_id,
@@ -238,8 +250,8 @@ fn presented(headers: &HeaderMap) -> Result<PresentedKey<'_>, ApiError> {
         .ok_or_else(|| refused("The API key is malformed."))
 }
 
-/// A key and its environments.
-type Found = (ApiKey, Vec<Environment>);
+/// A key, its environments, and its workspace's plan.
+type Found = (ApiKey, Vec<Environment>, Plan);
 
 fn look_up(api: &Api, hash: &KeyHash) -> Result<Option<Found>, ReadError> {
     let find = |view: &dyn View| {
@@ -248,7 +260,8 @@ fn look_up(api: &Api, hash: &KeyHash) -> Result<Option<Found>, ReadError> {
             .environments()
             .filter_map(|id| query::environment(&view, id))
             .collect();
-        Some((key, environments))
+        let workspace = query::workspace(&view, &key.workspace_id)?;
+        Some((key, environments, workspace.plan))
     };
     Ok(api.control.read_local(find)?.0)
 }
@@ -265,6 +278,8 @@ mod tests {
             random: 1,
         };
         Caller {
+            window: WindowId::of_key(&ApiKeyId::new(seed)),
+            plan: Plan::Free,
             api_key_id: ApiKeyId::new(seed),
             workspace_id: WorkspaceId::new(seed),
             environment_id: EnvironmentId::new(seed),

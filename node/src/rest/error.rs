@@ -48,6 +48,7 @@ pub(crate) enum Code {
     HeadersTooLarge,
     InsufficientScope,
     InvalidApiVersion,
+    RateLimitExceeded,
     UriTooLong,
 }
 
@@ -100,6 +101,7 @@ impl Code {
             Self::EnvironmentNameTaken => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "environment_name_taken")
             }
+            Self::RateLimitExceeded => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
         }
     }
 
@@ -236,6 +238,13 @@ impl ApiError {
         Self {
             retry_after_s: Some(1),
             ..Self::new(Code::OutcomeUnknown, message)
+        }
+    }
+
+    pub(crate) fn rate_limited(retry_after_s: u64, message: impl Into<String>) -> Self {
+        Self {
+            retry_after_s: Some(retry_after_s.max(1)),
+            ..Self::new(Code::RateLimitExceeded, message)
         }
     }
 
@@ -382,6 +391,7 @@ mod tests {
             (Code::IdempotencyKeyReused, 409),
             (Code::ClusterUnavailable, 503),
             (Code::OutcomeUnknown, 503),
+            (Code::RateLimitExceeded, 429),
         ] {
             assert_eq!(code.status().as_u16(), status, "{}", code.as_str());
         }

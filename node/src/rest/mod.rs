@@ -37,6 +37,7 @@ mod health;
 mod idempotency;
 mod json;
 mod key_uses;
+mod limits;
 mod manifests;
 mod metrics;
 mod object;
@@ -83,6 +84,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::control_plane::{BoxFuture, Consistency, ControlPlane, ProposeError};
 use crate::keys::KeyRing;
+use crate::limits::Limits;
 use crate::webhooks::courier::Courier;
 pub use edges::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
 pub(crate) use events::body as event_body;
@@ -119,6 +121,8 @@ pub struct RestState {
     pub exposition: Arc<dyn Fn() -> String + Send + Sync>,
     /// Which URLs may receive webhooks.
     pub receivers: ReceiverCheck,
+    /// How much each key may ask.
+    pub limits: Limits,
     /// Makes an attempt at a webhook endpoint.
     pub(crate) courier: Courier,
 }
@@ -148,6 +152,7 @@ struct Api {
     metrics: HttpMetrics,
     exposition: Arc<dyn Fn() -> String + Send + Sync>,
     applied: watch::Receiver<Revision>,
+    limits: Limits,
 }
 
 /// What a read found, and the revision of the view that it was found in.
@@ -220,6 +225,7 @@ impl From<RestState> for Api {
             keys: state.keys,
             metrics: state.metrics,
             exposition: state.exposition,
+            limits: state.limits,
         }
     }
 }

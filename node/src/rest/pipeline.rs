@@ -7,6 +7,7 @@
 //! head              what can be refused by its form is refused before any look-up
 //! caller            before the body is read: strangers do not make us buffer
 //! policy            whether the caller's key suffices, before the operation sees anything
+//! limit             once it is known whose; before the body too, so that refusing stays cheap
 //! operation         reads its body and fields, proposes or reads
 //! version           an answer is shown as the release that the request is pinned to shows it
 //! headers, log      last, on answers and failures alike
@@ -37,6 +38,7 @@ use super::auth::{self, Caller};
 use super::error::{ApiError, Code};
 use super::etag::Tags;
 use super::head::Head;
+use super::limits::{self, Standings};
 use super::operation::{Effect, Operation, READYZ};
 use super::query::Query;
 use super::version::{self, Release, sunset};
@@ -86,6 +88,9 @@ pub(crate) struct Call {
     params: Vec<String>,
     /// Never locked; it lets the rest be looked at while something is waited for.
     body: Mutex<Option<Body>>,
+    /// How the limits stand. Shared with whoever answers, so that it is known when the work is cut
+    /// off or panics.
+    pub(crate) standings: Arc<Standings>,
 }
 
 impl Call {
@@ -149,6 +154,7 @@ where
 {
     let authenticated = |api: Arc<Api>, call: Call| async move {
         let caller = auth::authenticate(&api, &call.headers, call.consistency).await?;
+        limits::of_key(&api, &caller, &call.standings).await?;
         api.key_uses.note(&caller.api_key_id, api.clock.now());
         authorize::authorize(&api, operation.policy, &caller, &call).await?;
         handler(api, caller, call).await
@@ -178,7 +184,17 @@ where
             .as_ref()
             .is_ok_and(|head| head.consistency == Consistency::Stale);
     let dry_run = head.as_ref().is_ok_and(|head| head.dry_run);
-    let work = serve(&api, operation, request_id.clone(), head, request, handler);
+    let standings = Arc::<Standings>::default();
+    let known = Arc::clone(&standings);
+    let work = serve(
+        &api,
+        operation,
+        request_id.clone(),
+        known,
+        head,
+        request,
+        handler,
+    );
     let answered =
         match tokio::time::timeout(REQUEST_DEADLINE, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(answered)) => answered,
@@ -187,6 +203,7 @@ where
             Err(_elapsed) => Err(overdue(operation, dry_run).into()),
         };
     let mut response = respond(&api, &request_id, stale, answered);
+    standings.show(response.headers_mut());
     let headers = response.headers_mut();
     headers.insert(VERSION, HeaderValue::from_static(shown_as.date()));
     let took = started.elapsed();
@@ -200,6 +217,7 @@ async fn serve<H, F>(
     api: &Arc<Api>,
     operation: Operation,
     request_id: RequestId,
+    standings: Arc<Standings>,
     head: Result<Head, ApiError>,
     request: Request,
     handler: H,
@@ -240,6 +258,7 @@ where
         idempotency: None,
         params,
         body: Mutex::new(Some(body)),
+        standings,
     };
     let answer = handler(Arc::clone(api), call).await?;
     let answer = if dry_run { answer.of_dry_run() } else { answer };

@@ -18,6 +18,7 @@ use super::cursor::{Position, Scope};
 use super::error::{ApiError, Code};
 use super::etag::ETag;
 use super::fields::Fields;
+use super::limits;
 use super::object::RuleObject;
 use super::page::{self, Paging, Scanned};
 use super::pipeline::{Call, Presence};
@@ -48,6 +49,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
     let body = call.object(Presence::Required).await?;
     let rule = created(&api, &mut Fields::new(body, &CREATED)?)?;
     check_route(&api, &caller, &call, &rule.route_id).await?;
+    limits::of_route(&api, &caller, &call.standings, &rule.route_id).await?;
     let applied = api
         .propose(&caller, &call, |actor| Command::CreateRule(actor, rule))
         .await?;

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use super::{MemberSettings, RaftSettings, RestSettings, Settings, SettingsError};
+use super::{LimitSettings, MemberSettings, RaftSettings, RestSettings, Settings, SettingsError};
 
 /// Region names longer than this fit no table and no label.
 const REGION_CHARS_MAX: usize = 64;
+
+/// The largest rate limit: far more than any cluster serves, and small enough to add some up.
+const LIMIT_MAX: u32 = 1_000_000_000;
 
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     region("node.region", &settings.node.region)?;
     rest(&settings.rest)?;
     members(settings)?;
-    raft(&settings.raft)
+    raft(&settings.raft)?;
+    limits(&settings.limits)
 }
 
 /// Keys travel over this socket: in clear text they may not leave the machine.
@@ -90,6 +94,24 @@ fn address(field: &str, address: &str) -> Result<(), SettingsError> {
     } else {
         Err(SettingsError::field(field, "must be host:port"))
     }
+}
+
+fn limits(limits: &LimitSettings) -> Result<(), SettingsError> {
+    for (field, limit) in [
+        (
+            "limits.enterprise_requests_per_minute",
+            limits.enterprise_requests_per_minute,
+        ),
+        (
+            "limits.enterprise_route_mutations_per_minute",
+            limits.enterprise_route_mutations_per_minute,
+        ),
+    ] {
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(SettingsError::field(field, "must be 1 to 1000000000"));
+        }
+    }
+    Ok(())
 }
 
 fn raft(raft: &RaftSettings) -> Result<(), SettingsError> {

@@ -43,6 +43,9 @@ pub struct Settings {
     /// Timing of consensus.
     #[serde(default)]
     pub raft: RaftSettings,
+    /// Rate limits of the REST API.
+    #[serde(default)]
+    pub limits: LimitSettings,
     /// Where webhooks may go.
     #[serde(default)]
     pub webhooks: WebhookSettings,
@@ -168,6 +171,28 @@ pub struct RaftSettings {
     /// How many entries that a checkpoint covers stay in the log, so that a follower that was
     /// away catches up without the checkpoint.
     pub entries_kept_after_checkpoint: u64,
+}
+
+/// Rate limits of workspaces whose plan has no numbers of its own (`enterprise`, which is what
+/// `bootstrap` gives). They hold for the whole cluster; give every node the same.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitSettings {
+    /// Requests with one API key in a minute.
+    pub enterprise_requests_per_minute: u32,
+    /// Rules made on one route in a minute.
+    pub enterprise_route_mutations_per_minute: u32,
+}
+
+impl Default for LimitSettings {
+    /// More than a cluster of three small machines can serve, so that nobody is slowed down by
+    /// default, and the headers still tell how much is used.
+    fn default() -> Self {
+        Self {
+            enterprise_requests_per_minute: 1_000_000,
+            enterprise_route_mutations_per_minute: 1_000_000,
+        }
+    }
 }
 
 /// Where webhooks may go, and whom to trust there.

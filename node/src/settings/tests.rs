@@ -49,6 +49,7 @@ fn a_minimal_file_gives_defaults_for_the_rest() {
         }
     );
     assert_eq!(settings.raft, RaftSettings::default());
+    assert_eq!(settings.limits, LimitSettings::default());
     assert_eq!(settings.webhooks, WebhookSettings::default());
     assert!(settings.webhooks.allowed_ranges.is_empty());
     assert_eq!(
@@ -73,6 +74,7 @@ fn each_field_can_come_from_the_environment_which_wins() {
             ("VECTORGATE_REST__LISTEN", "127.0.0.1:9"),
             ("VECTORGATE_LOG__FORMAT", "json"),
             ("VECTORGATE_RAFT__HEARTBEAT_MS", "50"),
+            ("VECTORGATE_LIMITS__ENTERPRISE_REQUESTS_PER_MINUTE", "900"),
             (
                 "VECTORGATE_CLUSTER__MEMBERS",
                 r#"[{"id":7,"region":"a","internal":"h:1","rest":"http://h","publisher":"h:2"}]"#,
@@ -86,6 +88,7 @@ fn each_field_can_come_from_the_environment_which_wins() {
     assert_eq!(settings.rest.listen.port(), 9);
     assert_eq!(settings.log.format, LogFormat::Json);
     assert_eq!(settings.raft.heartbeat_ms, 50);
+    assert_eq!(settings.limits.enterprise_requests_per_minute, 900);
     assert_eq!(settings.initial_members()[&7].publisher, "h:2");
 }
 
@@ -188,6 +191,21 @@ fn what_is_wrong_is_named() {
             "[security]",
             "[raft]\ncheckpoint_every_entries = 0\n[security]",
             "raft.checkpoint_every_entries",
+        ),
+        (
+            "[security]",
+            "[limits]\nenterprise_requests_per_minute = 0\n[security]",
+            "limits.enterprise_requests_per_minute",
+        ),
+        (
+            "[security]",
+            "[limits]\nenterprise_route_mutations_per_minute = 2000000000\n[security]",
+            "limits.enterprise_route_mutations_per_minute",
+        ),
+        (
+            "[security]",
+            "[limits]\nper_minute = 5\n[security]",
+            "per_minute",
         ),
         (
             "[security]",

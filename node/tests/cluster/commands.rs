@@ -35,18 +35,23 @@ fn stamped(number: u64, command: Command) -> Stamped {
 
 /// The workspace that every test works in.
 pub(crate) fn bootstrap() -> Stamped {
-    let environment = |number: u64| NewEnvironment {
+    bootstrap_with(Plan::Enterprise, KeyHash([1; 32]))
+}
+
+/// The same with a plan and a key of the test's own.
+pub(crate) fn bootstrap_with(plan: Plan, key: KeyHash) -> Stamped {
+    let environment = |number: u64, key_hash: KeyHash| NewEnvironment {
         id: EnvironmentId::new(seed(number)),
         key_id: ApiKeyId::new(seed(number)),
-        key_hash: KeyHash([u8::try_from(number).unwrap(); 32]),
+        key_hash,
     };
     let bootstrap = Bootstrap {
         org_id: OrgId::new(seed(0)),
         workspace_id: WorkspaceId::new(seed(0)),
         workspace_name: "Test".to_owned(),
-        plan: Plan::Enterprise,
-        production: environment(1),
-        sandbox: environment(2),
+        plan,
+        production: environment(1, key),
+        sandbox: environment(2, KeyHash([2; 32])),
         pepper_check: pepper(7).pepper_check(),
     };
     stamped(0, Command::Bootstrap(Box::new(bootstrap)))

@@ -5,6 +5,7 @@
 mod commands;
 mod failures;
 mod formation;
+mod limits;
 mod membership;
 mod network;
 mod webhooks;

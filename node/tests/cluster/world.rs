@@ -16,8 +16,8 @@ use node::control_plane::{Consistency, ControlPlane, ProposeError, ReadError};
 use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{
-    ClusterSettings, ListenSettings, LogSettings, MemberSettings, NodeSettings, RaftSettings,
-    RestSettings, SecuritySettings, Settings, TlsSettings, WebhookSettings,
+    ClusterSettings, LimitSettings, ListenSettings, LogSettings, MemberSettings, NodeSettings,
+    RaftSettings, RestSettings, SecuritySettings, Settings, TlsSettings, WebhookSettings,
 };
 use platform::testing::TestAuthority;
 use platform::{SystemClock, SystemEntropy};
@@ -231,6 +231,7 @@ impl World {
             },
             log: LogSettings::default(),
             raft: self.raft.clone(),
+            limits: LimitSettings::default(),
             webhooks: WebhookSettings {
                 allowed_ranges: vec!["127.0.0.0/8".parse().unwrap()],
                 ca_file: None,

@@ -17,7 +17,7 @@ use crate::consensus::formation::Probation;
 use crate::consensus::reads::Confirmations;
 use crate::consensus::wire::{self, proto};
 use crate::consensus::{checkpoint, propose};
-use crate::control_plane::LocalFleet;
+use crate::control_plane::{LocalFleet, LocalLimits};
 use crate::keys::KeyRing;
 use proto::node_server::Node;
 
@@ -35,6 +35,8 @@ pub(crate) struct NodeService {
     pub(crate) bootstrapper: Bootstrapper,
     /// Set once the fleet is there, which is after consensus.
     pub(crate) fleet: Arc<OnceLock<Arc<dyn LocalFleet>>>,
+    /// Set once the limits are there, which is after consensus.
+    pub(crate) limits: Arc<OnceLock<Arc<dyn LocalLimits>>>,
 }
 
 fn caller<T>(request: &Request<T>) -> Result<NodeId, Status> {
@@ -223,6 +225,20 @@ impl Node for NodeService {
             return Err(Status::invalid_argument("the question is not understood"));
         };
         Ok(Response::new(proto::FleetMessage { data: data.into() }))
+    }
+
+    async fn lease(
+        &self,
+        request: Request<proto::LeaseMessage>,
+    ) -> Result<Response<proto::LeaseMessage>, Status> {
+        caller(&request)?;
+        let Some(limits) = self.limits.get() else {
+            return Err(Status::unavailable("the node is starting"));
+        };
+        let Some(data) = limits.answer(&request.into_inner().data) else {
+            return Err(Status::invalid_argument("the question is not understood"));
+        };
+        Ok(Response::new(proto::LeaseMessage { data: data.into() }))
     }
 
     async fn introduce(

@@ -31,12 +31,16 @@ use super::super::{HttpMetrics, KeyUses, RestState, assembled};
 use super::fleet::FakeFleet;
 use super::ports::{Counting, HandClock};
 use super::receivers::Receivers;
+pub(super) use super::reply::Reply;
+use super::reply::check_common;
 use super::strangers;
 use crate::control_plane::{
-    BoxFuture, Consistency, ControlPlane, Member, MemberId, ProposeError, ReadError, Readiness,
-    ViewVisitor,
+    BoxFuture, Consistency, ControlPlane, Member, MemberId, PeerError, PeerLimits, ProposeError,
+    ReadError, Readiness, ViewVisitor,
 };
 use crate::keys::{KeyRing, Secret};
+use crate::limits::{LimitMetrics, LimitParts, Limits};
+use crate::settings::LimitSettings;
 
 /// What goes wrong in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +198,19 @@ impl ControlPlane for MemoryControl {
     }
 }
 
+/// There is one node.
+struct NoPeers;
+
+impl PeerLimits for NoPeers {
+    fn ask_limits(
+        &self,
+        member: MemberId,
+        _: Vec<u8>,
+    ) -> BoxFuture<'_, Result<Vec<u8>, PeerError>> {
+        Box::pin(async move { Err(PeerError::Unknown(member)) })
+    }
+}
+
 /// When every test starts.
 pub(super) const START_MS: u64 = 1_714_320_000_500;
 
@@ -220,6 +237,10 @@ pub(super) fn keys() -> KeyRing {
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::with_limits(LimitSettings::default())
+    }
+
+    pub(super) fn with_limits(settings: LimitSettings) -> Self {
         let control = Arc::new(MemoryControl::new());
         let clock = Arc::new(HandClock::new(START_MS));
         let entropy = Arc::new(Counting::default());
@@ -243,6 +264,12 @@ impl World {
         );
         control.edit(|rows| strangers::settle(rows, &seed, &stranger.1));
         let metrics = HttpMetrics::register(&mut registry);
+        let limits = Limits::new(LimitParts {
+            settings,
+            control: control.clone(),
+            peers: Arc::new(NoPeers),
+            metrics: LimitMetrics::register(&mut registry),
+        });
         let receivers = Arc::new(Receivers::default());
         let state = RestState {
             control: control.clone(),
@@ -257,6 +284,7 @@ impl World {
                 prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
                 text
             }),
+            limits,
             courier: receivers.courier(&clock),
             receivers: Arc::new(|url| {
                 let known = url.starts_with("https://hooks.example.net/");
@@ -498,85 +526,5 @@ impl Asking<'_> {
         let reply = self.send().await;
         reply.is_error(status, code, param, &what);
         reply
-    }
-}
-
-/// What every response has.
-fn check_common(headers: &HeaderMap) {
-    let value = |name: &str| {
-        headers
-            .get(name)
-            .map(|value| value.to_str().unwrap())
-            .unwrap_or_default()
-    };
-    assert!(
-        value("vectorgate-request-id").starts_with("req_"),
-        "{headers:?}"
-    );
-    assert!(
-        value("vectorgate-revision").parse::<u64>().is_ok(),
-        "{headers:?}"
-    );
-    assert!(super::versions::is_release(value("vectorgate-version")));
-    assert_eq!(value("cache-control"), "no-store");
-    assert_eq!(value("x-content-type-options"), "nosniff");
-}
-
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) bytes: Bytes,
-}
-
-impl Reply {
-    pub(super) fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap()
-    }
-
-    pub(super) fn text(&self) -> String {
-        String::from_utf8(self.bytes.to_vec()).unwrap()
-    }
-
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
-
-    pub(super) fn revision(&self) -> u64 {
-        self.header("vectorgate-revision").unwrap().parse().unwrap()
-    }
-
-    /// Checks the error object, all of it.
-    pub(super) fn is_error(&self, status: u16, code: &str, param: Option<&str>, what: &str) {
-        let text = self.text();
-        assert_eq!(self.status.as_u16(), status, "{what}: {text}");
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/json"),
-            "{what}"
-        );
-        let body = self.json();
-        let error = body["error"].as_object().unwrap();
-        assert_eq!(
-            (error["code"].as_str(), error["param"].as_str()),
-            (Some(code), param),
-            "{what}: {text}"
-        );
-        assert!(!error["message"].as_str().unwrap().is_empty(), "{what}");
-        assert_eq!(
-            error["request_id"].as_str(),
-            self.header("vectorgate-request-id"),
-            "{what}"
-        );
-        let known = ["code", "message", "param", "request_id", "details"];
-        assert!(
-            error.keys().all(|key| known.contains(&key.as_str()))
-                && body.as_object().unwrap().len() == 1,
-            "{what}: {text}"
-        );
-        assert_eq!(
-            self.header("retry-after").is_some(),
-            status == 503,
-            "{what}"
-        );
     }
 }

@@ -17,8 +17,8 @@ use crate::control_plane::BoxFuture;
 use proto::node_server::{Node, NodeServer};
 use proto::{
     AppendReply, AppendRequest, BootstrapReply, BootstrapRequest, CheckpointPart, FleetMessage,
-    InstallCheckpointReply, Introduction, ProposalOutcome, ReadIndexReply, ReadIndexRequest,
-    TransferLeaderReply, TransferLeaderRequest, VoteReply, VoteRequest,
+    InstallCheckpointReply, Introduction, LeaseMessage, ProposalOutcome, ReadIndexReply,
+    ReadIndexRequest, TransferLeaderReply, TransferLeaderRequest, VoteReply, VoteRequest,
 };
 
 /// By when something that has to happen has happened.
@@ -82,6 +82,7 @@ impl Node for FakeLeader {
         install_checkpoint(Streaming<CheckpointPart>) -> InstallCheckpointReply;
         read_index(ReadIndexRequest) -> ReadIndexReply;
         fleet(FleetMessage) -> FleetMessage;
+        lease(LeaseMessage) -> LeaseMessage;
         introduce(Introduction) -> Introduction;
         bootstrap(BootstrapRequest) -> BootstrapReply;
     }

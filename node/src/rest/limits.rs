@@ -1,0 +1,124 @@
+//! What the limits mean for a request: it is refused, or goes on, and either way its answer says how
+//! the limit stands. How requests are counted across the cluster is `crate::limits`' matter.
+
+use std::sync::OnceLock;
+
+use domain::id::RouteId;
+use domain::query;
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+
+use super::Api;
+use super::auth::Caller;
+use super::error::ApiError;
+use crate::limits::{Quota, Verdict, WindowId};
+
+/// How the limits of a request stand, as far as they were asked.
+#[derive(Debug, Default)]
+pub(crate) struct Standings {
+    key: OnceLock<Standing>,
+    route: OnceLock<Standing>,
+}
+
+/// How a limit stands, as headers say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Standing {
+    limit: u32,
+    remaining: u32,
+    /// The Unix second from which the whole limit is there, if nothing more is asked.
+    reset_at_s: u64,
+}
+
+/// Limit, remaining and reset of the key.
+const KEY: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit"),
+    HeaderName::from_static("x-ratelimit-remaining"),
+    HeaderName::from_static("x-ratelimit-reset"),
+];
+
+/// The same of new rules on a route.
+const ROUTE: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-route-limit"),
+    HeaderName::from_static("x-ratelimit-route-remaining"),
+    HeaderName::from_static("x-ratelimit-route-reset"),
+];
+
+impl Standings {
+    /// Writes them into an answer.
+    pub(crate) fn show(&self, headers: &mut HeaderMap) {
+        for (standing, names) in [(&self.key, KEY), (&self.route, ROUTE)] {
+            if let Some(standing) = standing.get() {
+                standing.show(names, headers);
+            }
+        }
+    }
+}
+
+impl Standing {
+    /// Rounded up, and in the future: a second that has begun is not one to wait for.
+    fn new(api: &Api, verdict: &Verdict) -> Self {
+        let now_ms = api.clock.now().0;
+        let reset_at_s = (now_ms + verdict.reset_in_ms).div_ceil(1000);
+        Self {
+            limit: verdict.limit,
+            remaining: verdict.remaining,
+            reset_at_s: reset_at_s.max(now_ms / 1000 + 1),
+        }
+    }
+
+    fn show(&self, [limit, remaining, reset]: [HeaderName; 3], headers: &mut HeaderMap) {
+        headers.insert(limit, HeaderValue::from(self.limit));
+        headers.insert(remaining, HeaderValue::from(self.remaining));
+        headers.insert(reset, HeaderValue::from(self.reset_at_s));
+    }
+}
+
+/// Counts a request of a caller, and refuses it beyond the key's limit.
+pub(crate) async fn of_key(
+    api: &Api,
+    caller: &Caller,
+    standings: &Standings,
+) -> Result<(), ApiError> {
+    let quota = Quota::of(caller.plan, api.limits.settings());
+    let verdict = api.limits.admit(caller.window, quota.requests).await;
+    standings.key.get_or_init(|| Standing::new(api, &verdict));
+    passes(
+        &verdict,
+        "The API key has used up its requests for now. See Retry-After.",
+    )
+}
+
+/// Counts a change to the rules of a route, and refuses it beyond the route's limit. A route that is
+/// not there is not counted: the state machine will say that it is not, and nobody fills windows
+/// with routes that they invent.
+pub(crate) async fn of_route(
+    api: &Api,
+    caller: &Caller,
+    standings: &Standings,
+    route: &RouteId,
+) -> Result<(), ApiError> {
+    let environment = &caller.environment_id;
+    let (found, _) = api
+        .control
+        .read_local(|view| query::route(&view, environment, route).is_some())?;
+    if !found {
+        return Ok(());
+    }
+    let quota = Quota::of(caller.plan, api.limits.settings());
+    let window = WindowId::of_route(environment, route);
+    let verdict = api.limits.admit(window, quota.route_mutations).await;
+    standings.route.get_or_init(|| Standing::new(api, &verdict));
+    passes(
+        &verdict,
+        "Too many rules were made on this route. See Retry-After.",
+    )
+    .map_err(|error| error.at("route_id"))
+}
+
+fn passes(verdict: &Verdict, message: &str) -> Result<(), ApiError> {
+    if verdict.admitted {
+        return Ok(());
+    }
+    let retry_after_s = verdict.retry_in_ms.div_ceil(1000);
+    Err(ApiError::rate_limited(retry_after_s, message))
+}
