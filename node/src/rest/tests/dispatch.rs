@@ -404,3 +404,32 @@ async fn many_events_of_one_change_are_recorded_as_they_are_sent_and_none_comes_
     }));
     assert_eq!(sent.len(), 16);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stops_ends_what_is_under_way_but_does_not_wait_for_ever() {
+    let world = World::new();
+    let gate = Arc::new(Semaphore::new(0));
+    world
+        .receivers
+        .script(URL, [Behaviour::Wait(Arc::clone(&gate), 200)]);
+    let body = json!({"url": URL, "enabled_events": ["route.created"]});
+    endpoint(&world, body).await;
+    let dispatcher = dispatch(&world);
+    world.route("one.example.net").await;
+    posted(&world, URL, 1).await;
+    let stopping = tokio::spawn(dispatcher.shut_down());
+    sleep(Duration::from_secs(1)).await;
+    assert!(!stopping.is_finished());
+    gate.add_permits(1);
+    stopping.await.unwrap();
+    assert_eq!(with_status(&deliveries(&world).await, "succeeded"), 1);
+    let dispatcher = dispatch(&world);
+    world.route("two.example.net").await;
+    posted(&world, URL, 2).await;
+    timeout(A_WHILE, dispatcher.shut_down())
+        .await
+        .expect("it gives up");
+    gate.add_permits(1);
+    sleep(A_WHILE).await;
+    assert_eq!(deliveries(&world).await.len(), 1);
+}
