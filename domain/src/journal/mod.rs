@@ -66,8 +66,8 @@ fn on_whose_behalf(command: &Command) -> Option<(&EnvironmentId, Option<&ApiKeyI
 /// What has been written down of an entry so far.
 struct Journal<'a, V: ?Sized> {
     view: &'a V,
-    /// Whether the entry publishes: what that does to each rule is in the snapshot, and is not
-    /// told rule by rule.
+    /// Whether the entry publishes: which drafts went live by it is in the snapshot, and is not told
+    /// rule by rule.
     publishes: bool,
     rules: RuleHistory<'a, V>,
     changes: Vec<Change>,
@@ -159,9 +159,11 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
 
     fn rule(&mut self, followed: Followed) {
         self.notices.extend(followed.notices);
-        if !self.publishes {
-            self.changes.extend(followed.change);
-        }
+        let told_with_the_snapshot = |change: &Change| self.publishes && went_live(change);
+        let change = followed
+            .change
+            .filter(|change| !told_with_the_snapshot(change));
+        self.changes.extend(change);
     }
 
     fn route_changed(&mut self, after: &Route) {
@@ -302,4 +304,14 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
 
 fn is_enabled(endpoint: &WebhookEndpoint) -> bool {
     endpoint.status == EndpointStatus::Enabled
+}
+
+/// Whether all that happened to a rule is that its draft went live.
+fn went_live(change: &Change) -> bool {
+    let (before, after) = (change.before.as_deref(), change.after.as_deref());
+    (before, after)
+        == (
+            Some("{\"status\":\"draft\"}"),
+            Some("{\"status\":\"active\"}"),
+        )
 }

@@ -240,7 +240,10 @@ fn url(api: &Api, fields: &mut Fields) -> Result<Option<String>, ApiError> {
     };
     match (api.receivers)(&url) {
         Ok(()) => Ok(Some(url)),
-        Err(reason) => Err(ApiError::invalid("url", reason)),
+        Err(reason) => {
+            let message = format!("The URL cannot receive webhooks: {reason}.");
+            Err(ApiError::invalid("url", message))
+        }
     }
 }
 

@@ -271,6 +271,33 @@ async fn the_audit_log_says_who_changed_what_from_what_to_what() {
 }
 
 #[tokio::test]
+async fn a_rule_that_is_paused_and_published_at_once_is_told_of_with_its_snapshot() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    let rule = world.rule(&route, 1).await;
+    let publish = format!("/v2/routes/{route}/publish");
+    world.post(&publish, json!({})).ok().await;
+    let pause = format!("/v2/rules/{rule}/pause");
+    world.post(&pause, json!({"publish": true})).ok().await;
+    let log = world.get("/v2/audit_log").ok().await;
+    let objects = |entry: &Value| -> Vec<String> {
+        let changes = entry["changes"].as_array().unwrap().iter();
+        changes
+            .map(|change| change["object"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let mut both = objects(&log["data"][0]);
+    both.sort();
+    assert_eq!(both, ["rule", "snapshot"]);
+    // That drafts go live is what the snapshot says.
+    assert_eq!(objects(&log["data"][1]), ["snapshot"]);
+    let kinds = events(&world, "?limit=2").await;
+    let mut kinds = types(&kinds);
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["route.published", "rule.paused"]);
+}
+
+#[tokio::test]
 async fn the_audit_log_is_filtered_paged_and_exported() {
     let world = World::new();
     let (route, upstream) = world.route("api.example.net").await;
