@@ -13,10 +13,11 @@ use domain::time::{Revision, Timestamp};
 use futures_util::stream;
 use http::StatusCode;
 
-use super::answer::{Answer, Answered, JSON};
+use super::answer::{Answer, Answered};
 use super::auth::Caller;
-use super::cursor::{Position, Scope};
+use super::cursor::Position;
 use super::error::ApiError;
+use super::listing::Listing;
 use super::object::AuditObject;
 use super::page::{self, Paging, Scanned};
 use super::pipeline::Call;
@@ -137,21 +138,18 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     }
     let paging = Paging::take(&mut query)?;
     query.finish()?;
-    let scope = Scope {
-        environment_id: &caller.environment_id,
-        list: "audit_log",
+    let listing = Listing {
+        name: "audit_log",
         filter: filter.canonical(),
+        paging,
     };
-    let after = paging.after(&api.cursors, &scope)?;
-    let find = |view: &dyn View| find(view, &caller, &filter, after, paging.limit());
-    let seen = api.read(call.consistency, find).await?;
-    let bytes = page::envelope(
-        seen.value,
-        position,
-        |position| api.cursors.encode(&scope, position),
-        |bytes, row| render::append(bytes, &AuditObject::new(row, &caller.environment)),
-    );
-    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+    let find = |view: &dyn View, after, limit| find(view, &caller, &filter, after, limit);
+    let show = |bytes: &mut Vec<u8>, row: &_| {
+        render::append(bytes, &AuditObject::new(row, &caller.environment))
+    };
+    listing
+        .answer(&api, &caller, call.consistency, find, position, show)
+        .await
 }
 
 fn find(

@@ -10,11 +10,12 @@ use domain::query;
 use domain::rows::View;
 use http::StatusCode;
 
-use super::answer::{self, Answer, Answered, JSON};
+use super::answer::{self, Answer, Answered};
 use super::auth::Caller;
-use super::cursor::{Position, Scope};
+use super::cursor::Position;
 use super::error::ApiError;
 use super::fields::Fields;
+use super::listing::Listing;
 use super::object::WebhookDeliveryObject;
 use super::page::{self, Paging, Scanned};
 use super::pipeline::{Call, Presence};
@@ -71,26 +72,21 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let mut query = std::mem::take(&mut call.query);
     let (paging, filter) = (Paging::take(&mut query)?, Filter::take(&mut query)?);
     query.finish()?;
-    let scope = Scope {
-        environment_id: &caller.environment_id,
-        list: "webhook_deliveries",
+    let listing = Listing {
+        name: "webhook_deliveries",
         filter: filter.canonical(),
+        paging,
     };
-    let after = paging.after(&api.cursors, &scope)?;
-    let find = |view: &dyn View| find(view, &caller, &filter, after, paging.limit());
-    let seen = api.read(call.consistency, find).await?;
-    let bytes = page::envelope(
-        seen.value,
-        position,
-        |position| api.cursors.encode(&scope, position),
-        |bytes, delivery| {
-            render::append(
-                bytes,
-                &WebhookDeliveryObject::new(delivery, &caller.environment),
-            )
-        },
-    );
-    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+    let find = |view: &dyn View, after, limit| find(view, &caller, &filter, after, limit);
+    let show = |bytes: &mut Vec<u8>, delivery: &_| {
+        render::append(
+            bytes,
+            &WebhookDeliveryObject::new(delivery, &caller.environment),
+        )
+    };
+    listing
+        .answer(&api, &caller, call.consistency, find, position, show)
+        .await
 }
 
 fn find(

@@ -10,10 +10,11 @@ use domain::rows::View;
 use http::StatusCode;
 
 use super::Api;
-use super::answer::{Answer, Answered, JSON};
+use super::answer::{Answer, Answered};
 use super::auth::Caller;
-use super::cursor::{Position, Scope};
+use super::cursor::Position;
 use super::error::ApiError;
+use super::listing::Listing;
 use super::object::EventObject;
 use super::page::{self, Paging, Scanned};
 use super::pipeline::Call;
@@ -95,21 +96,18 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let mut query = std::mem::take(&mut call.query);
     let (paging, filter) = (Paging::take(&mut query)?, EventFilter::take(&mut query)?);
     query.finish()?;
-    let scope = Scope {
-        environment_id: &caller.environment_id,
-        list: "events",
+    let listing = Listing {
+        name: "events",
         filter: filter.canonical(),
+        paging,
     };
-    let after = paging.after(&api.cursors, &scope)?;
-    let find = |view: &dyn View| find(view, &caller, &filter, after, paging.limit());
-    let seen = api.read(call.consistency, find).await?;
-    let bytes = page::envelope(
-        seen.value,
-        position,
-        |position| api.cursors.encode(&scope, position),
-        |bytes, event| render::append(bytes, &EventObject::new(event, &caller.environment)),
-    );
-    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+    let find = |view: &dyn View, after, limit| find(view, &caller, &filter, after, limit);
+    let show = |bytes: &mut Vec<u8>, event: &_| {
+        render::append(bytes, &EventObject::new(event, &caller.environment))
+    };
+    listing
+        .answer(&api, &caller, call.consistency, find, position, show)
+        .await
 }
 
 fn find(

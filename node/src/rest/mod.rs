@@ -38,6 +38,7 @@ mod idempotency;
 mod json;
 mod key_uses;
 mod limits;
+mod listing;
 mod manifests;
 mod metrics;
 mod object;

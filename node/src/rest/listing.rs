@@ -1,0 +1,54 @@
+//! A list from its request to its answer: what lists have in common around the page itself, which
+//! each of them finds and shows in its own way.
+
+use domain::rows::View;
+use http::StatusCode;
+
+use super::Api;
+use super::answer::{Answer, Answered, JSON};
+use super::auth::Caller;
+use super::cursor::{Position, Scope};
+use super::page::{self, Paging, Scanned};
+use crate::control_plane::Consistency;
+
+/// Which list is asked for, and how much of it.
+pub(crate) struct Listing {
+    /// What cursors call the list.
+    pub(crate) name: &'static str,
+    /// The filters in a canonical form: a cursor goes with these alone.
+    pub(crate) filter: String,
+    pub(crate) paging: Paging,
+}
+
+impl Listing {
+    /// Answers with the page that `find` finds behind a position, up to a number of items. An item
+    /// stands at its `position`; `show` appends its JSON.
+    pub(crate) async fn answer<T: Send>(
+        self,
+        api: &Api,
+        caller: &Caller,
+        consistency: Consistency,
+        find: impl FnOnce(&dyn View, Option<Position>, usize) -> Scanned<T> + Send,
+        position: impl Fn(&T) -> Position,
+        show: impl Fn(&mut Vec<u8>, &T),
+    ) -> Answered {
+        let Self {
+            name,
+            filter,
+            paging,
+        } = self;
+        let scope = Scope {
+            environment_id: &caller.environment_id,
+            list: name,
+            filter,
+        };
+        let after = paging.after(&api.cursors, &scope)?;
+        let limit = paging.limit();
+        let seen = api
+            .read(consistency, |view| find(view, after, limit))
+            .await?;
+        let encode = |position: &Position| api.cursors.encode(&scope, position);
+        let bytes = page::envelope(seen.value, position, encode, show);
+        Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+    }
+}
