@@ -77,7 +77,7 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
         filter: filter.canonical(),
         paging,
     };
-    let find = |view: &dyn View, after, limit| find(view, &caller, &filter, after, limit);
+    let find = |view: &dyn View, after, limit| Ok(find(view, &caller, &filter, after, limit));
     let show = |bytes: &mut Vec<u8>, delivery: &_| {
         render::append(
             bytes,

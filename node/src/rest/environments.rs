@@ -11,13 +11,14 @@ use domain::query;
 use domain::rows::View;
 use http::StatusCode;
 
-use super::answer::{self, Answer, Answered, JSON};
+use super::answer::{self, Answer, Answered};
 use super::auth::Caller;
-use super::cursor::{Position, Scope};
+use super::cursor::Position;
 use super::error::ApiError;
 use super::fields::Fields;
+use super::listing::Listing;
 use super::object::EnvironmentObject;
-use super::page::{self, Paging, Scanned};
+use super::page::{Paging, Scanned};
 use super::pipeline::{Call, Presence};
 use super::{Api, render};
 
@@ -63,21 +64,20 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let mut query = std::mem::take(&mut call.query);
     let paging = Paging::take(&mut query)?;
     query.finish()?;
-    let scope = Scope {
-        environment_id: &caller.environment_id,
-        list: "environments",
+    let listing = Listing {
+        name: "environments",
         filter: String::new(),
+        paging,
     };
-    let after = paging.after(&api.cursors, &scope)?;
-    let find = |view: &dyn View| page(view, &caller, after.as_ref(), paging.limit());
-    let seen = api.read(call.consistency, find).await?;
-    let bytes = page::envelope(
-        seen.value,
-        position,
-        |position| api.cursors.encode(&scope, position),
-        |bytes, environment| render::append(bytes, &EnvironmentObject::new(environment)),
-    );
-    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+    let find = |view: &dyn View, after: Option<Position>, limit| {
+        Ok(page(view, &caller, after.as_ref(), limit))
+    };
+    let show = |bytes: &mut Vec<u8>, environment: &_| {
+        render::append(bytes, &EnvironmentObject::new(environment));
+    };
+    listing
+        .answer(&api, &caller, call.consistency, find, position, show)
+        .await
 }
 
 /// One page by creation. A plan allows few enough environments to sort all of them.

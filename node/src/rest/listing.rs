@@ -8,6 +8,7 @@ use super::Api;
 use super::answer::{Answer, Answered, JSON};
 use super::auth::Caller;
 use super::cursor::{Position, Scope};
+use super::error::ApiError;
 use super::page::{self, Paging, Scanned};
 use crate::control_plane::Consistency;
 
@@ -22,13 +23,13 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// Answers with the page that `find` finds behind a position, up to a number of items. An item
-    /// stands at its `position`; `show` appends its JSON.
+    /// stands at its `position`; `show` appends its JSON. What `find` refuses is the answer instead.
     pub(crate) async fn answer<T: Send>(
         self,
         api: &Api,
         caller: &Caller,
         consistency: Consistency,
-        find: impl FnOnce(&dyn View, Option<Position>, usize) -> Scanned<T> + Send,
+        find: impl FnOnce(&dyn View, Option<Position>, usize) -> Result<Scanned<T>, ApiError> + Send,
         position: impl Fn(&T) -> Position,
         show: impl Fn(&mut Vec<u8>, &T),
     ) -> Answered {
@@ -48,7 +49,7 @@ impl Listing {
             .read(consistency, |view| find(view, after, limit))
             .await?;
         let encode = |position: &Position| api.cursors.encode(&scope, position);
-        let bytes = page::envelope(seen.value, position, encode, show);
+        let bytes = page::envelope(seen.value?, position, encode, show);
         Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
     }
 }

@@ -46,13 +46,15 @@ impl Paging {
         })
     }
 
-    /// How many items are wanted.
-    pub(crate) fn limit(&self) -> usize {
-        self.limit_or(usize::try_from(LIMIT_DEFAULT).unwrap_or(1))
+    /// The same of a list with another default of `limit`.
+    pub(crate) fn or_limit(mut self, default: usize) -> Self {
+        self.limit.get_or_insert(default);
+        self
     }
 
-    /// How many items are wanted of a list with another default.
-    pub(crate) fn limit_or(&self, default: usize) -> usize {
+    /// How many items are wanted.
+    pub(crate) fn limit(&self) -> usize {
+        let default = usize::try_from(LIMIT_DEFAULT).unwrap_or(1);
         self.limit.unwrap_or(default)
     }
 

@@ -14,12 +14,13 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::Api;
-use super::answer::{self, Answer, Answered, JSON};
+use super::answer::{self, Answer, Answered};
 use super::auth::Caller;
-use super::cursor::{Position, Scope};
+use super::cursor::Position;
 use super::error::{ApiError, Code};
 use super::etag::ETag;
 use super::fields::Fields;
+use super::listing::Listing;
 use super::object::RouteObject;
 use super::page::{self, Paging, Scanned};
 use super::pipeline::{Call, Presence};
@@ -115,30 +116,21 @@ pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answer
 
 pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let mut query = std::mem::take(&mut call.query);
-    let paging = Paging::take(&mut query)?;
+    let paging = Paging::take(&mut query)?.or_limit(UNLIMITED_ROUTES_MAX);
     let archived = query.boolean("include_archived")?.unwrap_or(false);
     query.finish()?;
-    let scope = Scope {
-        environment_id: &caller.environment_id,
-        list: "routes",
+    let listing = Listing {
+        name: "routes",
         filter: archived.to_string(),
+        paging,
     };
-    let after = paging.after(&api.cursors, &scope)?;
-    let limit = paging.limit_or(UNLIMITED_ROUTES_MAX);
-    let seen = api
-        .read(call.consistency, |view| {
-            find(view, &caller, archived, after, limit)
-        })
-        .await?;
-    let bytes = page::envelope(
-        seen.value,
-        position,
-        |position| api.cursors.encode(&scope, position),
-        |bytes, (route, draft)| {
-            render::append(bytes, &RouteObject::new(route, draft, &caller.environment))
-        },
-    );
-    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+    let find = |view: &dyn View, after, limit| Ok(find(view, &caller, archived, after, limit));
+    let show = |bytes: &mut Vec<u8>, (route, draft): &(_, _)| {
+        render::append(bytes, &RouteObject::new(route, draft, &caller.environment));
+    };
+    listing
+        .answer(&api, &caller, call.consistency, find, position, show)
+        .await
 }
 
 /// One page of what the caller's key is for.

@@ -10,10 +10,11 @@ use http::StatusCode;
 use serde::{Serialize, Serializer};
 
 use super::Api;
-use super::answer::{Answer, Answered, JSON};
+use super::answer::{Answer, Answered};
 use super::auth::Caller;
-use super::cursor::{Position, Scope};
+use super::cursor::Position;
 use super::error::ApiError;
+use super::listing::Listing;
 use super::page::{self, Paging};
 use super::pipeline::Call;
 use super::render::{self, Seconds, Stored};
@@ -75,33 +76,25 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let mut query = std::mem::take(&mut call.query);
     let paging = Paging::take(&mut query)?;
     query.finish()?;
-    let scope = Scope {
-        environment_id: &caller.environment_id,
-        list: "rule_versions",
+    let listing = Listing {
+        name: "rule_versions",
         filter: id.to_string(),
+        paging,
     };
-    let before = paging.after(&api.cursors, &scope)?.as_ref().and_then(place);
-    let find = |view: &dyn View| {
+    let position = |item: &_| position(item, &id);
+    let find = |view: &dyn View, before: Option<Position>, limit| {
         let environment = &caller.environment_id;
-        query::rule(view, environment, &id)?;
-        let limit = paging.limit();
-        Some(query::rule_versions_page(
-            view,
-            environment,
-            &id,
-            before,
-            limit,
-        ))
+        query::rule(view, environment, &id).ok_or_else(|| ApiError::not_found("rule"))?;
+        let before = before.as_ref().and_then(place);
+        let page = query::rule_versions_page(view, environment, &id, before, limit);
+        Ok(page::whole(page, position))
     };
-    let seen = api.read(call.consistency, find).await?;
-    let found = seen.value.ok_or_else(|| ApiError::not_found("rule"))?;
-    let bytes = page::envelope(
-        page::whole(found, |item| position(item, &id)),
-        |item| position(item, &id),
-        |position| api.cursors.encode(&scope, position),
-        |bytes, item| render::append(bytes, &VersionObject::new(item, &id, &caller.environment)),
-    );
-    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+    let show = |bytes: &mut Vec<u8>, item: &_| {
+        render::append(bytes, &VersionObject::new(item, &id, &caller.environment));
+    };
+    listing
+        .answer(&api, &caller, call.consistency, find, position, show)
+        .await
 }
 
 fn position((version, _): &Versioned, rule: &RuleId) -> Position {

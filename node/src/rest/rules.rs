@@ -12,13 +12,14 @@ use domain::rows::View;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::answer::{self, Answer, Answered, JSON};
+use super::answer::{self, Answer, Answered};
 use super::auth::Caller;
-use super::cursor::{Position, Scope};
+use super::cursor::Position;
 use super::error::{ApiError, Code};
 use super::etag::ETag;
 use super::fields::Fields;
 use super::limits;
+use super::listing::Listing;
 use super::object::RuleObject;
 use super::page::{self, Paging, Scanned};
 use super::pipeline::{Call, Presence};
@@ -371,24 +372,18 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
         Filter::take(&mut query, &caller)?,
     );
     query.finish()?;
-    let scope = Scope {
-        environment_id: &caller.environment_id,
-        list: "rules",
+    let listing = Listing {
+        name: "rules",
         filter: filter.canonical(),
+        paging,
     };
-    let after = paging.after(&api.cursors, &scope)?;
-    let seen = api
-        .read(call.consistency, |view| {
-            find(view, &caller, &filter, after, paging.limit())
-        })
-        .await?;
-    let bytes = page::envelope(
-        seen.value?,
-        position,
-        |position| api.cursors.encode(&scope, position),
-        |bytes, rule| render::append(bytes, &RuleObject::new(rule, &caller.environment)),
-    );
-    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+    let find = |view: &dyn View, after, limit| find(view, &caller, &filter, after, limit);
+    let show = |bytes: &mut Vec<u8>, rule: &_| {
+        render::append(bytes, &RuleObject::new(rule, &caller.environment));
+    };
+    listing
+        .answer(&api, &caller, call.consistency, find, position, show)
+        .await
 }
 
 fn find(

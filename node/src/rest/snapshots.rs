@@ -9,12 +9,13 @@ use domain::rows::View;
 use domain::time::Timestamp;
 use http::StatusCode;
 
-use super::answer::{Answer, Answered, JSON, TEXT};
+use super::answer::{Answer, Answered, TEXT};
 use super::auth::Caller;
 use super::comparison::{Comparison, Side};
-use super::cursor::{Position, Scope};
+use super::cursor::Position;
 use super::error::ApiError;
 use super::etag::ETag;
+use super::listing::Listing;
 use super::object::{SnapshotObject, snapshot_content};
 use super::page::{self, Paging, Scanned};
 use super::pipeline::Call;
@@ -102,13 +103,12 @@ async fn page(
         Filter::take(&mut query, route_id)?,
     );
     query.finish()?;
-    let scope = Scope {
-        environment_id: &caller.environment_id,
-        list: "snapshots",
+    let listing = Listing {
+        name: "snapshots",
         filter: filter.canonical(),
+        paging,
     };
-    let after = paging.after(&api.cursors, &scope)?;
-    let find = |view: &dyn View| {
+    let find = |view: &dyn View, after, limit| {
         let route_exists = |id| query::route(view, &caller.environment_id, id).is_some();
         if !filter.route_id.as_ref().is_none_or(route_exists) {
             return Err(ApiError {
@@ -122,18 +122,14 @@ async fn page(
                 ..error
             })?;
         }
-        Ok(find(view, &caller, &filter, after, paging.limit()))
+        Ok(find(view, &caller, &filter, after, limit))
     };
-    let seen = api.read(call.consistency, find).await?;
-    let bytes = page::envelope(
-        seen.value?,
-        position,
-        |position| api.cursors.encode(&scope, position),
-        |bytes, snapshot| {
-            render::append(bytes, &SnapshotObject::new(snapshot, &caller.environment))
-        },
-    );
-    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+    let show = |bytes: &mut Vec<u8>, snapshot: &_| {
+        render::append(bytes, &SnapshotObject::new(snapshot, &caller.environment));
+    };
+    listing
+        .answer(&api, &caller, call.consistency, find, position, show)
+        .await
 }
 
 fn find(

@@ -11,11 +11,12 @@ use domain::rows::View;
 use http::StatusCode;
 
 use super::Api;
-use super::answer::{self, Answer, Answered, JSON};
+use super::answer::{self, Answer, Answered};
 use super::auth::Caller;
-use super::cursor::{Position, Scope};
+use super::cursor::Position;
 use super::error::ApiError;
 use super::fields::Fields;
+use super::listing::Listing;
 use super::object::{Deleted, TargetObject};
 use super::page::{self, Paging};
 use super::pipeline::{Call, Presence};
@@ -78,26 +79,22 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let mut query = std::mem::take(&mut call.query);
     let paging = Paging::take(&mut query)?;
     query.finish()?;
-    let scope = Scope {
-        environment_id: &caller.environment_id,
-        list: "targets",
+    let listing = Listing {
+        name: "targets",
         filter: upstream_id.to_string(),
+        paging,
     };
-    let after = paging.after(&api.cursors, &scope)?;
-    let seen = api
-        .read(call.consistency, |view| {
-            targets(view, &caller, &upstream_id)
-        })
-        .await?;
-    let mut targets = seen.value?;
-    targets.sort_by(|a, b| a.id.cmp(&b.id));
-    let bytes = page::envelope(
-        page::gathered(targets, after.as_ref(), paging.limit(), position),
-        position,
-        |position| api.cursors.encode(&scope, position),
-        |bytes, target| render::append(bytes, &TargetObject::new(target)),
-    );
-    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+    let find = |view: &dyn View, after: Option<Position>, limit| {
+        let mut targets = targets(view, &caller, &upstream_id)?;
+        targets.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(page::gathered(targets, after.as_ref(), limit, position))
+    };
+    let show = |bytes: &mut Vec<u8>, target: &_| {
+        render::append(bytes, &TargetObject::new(target));
+    };
+    listing
+        .answer(&api, &caller, call.consistency, find, position, show)
+        .await
 }
 
 fn targets(

@@ -7,17 +7,19 @@ use domain::id::{TargetId, UpstreamId};
 use domain::model::{Algorithm, Target, Upstream, WEIGHT_MAX};
 use domain::outcome::{Applied, Outcome};
 use domain::query;
+use domain::rows::View;
 use domain::time::Timestamp;
 use http::StatusCode;
 use serde_json::Value;
 
 use super::Api;
-use super::answer::{self, Answer, Answered, JSON};
+use super::answer::{self, Answer, Answered};
 use super::auth::Caller;
-use super::cursor::{Position, Scope};
+use super::cursor::Position;
 use super::error::ApiError;
 use super::etag::ETag;
 use super::fields::Fields;
+use super::listing::Listing;
 use super::object::{Deleted, UpstreamObject};
 use super::page::{self, Paging};
 use super::pipeline::{Call, Presence};
@@ -122,27 +124,22 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let mut query = std::mem::take(&mut call.query);
     let paging = Paging::take(&mut query)?;
     query.finish()?;
-    let scope = Scope {
-        environment_id: &caller.environment_id,
-        list: "upstreams",
+    let listing = Listing {
+        name: "upstreams",
         filter: String::new(),
+        paging,
     };
-    let after = paging.after(&api.cursors, &scope)?.as_ref().and_then(place);
-    let limit = paging.limit();
-    let seen = api
-        .read(call.consistency, |view| {
-            query::upstreams_page(view, &caller.environment_id, after, limit)
-        })
-        .await?;
-    let bytes = page::envelope(
-        page::whole(seen.value, position),
-        position,
-        |position| api.cursors.encode(&scope, position),
-        |bytes, upstream| {
-            render::append(bytes, &UpstreamObject::new(upstream, &caller.environment))
-        },
-    );
-    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
+    let find = |view: &dyn View, after: Option<Position>, limit| {
+        let after = after.as_ref().and_then(place);
+        let page = query::upstreams_page(view, &caller.environment_id, after, limit);
+        Ok(page::whole(page, position))
+    };
+    let show = |bytes: &mut Vec<u8>, upstream: &_| {
+        render::append(bytes, &UpstreamObject::new(upstream, &caller.environment));
+    };
+    listing
+        .answer(&api, &caller, call.consistency, find, position, show)
+        .await
 }
 
 fn position(upstream: &Upstream) -> Position {

@@ -10,15 +10,17 @@ use domain::command::{
 use domain::id::WebhookEndpointId;
 use domain::model::{NoticeKind, WebhookEndpoint};
 use domain::outcome::{Applied, Outcome};
-use domain::query::{self, Page};
+use domain::query;
+use domain::rows::View;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::answer::{self, Answer, Answered, JSON};
+use super::answer::{self, Answer, Answered};
 use super::auth::Caller;
-use super::cursor::{Position, Scope};
+use super::cursor::Position;
 use super::error::ApiError;
 use super::fields::Fields;
+use super::listing::Listing;
 use super::object::{Deleted, WebhookEndpointObject};
 use super::page::{self, Paging};
 use super::pipeline::{Call, Presence};
@@ -165,45 +167,23 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let mut query = std::mem::take(&mut call.query);
     let paging = Paging::take(&mut query)?;
     query.finish()?;
-    let scope = Scope {
-        environment_id: &caller.environment_id,
-        list: "webhook_endpoints",
+    let listing = Listing {
+        name: "webhook_endpoints",
         filter: String::new(),
+        paging,
     };
-    let after = paging.after(&api.cursors, &scope)?;
-    let seen = api
-        .read(call.consistency, |view| {
-            query::webhook_endpoints(view, &caller.environment_id)
-        })
-        .await?;
-    let page = page_of(seen.value, after.as_ref(), paging.limit());
-    let bytes = page::envelope(
-        page::whole(page, position),
-        position,
-        |position| api.cursors.encode(&scope, position),
-        |bytes, endpoint| {
-            render::append(
-                bytes,
-                &WebhookEndpointObject::new(endpoint, &caller.environment),
-            )
-        },
-    );
-    Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
-}
-
-/// There are few of them, and they are in the order of their identifiers.
-fn page_of(
-    all: Vec<WebhookEndpoint>,
-    after: Option<&Position>,
-    limit: usize,
-) -> Page<WebhookEndpoint> {
-    let mut items: Vec<_> = all
-        .into_iter()
-        .filter(|endpoint| after.is_none_or(|after| endpoint.id.as_str() > after.id.as_str()))
-        .collect();
-    let has_more = items.len() > limit;
-    items.truncate(limit);
-    Page { items, has_more }
+    // There are few of them, and they are in the order of their identifiers.
+    let find = |view: &dyn View, after: Option<Position>, limit| {
+        let all = query::webhook_endpoints(view, &caller.environment_id);
+        Ok(page::gathered(all, after.as_ref(), limit, position))
+    };
+    let show = |bytes: &mut Vec<u8>, endpoint: &_| {
+        let object = WebhookEndpointObject::new(endpoint, &caller.environment);
+        render::append(bytes, &object);
+    };
+    listing
+        .answer(&api, &caller, call.consistency, find, position, show)
+        .await
 }
 
 fn position(endpoint: &WebhookEndpoint) -> Position {
