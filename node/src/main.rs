@@ -4,20 +4,18 @@
 
 mod process;
 
-use std::process::ExitCode;
-
 use clap::Parser;
 
 /// Fragmentation shows in a process that runs for months; jemalloc keeps it low.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-fn main() -> ExitCode {
-    match process::run(process::Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+fn main() {
+    process::leave(match process::run(process::Arguments::parse()) {
+        Ok(()) => 0,
         Err(failure) => {
             failure.report();
-            ExitCode::from(failure.exit_code())
+            failure.exit_code().into()
         }
-    }
+    })
 }
