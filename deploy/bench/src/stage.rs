@@ -58,11 +58,19 @@ impl Stage {
     /// # Errors
     /// When they do not start.
     pub fn three_nodes(house: &House, folder: &Path) -> Result<Self> {
+        Self::three_nodes_on(house, folder, Ports::BENCH)
+    }
+
+    /// Starts three nodes on other ports, beside those of a stage that is open.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub fn three_nodes_on(house: &House, folder: &Path, ports: Ports) -> Result<Self> {
         let topology = Topology {
             nodes: 3,
             edges: 0,
             origins: 0,
-            ports: Ports::BENCH,
+            ports,
         };
         let cluster = Cluster::prepare(&folder.join("cluster"), topology)?;
         cluster.install_binaries(&house.binaries)?;

@@ -1,5 +1,6 @@
 //! The benchmarks, one file each.
 
+pub mod api;
 pub mod compare;
 pub mod failover;
 pub mod objects;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use bench::benchmarks::{compare, failover, propagation, reads, scale, writes};
+use bench::benchmarks::{api, compare, failover, propagation, reads, scale, writes};
 use bench::stage::House;
 use clap::{Parser, Subcommand};
 use xtask::repository::Repository;
@@ -27,6 +27,8 @@ enum Benchmark {
     Writes(compare::Options),
     /// A rule read linearizably, beside etcd's linearizable reads
     Reads(compare::Options),
+    /// The commonest operations of the API, one by one
+    Api(api::Options),
     /// Create, list, publish, restart and memory against the number of rules
     Scale(scale::Options),
     /// From publish to applied, at many edges
@@ -67,6 +69,7 @@ async fn run(house: &House, benchmark: &Benchmark) -> Result<()> {
     match benchmark {
         Benchmark::Writes(options) => writes::run(house, options).await,
         Benchmark::Reads(options) => reads::run(house, options).await,
+        Benchmark::Api(options) => api::run(house, options).await,
         Benchmark::Scale(options) => scale::run(house, options).await,
         Benchmark::Propagation(options) => propagation::run(house, options).await,
         Benchmark::Failover(options) => failover::run(house, options).await,

@@ -158,6 +158,16 @@ impl Ports {
         origin: 8201,
     };
 
+    /// Those of `cargo xtask conformance`, which may run beside both others.
+    pub const CONFORMANCE: Self = Self {
+        rest: 9101,
+        internal: 9201,
+        publisher: 9301,
+        edge: 9401,
+        admin: 9491,
+        origin: 9501,
+    };
+
     /// Those of benchmarks, which may run beside a local cluster.
     pub const BENCH: Self = Self {
         rest: 17101,
@@ -166,6 +176,16 @@ impl Ports {
         edge: 18101,
         admin: 18191,
         origin: 18201,
+    };
+
+    /// Those of another build that a benchmark measures beside this one.
+    pub const BESIDE: Self = Self {
+        rest: 27101,
+        internal: 27201,
+        publisher: 27301,
+        edge: 28101,
+        admin: 28191,
+        origin: 28201,
     };
 }
 
