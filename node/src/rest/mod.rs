@@ -21,7 +21,9 @@ mod audit;
 mod auth;
 mod authorize;
 mod comparison;
+mod course;
 mod cursor;
+mod deadline;
 mod deliveries;
 mod dry_run;
 mod edges;
@@ -65,6 +67,7 @@ mod tests;
 mod upstreams;
 mod validation;
 mod version;
+mod wait;
 mod webhook_test;
 mod webhooks;
 mod workspace;
@@ -146,6 +149,7 @@ struct Api {
     keys: KeyRing,
     callers: Callers,
     streams: Arc<Semaphore>,
+    waits: Arc<Semaphore>,
     receivers: ReceiverCheck,
     courier: Courier,
     key_uses: KeyUses,
@@ -216,6 +220,7 @@ impl From<RestState> for Api {
             receivers: state.receivers,
             courier: state.courier,
             streams: Arc::new(Semaphore::new(event_stream::STREAMS_MAX)),
+            waits: Arc::new(Semaphore::new(wait::WAITS_MAX)),
             key_uses: state.key_uses,
             cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
             applied: state.control.changes(),

@@ -35,17 +35,19 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, Answered, Failure, JSON};
 use super::auth::{self, Caller};
+use super::course::Course;
+use super::deadline::Deadline;
 use super::error::{ApiError, Code};
 use super::etag::Tags;
 use super::head::Head;
-use super::limits::{self, Standings};
+use super::limits;
 use super::operation::{Effect, Operation, READYZ};
 use super::query::Query;
 use super::version::{self, Release, sunset};
 use super::{Api, authorize, idempotency, json};
 use crate::control_plane::Consistency;
 
-/// By when every request is answered. It is longer than reading a body and proposing a command
+/// By when every request is answered that does not wait for edges. It is longer than reading a body and proposing a command
 /// may take together, which have deadlines of their own and say more exactly what happened.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(25);
 
@@ -88,9 +90,8 @@ pub(crate) struct Call {
     params: Vec<String>,
     /// Never locked; it lets the rest be looked at while something is waited for.
     body: Mutex<Option<Body>>,
-    /// How the limits stand. Shared with whoever answers, so that it is known when the work is cut
-    /// off or panics.
-    pub(crate) standings: Arc<Standings>,
+    /// What is known of the request by now.
+    pub(crate) course: Arc<Course>,
 }
 
 impl Call {
@@ -154,7 +155,7 @@ where
 {
     let authenticated = |api: Arc<Api>, call: Call| async move {
         let caller = auth::authenticate(&api, &call.headers, call.consistency).await?;
-        limits::of_key(&api, &caller, &call.standings).await?;
+        limits::of_key(&api, &caller, &call.course.standings).await?;
         api.key_uses.note(&caller.api_key_id, api.clock.now());
         authorize::authorize(&api, operation.policy, &caller, &call).await?;
         handler(api, caller, call).await
@@ -184,8 +185,8 @@ where
             .as_ref()
             .is_ok_and(|head| head.consistency == Consistency::Stale);
     let dry_run = head.as_ref().is_ok_and(|head| head.dry_run);
-    let standings = Arc::<Standings>::default();
-    let known = Arc::clone(&standings);
+    let course = Arc::new(Course::new(Deadline::after(REQUEST_DEADLINE)));
+    let known = Arc::clone(&course);
     let work = serve(
         &api,
         operation,
@@ -195,15 +196,15 @@ where
         request,
         handler,
     );
-    let answered =
-        match tokio::time::timeout(REQUEST_DEADLINE, AssertUnwindSafe(work).catch_unwind()).await {
-            Ok(Ok(answered)) => answered,
-            // The panic hook has logged the place; the client gets none of it.
-            Ok(Err(_panic)) => Err(ApiError::internal().into()),
-            Err(_elapsed) => Err(overdue(operation, dry_run).into()),
-        };
+    let work = AssertUnwindSafe(work).catch_unwind();
+    let answered = match course.deadline.bound(work).await {
+        Some(Ok(answered)) => answered,
+        // The panic hook has logged the place; the client gets none of it.
+        Some(Err(_panic)) => Err(ApiError::internal().into()),
+        None => Err(overdue(operation, dry_run).into()),
+    };
     let mut response = respond(&api, &request_id, stale, answered);
-    standings.show(response.headers_mut());
+    course.standings.show(response.headers_mut());
     let headers = response.headers_mut();
     headers.insert(VERSION, HeaderValue::from_static(shown_as.date()));
     let took = started.elapsed();
@@ -217,7 +218,7 @@ async fn serve<H, F>(
     api: &Arc<Api>,
     operation: Operation,
     request_id: RequestId,
-    standings: Arc<Standings>,
+    course: Arc<Course>,
     head: Result<Head, ApiError>,
     request: Request,
     handler: H,
@@ -258,7 +259,7 @@ where
         idempotency: None,
         params,
         body: Mutex::new(Some(body)),
-        standings,
+        course,
     };
     let answer = handler(Arc::clone(api), call).await?;
     let answer = if dry_run { answer.of_dry_run() } else { answer };

@@ -2,7 +2,7 @@
 //! by hand, entropy counts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -61,6 +61,7 @@ pub(super) struct MemoryControl {
     state: Mutex<(MemoryRows, Revision)>,
     trouble: Mutex<Trouble>,
     changes: watch::Sender<Revision>,
+    pub(super) draining: AtomicBool,
     pub(super) barriers: AtomicU64,
     pub(super) reads: AtomicU64,
 }
@@ -71,6 +72,7 @@ impl MemoryControl {
             state: Mutex::default(),
             trouble: Mutex::new(Trouble::None),
             changes: watch::Sender::new(Revision(0)),
+            draining: AtomicBool::new(false),
             barriers: AtomicU64::new(0),
             reads: AtomicU64::new(0),
         }
@@ -193,7 +195,7 @@ impl ControlPlane for MemoryControl {
             applied: self.applied(),
             committed: self.applied(),
             last_contact: Some(std::time::Duration::from_millis(12)),
-            draining: false,
+            draining: self.draining.load(Ordering::Relaxed),
         }
     }
 }
