@@ -25,6 +25,7 @@ pub(super) fn bootstrap<V: View + ?Sized>(
         org_id: command.org_id.clone(),
         name: command.workspace_name.clone(),
         plan: command.plan,
+        api_version: command.api_version.clone(),
         created_at: context.at,
         updated_at: None,
     };
@@ -168,6 +169,9 @@ pub(super) fn update_workspace<V: View + ?Sized>(
         check::name("name", name)?;
         after.name.clone_from(name);
     }
+    if let Some(version) = &command.api_version {
+        after.api_version.clone_from(version);
+    }
     if after == before {
         return nothing(Outcome::Workspace(before));
     }
@@ -178,7 +182,7 @@ pub(super) fn update_workspace<V: View + ?Sized>(
     })
 }
 
-fn workspace<V: View + ?Sized>(
+pub(super) fn workspace<V: View + ?Sized>(
     context: &Context<'_, V>,
     actor: &Actor,
 ) -> Result<Workspace, Rejection> {

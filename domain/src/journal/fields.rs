@@ -99,6 +99,7 @@ pub(super) fn workspace(workspace: &Workspace) -> Fields {
     Fields::from([
         ("name", json(&workspace.name)),
         ("plan", json(workspace.plan.as_str())),
+        ("api_version", json(&workspace.api_version)),
     ])
 }
 
@@ -113,6 +114,7 @@ pub(super) fn webhook_endpoint(endpoint: &WebhookEndpoint) -> Fields {
         ("url", json(&endpoint.url)),
         ("enabled_events", json(&events)),
         ("description", json(&endpoint.description)),
+        ("api_version", json(&endpoint.api_version)),
         ("status", json(status)),
         ("secret_generation", json(&endpoint.secret_generation)),
     ])

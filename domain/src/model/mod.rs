@@ -3,6 +3,7 @@
 
 mod access;
 mod api_key;
+mod api_version;
 mod idempotency;
 mod journal;
 mod manifest;
@@ -16,6 +17,7 @@ mod webhook;
 
 pub use access::{Environment, EnvironmentKind, Plan, Workspace};
 pub use api_key::{ApiKey, KeyHash, KeyKind, KeySalt, PreviousSecret};
+pub use api_version::ApiVersion;
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord};
 pub use journal::{About, Change, JournalEntry, JournalPlace, Notice, NoticeKind, ObjectKind};
 pub use manifest::{Epoch, Manifest, ManifestVersion};

@@ -6,7 +6,7 @@ use domain::command::{
 };
 use domain::id::{ApiKeyId, EnvironmentId};
 use domain::machine;
-use domain::model::{EnvironmentKind, KeyHash, KeyKind, KeySalt, ResourceScope, Verb};
+use domain::model::{ApiVersion, EnvironmentKind, KeyHash, KeyKind, KeySalt, ResourceScope, Verb};
 use domain::query;
 use domain::rows::MemoryRows;
 use domain::schema::API_KEYS;
@@ -16,7 +16,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::commands::{actor, log, name, route, seed, stamped, who};
-use crate::samples::{api_key_id, environment_id, key_hash, route_id, rules_read};
+use crate::samples::{self, api_key_id, environment_id, key_hash, route_id, rules_read};
 
 /// A key's identifier: one of bootstrap, and a few that are made.
 fn api_key() -> impl Strategy<Value = ApiKeyId> {
@@ -74,6 +74,10 @@ fn create_api_key() -> impl Strategy<Value = CreateApiKey> {
     )
 }
 
+fn api_version() -> impl Strategy<Value = ApiVersion> {
+    prop_oneof![Just("2025-03-05"), Just("2026-01-14")].prop_map(|date| ApiVersion(date.to_owned()))
+}
+
 /// What concerns keys, environments and the workspace.
 pub(crate) fn command() -> impl Strategy<Value = Command> {
     let roll = (api_key(), secret(), 0..3u64).prop_map(|(id, (hash, salt), overlap)| RollApiKey {
@@ -99,8 +103,9 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         5 => (who(), api_key())
             .prop_map(|(actor, id)| Command::RevokeApiKeyFor(actor, RevokeApiKey { id })),
         4 => (who(), environment).prop_map(|(actor, command)| Command::CreateEnvironment(actor, command)),
-        3 => (who(), option::of(name()))
-            .prop_map(|(actor, name)| Command::UpdateWorkspace(actor, UpdateWorkspace { name })),
+        3 => (who(), option::of(name()), option::of(api_version())).prop_map(|(actor, name, api_version)| {
+            Command::UpdateWorkspace(actor, UpdateWorkspace { name, api_version })
+        }),
         2 => uses.prop_map(|uses| Command::RecordKeyUses(RecordKeyUses { uses })),
     ]
 }
@@ -201,6 +206,7 @@ pub(crate) fn samples() -> Vec<Command> {
             actor(0),
             UpdateWorkspace {
                 name: Some("Default".to_owned()),
+                api_version: Some(samples::api_version()),
             },
         ),
         Command::RecordKeyUses(RecordKeyUses {

@@ -10,10 +10,10 @@ use domain::id::{
     UpstreamId, WorkspaceId,
 };
 use domain::model::{
-    Algorithm, ApiKey, Environment, EnvironmentKind, Epoch, Fingerprint, Grant, IdempotencyKey,
-    IdempotencyRecord, KeyHash, KeyKind, KeySalt, Manifest, ManifestVersion, Mode, Plan,
-    PreviousSecret, Priority, PublishedRoute, PublishedRule, Resource, ResourceScope, Route, Rule,
-    RuleChange, RuleEvent, RuleEventKind, RuleStatus, Scopes, Snapshot, SnapshotState,
+    Algorithm, ApiKey, ApiVersion, Environment, EnvironmentKind, Epoch, Fingerprint, Grant,
+    IdempotencyKey, IdempotencyRecord, KeyHash, KeyKind, KeySalt, Manifest, ManifestVersion, Mode,
+    Plan, PreviousSecret, Priority, PublishedRoute, PublishedRule, Resource, ResourceScope, Route,
+    Rule, RuleChange, RuleEvent, RuleEventKind, RuleStatus, Scopes, Snapshot, SnapshotState,
     SnapshotVersion, Target, Upstream, Verb, Workspace,
 };
 use domain::outcome::{Applied, Outcome, Reply};
@@ -94,9 +94,14 @@ pub(crate) fn workspace() -> Workspace {
         org_id: OrgId::new(seed(9)),
         name: "Default".to_owned(),
         plan: Plan::Enterprise,
+        api_version: api_version(),
         created_at: Timestamp(1),
         updated_at: Some(Timestamp(2)),
     }
+}
+
+pub(crate) fn api_version() -> ApiVersion {
+    ApiVersion("2026-01-14".to_owned())
 }
 
 pub(crate) fn environment() -> Environment {

@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use domain::command::Actor;
 use domain::id::{ApiKeyId, EnvironmentId, RouteId, WorkspaceId};
-use domain::model::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Scopes};
+use domain::model::{
+    ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Scopes, Workspace,
+};
 use domain::query;
 use domain::rows::View;
 use domain::time::{Revision, Timestamp};
@@ -23,6 +25,7 @@ use parking_lot::RwLock;
 
 use super::Api;
 use super::error::{ApiError, Code};
+use super::version::Release;
 use crate::control_plane::{Consistency, ReadError};
 use crate::keys::PresentedKey;
 use crate::limits::WindowId;
@@ -48,6 +51,8 @@ pub(crate) struct Caller {
     valid_until: Option<Timestamp>,
     /// What sets its limits.
     pub(crate) plan: Plan,
+    /// The release that its requests get which name none.
+    pub(crate) version: Release,
     /// What its requests are counted by.
     pub(crate) window: WindowId,
 }
@@ -150,13 +155,13 @@ async fn identify(
         }
         found => found,
     };
-    let Some((key, environments, plan)) = found else {
+    let Some((key, environments, workspace)) = found else {
         return Err(refused("The API key is not valid."));
     };
     if key.revoked_at.is_some() {
         return Err(refused("The API key has been revoked."));
     }
-    let caller = caller(key, &hash, environments, plan)?;
+    let caller = caller(key, &hash, environments, &workspace)?;
     api.callers.remember(hash, caller.clone(), stamp);
     Ok(caller)
 }
@@ -166,7 +171,7 @@ fn caller(
     key: ApiKey,
     hash: &KeyHash,
     environments: Vec<Environment>,
-    plan: Plan,
+    workspace: &Workspace,
 ) -> Result<Caller, ApiError> {
     let environments: Arc<[_]> = environments
         .into_iter()
@@ -180,7 +185,8 @@ fn caller(
         environment: environment.clone(),
         valid_until: key.valid_until(hash),
         window: WindowId::of_key(&key.id),
-        plan,
+        plan: workspace.plan,
+        version: Release::of(&workspace.api_version),
         api_key_id: key.id,
         workspace_id: key.workspace_id,
         environment_id: key.environment_id,
@@ -250,8 +256,8 @@ fn presented(headers: &HeaderMap) -> Result<PresentedKey<'_>, ApiError> {
         .ok_or_else(|| refused("The API key is malformed."))
 }
 
-/// A key, its environments, and its workspace's plan.
-type Found = (ApiKey, Vec<Environment>, Plan);
+/// A key, its environments, and its workspace.
+type Found = (ApiKey, Vec<Environment>, Workspace);
 
 fn look_up(api: &Api, hash: &KeyHash) -> Result<Option<Found>, ReadError> {
     let find = |view: &dyn View| {
@@ -261,7 +267,7 @@ fn look_up(api: &Api, hash: &KeyHash) -> Result<Option<Found>, ReadError> {
             .filter_map(|id| query::environment(&view, id))
             .collect();
         let workspace = query::workspace(&view, &key.workspace_id)?;
-        Some((key, environments, workspace.plan))
+        Some((key, environments, workspace))
     };
     Ok(api.control.read_local(find)?.0)
 }
@@ -280,6 +286,7 @@ mod tests {
         Caller {
             window: WindowId::of_key(&ApiKeyId::new(seed)),
             plan: Plan::Free,
+            version: Release::NEWEST,
             api_key_id: ApiKeyId::new(seed),
             workspace_id: WorkspaceId::new(seed),
             environment_id: EnvironmentId::new(seed),

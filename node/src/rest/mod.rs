@@ -96,6 +96,7 @@ pub use key_uses::KeyUses;
 pub use metrics::HttpMetrics;
 pub use server::{Server, ServerLimits};
 pub use strict_transport::over_tls;
+pub(crate) use version::{newest as newest_api_version, sent as sent_by_version};
 
 use answer::Answered;
 use auth::{Caller, Callers};

@@ -43,7 +43,7 @@ use super::head::Head;
 use super::limits;
 use super::operation::{Effect, Operation, READYZ};
 use super::query::Query;
-use super::version::{self, Release, sunset};
+use super::version::{self, sunset};
 use super::{Api, authorize, idempotency, json};
 use crate::control_plane::Consistency;
 
@@ -78,8 +78,6 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
     pub(crate) consistency: Consistency,
-    /// The release that the request is pinned to.
-    pub(crate) version: Release,
     pub(crate) operation: Operation,
     /// Whether the change is only to be judged.
     pub(crate) dry_run: bool,
@@ -123,7 +121,7 @@ impl Call {
                 map.keys().next().map_or("", String::as_str),
             ));
         }
-        version::check_request(self.version, self.operation, &map)?;
+        version::check_request(self.course.version(), self.operation, &map)?;
         let value = Value::Object(map);
         self.idempotency =
             key.map(|key| idempotency::identify(key, &self.method, &self.path, &value));
@@ -155,6 +153,7 @@ where
 {
     let authenticated = |api: Arc<Api>, call: Call| async move {
         let caller = auth::authenticate(&api, &call.headers, call.consistency).await?;
+        call.course.pin(caller.version);
         limits::of_key(&api, &caller, &call.course.standings).await?;
         api.key_uses.note(&caller.api_key_id, api.clock.now());
         authorize::authorize(&api, operation.policy, &caller, &call).await?;
@@ -178,14 +177,16 @@ where
     let request_id = RequestId::new(api.seed());
     let method = request.method().clone();
     let version = version::asked(request.headers(), api.clock.now());
-    let shown_as = version.as_ref().copied().unwrap_or_default();
+    let course = Arc::new(Course::new(Deadline::after(REQUEST_DEADLINE)));
+    if let Ok(Some(version)) = &version {
+        course.pin(*version);
+    }
     let head = Head::read(operation, &request, version);
     let stale = operation.effect == Effect::Read
         && head
             .as_ref()
             .is_ok_and(|head| head.consistency == Consistency::Stale);
     let dry_run = head.as_ref().is_ok_and(|head| head.dry_run);
-    let course = Arc::new(Course::new(Deadline::after(REQUEST_DEADLINE)));
     let known = Arc::clone(&course);
     let work = serve(
         &api,
@@ -206,7 +207,7 @@ where
     let mut response = respond(&api, &request_id, stale, answered);
     course.standings.show(response.headers_mut());
     let headers = response.headers_mut();
-    headers.insert(VERSION, HeaderValue::from_static(shown_as.date()));
+    headers.insert(VERSION, HeaderValue::from_static(course.version().date()));
     let took = started.elapsed();
     log(operation, &method, &request_id, response.status(), took);
     api.metrics
@@ -228,7 +229,6 @@ where
     F: Future<Output = Answered>,
 {
     let Head {
-        version,
         consistency,
         query,
         dry_run,
@@ -244,7 +244,6 @@ where
     let call = Call {
         request_id,
         operation,
-        version,
         dry_run,
         precondition: if_match.as_ref().map(Tags::precondition),
         consistency,
@@ -259,11 +258,11 @@ where
         idempotency: None,
         params,
         body: Mutex::new(Some(body)),
-        course,
+        course: Arc::clone(&course),
     };
     let answer = handler(Arc::clone(api), call).await?;
     let answer = if dry_run { answer.of_dry_run() } else { answer };
-    Ok(version::show(version, answer).unless_known(if_none_match.as_ref()))
+    Ok(version::show(course.version(), answer).unless_known(if_none_match.as_ref()))
 }
 
 /// What is known of a request that was cut off at its deadline.

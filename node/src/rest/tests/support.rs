@@ -12,7 +12,7 @@ use bytes::Bytes;
 use domain::command::{Bootstrap, Command, NewEnvironment, RevokeApiKey, Stamped};
 use domain::id::{ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, WorkspaceId};
 use domain::machine;
-use domain::model::{KeyHash, KeyKind, Plan};
+use domain::model::{ApiVersion, KeyHash, KeyKind, Plan};
 use domain::outcome::Applied;
 use domain::query;
 use domain::rows::MemoryRows;
@@ -432,6 +432,7 @@ fn bootstrap(
         workspace_id: WorkspaceId::new(seed()),
         workspace_name: "main".to_owned(),
         plan: Plan::Enterprise,
+        api_version: ApiVersion("2026-01-14".to_owned()),
         production: environment(live_key_id.clone(), live),
         sandbox: environment(ApiKeyId::new(seed()), test),
         pepper_check,
