@@ -21,7 +21,7 @@ use crate::id::{
     UpstreamId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use crate::model::{
-    Algorithm, ApiVersion, DeliveryAttempt, EnvironmentKind, Fingerprint, IdempotencyKey,
+    Algorithm, ApiVersion, DeliveryAttempt, EnvironmentKind, Fingerprint, IdempotencyKey, IpRange,
     JournalPlace, KeyHash, KeyKind, KeySalt, Metadata, Mode, NoticeKind, Plan, Priority,
     ResourceScope, SnapshotVersion, Target, Verb,
 };
@@ -511,6 +511,8 @@ pub struct CreateApiKey {
     pub routes: Vec<RouteId>,
     pub methods: Vec<Verb>,
     pub resources: Vec<ResourceScope>,
+    /// From where it works; none is everywhere.
+    pub ip_allowlist: Vec<IpRange>,
     pub expires_at: Option<Timestamp>,
 }
 
@@ -519,6 +521,8 @@ pub struct CreateApiKey {
 pub struct UpdateApiKey {
     pub id: ApiKeyId,
     pub name: Option<String>,
+    /// Replaces the whole list.
+    pub ip_allowlist: Option<Vec<IpRange>>,
 }
 
 /// Gives a key a new secret.

@@ -1,5 +1,7 @@
 //! The first workspace, environments, and who may manage them. Keys are in `api_key`.
 
+use std::collections::BTreeSet;
+
 use super::{Context, Judgement, check, id_taken, not_found, nothing};
 use crate::command::{Actor, Bootstrap, CreateEnvironment, NewEnvironment, UpdateWorkspace};
 use crate::event::{Bootstrapped, Event};
@@ -91,6 +93,7 @@ fn first_of(
         created_at: workspace.created_at,
         revoked_at: None,
         scopes: Scopes::default(),
+        ip_allowlist: BTreeSet::new(),
         expires_at: None,
         created_by: None,
         updated_at: None,

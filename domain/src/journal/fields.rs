@@ -72,6 +72,7 @@ pub(super) fn api_key(key: &ApiKey) -> Fields {
     } else {
         "active"
     };
+    let allowed: Vec<_> = key.ip_allowlist.iter().map(ToString::to_string).collect();
     let previous = key
         .previous
         .as_ref()
@@ -79,6 +80,7 @@ pub(super) fn api_key(key: &ApiKey) -> Fields {
     Fields::from([
         ("name", json(&key.name)),
         ("status", json(status)),
+        ("ip_allowlist", json(&allowed)),
         (
             "expires_at",
             json(&key.expires_at.map(Timestamp::unix_seconds)),

@@ -6,7 +6,9 @@ use domain::command::{
 };
 use domain::id::{ApiKeyId, EnvironmentId};
 use domain::machine;
-use domain::model::{ApiVersion, EnvironmentKind, KeyHash, KeyKind, KeySalt, ResourceScope, Verb};
+use domain::model::{
+    ApiVersion, EnvironmentKind, IpRange, KeyHash, KeyKind, KeySalt, ResourceScope, Verb,
+};
 use domain::query;
 use domain::rows::MemoryRows;
 use domain::schema::API_KEYS;
@@ -48,9 +50,12 @@ fn create_api_key() -> impl Strategy<Value = CreateApiKey> {
             0..2,
         ),
     );
-    let expires_at = option::weighted(0.1, (0..4_000u64).prop_map(Timestamp));
-    (api_key(), secret(), key_kind(), name(), scopes, expires_at).prop_map(
-        |(id, (hash, salt), (kind, environments), name, scopes, expires_at)| {
+    let limits = (
+        vec(ip_range(), 0..3),
+        option::weighted(0.1, (0..4_000u64).prop_map(Timestamp)),
+    );
+    (api_key(), secret(), key_kind(), name(), scopes, limits).prop_map(
+        |(id, (hash, salt), (kind, environments), name, scopes, (ip_allowlist, expires_at))| {
             let (routes, methods, resources) = match kind {
                 KeyKind::Restricted => scopes,
                 KeyKind::Live | KeyKind::Test => Default::default(),
@@ -68,10 +73,15 @@ fn create_api_key() -> impl Strategy<Value = CreateApiKey> {
                     .into_iter()
                     .filter_map(ResourceScope::parse)
                     .collect(),
+                ip_allowlist,
                 expires_at,
             }
         },
     )
+}
+
+fn ip_range() -> impl Strategy<Value = IpRange> {
+    prop_oneof![Just(samples::ip_ranges()[0]), Just(samples::ip_ranges()[1])]
 }
 
 fn api_version() -> impl Strategy<Value = ApiVersion> {
@@ -97,8 +107,11 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
     let uses = vec((api_key(), (0..4_000u64).prop_map(Timestamp)), 0..4);
     prop_oneof![
         7 => (who(), create_api_key()).prop_map(|(actor, command)| Command::CreateApiKey(actor, command)),
-        3 => (who(), api_key(), option::of(name()))
-            .prop_map(|(actor, id, name)| Command::UpdateApiKey(actor, UpdateApiKey { id, name })),
+        3 => (who(), api_key(), option::of(name()), option::of(vec(ip_range(), 0..3))).prop_map(
+            |(actor, id, name, ip_allowlist)| {
+                Command::UpdateApiKey(actor, UpdateApiKey { id, name, ip_allowlist })
+            }
+        ),
         6 => (who(), roll).prop_map(|(actor, command)| Command::RollApiKey(actor, command)),
         5 => (who(), api_key())
             .prop_map(|(actor, id)| Command::RevokeApiKeyFor(actor, RevokeApiKey { id })),
@@ -174,6 +187,7 @@ pub(crate) fn samples() -> Vec<Command> {
                 routes: vec![route_id()],
                 methods: vec![Verb::Get],
                 resources: vec![rules_read()],
+                ip_allowlist: samples::ip_ranges().into(),
                 expires_at: Some(Timestamp(5)),
             },
         ),
@@ -182,6 +196,7 @@ pub(crate) fn samples() -> Vec<Command> {
             UpdateApiKey {
                 id: api_key_id(),
                 name: Some("tooling".to_owned()),
+                ip_allowlist: Some(samples::ip_ranges().into()),
             },
         ),
         Command::RollApiKey(

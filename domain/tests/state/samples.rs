@@ -11,10 +11,10 @@ use domain::id::{
 };
 use domain::model::{
     Algorithm, ApiKey, ApiVersion, Environment, EnvironmentKind, Epoch, Fingerprint, Grant,
-    IdempotencyKey, IdempotencyRecord, KeyHash, KeyKind, KeySalt, Manifest, ManifestVersion, Mode,
-    Plan, PreviousSecret, Priority, PublishedRoute, PublishedRule, Resource, ResourceScope, Route,
-    Rule, RuleChange, RuleEvent, RuleEventKind, RuleStatus, Scopes, Snapshot, SnapshotState,
-    SnapshotVersion, Target, Upstream, Verb, Workspace,
+    IdempotencyKey, IdempotencyRecord, IpRange, KeyHash, KeyKind, KeySalt, Manifest,
+    ManifestVersion, Mode, Plan, PreviousSecret, Priority, PublishedRoute, PublishedRule, Resource,
+    ResourceScope, Route, Rule, RuleChange, RuleEvent, RuleEventKind, RuleStatus, Scopes, Snapshot,
+    SnapshotState, SnapshotVersion, Target, Upstream, Verb, Workspace,
 };
 use domain::outcome::{Applied, Outcome, Reply};
 use domain::rejection::{Problem, RefusedItem, Rejection};
@@ -104,6 +104,10 @@ pub(crate) fn api_version() -> ApiVersion {
     ApiVersion("2026-01-14".to_owned())
 }
 
+pub(crate) fn ip_ranges() -> [IpRange; 2] {
+    ["192.0.2.0/24", "2001:db8::/32"].map(|text| IpRange::parse(text).unwrap())
+}
+
 pub(crate) fn environment() -> Environment {
     Environment {
         id: environment_id(),
@@ -130,6 +134,7 @@ pub(crate) fn api_key() -> ApiKey {
             methods: [Verb::Get, Verb::Patch].into(),
             resources: [rules_read()].into(),
         },
+        ip_allowlist: ip_ranges().into(),
         expires_at: Some(Timestamp(5)),
         created_by: Some(ApiKeyId::new(seed(14))),
         updated_at: Some(Timestamp(6)),

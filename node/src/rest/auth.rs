@@ -10,12 +10,13 @@
 //! key gets stale reads of what it could read before, and nothing else.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use domain::command::Actor;
 use domain::id::{ApiKeyId, EnvironmentId, RouteId, WorkspaceId};
 use domain::model::{
-    ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Scopes, Workspace,
+    ApiKey, Environment, EnvironmentKind, IpRange, KeyHash, KeyKind, Plan, Scopes, Workspace,
 };
 use domain::query;
 use domain::rows::View;
@@ -49,6 +50,8 @@ pub(crate) struct Caller {
     environments: Arc<[(EnvironmentId, String)]>,
     /// From when on the secret does not work any more.
     valid_until: Option<Timestamp>,
+    /// From where the key works.
+    ip_allowlist: Arc<[IpRange]>,
     /// What sets its limits.
     pub(crate) plan: Plan,
     /// The release that its requests get which name none.
@@ -121,10 +124,19 @@ fn refused(message: &str) -> ApiError {
     ApiError::new(Code::InvalidApiKey, message)
 }
 
-/// Finds out who is asking.
+/// Whether a key that is confined to these ranges works from an address. No range is no
+/// confinement.
+pub(crate) fn is_allowed(ranges: &[IpRange], address: Option<IpAddr>) -> bool {
+    let within = |address| ranges.iter().any(|range| range.contains(address));
+    ranges.is_empty() || address.is_some_and(within)
+}
+
+/// Finds out who is asking. `address` is the one that the connection comes from: what a header says
+/// of it, anybody can write.
 pub(crate) async fn authenticate(
     api: &Api,
     headers: &HeaderMap,
+    address: Option<IpAddr>,
     consistency: Consistency,
 ) -> Result<Caller, ApiError> {
     let caller = identify(api, headers, consistency).await?;
@@ -134,6 +146,12 @@ pub(crate) async fn authenticate(
         .is_some_and(|until| until <= api.clock.now())
     {
         return Err(refused("The API key has expired."));
+    }
+    if !is_allowed(&caller.ip_allowlist, address) {
+        let from =
+            address.map_or_else(|| "this one".to_owned(), |it| it.to_canonical().to_string());
+        let message = format!("The API key is not for requests from the address {from}.");
+        return Err(ApiError::new(Code::IpNotAllowed, message));
     }
     caller.acting_in(headers)
 }
@@ -192,6 +210,7 @@ fn caller(
         environment_id: key.environment_id,
         kind: key.kind,
         scopes: Arc::new(key.scopes),
+        ip_allowlist: key.ip_allowlist.into_iter().collect(),
         environments,
     })
 }
@@ -295,6 +314,7 @@ mod tests {
             scopes: Arc::default(),
             environments: [(EnvironmentId::new(seed), "production".to_owned())].into(),
             valid_until: None,
+            ip_allowlist: [].into(),
         }
     }
 

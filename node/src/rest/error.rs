@@ -48,6 +48,7 @@ pub(crate) enum Code {
     HeadersTooLarge,
     InsufficientScope,
     InvalidApiVersion,
+    IpNotAllowed,
     RateLimitExceeded,
     UriTooLong,
 }
@@ -97,6 +98,7 @@ impl Code {
                 "headers_too_large",
             ),
             Self::InsufficientScope => (StatusCode::FORBIDDEN, "insufficient_scope"),
+            Self::IpNotAllowed => (StatusCode::FORBIDDEN, "ip_not_allowed"),
             Self::ApiKeyInactive => (StatusCode::UNPROCESSABLE_ENTITY, "api_key_inactive"),
             Self::EnvironmentNameTaken => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "environment_name_taken")

@@ -203,7 +203,7 @@ impl Api {
             origin: Origin {
                 method: call.method.to_string(),
                 path: call.path.clone(),
-                address: call.address.clone(),
+                address: call.address.map(|address| address.to_string()),
             },
             precondition: call.precondition.clone(),
         };

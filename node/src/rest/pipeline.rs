@@ -74,7 +74,8 @@ pub(crate) struct Call {
     pub(crate) request_id: RequestId,
     pub(crate) method: Method,
     pub(crate) path: String,
-    pub(crate) address: Option<String>,
+    /// Where it came from.
+    pub(crate) address: Option<IpAddr>,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
     pub(crate) consistency: Consistency,
@@ -152,7 +153,8 @@ where
     F: Future<Output = Answered>,
 {
     let authenticated = |api: Arc<Api>, call: Call| async move {
-        let caller = auth::authenticate(&api, &call.headers, call.consistency).await?;
+        let caller =
+            auth::authenticate(&api, &call.headers, call.address, call.consistency).await?;
         call.course.pin(caller.version);
         limits::of_key(&api, &caller, &call.course.standings).await?;
         api.key_uses.note(&caller.api_key_id, api.clock.now());
@@ -252,7 +254,7 @@ where
         address: parts
             .extensions
             .get::<ClientAddress>()
-            .map(|ClientAddress(address)| address.to_string()),
+            .map(|ClientAddress(address)| *address),
         method: parts.method,
         headers: parts.headers,
         idempotency: None,

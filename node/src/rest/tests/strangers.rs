@@ -45,6 +45,7 @@ pub(super) fn settle(rows: &mut MemoryRows, seed: &dyn Fn() -> Seed, hash: &KeyH
         created_at,
         revoked_at: None,
         scopes: Scopes::default(),
+        ip_allowlist: Default::default(),
         expires_at: None,
         created_by: None,
         updated_at: None,

@@ -1,6 +1,7 @@
 //! A node without the node: the replicated state machine is a map and a counter, the clock is set
 //! by hand, entropy counts.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::super::operation::Operation;
+use super::super::pipeline::ClientAddress;
 use super::super::{HttpMetrics, KeyUses, RestState, assembled};
 use super::fleet::FakeFleet;
 use super::ports::{Counting, HandClock};
@@ -350,6 +352,7 @@ impl World {
             path: path.to_owned(),
             headers,
             body: Bytes::new(),
+            address: None,
         }
     }
 
@@ -456,6 +459,7 @@ pub(super) struct Asking<'a> {
     path: String,
     headers: HeaderMap,
     body: Bytes,
+    address: Option<IpAddr>,
 }
 
 impl Asking<'_> {
@@ -483,12 +487,20 @@ impl Asking<'_> {
         self.header("authorization", &format!("Bearer {key}"))
     }
 
+    /// Comes from this address.
+    pub(super) fn from(self, address: &str) -> Self {
+        let address = Some(address.parse().unwrap());
+        Self { address, ..self }
+    }
+
     /// Sends it; the answer's body may still be in the making.
     pub(super) async fn open(self) -> Response {
         let mut request = Request::new(Body::from(self.body));
         *request.method_mut() = self.method;
         *request.uri_mut() = self.path.parse().unwrap();
         *request.headers_mut() = self.headers;
+        let address = self.address.map(ClientAddress);
+        address.map(|address| request.extensions_mut().insert(address));
         self.world.router.clone().oneshot(request).await.unwrap()
     }
 
