@@ -64,6 +64,7 @@ mod switches;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod upstreams;
 mod validation;
 mod version;
@@ -86,7 +87,7 @@ use domain::time::Revision;
 use platform::{Clock, Entropy};
 use tokio::sync::{Semaphore, watch};
 
-use crate::control_plane::{BoxFuture, Consistency, ControlPlane, ProposeError};
+use crate::control_plane::{BoxFuture, Consistency, ControlPlane};
 use crate::keys::KeyRing;
 use crate::limits::Limits;
 use crate::webhooks::courier::Courier;
@@ -104,6 +105,7 @@ use cursor::Cursors;
 use error::ApiError;
 use operation::Operation;
 use pipeline::Call;
+use turns::Turns;
 
 /// What the API needs of the node.
 #[derive(Clone)]
@@ -151,6 +153,7 @@ struct Api {
     callers: Callers,
     streams: Arc<Semaphore>,
     waits: Arc<Semaphore>,
+    turns: Turns,
     receivers: ReceiverCheck,
     courier: Courier,
     key_uses: KeyUses,
@@ -194,8 +197,8 @@ impl Api {
         caller: &Caller,
         call: &Call,
         command: impl FnOnce(Actor) -> Command,
-    ) -> BoxFuture<'_, Result<Applied, ProposeError>> {
-        let stamped = Stamped {
+    ) -> BoxFuture<'_, Result<Applied, ApiError>> {
+        let mut stamped = Stamped {
             at: self.clock.now(),
             request_id: call.request_id.clone(),
             idempotency: call.idempotency.clone(),
@@ -208,9 +211,18 @@ impl Api {
             precondition: call.precondition.clone(),
         };
         if call.dry_run {
-            return Box::pin(dry_run::judge(self, stamped));
+            return Box::pin(async move { Ok(dry_run::judge(self, stamped).await?) });
         }
-        self.control.propose(stamped)
+        let key = call.idempotency.as_ref().map(|given| given.key.clone());
+        let running = key.map(|key| (caller.environment_id.clone(), key));
+        Box::pin(async move {
+            let _turn = match running {
+                Some(id) => Some(self.turns.take(id).await?),
+                None => None,
+            };
+            stamped.at = self.clock.now();
+            Ok(self.control.propose(stamped).await?)
+        })
     }
 }
 
@@ -222,6 +234,7 @@ impl From<RestState> for Api {
             courier: state.courier,
             streams: Arc::new(Semaphore::new(event_stream::STREAMS_MAX)),
             waits: Arc::new(Semaphore::new(wait::WAITS_MAX)),
+            turns: Turns::default(),
             key_uses: state.key_uses,
             cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
             applied: state.control.changes(),

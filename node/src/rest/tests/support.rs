@@ -56,12 +56,14 @@ pub(super) enum Trouble {
     Panics,
     /// Nothing is ever answered.
     Hangs,
+    /// Commands are applied and answered when there is no trouble any more.
+    Slow,
 }
 
 /// The replicated state machine in one process.
 pub(super) struct MemoryControl {
     state: Mutex<(MemoryRows, Revision)>,
-    trouble: Mutex<Trouble>,
+    trouble: watch::Sender<Trouble>,
     changes: watch::Sender<Revision>,
     pub(super) draining: AtomicBool,
     pub(super) barriers: AtomicU64,
@@ -72,7 +74,7 @@ impl MemoryControl {
     fn new() -> Self {
         Self {
             state: Mutex::default(),
-            trouble: Mutex::new(Trouble::None),
+            trouble: watch::Sender::new(Trouble::None),
             changes: watch::Sender::new(Revision(0)),
             draining: AtomicBool::new(false),
             barriers: AtomicU64::new(0),
@@ -95,7 +97,7 @@ impl MemoryControl {
     }
 
     fn trouble(&self) -> Trouble {
-        *self.trouble.lock()
+        *self.trouble.borrow()
     }
 
     /// Writes rows that no command makes.
@@ -120,6 +122,12 @@ impl ControlPlane for MemoryControl {
             match trouble {
                 Trouble::Hangs => std::future::pending().await,
                 Trouble::None => Ok(self.apply(&stamped)),
+                Trouble::Slow => {
+                    let mut trouble = self.trouble.subscribe();
+                    let over = trouble.wait_for(|trouble| *trouble == Trouble::None).await;
+                    over.unwrap();
+                    Ok(self.apply(&stamped))
+                }
                 Trouble::NoLeader => Err(ProposeError::Unavailable {
                     retry_after_s: 2,
                     reason: "10.0.0.1 is silent".to_owned(),
@@ -317,7 +325,7 @@ impl World {
     }
 
     pub(super) fn trouble(&self, trouble: Trouble) {
-        *self.control.trouble.lock() = trouble;
+        self.control.trouble.send_replace(trouble);
     }
 
     pub(super) fn advance_ms(&self, ms: u64) {
