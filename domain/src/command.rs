@@ -21,9 +21,9 @@ use crate::id::{
     UpstreamId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use crate::model::{
-    Algorithm, DeliveryAttempt, EnvironmentKind, Fingerprint, IdempotencyKey, JournalPlace,
-    KeyHash, KeyKind, KeySalt, Metadata, Mode, NoticeKind, Plan, Priority, ResourceScope,
-    SnapshotVersion, Target, Verb,
+    Algorithm, ApiVersion, DeliveryAttempt, EnvironmentKind, Fingerprint, IdempotencyKey, IpRange,
+    JournalPlace, KeyHash, KeyKind, KeySalt, Metadata, Mode, NoticeKind, Plan, Priority,
+    ResourceScope, SnapshotVersion, Target, Verb,
 };
 use crate::time::{Revision, Timestamp};
 
@@ -223,6 +223,8 @@ pub struct Bootstrap {
     pub workspace_id: WorkspaceId,
     pub workspace_name: String,
     pub plan: Plan,
+    /// The newest release.
+    pub api_version: ApiVersion,
     pub production: NewEnvironment,
     pub sandbox: NewEnvironment,
     /// Recognises the pepper, so that a node started with another one can say so.
@@ -429,6 +431,8 @@ pub struct CreateWebhookEndpoint {
     pub url: String,
     pub events: Vec<NoticeKind>,
     pub description: Option<String>,
+    /// The workspace's, unless it is given.
+    pub api_version: Option<ApiVersion>,
 }
 
 /// Changes the given fields of a webhook endpoint.
@@ -439,6 +443,7 @@ pub struct UpdateWebhookEndpoint {
     pub events: Option<Vec<NoticeKind>>,
     /// `Some(None)` removes it.
     pub description: Option<Option<String>>,
+    pub api_version: Option<ApiVersion>,
     /// An endpoint that is enabled goes on with what happens from then on.
     pub enabled: Option<bool>,
 }
@@ -506,6 +511,8 @@ pub struct CreateApiKey {
     pub routes: Vec<RouteId>,
     pub methods: Vec<Verb>,
     pub resources: Vec<ResourceScope>,
+    /// From where it works; none is everywhere.
+    pub ip_allowlist: Vec<IpRange>,
     pub expires_at: Option<Timestamp>,
 }
 
@@ -514,6 +521,8 @@ pub struct CreateApiKey {
 pub struct UpdateApiKey {
     pub id: ApiKeyId,
     pub name: Option<String>,
+    /// Replaces the whole list.
+    pub ip_allowlist: Option<Vec<IpRange>>,
 }
 
 /// Gives a key a new secret.
@@ -538,6 +547,7 @@ pub struct CreateEnvironment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpdateWorkspace {
     pub name: Option<String>,
+    pub api_version: Option<ApiVersion>,
 }
 
 /// When a node last saw keys used. It is reported seldom and for many keys at once.

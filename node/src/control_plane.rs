@@ -218,8 +218,8 @@ pub trait PeerFleet: Send + Sync + 'static {
 
 /// Answers other nodes about the edges connected to this one.
 pub trait LocalFleet: Send + Sync + 'static {
-    /// The answer to `query`; garbage gets `None`.
-    fn answer(&self, query: &[u8]) -> Option<Vec<u8>>;
+    /// The answer to `query`; garbage gets `None`. It may take its time, but less than a peer waits.
+    fn answer<'a>(&'a self, query: &'a [u8]) -> BoxFuture<'a, Option<Vec<u8>>>;
 }
 
 /// A question about the fleet or its answer: 10 000 edges with 300 bytes each are 3 MB.

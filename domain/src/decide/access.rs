@@ -1,5 +1,7 @@
 //! The first workspace, environments, and who may manage them. Keys are in `api_key`.
 
+use std::collections::BTreeSet;
+
 use super::{Context, Judgement, check, id_taken, not_found, nothing};
 use crate::command::{Actor, Bootstrap, CreateEnvironment, NewEnvironment, UpdateWorkspace};
 use crate::event::{Bootstrapped, Event};
@@ -25,6 +27,7 @@ pub(super) fn bootstrap<V: View + ?Sized>(
         org_id: command.org_id.clone(),
         name: command.workspace_name.clone(),
         plan: command.plan,
+        api_version: command.api_version.clone(),
         created_at: context.at,
         updated_at: None,
     };
@@ -90,6 +93,7 @@ fn first_of(
         created_at: workspace.created_at,
         revoked_at: None,
         scopes: Scopes::default(),
+        ip_allowlist: BTreeSet::new(),
         expires_at: None,
         created_by: None,
         updated_at: None,
@@ -168,6 +172,9 @@ pub(super) fn update_workspace<V: View + ?Sized>(
         check::name("name", name)?;
         after.name.clone_from(name);
     }
+    if let Some(version) = &command.api_version {
+        after.api_version.clone_from(version);
+    }
     if after == before {
         return nothing(Outcome::Workspace(before));
     }
@@ -178,7 +185,7 @@ pub(super) fn update_workspace<V: View + ?Sized>(
     })
 }
 
-fn workspace<V: View + ?Sized>(
+pub(super) fn workspace<V: View + ?Sized>(
     context: &Context<'_, V>,
     actor: &Actor,
 ) -> Result<Workspace, Rejection> {

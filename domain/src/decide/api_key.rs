@@ -20,7 +20,9 @@ use crate::command::{Actor, RecordKeyUses, RevokeApiKey, RollApiKey, UpdateApiKe
 use crate::event::Event;
 use crate::id::ApiKeyId;
 use crate::machine::Decision;
-use crate::model::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, PreviousSecret};
+use crate::model::{
+    ApiKey, Environment, EnvironmentKind, IpRange, KeyHash, KeyKind, PreviousSecret,
+};
 use crate::outcome::Outcome;
 use crate::rejection::Rejection;
 use crate::rows::View;
@@ -45,6 +47,19 @@ pub(super) fn check_hash_free<V: View + ?Sized>(
     Ok(())
 }
 
+/// How many ranges a key may be confined to: each request with the key may be compared with all.
+const IP_RANGES_MAX: usize = 50;
+
+pub(super) fn check_ip_allowlist(ranges: &[IpRange]) -> Result<(), Rejection> {
+    if ranges.len() <= IP_RANGES_MAX {
+        return Ok(());
+    }
+    Err(Rejection::LimitExceeded {
+        param: "ip_allowlist".to_owned(),
+        message: format!("There may be {IP_RANGES_MAX} of them."),
+    })
+}
+
 pub(super) fn update<V: View + ?Sized>(
     context: &Context<'_, V>,
     actor: &Actor,
@@ -55,6 +70,10 @@ pub(super) fn update<V: View + ?Sized>(
     if let Some(name) = &command.name {
         check::name("name", name)?;
         after.name.clone_from(name);
+    }
+    if let Some(ranges) = &command.ip_allowlist {
+        check_ip_allowlist(ranges)?;
+        after.ip_allowlist = ranges.iter().copied().collect();
     }
     if after == before {
         return nothing(Outcome::ApiKey(before));

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::access::manager;
-use super::api_key::{check_hash_free, invalid, reaches};
+use super::api_key::{check_hash_free, check_ip_allowlist, invalid, reaches};
 use super::{Context, Judgement, check, id_taken, not_found};
 use crate::command::{Actor, CreateApiKey};
 use crate::event::Event;
@@ -31,6 +31,7 @@ pub(super) fn create<V: View + ?Sized>(
     check_kind(command, &environments)?;
     check_resources(command)?;
     check_routes(context, command)?;
+    check_ip_allowlist(&command.ip_allowlist)?;
     if command.expires_at.is_some_and(|at| at <= context.at) {
         return Err(invalid("expires_at", "Must be in the future."));
     }
@@ -75,6 +76,7 @@ fn made<V: View + ?Sized>(
         created_at: context.at,
         revoked_at: None,
         scopes,
+        ip_allowlist: command.ip_allowlist.iter().copied().collect(),
         expires_at: command.expires_at,
         created_by: Some(manager.id.clone()),
         updated_at: None,

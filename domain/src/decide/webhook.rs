@@ -6,6 +6,7 @@
 //! | 410 | failed | disabled: gone |
 //! | anything else | pending again after the next delay, failed after the last | disabled when nothing has succeeded for five days |
 
+use super::access::workspace;
 use super::{Context, Judgement, check, id_taken, not_found, nothing};
 use crate::command::{
     Actor, CreateWebhookEndpoint, DeleteWebhookEndpoint, RecordDeliveries, RecordedAttempt,
@@ -54,6 +55,10 @@ pub(super) fn create<V: View + ?Sized>(
             message: format!("An environment may have {ENDPOINTS_MAX} webhook endpoints."),
         });
     }
+    let api_version = match &command.api_version {
+        Some(version) => version.clone(),
+        None => workspace(context, actor)?.api_version,
+    };
     let endpoint = WebhookEndpoint {
         id: command.id.clone(),
         workspace_id: actor.workspace_id.clone(),
@@ -61,6 +66,7 @@ pub(super) fn create<V: View + ?Sized>(
         url: command.url.clone(),
         events: sorted(&command.events),
         description: command.description.clone(),
+        api_version,
         status: EndpointStatus::Enabled,
         secret_generation: 1,
         previous_secret_until: None,
@@ -128,6 +134,9 @@ pub(super) fn update<V: View + ?Sized>(
     if let Some(description) = &command.description {
         check_description(description.as_deref())?;
         endpoint.description.clone_from(description);
+    }
+    if let Some(version) = &command.api_version {
+        endpoint.api_version.clone_from(version);
     }
     match command.enabled {
         Some(true) if before.status != EndpointStatus::Enabled => {

@@ -72,6 +72,7 @@ pub(super) fn api_key(key: &ApiKey) -> Fields {
     } else {
         "active"
     };
+    let allowed: Vec<_> = key.ip_allowlist.iter().map(ToString::to_string).collect();
     let previous = key
         .previous
         .as_ref()
@@ -79,6 +80,7 @@ pub(super) fn api_key(key: &ApiKey) -> Fields {
     Fields::from([
         ("name", json(&key.name)),
         ("status", json(status)),
+        ("ip_allowlist", json(&allowed)),
         (
             "expires_at",
             json(&key.expires_at.map(Timestamp::unix_seconds)),
@@ -99,6 +101,7 @@ pub(super) fn workspace(workspace: &Workspace) -> Fields {
     Fields::from([
         ("name", json(&workspace.name)),
         ("plan", json(workspace.plan.as_str())),
+        ("api_version", json(&workspace.api_version)),
     ])
 }
 
@@ -113,6 +116,7 @@ pub(super) fn webhook_endpoint(endpoint: &WebhookEndpoint) -> Fields {
         ("url", json(&endpoint.url)),
         ("enabled_events", json(&events)),
         ("description", json(&endpoint.description)),
+        ("api_version", json(&endpoint.api_version)),
         ("status", json(status)),
         ("secret_generation", json(&endpoint.secret_generation)),
     ])

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::api_version::ApiVersion;
 use crate::id::{EnvironmentId, OrgId, WorkspaceId};
 use crate::time::Timestamp;
 
@@ -64,9 +65,11 @@ pub struct Workspace {
     pub name: String,
     /// Its plan.
     pub plan: Plan,
+    /// The release of the API that requests get which do not name one.
+    pub api_version: ApiVersion,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it was last renamed.
+    /// When it last changed.
     pub updated_at: Option<Timestamp>,
 }
 

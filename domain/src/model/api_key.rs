@@ -2,10 +2,12 @@
 //! hash of its text, and the text itself can be made again only with the cluster's pepper.
 //! Who may manage keys is `decide`'s matter, what a request needs of its key the rim's.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::ip_range::IpRange;
 use super::scopes::Scopes;
 use crate::id::{ApiKeyId, EnvironmentId, WorkspaceId};
 use crate::time::Timestamp;
@@ -84,11 +86,13 @@ pub struct ApiKey {
     pub revoked_at: Option<Timestamp>,
     /// What it is restricted to; nothing unless it is a restricted key.
     pub scopes: Scopes,
+    /// From where it works; from everywhere, if there are none.
+    pub ip_allowlist: BTreeSet<IpRange>,
     /// From when on it does not work any more.
     pub expires_at: Option<Timestamp>,
     /// The key that made it; none for those of bootstrap.
     pub created_by: Option<ApiKeyId>,
-    /// When it was last renamed, rolled or revoked.
+    /// When it was last changed, rolled or revoked.
     pub updated_at: Option<Timestamp>,
     /// From what its text is made; none for those of bootstrap, whose text was drawn.
     pub salt: Option<KeySalt>,

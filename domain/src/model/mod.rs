@@ -3,7 +3,9 @@
 
 mod access;
 mod api_key;
+mod api_version;
 mod idempotency;
+mod ip_range;
 mod journal;
 mod manifest;
 mod route;
@@ -16,7 +18,9 @@ mod webhook;
 
 pub use access::{Environment, EnvironmentKind, Plan, Workspace};
 pub use api_key::{ApiKey, KeyHash, KeyKind, KeySalt, PreviousSecret};
+pub use api_version::ApiVersion;
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord};
+pub use ip_range::IpRange;
 pub use journal::{About, Change, JournalEntry, JournalPlace, Notice, NoticeKind, ObjectKind};
 pub use manifest::{Epoch, Manifest, ManifestVersion};
 pub use route::{Mode, PublishedRoute, Route, RouteDraft};

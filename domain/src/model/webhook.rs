@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{
     ApiKeyId, EnvironmentId, EventId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
-use crate::model::{JournalPlace, NoticeKind};
+use crate::model::{ApiVersion, JournalPlace, NoticeKind};
 use crate::time::{Revision, Timestamp};
 
 /// How long after each failed attempt the next one follows, in milliseconds: 1 s, 30 s, 5 min,
@@ -35,6 +35,8 @@ pub struct WebhookEndpoint {
     pub events: Vec<NoticeKind>,
     /// What the owner wrote.
     pub description: Option<String>,
+    /// The release of the API that shows it events.
+    pub api_version: ApiVersion,
     /// Whether it gets anything.
     pub status: EndpointStatus,
     /// Which secret signs: counts from 1, and grows with each rotation.

@@ -6,7 +6,9 @@ use domain::command::{
 };
 use domain::id::{ApiKeyId, EnvironmentId};
 use domain::machine;
-use domain::model::{EnvironmentKind, KeyHash, KeyKind, KeySalt, ResourceScope, Verb};
+use domain::model::{
+    ApiVersion, EnvironmentKind, IpRange, KeyHash, KeyKind, KeySalt, ResourceScope, Verb,
+};
 use domain::query;
 use domain::rows::MemoryRows;
 use domain::schema::API_KEYS;
@@ -16,7 +18,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::commands::{actor, log, name, route, seed, stamped, who};
-use crate::samples::{api_key_id, environment_id, key_hash, route_id, rules_read};
+use crate::samples::{self, api_key_id, environment_id, key_hash, route_id, rules_read};
 
 /// A key's identifier: one of bootstrap, and a few that are made.
 fn api_key() -> impl Strategy<Value = ApiKeyId> {
@@ -48,9 +50,12 @@ fn create_api_key() -> impl Strategy<Value = CreateApiKey> {
             0..2,
         ),
     );
-    let expires_at = option::weighted(0.1, (0..4_000u64).prop_map(Timestamp));
-    (api_key(), secret(), key_kind(), name(), scopes, expires_at).prop_map(
-        |(id, (hash, salt), (kind, environments), name, scopes, expires_at)| {
+    let limits = (
+        vec(ip_range(), 0..3),
+        option::weighted(0.1, (0..4_000u64).prop_map(Timestamp)),
+    );
+    (api_key(), secret(), key_kind(), name(), scopes, limits).prop_map(
+        |(id, (hash, salt), (kind, environments), name, scopes, (ip_allowlist, expires_at))| {
             let (routes, methods, resources) = match kind {
                 KeyKind::Restricted => scopes,
                 KeyKind::Live | KeyKind::Test => Default::default(),
@@ -68,10 +73,19 @@ fn create_api_key() -> impl Strategy<Value = CreateApiKey> {
                     .into_iter()
                     .filter_map(ResourceScope::parse)
                     .collect(),
+                ip_allowlist,
                 expires_at,
             }
         },
     )
+}
+
+fn ip_range() -> impl Strategy<Value = IpRange> {
+    prop_oneof![Just(samples::ip_ranges()[0]), Just(samples::ip_ranges()[1])]
+}
+
+fn api_version() -> impl Strategy<Value = ApiVersion> {
+    prop_oneof![Just("2025-03-05"), Just("2026-01-14")].prop_map(|date| ApiVersion(date.to_owned()))
 }
 
 /// What concerns keys, environments and the workspace.
@@ -93,14 +107,18 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
     let uses = vec((api_key(), (0..4_000u64).prop_map(Timestamp)), 0..4);
     prop_oneof![
         7 => (who(), create_api_key()).prop_map(|(actor, command)| Command::CreateApiKey(actor, command)),
-        3 => (who(), api_key(), option::of(name()))
-            .prop_map(|(actor, id, name)| Command::UpdateApiKey(actor, UpdateApiKey { id, name })),
+        3 => (who(), api_key(), option::of(name()), option::of(vec(ip_range(), 0..3))).prop_map(
+            |(actor, id, name, ip_allowlist)| {
+                Command::UpdateApiKey(actor, UpdateApiKey { id, name, ip_allowlist })
+            }
+        ),
         6 => (who(), roll).prop_map(|(actor, command)| Command::RollApiKey(actor, command)),
         5 => (who(), api_key())
             .prop_map(|(actor, id)| Command::RevokeApiKeyFor(actor, RevokeApiKey { id })),
         4 => (who(), environment).prop_map(|(actor, command)| Command::CreateEnvironment(actor, command)),
-        3 => (who(), option::of(name()))
-            .prop_map(|(actor, name)| Command::UpdateWorkspace(actor, UpdateWorkspace { name })),
+        3 => (who(), option::of(name()), option::of(api_version())).prop_map(|(actor, name, api_version)| {
+            Command::UpdateWorkspace(actor, UpdateWorkspace { name, api_version })
+        }),
         2 => uses.prop_map(|uses| Command::RecordKeyUses(RecordKeyUses { uses })),
     ]
 }
@@ -169,6 +187,7 @@ pub(crate) fn samples() -> Vec<Command> {
                 routes: vec![route_id()],
                 methods: vec![Verb::Get],
                 resources: vec![rules_read()],
+                ip_allowlist: samples::ip_ranges().into(),
                 expires_at: Some(Timestamp(5)),
             },
         ),
@@ -177,6 +196,7 @@ pub(crate) fn samples() -> Vec<Command> {
             UpdateApiKey {
                 id: api_key_id(),
                 name: Some("tooling".to_owned()),
+                ip_allowlist: Some(samples::ip_ranges().into()),
             },
         ),
         Command::RollApiKey(
@@ -201,6 +221,7 @@ pub(crate) fn samples() -> Vec<Command> {
             actor(0),
             UpdateWorkspace {
                 name: Some("Default".to_owned()),
+                api_version: Some(samples::api_version()),
             },
         ),
         Command::RecordKeyUses(RecordKeyUses {

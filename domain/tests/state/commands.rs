@@ -20,6 +20,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::samples;
+
 const ENVIRONMENTS: u64 = 2;
 const ROUTES: u64 = 3;
 const RULES: u64 = 10;
@@ -54,6 +56,7 @@ pub(crate) fn bootstrap() -> Command {
         workspace_id: actor(0).workspace_id,
         workspace_name: "Default".to_owned(),
         plan: Plan::Growth,
+        api_version: samples::api_version(),
         production: environment(0),
         sandbox: environment(1),
         pepper_check: KeyHash([9; 32]),

@@ -10,11 +10,11 @@ use domain::id::{
     UpstreamId, WorkspaceId,
 };
 use domain::model::{
-    Algorithm, ApiKey, Environment, EnvironmentKind, Epoch, Fingerprint, Grant, IdempotencyKey,
-    IdempotencyRecord, KeyHash, KeyKind, KeySalt, Manifest, ManifestVersion, Mode, Plan,
-    PreviousSecret, Priority, PublishedRoute, PublishedRule, Resource, ResourceScope, Route, Rule,
-    RuleChange, RuleEvent, RuleEventKind, RuleStatus, Scopes, Snapshot, SnapshotState,
-    SnapshotVersion, Target, Upstream, Verb, Workspace,
+    Algorithm, ApiKey, ApiVersion, Environment, EnvironmentKind, Epoch, Fingerprint, Grant,
+    IdempotencyKey, IdempotencyRecord, IpRange, KeyHash, KeyKind, KeySalt, Manifest,
+    ManifestVersion, Mode, Plan, PreviousSecret, Priority, PublishedRoute, PublishedRule, Resource,
+    ResourceScope, Route, Rule, RuleChange, RuleEvent, RuleEventKind, RuleStatus, Scopes, Snapshot,
+    SnapshotState, SnapshotVersion, Target, Upstream, Verb, Workspace,
 };
 use domain::outcome::{Applied, Outcome, Reply};
 use domain::rejection::{Problem, RefusedItem, Rejection};
@@ -94,9 +94,18 @@ pub(crate) fn workspace() -> Workspace {
         org_id: OrgId::new(seed(9)),
         name: "Default".to_owned(),
         plan: Plan::Enterprise,
+        api_version: api_version(),
         created_at: Timestamp(1),
         updated_at: Some(Timestamp(2)),
     }
+}
+
+pub(crate) fn api_version() -> ApiVersion {
+    ApiVersion("2026-01-14".to_owned())
+}
+
+pub(crate) fn ip_ranges() -> [IpRange; 2] {
+    ["192.0.2.0/24", "2001:db8::/32"].map(|text| IpRange::parse(text).unwrap())
 }
 
 pub(crate) fn environment() -> Environment {
@@ -125,6 +134,7 @@ pub(crate) fn api_key() -> ApiKey {
             methods: [Verb::Get, Verb::Patch].into(),
             resources: [rules_read()].into(),
         },
+        ip_allowlist: ip_ranges().into(),
         expires_at: Some(Timestamp(5)),
         created_by: Some(ApiKeyId::new(seed(14))),
         updated_at: Some(Timestamp(6)),

@@ -18,6 +18,7 @@ use tonic::Status;
 use crate::consensus::wire::proto::{BootstrapReply, bootstrap_reply};
 use crate::control_plane::{Consistency, ControlPlane, ProposeError};
 use crate::keys::{KeyRing, Secret};
+use crate::rest;
 
 /// The longest name of a workspace, as of everything else that people name.
 const NAME_CHARS_MAX: usize = 200;
@@ -116,6 +117,7 @@ impl Bootstrapper {
             workspace_id,
             workspace_name,
             plan: Plan::Enterprise,
+            api_version: rest::newest_api_version(),
             production,
             sandbox,
             pepper_check: self.keys.pepper_check(),

@@ -1,17 +1,18 @@
 //! The edges of the whole cluster: this node's own, and what the others answer.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::id::EnvironmentId;
 use domain::time::Timestamp;
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select_all};
 use platform::Clock;
 
 use super::Fleet;
 use super::merge::{Known, merge};
-use super::wire::{Answer, Query};
+use super::wire::{Answer, Mark, Query, Question};
 use crate::control_plane::{BoxFuture, ControlPlane, MemberId, PeerFleet};
 use crate::rest::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
 
@@ -20,6 +21,9 @@ const GATHER_DEADLINE: Duration = Duration::from_millis(2500);
 
 /// Pages that one node gives at most: all edges that it can remember, with room.
 const PAGES_MAX: usize = 64;
+
+/// How long to wait for news of a node that does not answer before it is asked again.
+const SILENCE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Gathers what all nodes know of edges.
 pub struct ClusterFleet {
@@ -63,6 +67,7 @@ impl FleetReader for ClusterFleet {
                 }
             }
             silent.sort_unstable();
+            let marks = marks(&answers);
             let now = self.clock.now();
             FleetView {
                 edges: merge(answers)
@@ -70,9 +75,39 @@ impl FleetReader for ClusterFleet {
                     .map(|known| view(known, now))
                     .collect(),
                 silent,
+                marks,
             }
         })
     }
+
+    fn news<'a>(&'a self, seen: &'a FleetView) -> BoxFuture<'a, ()> {
+        let this = self.control.this().id;
+        let of_node = |(id, mark): (&MemberId, &u64)| -> BoxFuture<'a, ()> {
+            let (id, mark) = (*id, Mark(*mark));
+            if id == this {
+                Box::pin(self.fleet.news(mark))
+            } else {
+                Box::pin(self.news_of(id, mark))
+            }
+        };
+        let mut sources: Vec<BoxFuture<'a, ()>> = seen.marks.iter().map(of_node).collect();
+        // Whoever did not answer may do so now.
+        if !seen.silent.is_empty() || sources.is_empty() {
+            sources.push(Box::pin(tokio::time::sleep(SILENCE_PAUSE)));
+        }
+        Box::pin(async move {
+            select_all(sources).await;
+        })
+    }
+}
+
+/// What each node had come to know when it began to answer.
+fn marks(pages: &[Answer]) -> BTreeMap<MemberId, u64> {
+    let mut marks = BTreeMap::new();
+    for page in pages {
+        marks.entry(page.node_id).or_insert(page.mark.0);
+    }
+    marks
 }
 
 impl ClusterFleet {
@@ -102,7 +137,8 @@ impl ClusterFleet {
             };
             let mut pages = Vec::new();
             while pages.len() < PAGES_MAX {
-                let answer = self.peers.ask(member, query.encode()?).await;
+                let question = Question::Page(query.clone());
+                let answer = self.peers.ask(member, question.encode()?).await;
                 let page =
                     Answer::decode(&answer.inspect_err(|error| tracing::debug!(%error)).ok()?)?;
                 query.after = page.rows.last().map(|row| row.edge_id.clone());
@@ -118,6 +154,23 @@ impl ClusterFleet {
             .await
             .ok()
             .flatten()
+    }
+}
+
+impl ClusterFleet {
+    /// Waits until a node knows more than at a mark, or does not answer any more.
+    async fn news_of(&self, member: MemberId, since: Mark) {
+        let mark = async || {
+            let answer = self.peers.ask(member, Question::News(since).encode()?);
+            Mark::decode(&answer.await.ok()?)
+        };
+        loop {
+            match mark().await {
+                Some(mark) if mark == since => {}
+                Some(_) => return,
+                None => return tokio::time::sleep(SILENCE_PAUSE).await,
+            }
+        }
     }
 }
 

@@ -25,14 +25,15 @@ use domain::id::EnvironmentId;
 use edge_protocol::Hello;
 use parking_lot::Mutex;
 use platform::Clock;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use gather::ClusterFleet;
 pub use seat::Seat;
 
 use self::record::Record;
-use self::wire::{Answer, Query};
-use crate::control_plane::{LocalFleet, MemberId};
+use self::wire::{Answer, Mark, Query, Question};
+use crate::control_plane::{BoxFuture, LocalFleet, MemberId};
 
 /// How long an edge that is gone is remembered, so that it is seen to be gone.
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -41,12 +42,18 @@ const FORGET_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// lately. Beyond it the one that left first is forgotten. At most some 20 MB.
 const RECORDS_MAX: usize = 16_384;
 
+/// How long another node's question for news is held when there are none: less than a question may
+/// take, and no longer than a node that stops should wait for it.
+const HOLD: Duration = Duration::from_secs(1);
+
 /// What this node knows of edges. Cloning shares it.
 #[derive(Clone)]
 pub struct Fleet {
     node_id: MemberId,
     clock: Arc<dyn Clock>,
     registry: Arc<Mutex<Registry>>,
+    /// Moves on, under the registry's lock, when an edge comes, goes or says how far it is.
+    mark: watch::Sender<u64>,
 }
 
 /// By environment and edge.
@@ -71,10 +78,13 @@ impl Fleet {
     /// has been silent is measured by tokio's.
     #[must_use]
     pub fn new(node_id: MemberId, clock: Arc<dyn Clock>) -> Self {
+        // A node that starts again begins with a mark that it has not had.
+        let mark = watch::Sender::new(clock.now().0);
         Self {
             node_id,
             clock,
             registry: Arc::default(),
+            mark,
         }
     }
 
@@ -92,6 +102,7 @@ impl Fleet {
         registry
             .records
             .insert(key.clone(), Record::new(hello, session, now, before));
+        self.mark.send_modify(|mark| *mark += 1);
         Seat::new(self.clone(), key, session)
     }
 
@@ -121,25 +132,54 @@ impl Fleet {
             .take_while(|((environment_id, _), _)| *environment_id == query.environment_id)
             .filter(|((_, edge_id), _)| query.after.as_ref().is_none_or(|after| edge_id > after))
             .map(|((_, edge_id), record)| record.row(edge_id, now));
-        Answer::page(self.node_id, rows)
+        Answer::page(self.node_id, self.mark(), rows)
+    }
+
+    /// How much this node has come to know.
+    fn mark(&self) -> Mark {
+        Mark(*self.mark.borrow())
+    }
+
+    /// Waits until this node knows more than it did at a mark.
+    async fn news(&self, since: Mark) {
+        let mut mark = self.mark.subscribe();
+        // The sender is this fleet's own, so it is there.
+        let _ = mark.wait_for(|mark| *mark != since.0).await;
     }
 
     /// Changes the record of a connection, unless a newer one of the same edge took its place.
-    fn update(&self, key: &Key, session: u64, change: impl FnOnce(&mut Record)) {
+    fn update(&self, key: &Key, session: u64, change: impl FnOnce(&mut Record) -> Changed) {
         let mut registry = self.registry.lock();
-        if let Some(record) = registry
-            .records
-            .get_mut(key)
-            .filter(|record| record.session == session)
+        let record = registry.records.get_mut(key);
+        if let Some(record) = record.filter(|record| record.session == session)
+            && change(record) == Changed::Standing
         {
-            change(record);
+            self.mark.send_modify(|mark| *mark += 1);
         }
     }
 }
 
+/// What is different about an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Changed {
+    /// Nothing but when it was heard of.
+    Nothing,
+    /// Whether it is connected, or how far it is.
+    Standing,
+}
+
 impl LocalFleet for Fleet {
-    fn answer(&self, query: &[u8]) -> Option<Vec<u8>> {
-        self.page(&Query::decode(query)?).encode()
+    fn answer<'a>(&'a self, query: &'a [u8]) -> BoxFuture<'a, Option<Vec<u8>>> {
+        Box::pin(async move {
+            match Question::decode(query)? {
+                Question::Page(query) => self.page(&query).encode(),
+                Question::News(since) => {
+                    // Whether there were any, the mark says.
+                    let _ = tokio::time::timeout(HOLD, self.news(since)).await;
+                    self.mark().encode()
+                }
+            }
+        })
     }
 }
 

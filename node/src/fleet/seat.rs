@@ -3,7 +3,7 @@
 use edge_protocol::Report;
 use tokio::time::Instant;
 
-use super::{Fleet, Key};
+use super::{Changed, Fleet, Key};
 
 /// One connection of an edge. Dropping it says that the connection is gone.
 #[derive(Debug)]
@@ -25,21 +25,27 @@ impl Seat {
     /// The edge sent something.
     pub fn heard(&self) {
         let now = Instant::now();
-        self.fleet
-            .update(&self.key, self.session, |record| record.seen = now);
+        self.fleet.update(&self.key, self.session, |record| {
+            record.seen = now;
+            Changed::Nothing
+        });
     }
 
     /// The edge said how far it is.
     pub fn reported(&self, report: &Report) {
         let at = self.fleet.clock.now();
-        self.fleet
-            .update(&self.key, self.session, |record| record.report(report, at));
+        self.fleet.update(&self.key, self.session, |record| {
+            record.report(report, at);
+            Changed::Standing
+        });
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.fleet
-            .update(&self.key, self.session, |record| record.connected = false);
+        self.fleet.update(&self.key, self.session, |record| {
+            record.connected = false;
+            Changed::Standing
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! What is remembered of edges, and how it comes together from several nodes.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,10 +12,11 @@ use domain::outcome::Applied;
 use domain::time::{Revision, Timestamp};
 use domain::tree::Hash;
 use edge_protocol::{ManifestRef, PROTOCOL, Report, ReportState};
+use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use super::merge::{Known, merge};
-use super::wire::{Ack, EdgeRow};
+use super::wire::{Ack, EdgeRow, Mark};
 use super::*;
 use crate::control_plane::{
     BoxFuture, Consistency, ControlPlane, Member, PeerError, PeerFleet, ProposeError, ReadError,
@@ -235,6 +237,7 @@ fn row(edge: &str, connected: bool, quiet_ms: u64, applied: u64, acks: &[(u64, u
 fn answer(node_id: MemberId, rows: Vec<EdgeRow>) -> Answer {
     Answer {
         node_id,
+        mark: Mark(0),
         rows,
         more: false,
     }
@@ -293,7 +296,7 @@ impl PeerFleet for Cluster {
             if self.cut == Some(member) {
                 std::future::pending::<()>().await;
             }
-            Ok(self.fleets[&member].answer(&query).unwrap())
+            Ok(self.fleets[&member].answer(&query).await.unwrap())
         })
     }
 }
@@ -339,15 +342,18 @@ fn member(id: MemberId) -> Member {
 }
 
 async fn gather(cluster: Cluster, clock: Arc<TestClock>) -> FleetView {
+    reader(cluster, clock).gather(&environment(1)).await
+}
+
+/// What the first node asks the others with.
+fn reader(cluster: Cluster, clock: Arc<TestClock>) -> ClusterFleet {
     let cluster = Arc::new(cluster);
-    let fleet = cluster.fleets[&1].clone();
-    let reader = ClusterFleet {
-        fleet,
+    ClusterFleet {
+        fleet: cluster.fleets[&1].clone(),
         control: cluster.clone(),
         peers: cluster,
         clock,
-    };
-    reader.gather(&environment(1)).await
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -403,7 +409,61 @@ async fn the_fleet_is_gathered_page_by_page_and_names_who_kept_silent() {
     assert!(began.elapsed() <= Duration::from_secs(3));
 }
 
-#[test]
-fn garbage_is_not_answered() {
-    assert_eq!(Node::new(1).fleet.answer(b"garbage"), None);
+/// Whether something is over before anything else can happen.
+fn is_over<F: Future>(future: Pin<&mut F>) -> bool {
+    future.now_or_never().is_some()
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_of_any_node_wake_who_waits_and_what_came_before_is_not_missed() {
+    let nodes: BTreeMap<_, _> = (1..=3).map(|id| (id, Node::new(id))).collect();
+    let fleets = nodes
+        .iter()
+        .map(|(id, node)| (*id, node.fleet.clone()))
+        .collect();
+    let reader = reader(Cluster { fleets, cut: None }, nodes[&1].clock.clone());
+    for id in 1..=3 {
+        let seat = nodes[&id]
+            .fleet
+            .seat(&environment(1), &hello("edge-1", None));
+        let seen = reader.gather(&environment(1)).await;
+        let mut news = std::pin::pin!(reader.news(&seen));
+        assert!(!is_over(news.as_mut()), "node {id}: nothing happened");
+        seat.heard();
+        // Longer than a node holds a question.
+        tokio::time::advance(HOLD * 3).await;
+        assert!(!is_over(news.as_mut()), "node {id}: it only said something");
+        let waited = Instant::now();
+        tokio::join!(news, async {
+            seat.reported(&report(3, ReportState::Applied))
+        });
+        assert!(waited.elapsed() < HOLD, "node {id}");
+        // The same for who asks for news only after they came.
+        reader.news(&seen).await;
+        assert!(waited.elapsed() < HOLD, "node {id}");
+        let seen = reader.gather(&environment(1)).await;
+        drop(seat);
+        reader.news(&seen).await;
+        assert!(waited.elapsed() < HOLD, "node {id}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_node_is_asked_again_after_a_pause() {
+    let fleets = (1..=3).map(|id| (id, Node::new(id).fleet)).collect();
+    let cluster = Cluster {
+        fleets,
+        cut: Some(3),
+    };
+    let reader = reader(cluster, Arc::default());
+    let seen = reader.gather(&environment(1)).await;
+    assert_eq!(seen.silent, [3]);
+    let waited = Instant::now();
+    reader.news(&seen).await;
+    assert_eq!(waited.elapsed(), Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn garbage_is_not_answered() {
+    assert_eq!(Node::new(1).fleet.answer(b"garbage").await, None);
 }

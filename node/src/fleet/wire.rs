@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control_plane::{FLEET_MESSAGE_BYTES_MAX, MemberId};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// When a page is full. A row over it still fits the message: it has at most some 20 KiB.
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -23,6 +23,19 @@ const ROW_BYTES: usize = 160;
 
 /// What an acknowledgement has, at most.
 const ACK_BYTES: usize = 40;
+
+/// What a node asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Question {
+    /// A page of edges; the answer is an [`Answer`].
+    Page(Query),
+    /// Whether more is known of edges than at this mark; the answer is a [`Mark`].
+    News(Mark),
+}
+
+/// Counts what a node came to know of its edges. It says nothing but whether there was more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mark(pub(super) u64);
 
 /// Asks for a page of an environment's edges.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +49,8 @@ pub(super) struct Query {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Answer {
     pub(super) node_id: MemberId,
+    /// What the node had come to know.
+    pub(super) mark: Mark,
     /// In the order of their identifiers.
     pub(super) rows: Vec<EdgeRow>,
     /// Whether there are more behind the last.
@@ -75,7 +90,17 @@ pub(super) struct Ack {
     pub(super) apply_ms: u64,
 }
 
-impl Query {
+impl Question {
+    pub(super) fn encode(&self) -> Option<Vec<u8>> {
+        encode(self)
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        decode(bytes)
+    }
+}
+
+impl Mark {
     pub(super) fn encode(&self) -> Option<Vec<u8>> {
         encode(self)
     }
@@ -87,9 +112,10 @@ impl Query {
 
 impl Answer {
     /// As many of `rows` as a page holds.
-    pub(super) fn page(node_id: MemberId, rows: impl Iterator<Item = EdgeRow>) -> Self {
+    pub(super) fn page(node_id: MemberId, mark: Mark, rows: impl Iterator<Item = EdgeRow>) -> Self {
         let mut answer = Self {
             node_id,
+            mark,
             rows: Vec::new(),
             more: false,
         };
@@ -184,26 +210,34 @@ mod tests {
             unix_ms: 0,
             random: 0,
         });
-        let query = Query {
+        let page = Question::Page(Query {
             environment_id,
             after: Some("e".to_owned()),
-        };
-        let encoded = query.encode().unwrap();
+        });
+        let encoded = page.encode().unwrap();
         assert_eq!(
             hex::encode(&encoded),
-            format!("011a656e765f{}010165", "30".repeat(22))
+            format!("02001a656e765f{}010165", "30".repeat(22))
         );
-        assert_eq!(Query::decode(&encoded), Some(query));
+        assert_eq!(Question::decode(&encoded), Some(page));
+        let news = Question::News(Mark(300));
+        let encoded = news.encode().unwrap();
+        assert_eq!(hex::encode(&encoded), "0201ac02");
+        assert_eq!(Question::decode(&encoded), Some(news));
+        let encoded = Mark(300).encode().unwrap();
+        assert_eq!(hex::encode(&encoded), "02ac02");
+        assert_eq!(Mark::decode(&encoded), Some(Mark(300)));
 
         let answer = Answer {
             node_id: 3,
+            mark: Mark(5),
             rows: vec![row("e")],
             more: true,
         };
         let encoded = answer.encode().unwrap();
         let root = "ab".repeat(32);
         let expect = format!(
-            "010301016502657501016b0176013101c80101 01ac02{root} 0101ac02{root}026e6f03 0101020304 01"
+            "02030501016502657501016b0176013101c80101 01ac02{root} 0101ac02{root}026e6f03 0101020304 01"
         );
         assert_eq!(hex::encode(&encoded), expect.replace(' ', ""));
         assert_eq!(Answer::decode(&encoded), Some(answer));
@@ -213,6 +247,7 @@ mod tests {
     fn what_is_none_of_ours_is_refused() {
         let encoded = Answer {
             node_id: 3,
+            mark: Mark(5),
             rows: vec![row("e")],
             more: false,
         }
@@ -223,7 +258,7 @@ mod tests {
         }
         assert_eq!(Answer::decode(&[encoded.as_slice(), &[0]].concat()), None);
         assert_eq!(
-            Answer::decode(&[[2].as_slice(), &encoded[1..]].concat()),
+            Answer::decode(&[[1].as_slice(), &encoded[1..]].concat()),
             None
         );
     }
@@ -247,7 +282,7 @@ mod tests {
             edge_id: format!("edge-{index:05}"),
             ..large.clone()
         });
-        let page = Answer::page(1, rows);
+        let page = Answer::page(1, Mark(u64::MAX), rows);
         assert!(page.more && page.encode().unwrap().len() < FLEET_MESSAGE_BYTES_MAX);
     }
 }

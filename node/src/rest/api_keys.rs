@@ -1,4 +1,4 @@
-//! API keys: list, create, get, rename, roll, revoke, and which one is asking.
+//! API keys: list, create, get, change, roll, revoke, and which one is asking.
 //!
 //! A key's text is shown by the request that makes it and by retries of that request, which give
 //! the same bytes: the text is made anew of the stored salt and the pepper. Such a request is
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use domain::command::{Command, CreateApiKey, RevokeApiKey, RollApiKey, UpdateApiKey};
 use domain::id::{ApiKeyId, EnvironmentId, RouteId};
-use domain::model::{ApiKey, KeyKind, KeySalt, ResourceScope, Verb};
+use domain::model::{ApiKey, IpRange, KeyKind, KeySalt, ResourceScope, Verb};
 use domain::outcome::{Applied, Outcome};
 use domain::query;
 use domain::rows::View;
@@ -17,9 +17,9 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::answer::{self, Answer, Answered, JSON};
-use super::auth::Caller;
+use super::auth::{self, Caller};
 use super::cursor::{Position, Scope};
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::fields::Fields;
 use super::object::ApiKeyObject;
 use super::page::{self, Paging};
@@ -44,13 +44,15 @@ const SECONDS_MAX: u64 = 1 << 40;
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
     bind(&mut call, &caller);
-    let mut fields = Fields::new(body, &["type", "name", "scopes", "expires_at"])?;
+    let known = ["type", "name", "scopes", "ip_allowlist", "expires_at"];
+    let mut fields = Fields::new(body, &known)?;
     let (kind, name) = (fields.choice("type", &KINDS)?, fields.text("name")?);
     let (kind, name) = (
         fields.required("type", kind)?,
         fields.required("name", name)?,
     );
     let expires_at = fields.integer("expires_at", 0, SECONDS_MAX)?;
+    let ip_allowlist = ip_allowlist(&mut fields)?;
     let scopes = NewScopes::take(&mut fields)?;
     let named = |view: &dyn View| named(view, &caller, &scopes.environments);
     let environments = api.read(call.consistency, named).await?.value?;
@@ -65,6 +67,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
         routes: scopes.routes,
         methods: scopes.methods,
         resources: scopes.resources,
+        ip_allowlist: ip_allowlist.unwrap_or_default(),
         expires_at: expires_at.map(|seconds| Timestamp(seconds * 1000)),
     };
     let applied = api
@@ -78,14 +81,42 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
 pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("api key", ApiKeyId::parse)?;
     let body = call.object(Presence::Required).await?;
-    let name = Fields::new(body, &["name"])?.text("name")?;
-    let command = UpdateApiKey { id, name };
+    let mut fields = Fields::new(body, &["name", "ip_allowlist"])?;
+    let command = UpdateApiKey {
+        name: fields.text("name")?,
+        ip_allowlist: ip_allowlist(&mut fields)?,
+        id,
+    };
+    if command.id == caller.api_key_id {
+        check_own_address(&call, command.ip_allowlist.as_deref())?;
+    }
     let applied = api
         .propose(&caller, &call, |actor| {
             Command::UpdateApiKey(actor, command)
         })
         .await?;
     answer(&api, applied, StatusCode::OK, Shown::WithoutText)
+}
+
+/// The ranges of addresses that a key works from, if they are given.
+fn ip_allowlist(fields: &mut Fields) -> Result<Option<Vec<IpRange>>, ApiError> {
+    optional_texts(fields, "ip_allowlist", |text, path| {
+        IpRange::parse(text).ok_or_else(|| ApiError::invalid(path, IP_RANGE))
+    })
+}
+
+const IP_RANGE: &str =
+    "Must be a range of addresses such as 203.0.113.0/24 or 2001:db8::/32, or one address.";
+
+/// A key does not lock out whoever changes it: that is a mistake, and could be one that nobody has
+/// another key to repair.
+fn check_own_address(call: &Call, ranges: Option<&[IpRange]>) -> Result<(), ApiError> {
+    if auth::is_allowed(ranges.unwrap_or_default(), call.address) {
+        return Ok(());
+    }
+    let message = "The list would lock out this request: it is made with the key itself, from an \
+                   address that is not in the list.";
+    Err(ApiError::new(Code::ValidationFailed, message).at("ip_allowlist"))
 }
 
 pub(crate) async fn roll(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
@@ -279,7 +310,18 @@ fn texts<T>(
     name: &str,
     parse: impl Fn(&str, String) -> Result<T, ApiError>,
 ) -> Result<Vec<T>, ApiError> {
-    let items = fields.array(name)?.unwrap_or_default();
+    Ok(optional_texts(fields, name, parse)?.unwrap_or_default())
+}
+
+/// The same of an array that means something when it is empty.
+fn optional_texts<T>(
+    fields: &mut Fields,
+    name: &str,
+    parse: impl Fn(&str, String) -> Result<T, ApiError>,
+) -> Result<Option<Vec<T>>, ApiError> {
+    let Some(items) = fields.array(name)? else {
+        return Ok(None);
+    };
     let path = fields.path(name);
     let item = |(index, item): (usize, Value)| {
         let path = format!("{path}[{index}]");
@@ -288,7 +330,8 @@ fn texts<T>(
             _ => Err(ApiError::invalid(path, "Must be a string.")),
         }
     };
-    items.into_iter().enumerate().map(item).collect()
+    let items = items.into_iter().enumerate().map(item);
+    items.collect::<Result<_, _>>().map(Some)
 }
 
 /// The environments of a new key, in the order in which they are named; unless any is, the one

@@ -10,11 +10,14 @@
 //! key gets stale reads of what it could read before, and nothing else.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use domain::command::Actor;
 use domain::id::{ApiKeyId, EnvironmentId, RouteId, WorkspaceId};
-use domain::model::{ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Scopes};
+use domain::model::{
+    ApiKey, Environment, EnvironmentKind, IpRange, KeyHash, KeyKind, Plan, Scopes, Workspace,
+};
 use domain::query;
 use domain::rows::View;
 use domain::time::{Revision, Timestamp};
@@ -23,6 +26,7 @@ use parking_lot::RwLock;
 
 use super::Api;
 use super::error::{ApiError, Code};
+use super::version::Release;
 use crate::control_plane::{Consistency, ReadError};
 use crate::keys::PresentedKey;
 use crate::limits::WindowId;
@@ -46,8 +50,12 @@ pub(crate) struct Caller {
     environments: Arc<[(EnvironmentId, String)]>,
     /// From when on the secret does not work any more.
     valid_until: Option<Timestamp>,
+    /// From where the key works.
+    ip_allowlist: Arc<[IpRange]>,
     /// What sets its limits.
     pub(crate) plan: Plan,
+    /// The release that its requests get which name none.
+    pub(crate) version: Release,
     /// What its requests are counted by.
     pub(crate) window: WindowId,
 }
@@ -116,10 +124,19 @@ fn refused(message: &str) -> ApiError {
     ApiError::new(Code::InvalidApiKey, message)
 }
 
-/// Finds out who is asking.
+/// Whether a key that is confined to these ranges works from an address. No range is no
+/// confinement.
+pub(crate) fn is_allowed(ranges: &[IpRange], address: Option<IpAddr>) -> bool {
+    let within = |address| ranges.iter().any(|range| range.contains(address));
+    ranges.is_empty() || address.is_some_and(within)
+}
+
+/// Finds out who is asking. `address` is the one that the connection comes from: what a header says
+/// of it, anybody can write.
 pub(crate) async fn authenticate(
     api: &Api,
     headers: &HeaderMap,
+    address: Option<IpAddr>,
     consistency: Consistency,
 ) -> Result<Caller, ApiError> {
     let caller = identify(api, headers, consistency).await?;
@@ -129,6 +146,12 @@ pub(crate) async fn authenticate(
         .is_some_and(|until| until <= api.clock.now())
     {
         return Err(refused("The API key has expired."));
+    }
+    if !is_allowed(&caller.ip_allowlist, address) {
+        let from =
+            address.map_or_else(|| "this one".to_owned(), |it| it.to_canonical().to_string());
+        let message = format!("The API key is not for requests from the address {from}.");
+        return Err(ApiError::new(Code::IpNotAllowed, message));
     }
     caller.acting_in(headers)
 }
@@ -150,13 +173,13 @@ async fn identify(
         }
         found => found,
     };
-    let Some((key, environments, plan)) = found else {
+    let Some((key, environments, workspace)) = found else {
         return Err(refused("The API key is not valid."));
     };
     if key.revoked_at.is_some() {
         return Err(refused("The API key has been revoked."));
     }
-    let caller = caller(key, &hash, environments, plan)?;
+    let caller = caller(key, &hash, environments, &workspace)?;
     api.callers.remember(hash, caller.clone(), stamp);
     Ok(caller)
 }
@@ -166,7 +189,7 @@ fn caller(
     key: ApiKey,
     hash: &KeyHash,
     environments: Vec<Environment>,
-    plan: Plan,
+    workspace: &Workspace,
 ) -> Result<Caller, ApiError> {
     let environments: Arc<[_]> = environments
         .into_iter()
@@ -180,12 +203,14 @@ fn caller(
         environment: environment.clone(),
         valid_until: key.valid_until(hash),
         window: WindowId::of_key(&key.id),
-        plan,
+        plan: workspace.plan,
+        version: Release::of(&workspace.api_version),
         api_key_id: key.id,
         workspace_id: key.workspace_id,
         environment_id: key.environment_id,
         kind: key.kind,
         scopes: Arc::new(key.scopes),
+        ip_allowlist: key.ip_allowlist.into_iter().collect(),
         environments,
     })
 }
@@ -250,8 +275,8 @@ fn presented(headers: &HeaderMap) -> Result<PresentedKey<'_>, ApiError> {
         .ok_or_else(|| refused("The API key is malformed."))
 }
 
-/// A key, its environments, and its workspace's plan.
-type Found = (ApiKey, Vec<Environment>, Plan);
+/// A key, its environments, and its workspace.
+type Found = (ApiKey, Vec<Environment>, Workspace);
 
 fn look_up(api: &Api, hash: &KeyHash) -> Result<Option<Found>, ReadError> {
     let find = |view: &dyn View| {
@@ -261,7 +286,7 @@ fn look_up(api: &Api, hash: &KeyHash) -> Result<Option<Found>, ReadError> {
             .filter_map(|id| query::environment(&view, id))
             .collect();
         let workspace = query::workspace(&view, &key.workspace_id)?;
-        Some((key, environments, workspace.plan))
+        Some((key, environments, workspace))
     };
     Ok(api.control.read_local(find)?.0)
 }
@@ -280,6 +305,7 @@ mod tests {
         Caller {
             window: WindowId::of_key(&ApiKeyId::new(seed)),
             plan: Plan::Free,
+            version: Release::NEWEST,
             api_key_id: ApiKeyId::new(seed),
             workspace_id: WorkspaceId::new(seed),
             environment_id: EnvironmentId::new(seed),
@@ -288,6 +314,7 @@ mod tests {
             scopes: Arc::default(),
             environments: [(EnvironmentId::new(seed), "production".to_owned())].into(),
             valid_until: None,
+            ip_allowlist: [].into(),
         }
     }
 

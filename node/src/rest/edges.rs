@@ -37,6 +37,11 @@ pub trait FleetReader: Send + Sync + 'static {
     /// What every node says of its edges of an environment, gathered now. It has a deadline of
     /// its own, after which a node counts as silent.
     fn gather<'a>(&'a self, environment: &'a EnvironmentId) -> BoxFuture<'a, FleetView>;
+
+    /// Waits until some node has more to say than when it was asked for `seen`: an edge came, went
+    /// or said how far it is, or a node that was silent may answer now. It may be about edges of
+    /// another environment. Nothing that happened after `seen` is missed.
+    fn news<'a>(&'a self, seen: &'a FleetView) -> BoxFuture<'a, ()>;
 }
 
 /// The edges of an environment.
@@ -46,6 +51,8 @@ pub struct FleetView {
     pub edges: Vec<EdgeView>,
     /// The nodes that did not answer: their edges are missing.
     pub silent: Vec<MemberId>,
+    /// How much the others had come to know, by counts of their own.
+    pub marks: BTreeMap<MemberId, u64>,
 }
 
 /// What is known of an edge.
@@ -225,7 +232,9 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
         filter,
     };
     let after = paging.after(&api.cursors, &scope)?;
-    let FleetView { mut edges, silent } = api.fleet.gather(&caller.environment_id).await;
+    let FleetView {
+        mut edges, silent, ..
+    } = api.fleet.gather(&caller.environment_id).await;
     let now = api.clock.now();
     edges.retain(|edge| {
         region.as_ref().is_none_or(|region| edge.region == *region)
@@ -244,7 +253,7 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
 
 pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     std::mem::take(&mut call.query).finish()?;
-    let FleetView { edges, silent } = api.fleet.gather(&caller.environment_id).await;
+    let FleetView { edges, silent, .. } = api.fleet.gather(&caller.environment_id).await;
     let edge = edges.iter().find(|edge| edge.id == call.param(0));
     let edge = edge.ok_or_else(|| absent("edge", &silent))?;
     let object = EdgeObject::new(edge, &caller.environment, api.clock.now());

@@ -24,6 +24,7 @@ pub(crate) enum Code {
     MethodNotAllowed,
     RequestTimeout,
     IdempotencyKeyReused,
+    IdempotencyInProgress,
     PreconditionFailed,
     PayloadTooLarge,
     RouteDisabled,
@@ -48,6 +49,7 @@ pub(crate) enum Code {
     HeadersTooLarge,
     InsufficientScope,
     InvalidApiVersion,
+    IpNotAllowed,
     RateLimitExceeded,
     UriTooLong,
 }
@@ -69,6 +71,7 @@ impl Code {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::IdempotencyKeyReused => (StatusCode::CONFLICT, "idempotency_key_reused"),
+            Self::IdempotencyInProgress => (StatusCode::CONFLICT, "idempotency_in_progress"),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Self::RouteDisabled => (StatusCode::UNPROCESSABLE_ENTITY, "route_disabled"),
@@ -97,6 +100,7 @@ impl Code {
                 "headers_too_large",
             ),
             Self::InsufficientScope => (StatusCode::FORBIDDEN, "insufficient_scope"),
+            Self::IpNotAllowed => (StatusCode::FORBIDDEN, "ip_not_allowed"),
             Self::ApiKeyInactive => (StatusCode::UNPROCESSABLE_ENTITY, "api_key_inactive"),
             Self::EnvironmentNameTaken => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "environment_name_taken")
@@ -238,6 +242,15 @@ impl ApiError {
         Self {
             retry_after_s: Some(1),
             ..Self::new(Code::OutcomeUnknown, message)
+        }
+    }
+
+    pub(crate) fn idempotency_in_progress() -> Self {
+        let message =
+            "A request with the same Idempotency-Key is still running. Retry to get its answer.";
+        Self {
+            retry_after_s: Some(1),
+            ..Self::new(Code::IdempotencyInProgress, message)
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +69,7 @@ pub(crate) async fn open(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let stream = EventStream {
         stamp: api.control.access_changed(),
         headers: call.headers,
+        address: call.address,
         changes,
         place,
         skip: passed,
@@ -125,6 +127,8 @@ struct EventStream {
     caller: Caller,
     /// The request's, to ask again who it is when access changes.
     headers: HeaderMap,
+    /// Where it comes from.
+    address: Option<IpAddr>,
     /// The last change of access when the caller was known.
     stamp: Revision,
     filter: EventFilter,
@@ -172,7 +176,7 @@ impl EventStream {
             return true;
         }
         self.stamp = stamp;
-        auth::authenticate(&self.api, &self.headers, Consistency::Stale)
+        auth::authenticate(&self.api, &self.headers, self.address, Consistency::Stale)
             .await
             .is_ok_and(|caller| caller.environment_id == self.caller.environment_id)
     }

@@ -15,7 +15,7 @@ use super::auth::Caller;
 use super::cursor::Position;
 use super::error::ApiError;
 use super::listing::Listing;
-use super::object::EventObject;
+use super::object::{self, EventObject};
 use super::page::{self, Paging, Scanned};
 use super::pipeline::Call;
 use super::query::Query;
@@ -29,6 +29,8 @@ pub(super) struct EventFilter {
     route_id: Option<RouteId>,
     rule_id: Option<RuleId>,
     upstream_id: Option<UpstreamId>,
+    /// What is about no region is left out.
+    region: Option<String>,
 }
 
 impl EventFilter {
@@ -38,6 +40,7 @@ impl EventFilter {
             route_id: query.id("route_id", "route", RouteId::parse)?,
             rule_id: query.id("rule_id", "rule", RuleId::parse)?,
             upstream_id: query.id("upstream_id", "upstream", UpstreamId::parse)?,
+            region: query.text("region"),
         })
     }
 
@@ -48,6 +51,14 @@ impl EventFilter {
             && (self.route_id.is_none() || self.route_id == about.route_id)
             && (self.rule_id.is_none() || self.rule_id == about.rule_id)
             && (self.upstream_id.is_none() || self.upstream_id == about.upstream_id)
+            && self.keeps_region(object::region(notice.kind))
+    }
+
+    fn keeps_region(&self, region: Option<&str>) -> bool {
+        let Some(wanted) = &self.region else {
+            return true;
+        };
+        region.is_some_and(|region| region == object::GLOBAL || region == wanted)
     }
 
     fn canonical(&self) -> String {
@@ -57,6 +68,7 @@ impl EventFilter {
             self.route_id.as_ref().map(RouteId::as_str),
             self.rule_id.as_ref().map(RuleId::as_str),
             self.upstream_id.as_ref().map(UpstreamId::as_str),
+            &self.region,
         );
         String::from_utf8_lossy(&render::to_bytes(&parts)).into_owned()
     }

@@ -27,7 +27,6 @@ const CONSISTENCY: HeaderName = HeaderName::from_static("vectorgate-consistency"
 /// The head of a request.
 #[derive(Debug)]
 pub(crate) struct Head {
-    pub(crate) version: Release,
     pub(crate) consistency: Consistency,
     pub(crate) query: Query,
     /// Whether a change is only to be judged.
@@ -39,11 +38,11 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Reads a head; `version` is what became of reading the release that it is pinned to.
+    /// Reads a head; `version` is what became of reading the release that it is pinned to, if it is.
     pub(crate) fn read(
         operation: Operation,
         request: &Request,
-        version: Result<Release, ApiError>,
+        version: Result<Option<Release>, ApiError>,
     ) -> Result<Self, ApiError> {
         let (uri, headers) = (request.uri(), request.headers());
         check_size(uri.path().len() + uri.query().map_or(0, str::len), headers)?;
@@ -56,8 +55,8 @@ impl Head {
             Effect::Read => false,
             Effect::Write => query.boolean("dry_run")?.unwrap_or(false),
         };
+        version?;
         Ok(Self {
-            version: version?,
             consistency: consistency(headers)?,
             query,
             dry_run,

@@ -21,7 +21,9 @@ mod audit;
 mod auth;
 mod authorize;
 mod comparison;
+mod course;
 mod cursor;
+mod deadline;
 mod deliveries;
 mod dry_run;
 mod edges;
@@ -62,9 +64,11 @@ mod switches;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod upstreams;
 mod validation;
 mod version;
+mod wait;
 mod webhook_test;
 mod webhooks;
 mod workspace;
@@ -83,7 +87,7 @@ use domain::time::Revision;
 use platform::{Clock, Entropy};
 use tokio::sync::{Semaphore, watch};
 
-use crate::control_plane::{BoxFuture, Consistency, ControlPlane, ProposeError};
+use crate::control_plane::{BoxFuture, Consistency, ControlPlane};
 use crate::keys::KeyRing;
 use crate::limits::Limits;
 use crate::webhooks::courier::Courier;
@@ -93,6 +97,7 @@ pub use key_uses::KeyUses;
 pub use metrics::HttpMetrics;
 pub use server::{Server, ServerLimits};
 pub use strict_transport::over_tls;
+pub(crate) use version::{newest as newest_api_version, sent as sent_by_version};
 
 use answer::Answered;
 use auth::{Caller, Callers};
@@ -100,6 +105,7 @@ use cursor::Cursors;
 use error::ApiError;
 use operation::Operation;
 use pipeline::Call;
+use turns::Turns;
 
 /// What the API needs of the node.
 #[derive(Clone)]
@@ -146,6 +152,8 @@ struct Api {
     keys: KeyRing,
     callers: Callers,
     streams: Arc<Semaphore>,
+    waits: Arc<Semaphore>,
+    turns: Turns,
     receivers: ReceiverCheck,
     courier: Courier,
     key_uses: KeyUses,
@@ -189,8 +197,8 @@ impl Api {
         caller: &Caller,
         call: &Call,
         command: impl FnOnce(Actor) -> Command,
-    ) -> BoxFuture<'_, Result<Applied, ProposeError>> {
-        let stamped = Stamped {
+    ) -> BoxFuture<'_, Result<Applied, ApiError>> {
+        let mut stamped = Stamped {
             at: self.clock.now(),
             request_id: call.request_id.clone(),
             idempotency: call.idempotency.clone(),
@@ -198,14 +206,23 @@ impl Api {
             origin: Origin {
                 method: call.method.to_string(),
                 path: call.path.clone(),
-                address: call.address.clone(),
+                address: call.address.map(|address| address.to_string()),
             },
             precondition: call.precondition.clone(),
         };
         if call.dry_run {
-            return Box::pin(dry_run::judge(self, stamped));
+            return Box::pin(async move { Ok(dry_run::judge(self, stamped).await?) });
         }
-        self.control.propose(stamped)
+        let key = call.idempotency.as_ref().map(|given| given.key.clone());
+        let running = key.map(|key| (caller.environment_id.clone(), key));
+        Box::pin(async move {
+            let _turn = match running {
+                Some(id) => Some(self.turns.take(id).await?),
+                None => None,
+            };
+            stamped.at = self.clock.now();
+            Ok(self.control.propose(stamped).await?)
+        })
     }
 }
 
@@ -216,6 +233,8 @@ impl From<RestState> for Api {
             receivers: state.receivers,
             courier: state.courier,
             streams: Arc::new(Semaphore::new(event_stream::STREAMS_MAX)),
+            waits: Arc::new(Semaphore::new(wait::WAITS_MAX)),
+            turns: Turns::default(),
             key_uses: state.key_uses,
             cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
             applied: state.control.changes(),

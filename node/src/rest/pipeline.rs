@@ -35,17 +35,19 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, Answered, Failure, JSON};
 use super::auth::{self, Caller};
+use super::course::Course;
+use super::deadline::Deadline;
 use super::error::{ApiError, Code};
 use super::etag::Tags;
 use super::head::Head;
-use super::limits::{self, Standings};
+use super::limits;
 use super::operation::{Effect, Operation, READYZ};
 use super::query::Query;
-use super::version::{self, Release, sunset};
+use super::version::{self, sunset};
 use super::{Api, authorize, idempotency, json};
 use crate::control_plane::Consistency;
 
-/// By when every request is answered. It is longer than reading a body and proposing a command
+/// By when every request is answered that does not wait for edges. It is longer than reading a body and proposing a command
 /// may take together, which have deadlines of their own and say more exactly what happened.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(25);
 
@@ -72,12 +74,11 @@ pub(crate) struct Call {
     pub(crate) request_id: RequestId,
     pub(crate) method: Method,
     pub(crate) path: String,
-    pub(crate) address: Option<String>,
+    /// Where it came from.
+    pub(crate) address: Option<IpAddr>,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
     pub(crate) consistency: Consistency,
-    /// The release that the request is pinned to.
-    pub(crate) version: Release,
     pub(crate) operation: Operation,
     /// Whether the change is only to be judged.
     pub(crate) dry_run: bool,
@@ -88,9 +89,8 @@ pub(crate) struct Call {
     params: Vec<String>,
     /// Never locked; it lets the rest be looked at while something is waited for.
     body: Mutex<Option<Body>>,
-    /// How the limits stand. Shared with whoever answers, so that it is known when the work is cut
-    /// off or panics.
-    pub(crate) standings: Arc<Standings>,
+    /// What is known of the request by now.
+    pub(crate) course: Arc<Course>,
 }
 
 impl Call {
@@ -122,7 +122,7 @@ impl Call {
                 map.keys().next().map_or("", String::as_str),
             ));
         }
-        version::check_request(self.version, self.operation, &map)?;
+        version::check_request(self.course.version(), self.operation, &map)?;
         let value = Value::Object(map);
         self.idempotency =
             key.map(|key| idempotency::identify(key, &self.method, &self.path, &value));
@@ -153,8 +153,10 @@ where
     F: Future<Output = Answered>,
 {
     let authenticated = |api: Arc<Api>, call: Call| async move {
-        let caller = auth::authenticate(&api, &call.headers, call.consistency).await?;
-        limits::of_key(&api, &caller, &call.standings).await?;
+        let caller =
+            auth::authenticate(&api, &call.headers, call.address, call.consistency).await?;
+        call.course.pin(caller.version);
+        limits::of_key(&api, &caller, &call.course.standings).await?;
         api.key_uses.note(&caller.api_key_id, api.clock.now());
         authorize::authorize(&api, operation.policy, &caller, &call).await?;
         handler(api, caller, call).await
@@ -177,15 +179,17 @@ where
     let request_id = RequestId::new(api.seed());
     let method = request.method().clone();
     let version = version::asked(request.headers(), api.clock.now());
-    let shown_as = version.as_ref().copied().unwrap_or_default();
+    let course = Arc::new(Course::new(Deadline::after(REQUEST_DEADLINE)));
+    if let Ok(Some(version)) = &version {
+        course.pin(*version);
+    }
     let head = Head::read(operation, &request, version);
     let stale = operation.effect == Effect::Read
         && head
             .as_ref()
             .is_ok_and(|head| head.consistency == Consistency::Stale);
     let dry_run = head.as_ref().is_ok_and(|head| head.dry_run);
-    let standings = Arc::<Standings>::default();
-    let known = Arc::clone(&standings);
+    let known = Arc::clone(&course);
     let work = serve(
         &api,
         operation,
@@ -195,17 +199,17 @@ where
         request,
         handler,
     );
-    let answered =
-        match tokio::time::timeout(REQUEST_DEADLINE, AssertUnwindSafe(work).catch_unwind()).await {
-            Ok(Ok(answered)) => answered,
-            // The panic hook has logged the place; the client gets none of it.
-            Ok(Err(_panic)) => Err(ApiError::internal().into()),
-            Err(_elapsed) => Err(overdue(operation, dry_run).into()),
-        };
+    let work = AssertUnwindSafe(work).catch_unwind();
+    let answered = match course.deadline.bound(work).await {
+        Some(Ok(answered)) => answered,
+        // The panic hook has logged the place; the client gets none of it.
+        Some(Err(_panic)) => Err(ApiError::internal().into()),
+        None => Err(overdue(operation, dry_run).into()),
+    };
     let mut response = respond(&api, &request_id, stale, answered);
-    standings.show(response.headers_mut());
+    course.standings.show(response.headers_mut());
     let headers = response.headers_mut();
-    headers.insert(VERSION, HeaderValue::from_static(shown_as.date()));
+    headers.insert(VERSION, HeaderValue::from_static(course.version().date()));
     let took = started.elapsed();
     log(operation, &method, &request_id, response.status(), took);
     api.metrics
@@ -217,7 +221,7 @@ async fn serve<H, F>(
     api: &Arc<Api>,
     operation: Operation,
     request_id: RequestId,
-    standings: Arc<Standings>,
+    course: Arc<Course>,
     head: Result<Head, ApiError>,
     request: Request,
     handler: H,
@@ -227,7 +231,6 @@ where
     F: Future<Output = Answered>,
 {
     let Head {
-        version,
         consistency,
         query,
         dry_run,
@@ -243,7 +246,6 @@ where
     let call = Call {
         request_id,
         operation,
-        version,
         dry_run,
         precondition: if_match.as_ref().map(Tags::precondition),
         consistency,
@@ -252,17 +254,17 @@ where
         address: parts
             .extensions
             .get::<ClientAddress>()
-            .map(|ClientAddress(address)| address.to_string()),
+            .map(|ClientAddress(address)| *address),
         method: parts.method,
         headers: parts.headers,
         idempotency: None,
         params,
         body: Mutex::new(Some(body)),
-        standings,
+        course: Arc::clone(&course),
     };
     let answer = handler(Arc::clone(api), call).await?;
     let answer = if dry_run { answer.of_dry_run() } else { answer };
-    Ok(version::show(version, answer).unless_known(if_none_match.as_ref()))
+    Ok(version::show(course.version(), answer).unless_known(if_none_match.as_ref()))
 }
 
 /// What is known of a request that was cut off at its deadline.

@@ -27,6 +27,15 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// That of a snapshot which nothing came after.
+    pub(crate) fn since(epoch: Epoch, snapshot: &Snapshot) -> Self {
+        Self {
+            epoch,
+            from: snapshot.manifest_version,
+            until: None,
+        }
+    }
+
     fn holds(&self, manifest: &ManifestRef) -> bool {
         manifest.epoch == self.epoch && manifest.version >= self.from && !self.is_past(manifest)
     }

@@ -118,7 +118,7 @@ async fn gather(api: &Api, caller: &Caller, consistency: Consistency) -> Result<
             query::manifest(view, &caller.environment_id)
         })
         .await?;
-    let FleetView { edges, silent } = api.fleet.gather(&caller.environment_id).await;
+    let FleetView { edges, silent, .. } = api.fleet.gather(&caller.environment_id).await;
     let now = api.clock.now();
     let mut regions: BTreeMap<String, Region> = BTreeMap::new();
     for edge in &edges {

@@ -15,7 +15,8 @@ use super::error::ApiError;
 use super::fields::Fields;
 use super::object::SnapshotObject;
 use super::pipeline::{Call, Presence};
-use super::render;
+use super::wait::Wait;
+use super::{page, render};
 
 /// The highest number that every JSON reader keeps exactly.
 const INTEGER_MAX: u64 = (1 << 53) - 1;
@@ -25,7 +26,12 @@ pub(crate) async fn publish(api: Arc<Api>, caller: Caller, mut call: Call) -> An
     let body = call.object(Presence::Optional).await?;
     let mut fields = Fields::new(
         body,
-        &["snapshot_id", "expected_active_snapshot_id", "comment"],
+        &[
+            "snapshot_id",
+            "expected_active_snapshot_id",
+            "comment",
+            "wait",
+        ],
     )?;
     let publish = Publish {
         route_id,
@@ -34,10 +40,11 @@ pub(crate) async fn publish(api: Arc<Api>, caller: Caller, mut call: Call) -> An
         expected_active: fields.id("expected_active_snapshot_id", "snapshot", SnapshotId::parse)?,
         comment: fields.text("comment")?,
     };
+    let wait = Wait::take(&api, &call, &mut fields)?;
     let applied = api
         .propose(&caller, &call, |actor| Command::Publish(actor, publish))
         .await?;
-    answer(applied, &caller)
+    answer(&api, &caller, &call, applied, wait).await
 }
 
 pub(crate) async fn rollback(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
@@ -50,6 +57,7 @@ pub(crate) async fn rollback(api: Arc<Api>, caller: Caller, mut call: Call) -> A
         "expected_active_snapshot_id",
         "reset_draft",
         "comment",
+        "wait",
     ];
     let mut fields = Fields::new(body, &known)?;
     let rollback = Rollback {
@@ -61,10 +69,11 @@ pub(crate) async fn rollback(api: Arc<Api>, caller: Caller, mut call: Call) -> A
         reset_draft: fields.boolean("reset_draft")?.unwrap_or(false),
         comment: fields.text("comment")?,
     };
+    let wait = Wait::take(&api, &call, &mut fields)?;
     let applied = api
         .propose(&caller, &call, |actor| Command::Rollback(actor, rollback))
         .await?;
-    answer(applied, &caller)
+    answer(&api, &caller, &call, applied, wait).await
 }
 
 /// Where to go back to: at most one of three ways to say it, and one version back without any.
@@ -90,8 +99,20 @@ fn target(fields: &mut Fields) -> Result<RollbackTo, ApiError> {
     }
 }
 
-fn answer(applied: Applied, caller: &Caller) -> Answered {
-    answer::applied(applied, StatusCode::OK, |outcome| match outcome {
+/// Shows the snapshot, and what came of the wait for it: a replay waits again, because the edges
+/// may be further by now.
+async fn answer(
+    api: &Api,
+    caller: &Caller,
+    call: &Call,
+    applied: Applied,
+    wait: Option<Wait>,
+) -> Answered {
+    let committed = match &applied.reply {
+        Ok(Outcome::Published { snapshot, .. }) => Some(snapshot.clone()),
+        _ => None,
+    };
+    let mut answer = answer::applied(applied, StatusCode::OK, |outcome| match outcome {
         Outcome::Published {
             snapshot,
             unchanged,
@@ -99,5 +120,12 @@ fn answer(applied: Applied, caller: &Caller) -> Answered {
             &SnapshotObject::new(snapshot, &caller.environment).unchanged(*unchanged),
         )),
         _ => None,
-    })
+    })?;
+    if let Some((wait, snapshot)) = wait.zip(committed) {
+        let waited = wait.out(api, caller, call, &snapshot).await;
+        let mut body = answer.body.to_vec();
+        page::add_field(&mut body, "wait", &waited);
+        answer.body = body.into();
+    }
+    Ok(answer)
 }

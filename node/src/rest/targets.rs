@@ -22,7 +22,7 @@ use super::page::{self, Paging};
 use super::pipeline::{Call, Presence};
 use super::render;
 use super::upstreams::{TargetFields, draft_seed};
-use crate::control_plane::{BoxFuture, ProposeError};
+use crate::control_plane::BoxFuture;
 
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let upstream_id = call.id("upstream", UpstreamId::parse)?;
@@ -127,7 +127,7 @@ fn propose<'a>(
     call: &Call,
     upstream_id: UpstreamId,
     change: TargetChange,
-) -> BoxFuture<'a, Result<Applied, ProposeError>> {
+) -> BoxFuture<'a, Result<Applied, ApiError>> {
     let change = ChangeTarget {
         upstream_id,
         draft_seed: draft_seed(api),

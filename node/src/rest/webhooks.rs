@@ -24,7 +24,7 @@ use super::listing::Listing;
 use super::object::{Deleted, WebhookEndpointObject};
 use super::page::{self, Paging};
 use super::pipeline::{Call, Presence};
-use super::{Api, render};
+use super::{Api, render, version};
 
 /// For how long an old secret signs beside the new one, unless the client says: a day.
 const GRACE_S_DEFAULT: u64 = 24 * 60 * 60;
@@ -32,15 +32,19 @@ const GRACE_S_DEFAULT: u64 = 24 * 60 * 60;
 /// The longest such time: a week.
 const GRACE_S_MAX: u64 = 7 * GRACE_S_DEFAULT;
 
+/// What can be said of an endpoint.
+const FIELDS: [&str; 4] = ["url", "enabled_events", "description", "api_version"];
+
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["url", "enabled_events", "description"])?;
+    let mut fields = Fields::new(body, &FIELDS)?;
     let url = url(&api, &mut fields)?;
     let endpoint = CreateWebhookEndpoint {
         id: WebhookEndpointId::new(api.seed()),
         url: fields.required("url", url)?,
         events: events(&mut fields)?.unwrap_or_default(),
         description: fields.text("description")?,
+        api_version: version::take(&mut fields, api.clock.now())?,
     };
     let applied = api
         .propose(&caller, &call, |actor| {
@@ -55,7 +59,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
 pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("webhook endpoint", WebhookEndpointId::parse)?;
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["url", "enabled_events", "description"])?;
+    let mut fields = Fields::new(body, &FIELDS)?;
     let endpoint = UpdateWebhookEndpoint {
         id,
         url: url(&api, &mut fields)?,
@@ -69,6 +73,7 @@ pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
                 return Err(ApiError::invalid("description", message).into());
             }
         },
+        api_version: version::take(&mut fields, api.clock.now())?,
         enabled: None,
     };
     change(api, caller, call, endpoint).await
@@ -90,6 +95,7 @@ async fn switch(api: Arc<Api>, caller: Caller, mut call: Call, enabled: bool) ->
         url: None,
         events: None,
         description: None,
+        api_version: None,
         enabled: Some(enabled),
     };
     change(api, caller, call, endpoint).await

@@ -15,12 +15,15 @@ use super::error::ApiError;
 use super::fields::Fields;
 use super::object::{LimitsObject, UsageObject, WorkspaceObject};
 use super::pipeline::{Call, Presence};
-use super::{Api, render};
+use super::{Api, render, version};
 
 pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
-    let name = Fields::new(body, &["name"])?.text("name")?;
-    let command = UpdateWorkspace { name };
+    let mut fields = Fields::new(body, &["name", "api_version"])?;
+    let command = UpdateWorkspace {
+        name: fields.text("name")?,
+        api_version: version::take(&mut fields, api.clock.now())?,
+    };
     let applied = api
         .propose(&caller, &call, |actor| {
             Command::UpdateWorkspace(actor, command)

@@ -1,5 +1,5 @@
-//! One attempt at one endpoint: signs an event with the endpoint's secrets and the present time, and
-//! has it posted. What is attempted when, and what is remembered of it, is the worker's matter.
+//! One attempt at one endpoint: shows an event by the release that the endpoint is pinned to, signs
+//! it with the endpoint's secrets and the present time, and has it posted. What is attempted when, and what is remembered of it, is the worker's matter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use super::sender::{Attempted, Sender};
 use super::signature;
 use crate::control_plane::BoxFuture;
 use crate::keys::KeyRing;
+use crate::rest;
 
 /// Posts one request; [`Sender`] does, and tests write down what would have been sent.
 pub(crate) trait Post: Send + Sync + 'static {
@@ -74,7 +75,10 @@ impl Courier {
     ) -> Attempted {
         let now = self.clock.now();
         let secrets = self.secrets(endpoint, now);
-        let headers = signature::headers(event_id.as_str(), &secrets, now.unix_seconds(), &body);
+        let (body, (name, version)) = rest::sent_by_version(&endpoint.api_version, body);
+        let (id, at) = (event_id.as_str(), now.unix_seconds());
+        let mut headers = signature::headers(id, &secrets, at, &body);
+        headers.insert(name, version);
         self.post.post(&endpoint.url, headers, body).await
     }
 

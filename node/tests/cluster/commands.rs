@@ -8,7 +8,7 @@ use domain::id::{
     ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, TargetId, UpstreamId, WebhookEndpointId,
     WorkspaceId,
 };
-use domain::model::{Algorithm, Fingerprint, IdempotencyKey, KeyHash, Plan, Target};
+use domain::model::{Algorithm, ApiVersion, Fingerprint, IdempotencyKey, KeyHash, Plan, Target};
 use domain::query;
 use domain::time::Timestamp;
 use node::control_plane::ControlPlane;
@@ -50,6 +50,7 @@ pub(crate) fn bootstrap_with(plan: Plan, key: KeyHash) -> Stamped {
         workspace_id: WorkspaceId::new(seed(0)),
         workspace_name: "Test".to_owned(),
         plan,
+        api_version: ApiVersion("2026-01-14".to_owned()),
         production: environment(1, key),
         sandbox: environment(2, KeyHash([2; 32])),
         pepper_check: pepper(7).pepper_check(),
@@ -80,6 +81,7 @@ pub(crate) fn endpoint(number: u64, url: &str) -> Stamped {
         url: url.to_owned(),
         events: Vec::new(),
         description: None,
+        api_version: None,
     };
     stamped(
         1_000 + number,

@@ -9,10 +9,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use edge::store::Directory;
+use node::rest::FleetReader;
 use platform::testing::TestAuthority;
-use state::State;
+use state::{State, production};
 use tokio::time::Instant;
-use world::{Edge, Maker, Node, gather};
+use world::{Edge, Maker, Node, PATIENCE, gather, reader};
 
 #[tokio::test]
 async fn a_publish_is_applied_and_reported() {
@@ -200,6 +201,42 @@ async fn an_edge_that_moved_is_known_once() {
         known[0].applied_at.is_some(),
         "the first node remembers when"
     );
+    edge.stop().await;
+}
+
+/// What a publish that waits is driven by.
+#[tokio::test]
+async fn who_asked_one_node_hears_of_what_edges_of_another_say() {
+    let state = State::with_rules(3);
+    let nodes = [Node::start(1, &state), Node::start(2, &state)];
+    let reader = reader(&[&nodes[0], &nodes[1]]);
+    let environment = production();
+    // Gathers whenever there are news, and never otherwise, until the edge is as far.
+    let follow = async |wanted| {
+        let mut looks = 0;
+        loop {
+            let seen = reader.gather(&environment).await;
+            looks += 1;
+            if seen
+                .edges
+                .first()
+                .is_some_and(|edge| edge.applied == wanted)
+            {
+                return looks;
+            }
+            reader.news(&seen).await;
+        }
+    };
+    let until = async |wanted| {
+        let following = tokio::time::timeout(PATIENCE, follow(wanted)).await;
+        following.expect("the edge gets there, and the news of it do")
+    };
+    let mut edge = Edge::start("edge-1", &[&nodes[1]]);
+    until(Some(state.manifest())).await;
+    let published = state.change(1, 10);
+    let looks = until(Some(published)).await;
+    assert!(looks < 20, "{looks} looks for one change");
+    edge.applies(published).await;
     edge.stop().await;
 }
 

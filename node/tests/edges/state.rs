@@ -13,7 +13,7 @@ use domain::id::{
     UpstreamId, WorkspaceId,
 };
 use domain::machine;
-use domain::model::{Algorithm, KeyHash, Mode, Plan, Priority, Target};
+use domain::model::{Algorithm, ApiVersion, KeyHash, Mode, Plan, Priority, Target};
 use domain::outcome::{Applied, Outcome};
 use domain::query;
 use domain::rows::{MemoryRows, Row, View};
@@ -92,6 +92,7 @@ impl State {
             workspace_id: WorkspaceId::new(seed(0)),
             workspace_name: "Test".to_owned(),
             plan: Plan::Enterprise,
+            api_version: ApiVersion("2026-01-14".to_owned()),
             production: environment(1),
             sandbox: environment(2),
             pepper_check: KeyHash([0; 32]),

@@ -135,26 +135,33 @@ impl Node {
 
 /// What nodes know together, asked of the first.
 pub(crate) async fn gather(nodes: &[&Node]) -> Vec<EdgeView> {
+    reader(nodes).gather(&production()).await.edges
+}
+
+/// What the first of these nodes asks the others with.
+pub(crate) fn reader(nodes: &[&Node]) -> ClusterFleet {
     let peers = nodes
         .iter()
         .map(|node| (node.control.id, node.fleet.clone()))
         .collect();
     let control: Arc<dyn ControlPlane> = nodes[0].control.clone();
-    let reader = ClusterFleet {
+    ClusterFleet {
         fleet: nodes[0].fleet.clone(),
         control,
         peers: Arc::new(Peers(peers)),
         clock: Arc::new(SystemClock),
-    };
-    reader.gather(&production()).await.edges
+    }
 }
 
 struct Peers(BTreeMap<MemberId, Fleet>);
 
 impl PeerFleet for Peers {
     fn ask(&self, member: MemberId, query: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>, PeerError>> {
-        let answer = self.0.get(&member).and_then(|fleet| fleet.answer(&query));
-        Box::pin(async move { answer.ok_or(PeerError::Unknown(member)) })
+        Box::pin(async move {
+            let fleet = self.0.get(&member).ok_or(PeerError::Unknown(member))?;
+            let answer = fleet.answer(&query).await;
+            answer.ok_or(PeerError::Unknown(member))
+        })
     }
 }
 

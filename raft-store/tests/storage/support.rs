@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use domain::command::{Bootstrap, Command, CreateUpstream, NewEnvironment, Stamped};
 use domain::id::{ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, UpstreamId, WorkspaceId};
 use domain::machine;
-use domain::model::{Algorithm, KeyHash, Plan, Target};
+use domain::model::{Algorithm, ApiVersion, KeyHash, Plan, Target};
 use domain::rows::MemoryRows;
 use domain::time::{Revision, Timestamp};
 use futures_util::stream;
@@ -94,6 +94,7 @@ pub(crate) fn bootstrap() -> Stamped {
         workspace_id: WorkspaceId::new(seed(1)),
         workspace_name: "test".to_owned(),
         plan: Plan::Enterprise,
+        api_version: ApiVersion("2026-01-14".to_owned()),
         production: environment(1),
         sandbox: environment(2),
         pepper_check: KeyHash([3; 32]),

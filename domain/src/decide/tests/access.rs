@@ -3,7 +3,7 @@
 use super::world::{World, actor, bootstrap, refused, world, world_with};
 use crate::command::{Command, CreateEnvironment, RevokeApiKey, UpdateWorkspace};
 use crate::id::{EnvironmentId, Seed};
-use crate::model::{EnvironmentKind, KeyHash, KeyKind, Plan};
+use crate::model::{ApiVersion, EnvironmentKind, KeyHash, KeyKind, Plan};
 use crate::outcome::{Outcome, Reply};
 use crate::query;
 
@@ -101,6 +101,7 @@ fn a_test_key_makes_test_environments_only_and_leaves_the_workspace_alone() {
     create_environment(&mut world, 5, "staging", EnvironmentKind::Test).unwrap();
     let rename = UpdateWorkspace {
         name: Some("mine".to_owned()),
+        api_version: Some(ApiVersion("2025-03-05".to_owned())),
     };
     let renamed = world.apply(Command::UpdateWorkspace(actor(1), rename.clone()));
     assert_eq!(refused(renamed).0, "InsufficientScope");
@@ -109,6 +110,7 @@ fn a_test_key_makes_test_environments_only_and_leaves_the_workspace_alone() {
         panic!("not renamed")
     };
     assert_eq!(workspace.name, "mine");
+    assert_eq!(workspace.api_version.0, "2025-03-05");
     assert!(workspace.updated_at.is_some());
 }
 

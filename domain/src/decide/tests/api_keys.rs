@@ -5,7 +5,7 @@ use crate::command::{
     Command, CreateApiKey, RecordKeyUses, RevokeApiKey, RollApiKey, UpdateApiKey,
 };
 use crate::id::{ApiKeyId, EnvironmentId, Seed};
-use crate::model::{ApiKey, KeyHash, KeyKind, KeySalt, ResourceScope, Verb};
+use crate::model::{ApiKey, IpRange, KeyHash, KeyKind, KeySalt, ResourceScope, Verb};
 use crate::outcome::{Outcome, Reply};
 use crate::query;
 use crate::time::Timestamp;
@@ -36,6 +36,7 @@ fn new_key(number: u8, kind: KeyKind, environments: &[u64]) -> CreateApiKey {
         routes: Vec::new(),
         methods: Vec::new(),
         resources: Vec::new(),
+        ip_allowlist: Vec::new(),
         expires_at: None,
     }
 }
@@ -283,6 +284,7 @@ fn renaming_changes_the_name_alone() {
             UpdateApiKey {
                 id: key_id(20),
                 name,
+                ip_allowlist: None,
             },
         )
     };
@@ -295,6 +297,46 @@ fn renaming_changes_the_name_alone() {
     };
     assert_eq!(renamed, expected);
     assert!(renamed.updated_at.is_some());
+}
+
+#[test]
+fn where_a_key_works_from_is_replaced_as_a_whole_and_survives_a_roll() {
+    let mut world = furnished();
+    let range = |text: &str| IpRange::parse(text).unwrap();
+    let made = CreateApiKey {
+        ip_allowlist: vec![
+            range("2001:db8::/32"),
+            range("10.0.0.0/8"),
+            range("10.0.0.0/8"),
+        ],
+        ..new_key(20, KeyKind::Restricted, &[0])
+    };
+    let made = key(create(&mut world, made));
+    let both = [range("10.0.0.0/8"), range("2001:db8::/32")];
+    assert_eq!(made.ip_allowlist, both.into());
+    assert_eq!(key(roll(&mut world, 20, 30, 0)).ip_allowlist, both.into());
+    let mut replace = |ranges: Vec<IpRange>| {
+        let update = UpdateApiKey {
+            id: key_id(20),
+            name: None,
+            ip_allowlist: Some(ranges),
+        };
+        world.apply(Command::UpdateApiKey(actor(0), update))
+    };
+    let one = range("192.0.2.0/24");
+    assert_eq!(key(replace(vec![one])).ip_allowlist, [one].into());
+    let many: Vec<_> = (0..=50)
+        .map(|last| range(&format!("192.0.2.{last}")))
+        .collect();
+    assert_eq!(key(replace(many[1..].to_vec())).ip_allowlist.len(), 50);
+    let refusal = refused(replace(many.clone()));
+    assert_eq!(refusal.0, "LimitExceeded");
+    assert_eq!(key(replace(vec![])).ip_allowlist, [].into());
+    let create_many = CreateApiKey {
+        ip_allowlist: many,
+        ..new_key(21, KeyKind::Restricted, &[0])
+    };
+    assert_eq!(refused(create(&mut world, create_many)).0, "LimitExceeded");
 }
 
 #[test]

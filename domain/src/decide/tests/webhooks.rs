@@ -34,6 +34,7 @@ impl World {
             url: "https://hooks.example.net/".to_owned(),
             events: vec![NoticeKind::RoutePublished, NoticeKind::RuleCreated],
             description: None,
+            api_version: None,
         };
         self.apply(Command::CreateWebhookEndpoint(self.actor.clone(), command))
     }
@@ -81,6 +82,7 @@ impl World {
             url: None,
             events: None,
             description: None,
+            api_version: None,
             enabled: Some(enabled),
         };
         self.apply(Command::UpdateWebhookEndpoint(self.actor.clone(), command))

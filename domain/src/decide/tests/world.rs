@@ -15,8 +15,8 @@ use crate::id::{
 use crate::invariants;
 use crate::machine;
 use crate::model::{
-    Algorithm, Fingerprint, IdempotencyKey, KeyHash, Metadata, Mode, Plan, Priority, Route,
-    RouteDraft, Rule, Snapshot, Target, Upstream,
+    Algorithm, ApiVersion, Fingerprint, IdempotencyKey, KeyHash, Metadata, Mode, Plan, Priority,
+    Route, RouteDraft, Rule, Snapshot, Target, Upstream,
 };
 use crate::outcome::{Applied, Outcome, Reply};
 use crate::query;
@@ -65,6 +65,7 @@ pub(super) fn bootstrap(plan: Plan) -> Bootstrap {
         workspace_id: actor(0).workspace_id,
         workspace_name: "Default".to_owned(),
         plan,
+        api_version: ApiVersion("2026-01-14".to_owned()),
         production: environment(0),
         sandbox: environment(1),
         pepper_check: KeyHash([9; 32]),

@@ -221,7 +221,7 @@ impl Node for NodeService {
         let Some(fleet) = self.fleet.get() else {
             return Err(Status::unavailable("the node is starting"));
         };
-        let Some(data) = fleet.answer(&request.into_inner().data) else {
+        let Some(data) = fleet.answer(&request.into_inner().data).await else {
             return Err(Status::invalid_argument("the question is not understood"));
         };
         Ok(Response::new(proto::FleetMessage { data: data.into() }))

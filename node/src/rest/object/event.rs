@@ -38,11 +38,22 @@ struct EventData<'a> {
     snapshot_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_snapshot_id: Option<&'a str>,
-    /// A publication is one for all regions.
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     published_at: Option<Seconds>,
+}
+
+/// The region of events that concern all of them.
+pub(crate) const GLOBAL: &str = "global";
+
+/// The region that an event of this type is about, if it is about any.
+pub(crate) fn region(kind: NoticeKind) -> Option<&'static str> {
+    match kind {
+        // A publication is one for all regions.
+        NoticeKind::RoutePublished | NoticeKind::RouteRollback => Some(GLOBAL),
+        _ => None,
+    }
 }
 
 impl<'a> EventObject<'a> {
@@ -50,10 +61,7 @@ impl<'a> EventObject<'a> {
     pub(crate) fn new(event: &'a JournalNotice, environment: &'a str) -> Self {
         let JournalNotice { place, id, notice } = event;
         let about = &notice.about;
-        let publication = matches!(
-            notice.kind,
-            NoticeKind::RoutePublished | NoticeKind::RouteRollback
-        );
+        let region = region(notice.kind);
         Self {
             id: id.as_str(),
             object: "event",
@@ -68,8 +76,8 @@ impl<'a> EventObject<'a> {
                 webhook_endpoint_id: text(about.webhook_endpoint_id.as_ref()),
                 snapshot_id: text(about.snapshot_id.as_ref()),
                 source_snapshot_id: text(about.source_snapshot_id.as_ref()),
-                region: publication.then_some("global"),
-                published_at: publication.then_some(Seconds(place.at)),
+                region,
+                published_at: region.map(|_| Seconds(place.at)),
             },
             test: false,
         }

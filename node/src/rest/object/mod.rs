@@ -14,7 +14,7 @@ mod webhook;
 
 pub(crate) use api_key::ApiKeyObject;
 pub(crate) use content::{broken, snapshot_content};
-pub(crate) use event::{AuditObject, EventObject};
+pub(crate) use event::{AuditObject, EventObject, GLOBAL, region};
 pub(crate) use route::RouteObject;
 pub(crate) use rule::RuleObject;
 pub(crate) use snapshot::SnapshotObject;

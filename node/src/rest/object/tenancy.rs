@@ -37,6 +37,7 @@ pub(crate) struct WorkspaceObject<'a> {
     object: &'static str,
     name: &'a str,
     plan: &'static str,
+    api_version: &'a str,
     created_at: Seconds,
     updated_at: Option<u64>,
 }
@@ -48,6 +49,7 @@ impl<'a> WorkspaceObject<'a> {
             object: "workspace",
             name: &workspace.name,
             plan: workspace.plan.as_str(),
+            api_version: &workspace.api_version.0,
             created_at: Seconds(workspace.created_at),
             updated_at: seconds(workspace.updated_at),
         }

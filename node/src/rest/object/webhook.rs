@@ -16,6 +16,7 @@ pub(crate) struct WebhookEndpointObject<'a> {
     url: &'a str,
     enabled_events: Vec<&'static str>,
     description: Option<&'a str>,
+    api_version: &'a str,
     status: &'static str,
     disabled_reason: Option<&'static str>,
     failing_since: Option<u64>,
@@ -44,6 +45,7 @@ impl<'a> WebhookEndpointObject<'a> {
             url: &endpoint.url,
             enabled_events,
             description: endpoint.description.as_deref(),
+            api_version: &endpoint.api_version.0,
             status: match endpoint.status {
                 EndpointStatus::Enabled => "enabled",
                 _ => "disabled",

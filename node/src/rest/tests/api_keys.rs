@@ -53,6 +53,7 @@ async fn a_new_key_shows_all_of_its_fields_and_its_text_never_again() {
             "methods": ["GET", "POST"],
             "resources": ["rules:read", "snapshots:write"],
         },
+        "ip_allowlist": [],
         "created_by": world.live_key_id.as_str(),
         "created_at": 1_714_320_000,
         "updated_at": null,
@@ -328,4 +329,105 @@ async fn bad_bodies_are_refused_by_field() {
         .patch(&own, json!({"scopes": {}}))
         .fails(400, "unknown_parameter", Some("scopes"))
         .await;
+}
+
+const INSIDE: &str = "203.0.113.7";
+const OUTSIDE: &str = "203.0.114.7";
+
+#[tokio::test]
+async fn a_key_works_from_the_addresses_that_it_is_for_and_no_others() {
+    let world = World::new();
+    let ranges = json!(["203.0.113.0/24", "2001:db8::/32", "198.51.100.1"]);
+    let body = json!({"type": "live", "name": "office", "ip_allowlist": ranges});
+    let made = world.post("/v2/api_keys", body).created().await;
+    let shown = json!(["198.51.100.1/32", "203.0.113.0/24", "2001:db8::/32"]);
+    assert_eq!(made["ip_allowlist"], shown);
+    let key = text(&made);
+    let ask = |address: &str| world.get("/v2/rules").key(&key).from(address);
+    for inside in [INSIDE, "::ffff:203.0.113.7", "198.51.100.1", "2001:db8::9"] {
+        ask(inside).ok().await;
+    }
+    for outside in [OUTSIDE, "198.51.100.2", "2001:db9::1", "::ffff:203.0.114.7"] {
+        let refused = ask(outside).fails(403, "ip_not_allowed", None).await;
+        assert!(!refused.text().contains("203.0.113"), "{}", refused.text());
+        // Only the connection counts, and refusals do not use up the key's requests.
+        let forged = ask(outside)
+            .header("x-forwarded-for", INSIDE)
+            .header("forwarded", "for=203.0.113.7");
+        let refused = forged.fails(403, "ip_not_allowed", None).await;
+        assert_eq!(refused.header("x-ratelimit-remaining"), None);
+    }
+    let nowhere = world.get("/v2/rules").key(&key);
+    nowhere.fails(403, "ip_not_allowed", None).await;
+    // A bad key is one, wherever it comes from.
+    world.post(&path(&made, "/revoke"), json!({})).ok().await;
+    ask(OUTSIDE).fails(401, "invalid_api_key", None).await;
+}
+
+#[tokio::test]
+async fn where_a_key_works_from_can_be_changed_at_once_and_is_audited() {
+    let world = World::new();
+    let body = json!({"type": "live", "name": "office", "ip_allowlist": ["203.0.113.0/24"]});
+    let made = world.post("/v2/api_keys", body).created().await;
+    let (key, path) = (text(&made), path(&made, ""));
+    let ask = |address: &str| world.get("/v2/rules").key(&key).from(address);
+    ask(OUTSIDE).fails(403, "ip_not_allowed", None).await;
+    let moved = json!({"ip_allowlist": ["203.0.114.0/24"]});
+    world.patch(&path, moved).ok().await;
+    ask(OUTSIDE).ok().await;
+    ask(INSIDE).fails(403, "ip_not_allowed", None).await;
+    let log = world
+        .get("/v2/audit_log?operation=update_api_key")
+        .ok()
+        .await;
+    assert_eq!(
+        (
+            &log["data"][0]["changes"][0]["before"],
+            &log["data"][0]["changes"][0]["after"]
+        ),
+        (
+            &json!({"ip_allowlist": ["203.0.113.0/24"]}),
+            &json!({"ip_allowlist": ["203.0.114.0/24"]})
+        )
+    );
+    world.patch(&path, json!({"name": "cellar"})).ok().await;
+    ask(INSIDE).fails(403, "ip_not_allowed", None).await;
+    let open = world.patch(&path, json!({"ip_allowlist": []})).ok().await;
+    assert_eq!(open["ip_allowlist"], json!([]));
+    ask(INSIDE).ok().await;
+    for (bad, code, param) in [
+        (json!("203.0.113.0/24"), "invalid_parameter", "ip_allowlist"),
+        (json!(null), "invalid_parameter", "ip_allowlist"),
+        (json!([7]), "invalid_parameter", "ip_allowlist[0]"),
+        (
+            json!(["203.0.113.0/24", "203.0.113.7/24"]),
+            "invalid_parameter",
+            "ip_allowlist[1]",
+        ),
+    ] {
+        let asking = world.patch(&path, json!({ "ip_allowlist": bad }));
+        asking.fails(400, code, Some(param)).await;
+    }
+    let many: Vec<_> = (0..51).map(|last| format!("192.0.2.{last}")).collect();
+    let asking = world.patch(&path, json!({ "ip_allowlist": many }));
+    asking
+        .fails(422, "limit_exceeded", Some("ip_allowlist"))
+        .await;
+}
+
+#[tokio::test]
+async fn a_key_does_not_lock_out_whoever_changes_it() {
+    let world = World::new();
+    let own = format!("/v2/api_keys/{}", world.live_key_id);
+    let confine = |range: &str| {
+        let asking = world.patch(&own, json!({ "ip_allowlist": [range] }));
+        asking.from(INSIDE)
+    };
+    confine("203.0.114.0/24")
+        .fails(422, "validation_failed", Some("ip_allowlist"))
+        .await;
+    confine("203.0.113.0/24").ok().await;
+    let opened = world.patch(&own, json!({"ip_allowlist": []}));
+    opened.from(INSIDE).ok().await;
+    world.get("/v2/rules").from(OUTSIDE).ok().await;
 }

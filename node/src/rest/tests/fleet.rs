@@ -9,6 +9,7 @@ use domain::tree::Hash;
 use edge_protocol::ManifestRef;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::super::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
 use super::support::{START_MS, World};
@@ -18,13 +19,44 @@ use crate::control_plane::BoxFuture;
 /// the first question, which tests ask with the live key.
 #[derive(Default)]
 pub(super) struct FakeFleet {
-    view: Mutex<FleetView>,
+    view: watch::Sender<FleetView>,
     environment: Mutex<Option<EnvironmentId>>,
+    /// How many requests wait for news.
+    waiting: watch::Sender<usize>,
 }
 
 impl FakeFleet {
-    fn set(&self, edges: Vec<EdgeView>, silent: Vec<u64>) {
-        *self.view.lock() = FleetView { edges, silent };
+    pub(super) fn set(&self, edges: Vec<EdgeView>, silent: Vec<u64>) {
+        self.view.send_modify(|view| {
+            let marks = BTreeMap::from([(1, view.marks.get(&1).map_or(1, |mark| mark + 1))]);
+            *view = FleetView {
+                edges,
+                silent,
+                marks,
+            };
+        });
+    }
+
+    /// Waits until so many requests wait for news.
+    pub(super) async fn awaited_by(&self, requests: usize) {
+        let mut waiting = self.waiting.subscribe();
+        waiting.wait_for(|now| *now == requests).await.unwrap();
+    }
+}
+
+/// A request that waits for news.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 
@@ -36,15 +68,24 @@ impl FleetReader for FakeFleet {
             .get_or_insert_with(|| environment.clone())
             == environment;
         let view = if mine {
-            self.view.lock().clone()
+            self.view.borrow().clone()
         } else {
             FleetView::default()
         };
         Box::pin(async move { view })
     }
+
+    fn news<'a>(&'a self, seen: &'a FleetView) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let _waiting = Waiting::begin(&self.waiting);
+            let mut view = self.view.subscribe();
+            let news = view.wait_for(|view| view.marks != seen.marks).await;
+            news.unwrap();
+        })
+    }
 }
 
-fn manifest(version: u64) -> ManifestRef {
+pub(super) fn manifest(version: u64) -> ManifestRef {
     ManifestRef {
         epoch: Epoch(1),
         version: ManifestVersion(version),
@@ -52,7 +93,7 @@ fn manifest(version: u64) -> ManifestRef {
     }
 }
 
-fn edge(id: &str, region: &str, applied: Option<u64>) -> EdgeView {
+pub(super) fn edge(id: &str, region: &str, applied: Option<u64>) -> EdgeView {
     EdgeView {
         id: id.to_owned(),
         region: region.to_owned(),

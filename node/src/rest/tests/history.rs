@@ -209,6 +209,26 @@ async fn who_comes_back_goes_on_behind_the_last_event_seen_and_misses_nothing() 
 }
 
 #[tokio::test]
+async fn a_region_hears_of_what_concerns_it_or_all_regions() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    let path = "/v2/events/stream?region=eu-central-1";
+    let mut stream = Stream::open(&world, path, None).await;
+    world.rule(&route, 1).await;
+    world.publish(&route).await;
+    // That the rule was made is about no region.
+    let published = stream.next().await.unwrap();
+    assert_eq!(
+        (&published["type"], &published["data"]["region"]),
+        (&json!("route.published"), &json!("global"))
+    );
+    for region in ["us-east-1", "global"] {
+        let listed = events(&world, &format!("?region={region}")).await;
+        assert_eq!(listed, [published.clone()], "{region}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_ends_when_its_key_is_revoked() {
     let world = World::new();
     let mut stream = Stream::open(&world, "/v2/events/stream", None).await;

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use super::support::{World, fixed_rule};
+use super::support::{Trouble, World, fixed_rule};
 
 const KEY: &str = "550e8400-e29b-41d4-a716-446655440000";
 const OTHER: &str = "7f9c24e8-3b12-4fef-91e0-5a2b5a0f8b11";
@@ -219,4 +219,45 @@ async fn every_write_can_be_retried() {
             assert_eq!(again.bytes, first.bytes, "{number}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_request_waits_for_the_first_and_is_told_if_that_takes_long() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    let ask = || {
+        world
+            .post("/v2/rules", fixed_rule(&route, 1))
+            .header("idempotency-key", KEY)
+    };
+    world.trouble(Trouble::Slow);
+    let first = ask().created();
+    let others = async {
+        let began = tokio::time::Instant::now();
+        let refused = ask().fails(409, "idempotency_in_progress", None).await;
+        assert_eq!(began.elapsed(), std::time::Duration::from_secs(5));
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        let second = ask().send();
+        let end = async { world.trouble(Trouble::None) };
+        tokio::join!(second, end).0
+    };
+    let (first, second) = tokio::join!(first, others);
+    assert_eq!(second.header("idempotent-replayed"), Some("true"));
+    assert_eq!(second.json(), first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_request_whose_client_went_away_holds_nobody_up() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    let ask = || {
+        world
+            .post("/v2/rules", fixed_rule(&route, 1))
+            .header("idempotency-key", KEY)
+    };
+    world.trouble(Trouble::Slow);
+    let gone = tokio::time::timeout(std::time::Duration::from_secs(1), ask().send()).await;
+    assert!(gone.is_err());
+    world.trouble(Trouble::None);
+    ask().created().await;
 }

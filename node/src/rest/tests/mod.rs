@@ -30,6 +30,7 @@ mod switches;
 mod targets;
 mod upstreams;
 mod versions;
+mod wait;
 mod webhooks;
 mod wire;
 mod workspace;

@@ -2,7 +2,7 @@
 
 use domain::id::{ApiKeyId, EnvironmentId, OrgId, Seed, WorkspaceId};
 use domain::model::{
-    ApiKey, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Scopes, Workspace,
+    ApiKey, ApiVersion, Environment, EnvironmentKind, KeyHash, KeyKind, Plan, Scopes, Workspace,
 };
 use domain::rows::MemoryRows;
 use domain::schema::{
@@ -24,6 +24,7 @@ pub(super) fn settle(rows: &mut MemoryRows, seed: &dyn Fn() -> Seed, hash: &KeyH
         org_id: OrgId::new(seed()),
         name: "strangers".to_owned(),
         plan: Plan::Free,
+        api_version: ApiVersion("2026-01-14".to_owned()),
         created_at,
         updated_at: None,
     };
@@ -44,6 +45,7 @@ pub(super) fn settle(rows: &mut MemoryRows, seed: &dyn Fn() -> Seed, hash: &KeyH
         created_at,
         revoked_at: None,
         scopes: Scopes::default(),
+        ip_allowlist: Default::default(),
         expires_at: None,
         created_by: None,
         updated_at: None,

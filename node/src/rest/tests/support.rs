@@ -1,8 +1,9 @@
 //! A node without the node: the replicated state machine is a map and a counter, the clock is set
 //! by hand, entropy counts.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use domain::command::{Bootstrap, Command, NewEnvironment, RevokeApiKey, Stamped};
 use domain::id::{ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, WorkspaceId};
 use domain::machine;
-use domain::model::{KeyHash, KeyKind, Plan};
+use domain::model::{ApiVersion, KeyHash, KeyKind, Plan};
 use domain::outcome::Applied;
 use domain::query;
 use domain::rows::MemoryRows;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::super::operation::Operation;
+use super::super::pipeline::ClientAddress;
 use super::super::{HttpMetrics, KeyUses, RestState, assembled};
 use super::fleet::FakeFleet;
 use super::ports::{Counting, HandClock};
@@ -54,13 +56,16 @@ pub(super) enum Trouble {
     Panics,
     /// Nothing is ever answered.
     Hangs,
+    /// Commands are applied and answered when there is no trouble any more.
+    Slow,
 }
 
 /// The replicated state machine in one process.
 pub(super) struct MemoryControl {
     state: Mutex<(MemoryRows, Revision)>,
-    trouble: Mutex<Trouble>,
+    trouble: watch::Sender<Trouble>,
     changes: watch::Sender<Revision>,
+    pub(super) draining: AtomicBool,
     pub(super) barriers: AtomicU64,
     pub(super) reads: AtomicU64,
 }
@@ -69,8 +74,9 @@ impl MemoryControl {
     fn new() -> Self {
         Self {
             state: Mutex::default(),
-            trouble: Mutex::new(Trouble::None),
+            trouble: watch::Sender::new(Trouble::None),
             changes: watch::Sender::new(Revision(0)),
+            draining: AtomicBool::new(false),
             barriers: AtomicU64::new(0),
             reads: AtomicU64::new(0),
         }
@@ -91,7 +97,7 @@ impl MemoryControl {
     }
 
     fn trouble(&self) -> Trouble {
-        *self.trouble.lock()
+        *self.trouble.borrow()
     }
 
     /// Writes rows that no command makes.
@@ -116,6 +122,12 @@ impl ControlPlane for MemoryControl {
             match trouble {
                 Trouble::Hangs => std::future::pending().await,
                 Trouble::None => Ok(self.apply(&stamped)),
+                Trouble::Slow => {
+                    let mut trouble = self.trouble.subscribe();
+                    let over = trouble.wait_for(|trouble| *trouble == Trouble::None).await;
+                    over.unwrap();
+                    Ok(self.apply(&stamped))
+                }
                 Trouble::NoLeader => Err(ProposeError::Unavailable {
                     retry_after_s: 2,
                     reason: "10.0.0.1 is silent".to_owned(),
@@ -193,7 +205,7 @@ impl ControlPlane for MemoryControl {
             applied: self.applied(),
             committed: self.applied(),
             last_contact: Some(std::time::Duration::from_millis(12)),
-            draining: false,
+            draining: self.draining.load(Ordering::Relaxed),
         }
     }
 }
@@ -313,7 +325,7 @@ impl World {
     }
 
     pub(super) fn trouble(&self, trouble: Trouble) {
-        *self.control.trouble.lock() = trouble;
+        self.control.trouble.send_replace(trouble);
     }
 
     pub(super) fn advance_ms(&self, ms: u64) {
@@ -348,6 +360,7 @@ impl World {
             path: path.to_owned(),
             headers,
             body: Bytes::new(),
+            address: None,
         }
     }
 
@@ -430,6 +443,7 @@ fn bootstrap(
         workspace_id: WorkspaceId::new(seed()),
         workspace_name: "main".to_owned(),
         plan: Plan::Enterprise,
+        api_version: ApiVersion("2026-01-14".to_owned()),
         production: environment(live_key_id.clone(), live),
         sandbox: environment(ApiKeyId::new(seed()), test),
         pepper_check,
@@ -453,6 +467,7 @@ pub(super) struct Asking<'a> {
     path: String,
     headers: HeaderMap,
     body: Bytes,
+    address: Option<IpAddr>,
 }
 
 impl Asking<'_> {
@@ -480,12 +495,20 @@ impl Asking<'_> {
         self.header("authorization", &format!("Bearer {key}"))
     }
 
+    /// Comes from this address.
+    pub(super) fn from(self, address: &str) -> Self {
+        let address = Some(address.parse().unwrap());
+        Self { address, ..self }
+    }
+
     /// Sends it; the answer's body may still be in the making.
     pub(super) async fn open(self) -> Response {
         let mut request = Request::new(Body::from(self.body));
         *request.method_mut() = self.method;
         *request.uri_mut() = self.path.parse().unwrap();
         *request.headers_mut() = self.headers;
+        let address = self.address.map(ClientAddress);
+        address.map(|address| request.extensions_mut().insert(address));
         self.world.router.clone().oneshot(request).await.unwrap()
     }
 

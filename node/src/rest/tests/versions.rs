@@ -206,3 +206,65 @@ async fn v1_is_gone_for_every_path_and_method_and_needs_no_key() {
     assert_eq!((other.status.as_u16(), other.header("sunset")), (404, None));
     assert_eq!(other.json()["error"]["param"], Value::Null);
 }
+
+#[tokio::test]
+async fn requests_without_a_date_get_the_release_that_the_workspace_is_pinned_to() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    world.rule(&route, 1).await;
+    // Any date means the newest release up to it, which is what is shown.
+    let pinned = world
+        .patch("/v2/workspace", json!({"api_version": "2025-02-28"}))
+        .send()
+        .await;
+    assert_eq!(pinned.json()["api_version"], "2024-09-15");
+    assert_eq!(
+        world.get("/v2/workspace").ok().await["api_version"],
+        "2024-09-15"
+    );
+    let list = || world.get("/v2/rules");
+    let plain = list().send().await;
+    assert_eq!(plain.header(HEADER), Some("2024-09-15"));
+    assert_eq!(plain.json()["data"][0].get("metadata"), None);
+    let mut body = fixed_rule(&route, 2);
+    body["metadata"] = json!({"owner": "platform"});
+    let refused = world.post("/v2/rules", body).send().await;
+    assert_eq!(refused.header(HEADER), Some("2024-09-15"));
+    assert_eq!(refused.json()["error"]["code"], "unknown_parameter");
+    // Every key of the workspace, and nobody else.
+    let test = list().key(&world.test).send().await;
+    assert_eq!(test.header(HEADER), Some("2024-09-15"));
+    let stranger = list().key(&world.stranger).send().await;
+    assert_eq!(stranger.header(HEADER), Some("2026-01-14"));
+    let nobody = list().without("authorization").send().await;
+    assert_eq!(nobody.header(HEADER), Some("2026-01-14"));
+    // A request's own date goes before the workspace's.
+    let newest = list().header(HEADER, "2026-01-14").send().await;
+    assert_eq!(newest.header(HEADER), Some("2026-01-14"));
+    assert_eq!(newest.json()["data"][0]["metadata"], json!({}));
+    let param = Some("api_version");
+    for bad in ["", "v2", "2026-01-15"] {
+        world
+            .patch("/v2/workspace", json!({ "api_version": bad }))
+            .fails(400, "invalid_api_version", param)
+            .await;
+    }
+    world
+        .patch("/v2/workspace", json!({"api_version": null}))
+        .fails(400, "invalid_parameter", param)
+        .await;
+    let log = world
+        .get("/v2/audit_log?operation=update_workspace")
+        .ok()
+        .await;
+    assert_eq!(
+        log["data"][0]["changes"][0],
+        json!({
+            "object": "workspace",
+            "id": pinned.json()["id"],
+            "route_id": null,
+            "before": {"api_version": "2026-01-14"},
+            "after": {"api_version": "2024-09-15"},
+        })
+    );
+}

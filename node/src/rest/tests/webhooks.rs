@@ -47,6 +47,7 @@ async fn an_endpoint_shows_its_secret_when_it_is_made_or_rotated_and_never_again
         "url": URL,
         "enabled_events": ["rule.created", "route.published"],
         "description": null,
+        "api_version": "2026-01-14",
         "status": "enabled",
         "disabled_reason": null,
         "failing_since": null,
@@ -240,4 +241,41 @@ async fn an_event_is_replayed_to_all_or_to_named_endpoints() {
         .post(&path, json!({"endpoint_ids": ["wh_00000000"]}))
         .fails(404, "resource_not_found", Some("endpoint_ids"))
         .await;
+}
+
+#[tokio::test]
+async fn an_endpoint_is_pinned_to_a_release_and_told_which_one_shows_it_events() {
+    let world = World::new();
+    let pin = |date: &str| json!({ "api_version": date });
+    world.patch("/v2/workspace", pin("2025-08-25")).ok().await;
+    let made = endpoint(&world).await;
+    assert_eq!(made["api_version"], "2025-08-20", "the workspace's");
+    // What the workspace is pinned to afterwards is its own matter.
+    world.patch("/v2/workspace", pin("2026-01-14")).ok().await;
+    let path = format!("/v2/webhook_endpoints/{}", id(&made));
+    let test = format!("{path}/test");
+    for (change, release) in [
+        (json!({}), "2025-08-20"),
+        (pin("2025-03-05"), "2025-03-05"),
+        (pin("2026-01-14"), "2026-01-14"),
+    ] {
+        let shown = world.patch(&path, change).ok().await;
+        assert_eq!(shown["api_version"], release);
+        world.request(Method::POST, &test).ok().await;
+        let posted = world.receivers.posted(URL).pop().unwrap();
+        assert_eq!(posted.header("vectorgate-version"), Some(release));
+    }
+    let chosen = json!({"url": URL, "api_version": "2025-03-05"});
+    let chosen = world.post("/v2/webhook_endpoints", chosen).created().await;
+    assert_eq!(chosen["api_version"], "2025-03-05");
+    for bad in ["", "latest", "2027-01-01"] {
+        let param = Some("api_version");
+        let asking = world.patch(&path, pin(bad));
+        asking.fails(400, "invalid_api_version", param).await;
+        let asking = world.post(
+            "/v2/webhook_endpoints",
+            json!({"url": URL, "api_version": bad}),
+        );
+        asking.fails(400, "invalid_api_version", param).await;
+    }
 }

@@ -106,6 +106,7 @@ async fn a_workspace_is_renamed_by_live_keys_and_shows_its_limits() {
         "object": "workspace",
         "name": "main",
         "plan": "enterprise",
+        "api_version": "2026-01-14",
         "created_at": 1_714_320_000,
         "updated_at": null,
     });

@@ -1,5 +1,5 @@
-//! Which release of the API a request is pinned to by `VectorGate-Version`, and what an older pin
-//! changes. The operations know only the newest release: each dated change says in a module of
+//! Which release of the API a request is pinned to, by `VectorGate-Version` or else by its caller's
+//! workspace, and what an older pin changes. The operations know only the newest release: each dated change says in a module of
 //! its own what a request of before it could not say, and how a response looked before it.
 //! Responses pass through the changes after the pin, newest first.
 //!
@@ -15,7 +15,8 @@
 //! | | `X-RateLimit-*` | nothing: what the headers were called before is not known |
 //!
 //! Lists and single objects are shown by version. Snapshots and diffs of them are not: they show
-//! a normalised form that edges run by, and its hash has to fit it.
+//! a normalised form that edges run by, and its hash has to fit it. Events are shown to a webhook
+//! endpoint as its own pin shows them; no change so far touches them.
 
 mod cache_first;
 mod date;
@@ -23,13 +24,17 @@ mod rule_metadata;
 pub(crate) mod sunset;
 mod weighted_forward;
 
+use bytes::Bytes;
+use domain::model::ApiVersion;
 use domain::time::Timestamp;
 use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::answer::{Answer, JSON};
 use super::error::{ApiError, Code};
 use super::etag::ETag;
+use super::fields::Fields;
 use super::operation::Operation;
 use super::render;
 use date::Date;
@@ -72,6 +77,16 @@ impl Release {
         }
     }
 
+    /// The release that a pin means. A node of before that release shows the newest it knows.
+    pub(crate) fn of(pin: &ApiVersion) -> Self {
+        Date::parse(&pin.0).map_or(Self::NEWEST, Self::on)
+    }
+
+    /// A pin to it.
+    pub(crate) fn pin(self) -> ApiVersion {
+        ApiVersion(self.date().to_owned())
+    }
+
     /// The release that this date names.
     pub(crate) fn named(date: &str) -> Option<Self> {
         let mut releases = Self::NEWEST_FIRST.into_iter();
@@ -96,15 +111,47 @@ impl Release {
     }
 }
 
-/// The release that a request asks for. A date after today cannot be honoured, because a release
-/// may still come before it; the newest release's own date can, whatever this node's clock says.
-pub(crate) fn asked(headers: &HeaderMap, now: Timestamp) -> Result<Release, ApiError> {
+/// A pin to the newest release, which a new workspace has.
+pub(crate) fn newest() -> ApiVersion {
+    Release::NEWEST.pin()
+}
+
+/// What is sent to somebody with this pin: a rendered object as the release shows it, and the
+/// header that names the release.
+pub(crate) fn sent(pin: &ApiVersion, body: Bytes) -> (Bytes, (HeaderName, HeaderValue)) {
+    let release = Release::of(pin);
+    let date = HeaderValue::from_static(release.date());
+    let header = (HeaderName::from_static(HEADER), date);
+    (show_json(release, body), header)
+}
+
+/// The release that a request asks for, if it does.
+pub(crate) fn asked(headers: &HeaderMap, now: Timestamp) -> Result<Option<Release>, ApiError> {
     let mut values = headers.get_all(HEADER).iter();
     let Some(value) = values.next() else {
-        return Ok(Release::NEWEST);
+        return Ok(None);
     };
-    let day = value.to_str().ok().and_then(Date::parse);
-    let Some(day) = day.filter(|_| values.next().is_none()) else {
+    let text = value.to_str().ok().filter(|_| values.next().is_none());
+    let release = named(text.unwrap_or_default(), now);
+    release
+        .map(Some)
+        .map_err(|error| error.at("VectorGate-Version"))
+}
+
+/// Takes `api_version` of a body: what a workspace or an endpoint is to be pinned to.
+pub(crate) fn take(fields: &mut Fields, now: Timestamp) -> Result<Option<ApiVersion>, ApiError> {
+    let Some(date) = fields.text("api_version")? else {
+        return Ok(None);
+    };
+    let release = named(&date, now).map_err(|error| error.at("api_version"))?;
+    Ok(Some(release.pin()))
+}
+
+/// The release that a date means. One after today cannot be honoured, because a release may still
+/// come before it; the newest release's own date can, whatever this node's clock says.
+fn named(date: &str, now: Timestamp) -> Result<Release, ApiError> {
+    let invalid = |message| ApiError::new(Code::InvalidApiVersion, message);
+    let Some(day) = Date::parse(date) else {
         return Err(invalid("Must be one date of the form YYYY-MM-DD."));
     };
     let release = Release::on(day);
@@ -113,10 +160,6 @@ pub(crate) fn asked(headers: &HeaderMap, now: Timestamp) -> Result<Release, ApiE
         return Err(invalid("The date must not be in the future."));
     }
     Ok(release)
-}
-
-fn invalid(message: &str) -> ApiError {
-    ApiError::new(Code::InvalidApiVersion, message).at("VectorGate-Version")
 }
 
 /// A change of the API, as those meet it who pinned a release before it.
@@ -154,16 +197,24 @@ pub(crate) fn show(pin: Release, answer: Answer) -> Answer {
     if pin == Release::NEWEST || answer.content_type != JSON {
         return answer;
     }
-    match serde_json::from_slice(&answer.body) {
+    Answer {
+        body: show_json(pin, answer.body),
+        etag: answer.etag.map(|etag| pin.tag(etag)),
+        ..answer
+    }
+}
+
+/// Shows a rendered object or list as a release shows it.
+fn show_json(pin: Release, body: Bytes) -> Bytes {
+    if pin == Release::NEWEST {
+        return body;
+    }
+    match serde_json::from_slice(&body) {
         Ok(mut value) => {
             show_value(pin, &mut value);
-            Answer {
-                body: render::to_bytes(&value).into(),
-                etag: answer.etag.map(|etag| pin.tag(etag)),
-                ..answer
-            }
+            render::to_bytes(&value).into()
         }
-        Err(_) => answer,
+        Err(_) => body,
     }
 }
 
@@ -202,7 +253,7 @@ mod tests {
     /// 2026-11-25.
     const NOW: Timestamp = Timestamp(1_795_600_000_000);
 
-    fn pinned(values: &[&str]) -> Result<Release, Code> {
+    fn pinned(values: &[&str]) -> Result<Option<Release>, Code> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(HEADER, HeaderValue::from_str(value).unwrap());
@@ -223,9 +274,9 @@ mod tests {
             ("2026-01-14", Release::January2026),
             ("2026-11-25", Release::January2026),
         ] {
-            assert_eq!(pinned(&[date]), Ok(release), "{date}");
+            assert_eq!(pinned(&[date]), Ok(Some(release)), "{date}");
         }
-        assert_eq!(pinned(&[]), Ok(Release::NEWEST));
+        assert_eq!(pinned(&[]), Ok(None));
     }
 
     #[test]
@@ -246,9 +297,18 @@ mod tests {
     fn a_slow_clock_does_not_take_the_newest_release_for_the_future() {
         let mut headers = HeaderMap::new();
         headers.insert(HEADER, HeaderValue::from_static("2026-01-14"));
-        assert_eq!(asked(&headers, Timestamp(0)), Ok(Release::NEWEST));
+        assert_eq!(asked(&headers, Timestamp(0)), Ok(Some(Release::NEWEST)));
         headers.insert(HEADER, HeaderValue::from_static("2026-01-15"));
         assert!(asked(&headers, Timestamp(0)).is_err());
+    }
+
+    #[test]
+    fn a_pin_means_its_release_and_one_of_a_newer_node_the_newest_known() {
+        for release in Release::NEWEST_FIRST {
+            assert_eq!(Release::of(&release.pin()), release);
+        }
+        let pin = ApiVersion("2030-01-01".to_owned());
+        assert_eq!(Release::of(&pin), Release::NEWEST);
     }
 
     #[test]
