@@ -48,7 +48,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
         })
         .await?;
     answer(applied, StatusCode::CREATED, |endpoint| {
-        show_secret(&api, endpoint, &caller)
+        show_secret(&api, endpoint, &caller, call.dry_run)
     })
 }
 
@@ -126,7 +126,7 @@ pub(crate) async fn rotate_secret(api: Arc<Api>, caller: Caller, mut call: Call)
         })
         .await?;
     answer(applied, StatusCode::OK, |endpoint| {
-        show_secret(&api, endpoint, &caller)
+        show_secret(&api, endpoint, &caller, call.dry_run)
     })
 }
 
@@ -204,12 +204,22 @@ fn answer(
     })
 }
 
-fn show_secret(api: &Api, endpoint: &WebhookEndpoint, caller: &Caller) -> Vec<u8> {
-    let secret = api
-        .keys
-        .webhook_secret(endpoint.id.as_str(), endpoint.secret_generation);
+/// Shows an endpoint with its newest secret. A secret is made of the endpoint and its generation, so
+/// that of a rotation which is only judged would be the one that the next rotation gives: it is
+/// not shown.
+fn show_secret(
+    api: &Api,
+    endpoint: &WebhookEndpoint,
+    caller: &Caller,
+    dry_run: bool,
+) -> Vec<u8> {
+    let (id, generation) = (endpoint.id.as_str(), endpoint.secret_generation);
+    let secret = (!dry_run).then(|| {
+        let secret = api.keys.webhook_secret(id, generation);
+        secret.reveal().to_owned()
+    });
     let object = WebhookEndpointObject::new(endpoint, &caller.environment);
-    render::to_bytes(&object.with_secret(secret.reveal().to_owned()))
+    render::to_bytes(&object.with_secret(secret))
 }
 
 /// Where events go. Which addresses that may be is the operator's word; names are resolved, and
