@@ -131,6 +131,13 @@ impl Call {
         };
         Ok(map)
     }
+
+    /// Makes a request whose answer holds a secret the caller's own, before it is proposed: nobody
+    /// else's retry gets that answer.
+    pub(crate) fn bind(&mut self, caller: &Caller) {
+        let given = self.idempotency.take();
+        self.idempotency = given.map(|given| idempotency::bind(given, &caller.api_key_id));
+    }
 }
 
 /// Whether a write has a body.

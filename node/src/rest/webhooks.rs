@@ -1,5 +1,7 @@
 //! Webhook endpoints: list, create, get, patch, delete, rotate the secret, enable, disable. What is
 //! delivered to them is in [`super::deliveries`].
+//!
+//! Requests that show a secret are bound to the caller's key, so that nobody else's retry gets it.
 
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ const GRACE_S_MAX: u64 = 7 * GRACE_S_DEFAULT;
 
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
+    call.bind(&caller);
     let mut fields = Fields::new(body, &["url", "enabled_events", "description"])?;
     let url = url(&api, &mut fields)?;
     let endpoint = CreateWebhookEndpoint {
@@ -114,6 +117,7 @@ async fn change(
 pub(crate) async fn rotate_secret(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("webhook endpoint", WebhookEndpointId::parse)?;
     let body = call.object(Presence::Optional).await?;
+    call.bind(&caller);
     let mut fields = Fields::new(body, &["grace_seconds"])?;
     let grace = fields.integer("grace_seconds", 0, GRACE_S_MAX)?;
     let rotate = RotateWebhookSecret {
