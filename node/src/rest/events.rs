@@ -63,7 +63,7 @@ impl EventFilter {
 }
 
 /// A key that is confined to routes hears of those routes alone.
-fn sees(caller: &Caller, notice: &Notice) -> bool {
+pub(super) fn sees(caller: &Caller, notice: &Notice) -> bool {
     !caller.is_confined()
         || notice
             .about
