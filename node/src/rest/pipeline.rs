@@ -269,7 +269,7 @@ where
     };
     let answer = handler(Arc::clone(api), call).await?;
     let answer = if dry_run { answer.of_dry_run() } else { answer };
-    Ok(version::show(version, answer).unless_known(if_none_match.as_ref()))
+    Ok(version::show(version, answer)?.unless_known(if_none_match.as_ref()))
 }
 
 /// What is known of a request that was cut off at its deadline.

@@ -150,21 +150,20 @@ pub(crate) fn check_request(
 }
 
 /// Shows an answer as the release of the request shows it.
-pub(crate) fn show(pin: Release, answer: Answer) -> Answer {
+pub(crate) fn show(pin: Release, answer: Answer) -> Result<Answer, ApiError> {
     if pin == Release::NEWEST || answer.content_type != JSON {
-        return answer;
+        return Ok(answer);
     }
-    match serde_json::from_slice(&answer.body) {
-        Ok(mut value) => {
-            show_value(pin, &mut value);
-            Answer {
-                body: render::to_bytes(&value).into(),
-                etag: answer.etag.map(|etag| pin.tag(etag)),
-                ..answer
-            }
-        }
-        Err(_) => answer,
-    }
+    let mut value = serde_json::from_slice(&answer.body).map_err(|error| {
+        tracing::error!(%error, "an answer of our own cannot be read");
+        ApiError::internal()
+    })?;
+    show_value(pin, &mut value);
+    Ok(Answer {
+        body: render::to_bytes(&value).into(),
+        etag: answer.etag.map(|etag| pin.tag(etag)),
+        ..answer
+    })
 }
 
 /// What clients gave us stands inside objects and may look like one, so nothing below an object
@@ -249,6 +248,14 @@ mod tests {
         assert_eq!(asked(&headers, Timestamp(0)), Ok(Release::NEWEST));
         headers.insert(HEADER, HeaderValue::from_static("2026-01-15"));
         assert!(asked(&headers, Timestamp(0)).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_shown_as_another_release_has_it() {
+        let answer = || Answer::bytes(http::StatusCode::OK, JSON, "{");
+        let shown = show(Release::Baseline, answer());
+        assert_eq!(shown.unwrap_err().code, Code::InternalError);
+        assert_eq!(show(Release::NEWEST, answer()).unwrap().body, "{");
     }
 
     #[test]
