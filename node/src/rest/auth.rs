@@ -61,6 +61,11 @@ impl Caller {
         }
     }
 
+    /// Whether the secret that it came with works at this time, as far as is known of it.
+    pub(crate) fn is_valid_at(&self, now: Timestamp) -> bool {
+        self.valid_until.is_none_or(|until| until > now)
+    }
+
     /// Whether what belongs to a route is for this caller's eyes.
     pub(crate) fn sees_route(&self, route: &RouteId) -> bool {
         self.scopes.allows_route(route)
@@ -124,10 +129,7 @@ pub(crate) async fn authenticate(
 ) -> Result<Caller, ApiError> {
     let caller = identify(api, headers, consistency).await?;
     // What is remembered of a key may be older than its end.
-    if caller
-        .valid_until
-        .is_some_and(|until| until <= api.clock.now())
-    {
+    if !caller.is_valid_at(api.clock.now()) {
         return Err(refused("The API key has expired."));
     }
     caller.acting_in(headers)

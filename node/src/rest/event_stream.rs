@@ -66,7 +66,8 @@ pub(crate) async fn open(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let seen = api.read(call.consistency, find).await?;
     let (place, passed) = seen.value?;
     let stream = EventStream {
-        stamp: api.control.access_changed(),
+        // Access may have changed since the caller was looked up.
+        stamp: Revision::default(),
         headers: call.headers,
         changes,
         place,
@@ -168,13 +169,17 @@ impl EventStream {
             return false;
         }
         let stamp = self.api.control.access_changed();
-        if stamp == self.stamp {
-            return true;
+        if stamp != self.stamp {
+            self.stamp = stamp;
+            let known = auth::authenticate(&self.api, &self.headers, Consistency::Stale).await;
+            match known {
+                Ok(caller) if caller.environment_id == self.caller.environment_id => {
+                    self.caller = caller;
+                }
+                _ => return false,
+            }
         }
-        self.stamp = stamp;
-        auth::authenticate(&self.api, &self.headers, Consistency::Stale)
-            .await
-            .is_ok_and(|caller| caller.environment_id == self.caller.environment_id)
+        self.caller.is_valid_at(self.api.clock.now())
     }
 
     fn read(&self) -> Option<Vec<JournalRow>> {

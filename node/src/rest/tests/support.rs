@@ -60,6 +60,8 @@ pub(super) enum Trouble {
 pub(super) struct MemoryControl {
     state: Mutex<(MemoryRows, Revision)>,
     trouble: Mutex<Trouble>,
+    /// What comes between the next request's look-up of its caller and its read.
+    meanwhile: Mutex<Option<Stamped>>,
     changes: watch::Sender<Revision>,
     pub(super) barriers: AtomicU64,
     pub(super) reads: AtomicU64,
@@ -70,6 +72,7 @@ impl MemoryControl {
         Self {
             state: Mutex::default(),
             trouble: Mutex::new(Trouble::None),
+            meanwhile: Mutex::default(),
             changes: watch::Sender::new(Revision(0)),
             barriers: AtomicU64::new(0),
             reads: AtomicU64::new(0),
@@ -133,6 +136,10 @@ impl ControlPlane for MemoryControl {
 
     fn barrier(&self, consistency: Consistency) -> BoxFuture<'_, Result<Revision, ReadError>> {
         Box::pin(async move {
+            let meanwhile = self.meanwhile.lock().take();
+            if let Some(stamped) = meanwhile {
+                self.apply(&stamped).reply.unwrap();
+            }
             if consistency == Consistency::Linearizable {
                 self.barriers.fetch_add(1, Ordering::Relaxed);
                 let trouble = self.trouble();
@@ -321,7 +328,16 @@ impl World {
     }
 
     pub(super) fn revoke(&self, id: &ApiKeyId) {
-        let stamped = Stamped {
+        self.control.apply(&self.revocation(id)).reply.unwrap();
+    }
+
+    /// Revokes a key after the next request has looked it up, and before it reads.
+    pub(super) fn revoke_meanwhile(&self, id: &ApiKeyId) {
+        *self.control.meanwhile.lock() = Some(self.revocation(id));
+    }
+
+    fn revocation(&self, id: &ApiKeyId) -> Stamped {
+        Stamped {
             at: self.clock.now(),
             request_id: RequestId::new(Seed {
                 unix_ms: 1,
@@ -331,8 +347,7 @@ impl World {
             command: Command::RevokeApiKey(RevokeApiKey { id: id.clone() }),
             origin: Default::default(),
             precondition: None,
-        };
-        self.control.apply(&stamped).reply.unwrap();
+        }
     }
 
     /// A request with the live key.
