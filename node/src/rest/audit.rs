@@ -102,6 +102,15 @@ impl Filter {
                 .is_none_or(|route| changes(&|change| change.route_id.as_ref() == Some(route)))
     }
 
+    /// Behind the last row of the wanted times.
+    fn end(&self) -> JournalPlace {
+        let until = self.times.1.saturating_add(1).saturating_mul(1000);
+        JournalPlace {
+            at: Timestamp(until),
+            revision: Revision(0),
+        }
+    }
+
     /// Behind which row the wanted times begin.
     fn beginning(&self) -> JournalPlace {
         JournalPlace {
@@ -160,10 +169,7 @@ fn find(
     limit: usize,
 ) -> Scanned<JournalRow> {
     let fetch = |after: Option<&Position>, limit| {
-        let before = after.and_then(place).unwrap_or_else(|| JournalPlace {
-            at: Timestamp(filter.times.1.saturating_add(1).saturating_mul(1000)),
-            revision: Revision(0),
-        });
+        let before = after.and_then(place).unwrap_or_else(|| filter.end());
         query::journal_page(view, &caller.environment_id, Some(before), limit)
     };
     page::filtered(limit, after, position, fetch, |row| {
@@ -196,13 +202,13 @@ async fn export(api: Arc<Api>, caller: Caller, call: Call, filter: Filter) -> An
     let revision = seen.revision;
     let export = Export {
         place: filter.beginning(),
-        last: seen.value,
+        last: seen.value.map(|newest| newest.min(filter.end())),
         api,
         caller,
         filter,
     };
     let lines = stream::unfold(export, |mut export| async move {
-        let lines = export.next()?;
+        let lines = export.next().await?;
         Some((Ok::<_, Infallible>(lines), export))
     });
     let answer = Answer::bytes(StatusCode::OK, NDJSON, Bytes::new());
@@ -219,8 +225,20 @@ struct Export {
 }
 
 impl Export {
-    /// The next lines, perhaps none of a step in which nothing was wanted.
-    fn next(&mut self) -> Option<Bytes> {
+    /// The next lines.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let lines = self.step()?;
+            // There may be much to pass by, and others wait for the thread.
+            tokio::task::yield_now().await;
+            if !lines.is_empty() {
+                return Some(lines);
+            }
+        }
+    }
+
+    /// The lines of the next rows, perhaps none of them.
+    fn step(&mut self) -> Option<Bytes> {
         let last = self.last.filter(|last| self.place < *last)?;
         let read = |view: &dyn View| {
             query::journal_after(view, &self.caller.environment_id, self.place, EXPORT_STEP)

@@ -38,7 +38,7 @@ pub(super) const STREAMS_MAX: usize = 512;
 /// How many rows are read at a time.
 const ROWS_STEP: usize = 64;
 
-/// How often something is sent when nothing happens, so that proxies and clients see that the
+/// How often something is sent when there is nothing to tell, so that proxies and clients see that the
 /// stream lives: well within the usual idle time-outs of 30 s and more.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -156,9 +156,16 @@ impl EventStream {
             let rows = self.read()?;
             if rows.is_empty() {
                 self.wait().await?;
+            } else {
+                // There may be much to pass by, and others wait for the thread.
+                tokio::task::yield_now().await;
             }
             for row in rows {
                 self.tell(row);
+            }
+            if self.waiting.is_empty() && self.spoke.elapsed() >= KEEP_ALIVE {
+                let comment = Bytes::from_static(b": still here\n\n");
+                self.waiting.push_back(comment);
             }
         }
     }
@@ -208,13 +215,7 @@ impl EventStream {
     async fn wait(&mut self) -> Option<()> {
         match tokio::time::timeout(TICK, self.changes.changed()).await {
             Ok(changed) => changed.ok(),
-            Err(_) => {
-                if self.spoke.elapsed() >= KEEP_ALIVE {
-                    self.waiting
-                        .push_back(Bytes::from_static(b": still here\n\n"));
-                }
-                Some(())
-            }
+            Err(_) => Some(()),
         }
     }
 }

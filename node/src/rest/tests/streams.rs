@@ -1,6 +1,12 @@
 //! Answers that are made while they are sent: how long they go on, and what they leave to others.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::history::Stream;
 use super::support::{START_MS, World};
@@ -36,7 +42,6 @@ async fn a_stream_ends_when_its_key_ends_by_itself() {
     let mut streams = [open(&expiring).await, open(&text(&rolled)).await];
     let path = format!("/v2/api_keys/{}/roll", rolled["id"].as_str().unwrap());
     world.post(&path, json!({"overlap_s": 60})).ok().await;
-    world.upstream().await;
     let (route, _) = world.route("api.example.net").await;
     for stream in &mut streams {
         assert_eq!(
@@ -47,5 +52,78 @@ async fn a_stream_ends_when_its_key_ends_by_itself() {
     world.advance_ms(60_000);
     for stream in &mut streams {
         assert_eq!(stream.next().await, None);
+    }
+}
+
+/// A world in whose journal there is much that nobody asks for here.
+async fn busy() -> (World, String) {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    world.advance_ms(10_000);
+    let path = format!("/v2/routes/{route}");
+    for number in 0..1_000 {
+        let body = json!({"name": format!("name {number}")});
+        world.patch(&path, body).ok().await;
+    }
+    (world, route)
+}
+
+impl World {
+    fn reads(&self) -> u64 {
+        self.control.reads.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn a_walk_through_what_is_not_wanted_gives_others_their_turn() {
+    let (world, _) = busy().await;
+    let first = world.get("/v2/events?type=route.created").ok().await;
+    let first = first["data"][0]["id"].as_str().unwrap().to_owned();
+    let stream = world.get("/v2/events/stream?type=rule.created");
+    for asking in [
+        stream.header("last-event-id", &first),
+        world.get("/v2/audit_log?format=ndjson&operation=create_rule"),
+    ] {
+        let mut body = asking.open().await.into_body();
+        let before = world.reads();
+        // What a connection's task asks for until it has to wait.
+        while let Some(frame) = body.frame().now_or_never() {
+            assert!(frame.is_some(), "all of it in one turn");
+            assert!(world.reads() - before <= 3, "many steps in one turn");
+        }
+        assert!(world.reads() - before <= 3, "many steps in one turn");
+    }
+}
+
+#[tokio::test]
+async fn an_export_ends_where_the_wanted_times_end() {
+    let (world, _) = busy().await;
+    let before = world.reads();
+    let path = format!("/v2/audit_log?format=ndjson&until={}", START_MS / 1000);
+    let exported = world.get(&path).send().await;
+    assert_eq!(exported.text().lines().count(), 2);
+    assert!(world.reads() - before <= 4, "{}", world.reads() - before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_says_that_it_lives_however_much_happens_that_it_does_not_tell() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    let path = format!("/v2/routes/{route}");
+    let stream = world.get("/v2/events/stream?type=rule.created");
+    let mut body = stream.open().await.into_body();
+    let opened = Instant::now();
+    let mut number = 0;
+    let mut sent = String::new();
+    while !sent.contains("\n: ") {
+        assert!(opened.elapsed() < Duration::from_secs(30), "{sent:?}");
+        if let Ok(frame) = tokio::time::timeout(Duration::from_millis(500), body.frame()).await {
+            let data = frame.unwrap().unwrap().into_data().unwrap();
+            sent.push_str(std::str::from_utf8(&data).unwrap());
+            continue;
+        }
+        number += 1;
+        let body = json!({"name": format!("name {number}")});
+        world.patch(&path, body).ok().await;
     }
 }
