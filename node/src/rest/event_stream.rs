@@ -35,8 +35,8 @@ use crate::control_plane::Consistency;
 /// changes. More are refused for the moment.
 pub(super) const STREAMS_MAX: usize = 512;
 
-/// How many rows are read at a time.
-const ROWS_STEP: usize = 64;
+/// How many rows are read at a time: a row of the biggest kind has hundreds of kilobytes.
+const ROWS_STEP: usize = 16;
 
 /// How often something is sent when there is nothing to tell, so that proxies and clients see that the
 /// stream lives: well within the usual idle time-outs of 30 s and more.

@@ -56,6 +56,7 @@ mod rule_sets;
 mod rule_versions;
 mod rules;
 mod server;
+mod slots;
 mod snapshots;
 mod strict_transport;
 mod switches;
@@ -100,6 +101,7 @@ use cursor::Cursors;
 use error::ApiError;
 use operation::Operation;
 use pipeline::Call;
+use slots::Slots;
 
 /// What the API needs of the node.
 #[derive(Clone)]
@@ -146,6 +148,7 @@ struct Api {
     keys: KeyRing,
     callers: Callers,
     streams: Arc<Semaphore>,
+    exports: Arc<Slots>,
     receivers: ReceiverCheck,
     courier: Courier,
     key_uses: KeyUses,
@@ -215,6 +218,7 @@ impl From<RestState> for Api {
             callers: Callers::default(),
             receivers: state.receivers,
             courier: state.courier,
+            exports: Slots::new("exports", audit::EXPORTS_MAX, audit::EXPORTS_OF_KEY_MAX),
             streams: Arc::new(Semaphore::new(event_stream::STREAMS_MAX)),
             key_uses: state.key_uses,
             cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),

@@ -22,8 +22,9 @@ const LIMIT_DEFAULT: u64 = 20;
 /// milliseconds of work.
 const SCAN_ROWS_MAX: usize = 1_000;
 
-/// How many rows are fetched at a time while filtering.
-const SCAN_STEP: usize = 100;
+/// How many rows are fetched at a time while filtering: one of the biggest kind has hundreds of
+/// kilobytes.
+const SCAN_STEP: usize = 20;
 
 /// A page ends after the item that makes it longer than this, so that a hundred rules of the
 /// biggest kind do not become one answer of 13 MB.

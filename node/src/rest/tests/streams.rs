@@ -127,3 +127,37 @@ async fn a_stream_says_that_it_lives_however_much_happens_that_it_does_not_tell(
         world.patch(&path, body).ok().await;
     }
 }
+
+#[tokio::test]
+async fn a_key_has_only_so_many_exports_under_way() {
+    let world = World::new();
+    world.upstream().await;
+    let export = world.get("/v2/audit_log?format=ndjson");
+    let mut under_way = Vec::new();
+    for _ in 0..4 {
+        let response = export.clone().open().await;
+        assert_eq!(response.status().as_u16(), 200);
+        under_way.push(response);
+    }
+    let refused = export.clone().fails(429, "rate_limit_exceeded", None).await;
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    let test = world.get("/v2/audit_log?format=ndjson").key(&world.test);
+    assert_eq!(test.send().await.status.as_u16(), 200);
+    under_way.pop();
+    assert_eq!(export.send().await.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn an_export_of_much_comes_in_pieces_and_misses_nothing() {
+    let (world, _) = busy().await;
+    let response = world.get("/v2/audit_log?format=ndjson").open().await;
+    let mut body = response.into_body();
+    let (mut pieces, mut text) = (0, Vec::new());
+    while let Some(frame) = body.frame().await {
+        text.extend(frame.unwrap().into_data().unwrap());
+        pieces += 1;
+    }
+    let lines = String::from_utf8(text).unwrap();
+    assert_eq!(lines.lines().count(), 1_002);
+    assert!((4..=6).contains(&pieces), "{pieces}");
+}
