@@ -30,7 +30,7 @@ use serde_json::{Map, Value};
 use super::answer::{Answer, JSON};
 use super::error::{ApiError, Code};
 use super::etag::ETag;
-use super::operation::Operation;
+use super::operation::{Operation, RULES_BATCH, RULES_CREATE, RULES_UPDATE};
 use super::render;
 use date::Date;
 
@@ -147,6 +147,21 @@ pub(crate) fn check_request(
     body: &Map<String, Value>,
 ) -> Result<(), ApiError> {
     changes_after(pin).try_for_each(|change| (change.request)(operation, body))
+}
+
+/// The rules that a body makes or changes, and what their places in it begin with.
+fn rules_in(operation: Operation, body: &Map<String, Value>) -> Vec<(String, &Map<String, Value>)> {
+    if operation == RULES_CREATE || operation == RULES_UPDATE {
+        return vec![(String::new(), body)];
+    }
+    if operation != RULES_BATCH {
+        return Vec::new();
+    }
+    let operations = body.get("operations").and_then(Value::as_array);
+    let operations = operations.into_iter().flatten().enumerate();
+    operations
+        .filter_map(|(index, item)| Some((format!("operations[{index}]."), item.as_object()?)))
+        .collect()
 }
 
 /// Shows an answer as the release of the request shows it.
