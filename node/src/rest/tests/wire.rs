@@ -241,6 +241,26 @@ async fn connections_beyond_the_limit_wait_for_a_free_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_big_answer_reaches_whoever_reads_it_slowly() {
+    const LENGTH: usize = 1024 * 1024;
+    let big = || async { vec![b'x'; LENGTH] };
+    let router = Router::new().route("/big", axum::routing::get(big));
+    let running = Running::start(router, ServerLimits::default());
+    let mut stream = running.connect();
+    stream
+        .write_all(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let (mut bytes, mut got) = (vec![0; 64 * 1024], 0);
+    while got < LENGTH {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let count = stream.read(&mut bytes).await.unwrap();
+        assert_ne!(count, 0, "cut off after {got} bytes");
+        got += count;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn stopping_closes_idle_connections_and_lets_requests_end() {
     let (release, released) = oneshot::channel::<()>();
     let released = std::sync::Arc::new(tokio::sync::Mutex::new(Some(released)));
