@@ -5,9 +5,10 @@
 //! The look-up is local and may be stale, which costs no round trip and is right in both
 //! directions. A key that this node does not know yet is asked for once more after a
 //! linearizable barrier, so a key works everywhere as soon as it was handed out. A key that was
-//! revoked elsewhere is refused as soon as this node applies that entry; a node that is cut off
-//! from the leader and does not hear of it can neither write nor read linearizably, so such a
-//! key gets stale reads of what it could read before, and nothing else.
+//! revoked elsewhere is refused as soon as this node applies that entry, and a read that applied it
+//! while it waited is not answered; a node that is cut off from the leader and does not hear of it
+//! can neither write nor read linearizably, so such a key gets stale reads of what it could read
+//! before, and nothing else.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub(crate) struct Caller {
     pub(crate) scopes: Arc<Scopes>,
     /// Where the key may act, by identifier and name.
     environments: Arc<[(EnvironmentId, String)]>,
+    /// What the secret that it came with is known by.
+    pub(crate) key_hash: KeyHash,
     /// From when on the secret does not work any more.
     valid_until: Option<Timestamp>,
     /// What sets its limits.
@@ -127,28 +130,40 @@ pub(crate) async fn authenticate(
     headers: &HeaderMap,
     consistency: Consistency,
 ) -> Result<Caller, ApiError> {
-    let caller = identify(api, headers, consistency).await?;
+    let hash = api.keys.hash(presented(headers)?);
+    let caller = identify(api, &hash, consistency).await?;
+    caller.acting_in(headers)
+}
+
+/// Looks again whether the caller's key is good, by what this node has applied meanwhile. A read that
+/// waited until the node had caught up may have been let in by what it knew before.
+pub(crate) async fn confirm(api: &Api, key: &KeyHash) -> Result<(), ApiError> {
+    identify(api, key, Consistency::Stale).await.map(drop)
+}
+
+/// Who is behind a key, if it is good now.
+async fn identify(
+    api: &Api,
+    hash: &KeyHash,
+    consistency: Consistency,
+) -> Result<Caller, ApiError> {
+    let caller = known(api, hash, consistency).await?;
     // What is remembered of a key may be older than its end.
     if !caller.is_valid_at(api.clock.now()) {
         return Err(refused("The API key has expired."));
     }
-    caller.acting_in(headers)
+    Ok(caller)
 }
 
-async fn identify(
-    api: &Api,
-    headers: &HeaderMap,
-    consistency: Consistency,
-) -> Result<Caller, ApiError> {
-    let hash = api.keys.hash(presented(headers)?);
+async fn known(api: &Api, hash: &KeyHash, consistency: Consistency) -> Result<Caller, ApiError> {
     let stamp = api.control.access_changed();
-    if let Some(caller) = api.callers.get(&hash, stamp) {
+    if let Some(caller) = api.callers.get(hash, stamp) {
         return Ok(caller);
     }
-    let found = match look_up(api, &hash)? {
+    let found = match look_up(api, hash)? {
         None if consistency == Consistency::Linearizable => {
             api.control.barrier(consistency).await?;
-            look_up(api, &hash)?
+            look_up(api, hash)?
         }
         found => found,
     };
@@ -158,8 +173,8 @@ async fn identify(
     if key.revoked_at.is_some() {
         return Err(refused("The API key has been revoked."));
     }
-    let caller = caller(key, &hash, environments, plan)?;
-    api.callers.remember(hash, caller.clone(), stamp);
+    let caller = caller(key, hash, environments, plan)?;
+    api.callers.remember(*hash, caller.clone(), stamp);
     Ok(caller)
 }
 
@@ -180,6 +195,7 @@ fn caller(
     };
     Ok(Caller {
         environment: environment.clone(),
+        key_hash: *hash,
         valid_until: key.valid_until(hash),
         window: WindowId::of_key(&key.id),
         plan,
@@ -289,6 +305,7 @@ mod tests {
             kind: KeyKind::Live,
             scopes: Arc::default(),
             environments: [(EnvironmentId::new(seed), "production".to_owned())].into(),
+            key_hash: KeyHash([0; 32]),
             valid_until: None,
         }
     }

@@ -160,11 +160,17 @@ where
     F: Future<Output = Answered>,
 {
     let authenticated = |api: Arc<Api>, call: Call| async move {
+        let stamp = api.control.access_changed();
         let caller = auth::authenticate(&api, &call.headers, call.consistency).await?;
         limits::of_key(&api, &caller, &call.standings).await?;
         api.key_uses.note(&caller.api_key_id, api.clock.now());
         authorize::authorize(&api, operation.policy, &caller, &call).await?;
-        handler(api, caller, call).await
+        let key = caller.key_hash;
+        let answered = handler(Arc::clone(&api), caller, call).await;
+        if operation.effect == Effect::Read && api.control.access_changed() != stamp {
+            auth::confirm(&api, &key).await?;
+        }
+        answered
     };
     open(api, operation, request, authenticated).await
 }

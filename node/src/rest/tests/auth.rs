@@ -86,6 +86,17 @@ async fn a_revoked_key_is_refused_at_once_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn a_read_that_catches_up_with_the_end_of_its_key_is_not_answered() {
+    let world = World::new();
+    // As on a node that lags: it knows of the revocation when it may read, and not before.
+    world.revoke_meanwhile(&world.live_key_id);
+    world
+        .get("/v2/rules")
+        .fails(401, "invalid_api_key", None)
+        .await;
+}
+
+#[tokio::test]
 async fn keys_in_the_url_are_refused_before_they_are_looked_at() {
     let world = World::new();
     let path = format!("/v2/rules?api_key={}", world.live);
