@@ -212,7 +212,7 @@ where
         match tokio::time::timeout(REQUEST_DEADLINE, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(answered)) => answered,
             // The panic hook has logged the place; the client gets none of it.
-            Ok(Err(_panic)) => Err(ApiError::internal().into()),
+            Ok(Err(_panic)) => Err(panicked(operation, dry_run).into()),
             Err(_elapsed) => Err(overdue(operation, dry_run).into()),
         };
     let mut response = respond(&api, &request_id, stale, answered);
@@ -284,6 +284,14 @@ fn overdue(operation: Operation, dry_run: bool) -> ApiError {
         Effect::Write if dry_run => ApiError::unavailable(1),
         Effect::Read => ApiError::unavailable(1),
         Effect::Write => ApiError::outcome_unknown(),
+    }
+}
+
+/// What is known of a request that panicked: a write may have been proposed before.
+fn panicked(operation: Operation, dry_run: bool) -> ApiError {
+    match operation.effect {
+        Effect::Write if !dry_run => ApiError::outcome_unknown(),
+        Effect::Read | Effect::Write => ApiError::internal(),
     }
 }
 

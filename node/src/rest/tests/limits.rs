@@ -91,7 +91,7 @@ async fn failures_of_the_node_say_it_too() {
     let world = World::new();
     for (trouble, status) in [
         (Trouble::NoLeader, 503),
-        (Trouble::Panics, 500),
+        (Trouble::Panics, 503),
         (Trouble::Hangs, 503),
     ] {
         // Known by now.

@@ -50,7 +50,7 @@ pub(super) enum Trouble {
     NoLeader,
     /// Commands are applied, but nobody hears of it.
     AnswersLost,
-    /// Commands panic on the way.
+    /// Commands panic on the way, and reads that are to be fresh.
     Panics,
     /// Nothing is ever answered.
     Hangs,
@@ -146,6 +146,7 @@ impl ControlPlane for MemoryControl {
                 if trouble == Trouble::Hangs {
                     std::future::pending::<()>().await;
                 }
+                assert_ne!(trouble, Trouble::Panics, "a secret place in /src");
                 if trouble == Trouble::NoLeader {
                     return Err(ReadError::Unavailable {
                         retry_after_s: 2,
