@@ -19,7 +19,7 @@ use domain::time::Revision;
 use futures_util::stream;
 use http::header::HeaderName;
 use http::{HeaderMap, StatusCode};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Answered};
@@ -28,12 +28,16 @@ use super::error::ApiError;
 use super::events::EventFilter;
 use super::object::EventObject;
 use super::pipeline::Call;
+use super::slots::Slot;
 use super::{Api, render};
 use crate::control_plane::Consistency;
 
 /// How many streams a node serves at a time: each costs a look at the journal with each batch of
 /// changes. More are refused for the moment.
 pub(super) const STREAMS_MAX: usize = 512;
+
+/// How many of them one key may have: more than one client's processes need.
+pub(super) const STREAMS_OF_KEY_MAX: usize = 64;
 
 /// How many rows are read at a time: a row of the biggest kind has hundreds of kilobytes.
 const ROWS_STEP: usize = 16;
@@ -57,9 +61,7 @@ pub(crate) async fn open(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let filter = EventFilter::take(&mut query)?;
     query.finish()?;
     let last = last_event_id(&call.headers)?;
-    let permit = Arc::clone(&api.streams)
-        .try_acquire_owned()
-        .map_err(|_| ApiError::unavailable(1))?;
+    let slot = api.streams.take(&caller.api_key_id)?;
     // Changes from here on wake the stream; what happened before is in what is read first.
     let changes = api.control.changes();
     let find = |view: &dyn View| start(view, &caller, last.as_ref());
@@ -74,7 +76,7 @@ pub(crate) async fn open(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
         skip: passed,
         waiting: VecDeque::from([Bytes::from_static(RETRY.as_bytes())]),
         spoke: Instant::now(),
-        _permit: permit,
+        _slot: slot,
         api,
         caller,
         filter,
@@ -138,7 +140,7 @@ struct EventStream {
     waiting: VecDeque<Bytes>,
     /// When something was last sent.
     spoke: Instant,
-    _permit: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 impl EventStream {

@@ -82,7 +82,7 @@ use domain::outcome::Applied;
 use domain::rows::View;
 use domain::time::Revision;
 use platform::{Clock, Entropy};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::control_plane::{BoxFuture, Consistency, ControlPlane, ProposeError};
 use crate::keys::KeyRing;
@@ -147,7 +147,7 @@ struct Api {
     entropy: Arc<dyn Entropy>,
     keys: KeyRing,
     callers: Callers,
-    streams: Arc<Semaphore>,
+    streams: Arc<Slots>,
     exports: Arc<Slots>,
     receivers: ReceiverCheck,
     courier: Courier,
@@ -219,7 +219,11 @@ impl From<RestState> for Api {
             receivers: state.receivers,
             courier: state.courier,
             exports: Slots::new("exports", audit::EXPORTS_MAX, audit::EXPORTS_OF_KEY_MAX),
-            streams: Arc::new(Semaphore::new(event_stream::STREAMS_MAX)),
+            streams: Slots::new(
+                "streams",
+                event_stream::STREAMS_MAX,
+                event_stream::STREAMS_OF_KEY_MAX,
+            ),
             key_uses: state.key_uses,
             cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
             applied: state.control.changes(),

@@ -150,6 +150,22 @@ async fn a_key_has_only_so_many_exports_under_way() {
 }
 
 #[tokio::test]
+async fn a_key_has_only_so_many_streams_and_leaves_some_to_others() {
+    let world = World::new();
+    let mut open = Vec::new();
+    for _ in 0..64 {
+        open.push(Stream::open(&world, STREAM, None).await);
+    }
+    world
+        .get(STREAM)
+        .fails(429, "rate_limit_exceeded", None)
+        .await;
+    Stream::of(world.get(STREAM).key(&world.test).open().await);
+    open.pop();
+    Stream::open(&world, STREAM, None).await;
+}
+
+#[tokio::test]
 async fn an_export_of_much_comes_in_pieces_and_misses_nothing() {
     let (world, _) = busy().await;
     let response = world.get("/v2/audit_log?format=ndjson").open().await;
