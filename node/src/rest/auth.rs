@@ -11,6 +11,7 @@
 //! before, and nothing else.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use domain::command::Actor;
@@ -124,15 +125,37 @@ fn refused(message: &str) -> ApiError {
     ApiError::new(Code::InvalidApiKey, message)
 }
 
-/// Finds out who is asking.
+/// Finds out who is asking. Of an address that sent too many bad keys, only keys that this node
+/// knows to be good are taken: no other is worth a barrier.
 pub(crate) async fn authenticate(
     api: &Api,
     headers: &HeaderMap,
     consistency: Consistency,
+    address: Option<IpAddr>,
 ) -> Result<Caller, ApiError> {
-    let hash = api.keys.hash(presented(headers)?);
-    let caller = identify(api, &hash, consistency).await?;
-    caller.acting_in(headers)
+    let key = presented(headers).map(|key| api.keys.hash(key));
+    if let Ok(hash) = &key
+        && let Ok(caller) = identify(api, hash, Consistency::Stale).await
+    {
+        return caller.acting_in(headers);
+    }
+    let counted = address.filter(|_| headers.contains_key(header::AUTHORIZATION));
+    let (now, max) = (api.clock.now(), api.limits.settings().bad_keys_per_minute);
+    let wait_ms = counted.and_then(|address| api.bad_keys.wait_ms(address, now, max));
+    if let Some(wait_ms) = wait_ms {
+        let message = "Too many bad API keys came from this address. See Retry-After.";
+        return Err(ApiError::rate_limited(wait_ms.div_ceil(1000), message));
+    }
+    let found = match key {
+        Ok(hash) => identify(api, &hash, consistency).await,
+        Err(error) => Err(error),
+    };
+    if let (Err(error), Some(address)) = (&found, counted)
+        && error.code == Code::InvalidApiKey
+    {
+        api.bad_keys.note(address, now);
+    }
+    found?.acting_in(headers)
 }
 
 /// Looks again whether the caller's key is good, by what this node has applied meanwhile. A read that

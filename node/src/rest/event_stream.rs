@@ -180,8 +180,9 @@ impl EventStream {
         let stamp = self.api.control.access_changed();
         if stamp != self.stamp {
             self.stamp = stamp;
-            let known = auth::authenticate(&self.api, &self.headers, Consistency::Stale).await;
-            match known {
+            let consistency = Consistency::Stale;
+            let known = auth::authenticate(&self.api, &self.headers, consistency, None);
+            match known.await {
                 Ok(caller) if caller.environment_id == self.caller.environment_id => {
                     self.caller = caller;
                 }

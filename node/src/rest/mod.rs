@@ -19,6 +19,7 @@ mod answer;
 mod api_keys;
 mod audit;
 mod auth;
+mod bad_keys;
 mod authorize;
 mod comparison;
 mod cursor;
@@ -97,6 +98,7 @@ pub use strict_transport::over_tls;
 
 use answer::Answered;
 use auth::{Caller, Callers};
+use bad_keys::BadKeys;
 use cursor::Cursors;
 use error::ApiError;
 use operation::Operation;
@@ -147,6 +149,7 @@ struct Api {
     entropy: Arc<dyn Entropy>,
     keys: KeyRing,
     callers: Callers,
+    bad_keys: BadKeys,
     streams: Arc<Slots>,
     exports: Arc<Slots>,
     receivers: ReceiverCheck,
@@ -216,6 +219,7 @@ impl From<RestState> for Api {
     fn from(state: RestState) -> Self {
         Self {
             callers: Callers::default(),
+            bad_keys: BadKeys::default(),
             receivers: state.receivers,
             courier: state.courier,
             exports: Slots::new("exports", audit::EXPORTS_MAX, audit::EXPORTS_OF_KEY_MAX),

@@ -161,7 +161,9 @@ where
 {
     let authenticated = |api: Arc<Api>, call: Call| async move {
         let stamp = api.control.access_changed();
-        let caller = auth::authenticate(&api, &call.headers, call.consistency).await?;
+        let address = call.address.as_deref().and_then(|text| text.parse().ok());
+        let (headers, consistency) = (&call.headers, call.consistency);
+        let caller = auth::authenticate(&api, headers, consistency, address).await?;
         limits::of_key(&api, &caller, &call.standings).await?;
         api.key_uses.note(&caller.api_key_id, api.clock.now());
         authorize::authorize(&api, operation.policy, &caller, &call).await?;

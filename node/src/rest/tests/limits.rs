@@ -55,6 +55,7 @@ fn enterprise(requests: u32, route_mutations: u32) -> World {
     World::with_limits(LimitSettings {
         enterprise_requests_per_minute: requests,
         enterprise_route_mutations_per_minute: route_mutations,
+        ..LimitSettings::default()
     })
 }
 

@@ -1,6 +1,7 @@
 //! A node without the node: the replicated state machine is a map and a counter, the clock is set
 //! by hand, entropy counts.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::super::operation::Operation;
+use super::super::pipeline::ClientAddress;
 use super::super::{HttpMetrics, KeyUses, RestState, assembled};
 use super::fleet::FakeFleet;
 use super::ports::{Counting, HandClock};
@@ -364,6 +366,7 @@ impl World {
             path: path.to_owned(),
             headers,
             body: Bytes::new(),
+            from: None,
         }
     }
 
@@ -469,6 +472,7 @@ pub(super) struct Asking<'a> {
     path: String,
     headers: HeaderMap,
     body: Bytes,
+    from: Option<IpAddr>,
 }
 
 impl Asking<'_> {
@@ -492,6 +496,12 @@ impl Asking<'_> {
         self
     }
 
+    /// As if it had come over a socket.
+    pub(super) fn from(mut self, address: &str) -> Self {
+        self.from = Some(address.parse().unwrap());
+        self
+    }
+
     pub(super) fn key(self, key: &str) -> Self {
         self.header("authorization", &format!("Bearer {key}"))
     }
@@ -502,6 +512,8 @@ impl Asking<'_> {
         *request.method_mut() = self.method;
         *request.uri_mut() = self.path.parse().unwrap();
         *request.headers_mut() = self.headers;
+        let address = self.from.map(ClientAddress);
+        address.map(|address| request.extensions_mut().insert(address));
         self.world.router.clone().oneshot(request).await.unwrap()
     }
 
