@@ -165,11 +165,7 @@ pub(crate) async fn confirm(api: &Api, key: &KeyHash) -> Result<(), ApiError> {
 }
 
 /// Who is behind a key, if it is good now.
-async fn identify(
-    api: &Api,
-    hash: &KeyHash,
-    consistency: Consistency,
-) -> Result<Caller, ApiError> {
+async fn identify(api: &Api, hash: &KeyHash, consistency: Consistency) -> Result<Caller, ApiError> {
     let caller = known(api, hash, consistency).await?;
     // What is remembered of a key may be older than its end.
     if !caller.is_valid_at(api.clock.now()) {

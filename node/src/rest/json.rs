@@ -207,7 +207,9 @@ impl<'de> Visitor<'de> for Strict {
         while let Some(key) = entries.next_key::<String>()? {
             let key = text(key)?;
             if key.starts_with(RESERVED) {
-                return Err(A::Error::custom(format_args!("the key {key:?} is reserved")));
+                return Err(A::Error::custom(format_args!(
+                    "the key {key:?} is reserved"
+                )));
             }
             let value = entries.next_value_seed(inner)?;
             if map.contains_key(&key) {

@@ -211,12 +211,7 @@ fn answer(
 /// Shows an endpoint with its newest secret. A secret is made of the endpoint and its generation, so
 /// that of a rotation which is only judged would be the one that the next rotation gives: it is
 /// not shown.
-fn show_secret(
-    api: &Api,
-    endpoint: &WebhookEndpoint,
-    caller: &Caller,
-    dry_run: bool,
-) -> Vec<u8> {
+fn show_secret(api: &Api, endpoint: &WebhookEndpoint, caller: &Caller, dry_run: bool) -> Vec<u8> {
     let (id, generation) = (endpoint.id.as_str(), endpoint.secret_generation);
     let secret = (!dry_run).then(|| {
         let secret = api.keys.webhook_secret(id, generation);

@@ -225,11 +225,7 @@ async fn the_new_rules_of_a_batch_count_each_and_are_made_all_or_none() {
     assert_eq!(reply.status.as_u16(), 200, "{}", reply.text());
     assert_eq!(route_limit(&reply).unwrap()[..2], [5, 2]);
     let reply = batch(4, 3)
-        .fails(
-            429,
-            "rate_limit_exceeded",
-            Some("operations[0].route_id"),
-        )
+        .fails(429, "rate_limit_exceeded", Some("operations[0].route_id"))
         .await;
     assert_eq!(route_limit(&reply).unwrap()[..2], [5, 1]);
     world.rule(&other, 1).await;

@@ -25,10 +25,7 @@ async fn a_stream_ends_when_its_key_is_revoked() {
 async fn a_key_that_is_revoked_while_its_stream_is_opened_gets_none() {
     let world = World::new();
     world.revoke_meanwhile(&world.live_key_id);
-    world
-        .get(STREAM)
-        .fails(401, "invalid_api_key", None)
-        .await;
+    world.get(STREAM).fails(401, "invalid_api_key", None).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,17 +54,18 @@ async fn a_stream_ends_when_its_key_ends_by_itself() {
     }
 }
 
-/// A world in whose journal there is much that nobody asks for here.
+/// A world in whose journal there is much that nobody asks for here, and its first event.
 async fn busy() -> (World, String) {
     let world = World::new();
     let (route, _) = world.route("api.example.net").await;
+    let first = world.get("/v2/events").ok().await["data"][0]["id"].clone();
     world.advance_ms(10_000);
     let path = format!("/v2/routes/{route}");
     for number in 0..1_000 {
         let body = json!({"name": format!("name {number}")});
         world.patch(&path, body).ok().await;
     }
-    (world, route)
+    (world, first.as_str().unwrap().to_owned())
 }
 
 impl World {
@@ -78,9 +76,7 @@ impl World {
 
 #[tokio::test]
 async fn a_walk_through_what_is_not_wanted_gives_others_their_turn() {
-    let (world, _) = busy().await;
-    let first = world.get("/v2/events?type=route.created").ok().await;
-    let first = first["data"][0]["id"].as_str().unwrap().to_owned();
+    let (world, first) = busy().await;
     let stream = world.get("/v2/events/stream?type=rule.created");
     for asking in [
         stream.header("last-event-id", &first),

@@ -512,8 +512,9 @@ impl Asking<'_> {
         *request.method_mut() = self.method;
         *request.uri_mut() = self.path.parse().unwrap();
         *request.headers_mut() = self.headers;
-        let address = self.from.map(ClientAddress);
-        address.map(|address| request.extensions_mut().insert(address));
+        if let Some(address) = self.from {
+            request.extensions_mut().insert(ClientAddress(address));
+        }
         self.world.router.clone().oneshot(request).await.unwrap()
     }
 

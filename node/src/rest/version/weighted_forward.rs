@@ -32,7 +32,9 @@ fn response(object: &mut Map<String, Value>) {
     if is_a(object, "rule_version")
         && let Some(Value::Array(changes)) = object.get_mut("changes")
     {
-        let of_actions = changes.iter_mut().filter(|change| change["field"] == "action");
+        let of_actions = changes
+            .iter_mut()
+            .filter(|change| change["field"] == "action");
         for change in of_actions.filter_map(Value::as_object_mut) {
             for side in ["before", "after"] {
                 change.get_mut(side).into_iter().for_each(older);
