@@ -41,7 +41,7 @@ pub(crate) const COMMENT_CHARS_MAX: usize = 1000;
 pub const RULES_PER_ROUTE_MAX: u64 = 200_000;
 
 /// The most operations in one batch: the log entry is applied in one piece, while others wait.
-pub(crate) const BATCH_MAX: usize = 100;
+pub const BATCH_MAX: usize = 100;
 
 /// The most rules that are reordered at once: each is read and written anew in one log entry.
 pub(crate) const REORDERED_MAX: usize = 500;

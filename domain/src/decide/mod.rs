@@ -41,7 +41,7 @@ use crate::rows::View;
 use crate::schema::{DRAFTS, Draft, ROUTES};
 use crate::time::{Revision, Timestamp};
 
-pub use check::{RULES_PER_ROUTE_MAX, TARGETS_MAX};
+pub use check::{BATCH_MAX, RULES_PER_ROUTE_MAX, TARGETS_MAX};
 pub(crate) use freeze::{Frozen, freeze};
 pub use validate::Validation;
 pub(crate) use validate::validate;

@@ -4,18 +4,21 @@
 
 use super::{Context, not_found};
 use crate::command::{
-    ArchiveRoute, ArchiveRule, Command, DeleteUpstream, Precondition, Publish, Rollback,
-    UpdateRoute, UpdateRule, UpdateUpstream,
+    ArchiveRoute, ArchiveRule, ChangeTarget, Command, DeleteUpstream, Precondition, Publish,
+    ReorderRules, Rollback, SwitchRoute, SwitchRule, UpdateRoute, UpdateRule, UpdateUpstream,
 };
-use crate::id::{EnvironmentId, RouteId};
+use crate::id::{EnvironmentId, RouteId, RuleId, UpstreamId};
 use crate::query;
 use crate::rejection::Rejection;
 use crate::rows::View;
 use crate::schema::{RULES, UPSTREAMS};
 use crate::time::Revision;
 
-/// Refuses a command whose object is not as expected. Commands that are about no one object, such
-/// as those that make one, have nothing that could be as expected.
+/// Where clients say what they expect.
+const HEADER: &str = "If-Match";
+
+/// Refuses a command whose object is not as expected. Commands that make an object have nothing yet
+/// that could be as expected; of what no tag is ever shown, nothing can be expected.
 pub(super) fn check<V: View + ?Sized>(
     context: &Context<'_, V>,
     command: &Command,
@@ -24,8 +27,15 @@ pub(super) fn check<V: View + ?Sized>(
     let Some(precondition) = precondition else {
         return Ok(());
     };
-    let Some(written) = last_written(context, command)? else {
-        return Err(failed("There is no object yet that it could be about."));
+    let written = match about(context, command)? {
+        About::Written(revision) => revision,
+        About::New => return Err(failed("There is no object yet that it could be about.")),
+        About::Untagged => {
+            return Err(Rejection::InvalidParameter {
+                param: HEADER.to_owned(),
+                message: "This change is not about one object with an entity tag.".to_owned(),
+            });
+        }
     };
     match precondition {
         Precondition::Exists => Ok(()),
@@ -36,39 +46,78 @@ pub(super) fn check<V: View + ?Sized>(
 
 fn failed(message: &str) -> Rejection {
     Rejection::PreconditionFailed {
-        param: "If-Match".to_owned(),
+        param: HEADER.to_owned(),
         message: message.to_owned(),
     }
 }
 
-/// The entry that last wrote the object that a command is about, if it is about one.
-fn last_written<V: View + ?Sized>(
+/// What a command is about.
+enum About {
+    /// An object, and the entry that last wrote it.
+    Written(Revision),
+    /// An object that is yet to be made.
+    New,
+    /// Several objects, or one that clients see no tag of.
+    Untagged,
+}
+
+fn about<V: View + ?Sized>(
     context: &Context<'_, V>,
     command: &Command,
-) -> Result<Option<Revision>, Rejection> {
-    let view = context.view;
+) -> Result<About, Rejection> {
     let revision = match command {
         Command::UpdateRule(actor, UpdateRule { id, .. })
-        | Command::ArchiveRule(actor, ArchiveRule { id, .. }) => RULES
-            .get(view, (&actor.environment_id, id))
-            .map(|rule| rule.revision)
-            .ok_or_else(|| not_found("rule", id, None))?,
+        | Command::ArchiveRule(actor, ArchiveRule { id, .. })
+        | Command::SwitchRule(actor, SwitchRule { id, .. }) => {
+            rule(context, &actor.environment_id, id)?
+        }
         Command::UpdateUpstream(actor, UpdateUpstream { id, .. })
-        | Command::DeleteUpstream(actor, DeleteUpstream { id }) => UPSTREAMS
-            .get(view, (&actor.environment_id, id))
-            .map(|upstream| upstream.revision)
-            .ok_or_else(|| not_found("upstream", id, None))?,
+        | Command::DeleteUpstream(actor, DeleteUpstream { id })
+        | Command::ChangeTarget(
+            actor,
+            ChangeTarget {
+                upstream_id: id, ..
+            },
+        ) => upstream(context, &actor.environment_id, id)?,
         Command::UpdateRoute(actor, UpdateRoute { id, .. })
-        | Command::ArchiveRoute(actor, ArchiveRoute { id }) => {
+        | Command::ArchiveRoute(actor, ArchiveRoute { id })
+        | Command::SwitchRoute(actor, SwitchRoute { id, .. })
+        | Command::ReorderRules(actor, ReorderRules { route_id: id, .. })
+        | Command::Publish(actor, Publish { route_id: id, .. })
+        | Command::Rollback(actor, Rollback { route_id: id, .. }) => {
             route(context, &actor.environment_id, id)?
         }
-        Command::Publish(actor, Publish { route_id, .. })
-        | Command::Rollback(actor, Rollback { route_id, .. }) => {
-            route(context, &actor.environment_id, route_id)?
-        }
-        _ => return Ok(None),
+        Command::Bootstrap(_)
+        | Command::CreateUpstream(..)
+        | Command::CreateRoute(..)
+        | Command::CreateRule(..)
+        | Command::CreateWebhookEndpoint(..)
+        | Command::CreateApiKey(..)
+        | Command::CreateEnvironment(..) => return Ok(About::New),
+        _ => return Ok(About::Untagged),
     };
-    Ok(Some(revision))
+    Ok(About::Written(revision))
+}
+
+fn rule<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    environment: &EnvironmentId,
+    id: &RuleId,
+) -> Result<Revision, Rejection> {
+    let rule = RULES.get(context.view, (environment, id));
+    rule.map(|rule| rule.revision)
+        .ok_or_else(|| not_found("rule", id, None))
+}
+
+fn upstream<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    environment: &EnvironmentId,
+    id: &UpstreamId,
+) -> Result<Revision, Rejection> {
+    let upstream = UPSTREAMS.get(context.view, (environment, id));
+    upstream
+        .map(|upstream| upstream.revision)
+        .ok_or_else(|| not_found("upstream", id, None))
 }
 
 fn route<V: View + ?Sized>(

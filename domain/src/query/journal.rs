@@ -9,9 +9,6 @@ use crate::schema::JOURNAL;
 use crate::table::Span;
 use crate::time::{Revision, Timestamp};
 
-/// How many rows are read at a time in search of events: most rows have one or two.
-const ROWS_STEP: usize = 64;
-
 /// A row of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalRow {
@@ -128,44 +125,4 @@ pub fn event(
     journal_at(view, environment, at)
         .flat_map(JournalRow::notices)
         .find(|notice| notice.id == *id)
-}
-
-/// Events, newest first, from before the given one on. Few rows have none, so a page costs about
-/// its length.
-pub fn events_page(
-    view: &(impl View + ?Sized),
-    environment: &EnvironmentId,
-    before: Option<&EventId>,
-    limit: usize,
-) -> Page<JournalNotice> {
-    let mut passed = before.is_none();
-    let mut place = before.and_then(|id| id.unix_ms()).map(|at| JournalPlace {
-        at: Timestamp(at),
-        revision: Revision(u64::MAX),
-    });
-    let mut items = Vec::new();
-    loop {
-        let page = journal_page(view, environment, place, ROWS_STEP);
-        place = page.items.last().map(|row| row.place);
-        for row in page.items {
-            // A place that has gone is as good as passed once its time is.
-            let later = before.and_then(|id| id.unix_ms()) == Some(row.place.at.0);
-            for notice in row.notices().into_iter().rev() {
-                if passed || !later {
-                    items.push(notice);
-                } else if Some(&notice.id) == before {
-                    passed = true;
-                }
-            }
-            if items.len() > limit {
-                items.truncate(limit);
-                let has_more = true;
-                return Page { items, has_more };
-            }
-        }
-        if !page.has_more {
-            let has_more = false;
-            return Page { items, has_more };
-        }
-    }
 }

@@ -19,9 +19,7 @@ pub use access::{
     idempotency, is_bootstrapped, log_time, pepper_check, usage, workspace, workspace_environments,
 };
 pub use draft::{draft_head, validate};
-pub use journal::{
-    JournalNotice, JournalRow, audit_entry, event, events_page, journal_after, journal_page,
-};
+pub use journal::{JournalNotice, JournalRow, audit_entry, event, journal_after, journal_page};
 pub use page::Page;
 pub use routes::{route, routes_page};
 pub use rule_versions::{rule_version, rule_versions_page};

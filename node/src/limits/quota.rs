@@ -44,6 +44,7 @@ mod tests {
         let settings = LimitSettings {
             enterprise_requests_per_minute: 5,
             enterprise_route_mutations_per_minute: 6,
+            ..LimitSettings::default()
         };
         for (plan, expect) in [
             (Plan::Free, (60, 30)),

@@ -24,7 +24,7 @@ use super::fields::Fields;
 use super::object::ApiKeyObject;
 use super::page::{self, Paging};
 use super::pipeline::{Call, Presence};
-use super::{Api, idempotency, render};
+use super::{Api, render};
 
 const KINDS: [(&str, KeyKind); 3] = [
     ("live", KeyKind::Live),
@@ -43,7 +43,7 @@ const SECONDS_MAX: u64 = 1 << 40;
 
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
-    bind(&mut call, &caller);
+    call.bind(&caller);
     let known = ["type", "name", "scopes", "ip_allowlist", "expires_at"];
     let mut fields = Fields::new(body, &known)?;
     let (kind, name) = (fields.choice("type", &KINDS)?, fields.text("name")?);
@@ -122,7 +122,7 @@ fn check_own_address(call: &Call, ranges: Option<&[IpRange]>) -> Result<(), ApiE
 pub(crate) async fn roll(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("api key", ApiKeyId::parse)?;
     let body = call.object(Presence::Optional).await?;
-    bind(&mut call, &caller);
+    call.bind(&caller);
     let mut fields = Fields::new(body, &["overlap_s"])?;
     let overlap_s = fields.integer("overlap_s", 0, OVERLAP_S_MAX)?;
     // Which kind a key is never changes, so the text that is made here fits whatever came between.
@@ -251,14 +251,6 @@ fn answer(api: &Api, applied: Applied, status: StatusCode, shown: Shown) -> Answ
         let (secret, _) = api.keys.secret(key.kind, &key.id, key.salt.as_ref()?);
         Some(render::to_bytes(&object.revealing(secret.reveal())))
     })
-}
-
-/// Makes the request the caller's own, before it is proposed.
-fn bind(call: &mut Call, caller: &Caller) {
-    call.idempotency = call
-        .idempotency
-        .take()
-        .map(|given| idempotency::bind(given, &caller.api_key_id));
 }
 
 fn salt(api: &Api) -> KeySalt {

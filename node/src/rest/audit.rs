@@ -22,13 +22,26 @@ use super::object::AuditObject;
 use super::page::{self, Paging, Scanned};
 use super::pipeline::Call;
 use super::query::Query;
+use super::slots::Slot;
 use super::{Api, render};
 
 /// Newline-delimited JSON.
 const NDJSON: &str = "application/x-ndjson";
 
-/// How many rows an export reads at a time.
-const EXPORT_STEP: usize = 256;
+/// How many exports a node serves at a time: each holds some megabytes.
+pub(super) const EXPORTS_MAX: usize = 16;
+
+/// How many of them one key may have.
+pub(super) const EXPORTS_OF_KEY_MAX: usize = 4;
+
+/// How many rows an export reads at a time: a row of the biggest kind has hundreds of kilobytes.
+const EXPORT_ROWS_READ: usize = 8;
+
+/// How many rows an export looks at in one step, about.
+const EXPORT_ROWS_STEP: usize = 256;
+
+/// How long the lines of one step may become, about.
+const EXPORT_BYTES_STEP: usize = 1024 * 1024;
 
 /// Which entries are wanted.
 struct Filter {
@@ -102,6 +115,15 @@ impl Filter {
                 .is_none_or(|route| changes(&|change| change.route_id.as_ref() == Some(route)))
     }
 
+    /// Behind the last row of the wanted times.
+    fn end(&self) -> JournalPlace {
+        let until = self.times.1.saturating_add(1).saturating_mul(1000);
+        JournalPlace {
+            at: Timestamp(until),
+            revision: Revision(0),
+        }
+    }
+
     /// Behind which row the wanted times begin.
     fn beginning(&self) -> JournalPlace {
         JournalPlace {
@@ -160,10 +182,7 @@ fn find(
     limit: usize,
 ) -> Scanned<JournalRow> {
     let fetch = |after: Option<&Position>, limit| {
-        let before = after.and_then(place).unwrap_or_else(|| JournalPlace {
-            at: Timestamp(filter.times.1.saturating_add(1).saturating_mul(1000)),
-            revision: Revision(0),
-        });
+        let before = after.and_then(place).unwrap_or_else(|| filter.end());
         query::journal_page(view, &caller.environment_id, Some(before), limit)
     };
     page::filtered(limit, after, position, fetch, |row| {
@@ -188,6 +207,7 @@ fn place(position: &Position) -> Option<JournalPlace> {
 
 /// All entries that are wanted, in log order, up to what was there when the export began.
 async fn export(api: Arc<Api>, caller: Caller, call: Call, filter: Filter) -> Answered {
+    let slot = api.exports.take(&caller.api_key_id)?;
     let newest = |view: &dyn View| {
         let page = query::journal_page(view, &caller.environment_id, None, 1);
         page.items.first().map(|row| row.place)
@@ -196,46 +216,66 @@ async fn export(api: Arc<Api>, caller: Caller, call: Call, filter: Filter) -> An
     let revision = seen.revision;
     let export = Export {
         place: filter.beginning(),
-        last: seen.value,
+        last: seen.value.map(|newest| newest.min(filter.end())),
+        _slot: slot,
         api,
         caller,
         filter,
     };
     let lines = stream::unfold(export, |mut export| async move {
-        let lines = export.next()?;
+        let lines = export.next().await?;
         Some((Ok::<_, Infallible>(lines), export))
     });
     let answer = Answer::bytes(StatusCode::OK, NDJSON, Bytes::new());
     Ok(answer.streamed(Body::from_stream(lines)).at(revision))
 }
 
-/// An export under way: it holds one step of rows at a time, whatever the length of the log.
+/// An export under way: it holds the lines of one step and few rows, whatever the length of the log.
 struct Export {
     api: Arc<Api>,
     caller: Caller,
     filter: Filter,
+    /// The last row that was looked at.
     place: JournalPlace,
+    /// The last row to look at; without one there is nothing.
     last: Option<JournalPlace>,
+    _slot: Slot,
 }
 
 impl Export {
-    /// The next lines, perhaps none of a step in which nothing was wanted.
-    fn next(&mut self) -> Option<Bytes> {
-        let last = self.last.filter(|last| self.place < *last)?;
-        let read = |view: &dyn View| {
-            query::journal_after(view, &self.caller.environment_id, self.place, EXPORT_STEP)
-        };
-        let (rows, _) = self.api.control.read_local(read).ok()?;
-        self.place = rows.last()?.place;
-        let mut bytes = Vec::new();
-        let wanted = rows
-            .iter()
-            .filter(|row| row.place <= last && self.filter.keeps(&self.caller, row));
-        for row in wanted {
-            render::append(&mut bytes, &AuditObject::new(row, &self.caller.environment));
-            bytes.push(b'\n');
+    /// The next lines.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let last = self.last.filter(|last| self.place < *last)?;
+            let control = Arc::clone(&self.api.control);
+            let (lines, _) = control.read_local(|view| self.step(view, last)).ok()?;
+            // There may be much to pass by, and others wait for the thread.
+            tokio::task::yield_now().await;
+            if !lines.is_empty() {
+                return Some(lines.into());
+            }
         }
-        Some(bytes.into())
+    }
+
+    /// The lines of the next rows, perhaps none of them.
+    fn step(&mut self, view: &dyn View, last: JournalPlace) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for _ in 0..EXPORT_ROWS_STEP / EXPORT_ROWS_READ {
+            let environment = &self.caller.environment_id;
+            let rows = query::journal_after(view, environment, self.place, EXPORT_ROWS_READ);
+            self.place = rows.last().map_or(last, |row| row.place);
+            let wanted = rows
+                .iter()
+                .filter(|row| row.place <= last && self.filter.keeps(&self.caller, row));
+            for row in wanted {
+                render::append(&mut lines, &AuditObject::new(row, &self.caller.environment));
+                lines.push(b'\n');
+            }
+            if self.place >= last || lines.len() >= EXPORT_BYTES_STEP {
+                break;
+            }
+        }
+        lines
     }
 }
 

@@ -5,9 +5,10 @@
 //! The look-up is local and may be stale, which costs no round trip and is right in both
 //! directions. A key that this node does not know yet is asked for once more after a
 //! linearizable barrier, so a key works everywhere as soon as it was handed out. A key that was
-//! revoked elsewhere is refused as soon as this node applies that entry; a node that is cut off
-//! from the leader and does not hear of it can neither write nor read linearizably, so such a
-//! key gets stale reads of what it could read before, and nothing else.
+//! revoked elsewhere is refused as soon as this node applies that entry, and a read that applied it
+//! while it waited is not answered; a node that is cut off from the leader and does not hear of it
+//! can neither write nor read linearizably, so such a key gets stale reads of what it could read
+//! before, and nothing else.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -48,6 +49,8 @@ pub(crate) struct Caller {
     pub(crate) scopes: Arc<Scopes>,
     /// Where the key may act, by identifier and name.
     environments: Arc<[(EnvironmentId, String)]>,
+    /// What the secret that it came with is known by.
+    pub(crate) key_hash: KeyHash,
     /// From when on the secret does not work any more.
     valid_until: Option<Timestamp>,
     /// From where the key works.
@@ -67,6 +70,11 @@ impl Caller {
             environment_id: self.environment_id.clone(),
             api_key_id: self.api_key_id.clone(),
         }
+    }
+
+    /// Whether the secret that it came with works at this time, as far as is known of it.
+    pub(crate) fn is_valid_at(&self, now: Timestamp) -> bool {
+        self.valid_until.is_none_or(|until| until > now)
     }
 
     /// Whether what belongs to a route is for this caller's eyes.
@@ -98,6 +106,17 @@ impl Caller {
         key.environments().all(|id| {
             query::environment(view, id).is_some_and(|environment| self.reaches(&environment))
         })
+    }
+
+    /// The caller, if its key works from this address.
+    fn coming_from(self, address: Option<IpAddr>) -> Result<Self, ApiError> {
+        if is_allowed(&self.ip_allowlist, address) {
+            return Ok(self);
+        }
+        let from =
+            address.map_or_else(|| "this one".to_owned(), |it| it.to_canonical().to_string());
+        let message = format!("The API key is not for requests from the address {from}.");
+        Err(ApiError::new(Code::IpNotAllowed, message))
     }
 
     /// The caller as acting in the environment that the request names, if it names one. One that
@@ -132,44 +151,64 @@ pub(crate) fn is_allowed(ranges: &[IpRange], address: Option<IpAddr>) -> bool {
 }
 
 /// Finds out who is asking. `address` is the one that the connection comes from: what a header says
-/// of it, anybody can write.
+/// of it, anybody can write. Of an address that sent too many bad keys, only keys that this node
+/// knows to be good are taken: no other is worth a barrier.
 pub(crate) async fn authenticate(
     api: &Api,
     headers: &HeaderMap,
     address: Option<IpAddr>,
     consistency: Consistency,
 ) -> Result<Caller, ApiError> {
-    let caller = identify(api, headers, consistency).await?;
-    // What is remembered of a key may be older than its end.
-    if caller
-        .valid_until
-        .is_some_and(|until| until <= api.clock.now())
+    let key = presented(headers).map(|key| api.keys.hash(key));
+    if let Ok(hash) = &key
+        && let Ok(caller) = identify(api, hash, Consistency::Stale).await
     {
-        return Err(refused("The API key has expired."));
+        return caller.coming_from(address)?.acting_in(headers);
     }
-    if !is_allowed(&caller.ip_allowlist, address) {
-        let from =
-            address.map_or_else(|| "this one".to_owned(), |it| it.to_canonical().to_string());
-        let message = format!("The API key is not for requests from the address {from}.");
-        return Err(ApiError::new(Code::IpNotAllowed, message));
+    let counted = address.filter(|_| headers.contains_key(header::AUTHORIZATION));
+    let (now, max) = (api.clock.now(), api.limits.settings().bad_keys_per_minute);
+    let wait_ms = counted.and_then(|address| api.bad_keys.wait_ms(address, now, max));
+    if let Some(wait_ms) = wait_ms {
+        let message = "Too many bad API keys came from this address. See Retry-After.";
+        return Err(ApiError::rate_limited(wait_ms.div_ceil(1000), message));
     }
-    caller.acting_in(headers)
+    let found = match key {
+        Ok(hash) => identify(api, &hash, consistency).await,
+        Err(error) => Err(error),
+    };
+    if let (Err(error), Some(address)) = (&found, counted)
+        && error.code == Code::InvalidApiKey
+    {
+        api.bad_keys.note(address, now);
+    }
+    found?.coming_from(address)?.acting_in(headers)
 }
 
-async fn identify(
-    api: &Api,
-    headers: &HeaderMap,
-    consistency: Consistency,
-) -> Result<Caller, ApiError> {
-    let hash = api.keys.hash(presented(headers)?);
+/// Looks again whether the caller's key is good, by what this node has applied meanwhile. A read that
+/// waited until the node had caught up may have been let in by what it knew before.
+pub(crate) async fn confirm(api: &Api, key: &KeyHash) -> Result<(), ApiError> {
+    identify(api, key, Consistency::Stale).await.map(drop)
+}
+
+/// Who is behind a key, if it is good now.
+async fn identify(api: &Api, hash: &KeyHash, consistency: Consistency) -> Result<Caller, ApiError> {
+    let caller = known(api, hash, consistency).await?;
+    // What is remembered of a key may be older than its end.
+    if !caller.is_valid_at(api.clock.now()) {
+        return Err(refused("The API key has expired."));
+    }
+    Ok(caller)
+}
+
+async fn known(api: &Api, hash: &KeyHash, consistency: Consistency) -> Result<Caller, ApiError> {
     let stamp = api.control.access_changed();
-    if let Some(caller) = api.callers.get(&hash, stamp) {
+    if let Some(caller) = api.callers.get(hash, stamp) {
         return Ok(caller);
     }
-    let found = match look_up(api, &hash)? {
+    let found = match look_up(api, hash)? {
         None if consistency == Consistency::Linearizable => {
             api.control.barrier(consistency).await?;
-            look_up(api, &hash)?
+            look_up(api, hash)?
         }
         found => found,
     };
@@ -179,8 +218,8 @@ async fn identify(
     if key.revoked_at.is_some() {
         return Err(refused("The API key has been revoked."));
     }
-    let caller = caller(key, &hash, environments, &workspace)?;
-    api.callers.remember(hash, caller.clone(), stamp);
+    let caller = caller(key, hash, environments, &workspace)?;
+    api.callers.remember(*hash, caller.clone(), stamp);
     Ok(caller)
 }
 
@@ -201,6 +240,7 @@ fn caller(
     };
     Ok(Caller {
         environment: environment.clone(),
+        key_hash: *hash,
         valid_until: key.valid_until(hash),
         window: WindowId::of_key(&key.id),
         plan: workspace.plan,
@@ -313,6 +353,7 @@ mod tests {
             kind: KeyKind::Live,
             scopes: Arc::default(),
             environments: [(EnvironmentId::new(seed), "production".to_owned())].into(),
+            key_hash: KeyHash([0; 32]),
             valid_until: None,
             ip_allowlist: [].into(),
         }

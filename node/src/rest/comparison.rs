@@ -1,17 +1,18 @@
 //! Comparing two states of a route: snapshots by identifier, the `active` one, or the `draft`.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use domain::content::diff::{SnapshotDiff, diff_snapshots};
 use domain::id::{EnvironmentId, RouteId, SnapshotId};
 use domain::query::{self, ViewChunks};
 use domain::rows::View;
-use domain::tree::{Hash, Layered};
+use domain::tree::{ChunkSource, Hash, Layered};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::error::{ApiError, Code};
-use super::object::broken;
+use super::object::{CONTENT_BYTES_MAX, broken};
 
 /// Chunks that were made and not stored.
 type Chunks = BTreeMap<Hash, Vec<u8>>;
@@ -75,8 +76,14 @@ impl Comparison {
         let (draft, made) = draft;
         let describe = |side: &Side| describe(view, environment, &route_id, side, draft);
         let (from, to) = (describe(&sides[0])?, describe(&sides[1])?);
-        let source = Layered(made, ViewChunks(view));
-        let diff = diff_snapshots(&source, from.head, to.head).map_err(broken)?;
+        let source = Metered::new(Layered(made, ViewChunks(view)));
+        let diff = diff_snapshots(&source, from.head, to.head).map_err(|error| {
+            if source.is_used_up() {
+                too_large()
+            } else {
+                broken(error)
+            }
+        })?;
         Ok(Self {
             route_id,
             from,
@@ -110,6 +117,44 @@ impl Comparison {
             self.diff.to_text()
         )
     }
+}
+
+/// A source that gives out so many bytes and no more: only chunks that differ are opened, so it bounds
+/// what a diff takes and holds.
+struct Metered<S> {
+    source: S,
+    /// Below zero when more was asked for than there is.
+    left: Cell<i64>,
+}
+
+impl<S> Metered<S> {
+    fn new(source: S) -> Self {
+        let left = i64::try_from(CONTENT_BYTES_MAX).unwrap_or(i64::MAX);
+        Self {
+            source,
+            left: Cell::new(left),
+        }
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.left.get() < 0
+    }
+}
+
+impl<S: ChunkSource> ChunkSource for Metered<S> {
+    fn chunk(&self, hash: &Hash) -> Option<Vec<u8>> {
+        let bytes = self.source.chunk(hash)?;
+        let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+        self.left.set(self.left.get().saturating_sub(length));
+        Some(bytes).filter(|_| !self.is_used_up())
+    }
+}
+
+fn too_large() -> ApiError {
+    let message = format!(
+        "What differs is longer than {CONTENT_BYTES_MAX} bytes; compare snapshots that are closer to each other."
+    );
+    ApiError::new(Code::ResponseTooLarge, message)
 }
 
 /// A comparison as clients see it.

@@ -1,10 +1,14 @@
 //! Cursors: where a list goes on. To clients they are opaque; inside they are `cur_` and the
-//! base64url of a small JSON object: the identifier and sort key of the last item, a digest of
-//! the filters, and a MAC.
+//! base64url of a small JSON object: the identifier and sort key of the last item, which are veiled, a
+//! digest of the filters, and a MAC.
 //!
 //! A cursor names a position, not a row, so it survives the deletion of the row. The MAC binds it
 //! to the environment, the list and the filters: nobody can craft a scan or carry a cursor from
 //! one list to another, and a refused cursor tells nothing about why.
+//!
+//! A list that filters may stop at a row that the caller must not know of, so what a cursor names
+//! is not readable. It is veiled as in SIV modes: by a key stream that the MAC of the plain text
+//! begins, so that the same position always gives the same cursor and no other has its stream.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,8 +21,8 @@ use super::error::{ApiError, Code};
 
 const PREFIX: &str = "cur_";
 
-/// Longer texts are not cursors of ours: an identifier of at most 69 characters, a number, two
-/// short digests.
+/// Longer texts are not cursors of ours: an identifier of at most 69 characters and a number, veiled,
+/// and two short digests.
 const LENGTH_MAX: usize = 320;
 
 /// Makes and checks cursors.
@@ -50,11 +54,17 @@ pub(crate) struct Position {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Inner {
+    /// The sort key's eight bytes and the identifier, veiled.
     id: String,
-    k: u64,
     f: String,
     m: String,
 }
+
+/// How long a MAC is.
+const MAC_BYTES: usize = 16;
+
+/// What the key stream's blocks begin with. A MAC's text begins with a length, which is no letter.
+const VEIL: &[u8] = b"veil";
 
 impl Cursors {
     /// Takes the MAC's key, which only the nodes of one cluster share.
@@ -63,11 +73,14 @@ impl Cursors {
     }
 
     pub(crate) fn encode(&self, scope: &Scope<'_>, position: &Position) -> String {
+        let mac = self.mac(scope, position);
+        let mut place = position.key.to_be_bytes().to_vec();
+        place.extend_from_slice(position.id.as_bytes());
+        self.veil(&mac, &mut place);
         let inner = Inner {
-            id: position.id.clone(),
-            k: position.key,
+            id: URL_SAFE_NO_PAD.encode(place),
             f: digest(scope),
-            m: URL_SAFE_NO_PAD.encode(self.mac(scope, position)),
+            m: URL_SAFE_NO_PAD.encode(mac),
         };
         format!(
             "{PREFIX}{}",
@@ -90,23 +103,40 @@ impl Cursors {
         }
         let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
         let inner: Inner = serde_json::from_slice(&bytes).ok()?;
-        let mac = URL_SAFE_NO_PAD.decode(&inner.m).ok()?;
+        // That length is what we give out; a shorter one would verify as well.
+        let mac: [u8; MAC_BYTES] = URL_SAFE_NO_PAD.decode(&inner.m).ok()?.try_into().ok()?;
+        let mut place = URL_SAFE_NO_PAD.decode(&inner.id).ok()?;
+        self.veil(&mac, &mut place);
+        let (key, id) = place.split_first_chunk()?;
         let position = Position {
-            id: inner.id,
-            key: inner.k,
+            id: String::from_utf8(id.to_vec()).ok()?,
+            key: u64::from_be_bytes(*key),
         };
         self.keyed_to(scope, &position)
             .verify_truncated_left(&mac)
             .ok()?;
-        // Sixteen bytes are what we give out; a shorter one would verify as well.
-        (mac.len() == 16 && inner.f == digest(scope)).then_some(position)
+        (inner.f == digest(scope)).then_some(position)
     }
 
-    fn mac(&self, scope: &Scope<'_>, position: &Position) -> [u8; 16] {
+    fn mac(&self, scope: &Scope<'_>, position: &Position) -> [u8; MAC_BYTES] {
         let whole = self.keyed_to(scope, position).finalize().into_bytes();
-        let mut mac = [0; 16];
-        mac.copy_from_slice(&whole[..16]);
+        let mut mac = [0; MAC_BYTES];
+        mac.copy_from_slice(&whole[..MAC_BYTES]);
         mac
+    }
+
+    /// Puts the veil of a MAC on bytes, or takes it off.
+    fn veil(&self, mac: &[u8; MAC_BYTES], bytes: &mut [u8]) {
+        for (number, block) in (0_u32..).zip(bytes.chunks_mut(32)) {
+            let mut keyed = self.keyed.clone();
+            keyed.update(VEIL);
+            keyed.update(mac);
+            keyed.update(&number.to_be_bytes());
+            let stream = keyed.finalize().into_bytes();
+            for (byte, veil) in block.iter_mut().zip(stream) {
+                *byte ^= veil;
+            }
+        }
     }
 
     fn keyed_to(&self, scope: &Scope<'_>, position: &Position) -> Hmac<Sha256> {
@@ -160,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_comes_back_as_it_went_out_and_starts_with_the_identifier() {
+    fn a_cursor_comes_back_as_it_went_out_and_does_not_tell_what_it_names() {
         let environment_id = environment(1);
         let scope = Scope {
             environment_id: &environment_id,
@@ -170,6 +200,23 @@ mod tests {
         let text = cursors(1).encode(&scope, &position());
         assert!(text.starts_with("cur_eyJpZCI6"), "{text}");
         assert_eq!(cursors(1).decode(&scope, &text).unwrap(), position());
+        assert_eq!(cursors(1).encode(&scope, &position()), text);
+        // Neither the text nor what differs between neighbours can be read from it.
+        let veiled = |text: &str| {
+            let inner = URL_SAFE_NO_PAD.decode(&text[4..]).unwrap();
+            let inner: Inner = serde_json::from_slice(&inner).unwrap();
+            URL_SAFE_NO_PAD.decode(inner.id).unwrap()
+        };
+        let next = Position {
+            key: 41,
+            ..position()
+        };
+        let other = veiled(&cursors(1).encode(&scope, &next));
+        let plain = [&40_u64.to_be_bytes()[..], position().id.as_bytes()].concat();
+        for other in [other, plain] {
+            let same = veiled(&text).into_iter().zip(other);
+            assert!(same.filter(|(a, b)| a == b).count() < 4);
+        }
     }
 
     #[test]
@@ -205,9 +252,9 @@ mod tests {
         let text = cursors(1).encode(&scope, &position());
         let decoded = String::from_utf8(URL_SAFE_NO_PAD.decode(&text[4..]).unwrap()).unwrap();
         let edits = [
-            decoded.replace("\"k\":40", "\"k\":41"),
-            decoded.replace("8A\"", "8B\""),
-            decoded.replace("\"k\":40", "\"k\":40,\"x\":1"),
+            decoded.replace("\"id\":\"", "\"id\":\"A"),
+            decoded.replace("\",\"f\"", "A\",\"f\""),
+            decoded.replace("\"f\":\"", "\"x\":1,\"f\":\""),
             decoded.replace("\"m\":\"", "\"m\":\"A"),
             decoded.split("\"m\"").next().unwrap().to_owned() + "\"m\":\"\"}",
         ];

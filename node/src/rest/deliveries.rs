@@ -14,6 +14,7 @@ use super::answer::{self, Answer, Answered};
 use super::auth::Caller;
 use super::cursor::Position;
 use super::error::ApiError;
+use super::events;
 use super::fields::Fields;
 use super::listing::Listing;
 use super::object::WebhookDeliveryObject;
@@ -101,8 +102,15 @@ fn find(
         query::webhook_deliveries_page(view, &caller.environment_id, before.as_ref(), limit)
     };
     page::filtered(limit, after, position, fetch, |delivery| {
-        filter.keeps(delivery)
+        filter.keeps(delivery) && sees(view, caller, delivery)
     })
+}
+
+/// A key that is confined to routes sees deliveries of the events that it sees.
+fn sees(view: &dyn View, caller: &Caller, delivery: &WebhookDelivery) -> bool {
+    !caller.is_confined()
+        || query::event(view, &caller.environment_id, &delivery.event_id)
+            .is_some_and(|event| events::sees(caller, &event.notice))
 }
 
 fn position(delivery: &WebhookDelivery) -> Position {
@@ -115,11 +123,17 @@ fn position(delivery: &WebhookDelivery) -> Position {
 pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("webhook delivery", WebhookDeliveryId::parse)?;
     std::mem::take(&mut call.query).finish()?;
-    let find = |view: &dyn View| query::webhook_delivery(view, &caller.environment_id, &id);
+    let find = |view: &dyn View| {
+        let delivery = query::webhook_delivery(view, &caller.environment_id, &id)
+            .ok_or_else(|| ApiError::not_found("webhook delivery"))?;
+        if !sees(view, &caller, &delivery) {
+            let message = "The key is not for what this delivery is about.";
+            return Err(ApiError::insufficient_scope(message));
+        }
+        Ok(delivery)
+    };
     let seen = api.read(call.consistency, find).await?;
-    let delivery = seen
-        .value
-        .ok_or_else(|| ApiError::not_found("webhook delivery"))?;
+    let delivery = seen.value?;
     let object = WebhookDeliveryObject::new(&delivery, &caller.environment);
     Ok(Answer::json(StatusCode::OK, &object).at(seen.revision))
 }

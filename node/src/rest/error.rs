@@ -207,7 +207,7 @@ impl ApiError {
     }
 
     /// The same of one of several things, which stands at `path`.
-    fn within(self, path: &str) -> Self {
+    pub(crate) fn within(self, path: &str) -> Self {
         let param = match &self.param {
             Some(param) => format!("{path}.{param}"),
             None => path.to_owned(),

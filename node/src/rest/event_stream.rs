@@ -20,7 +20,7 @@ use domain::time::Revision;
 use futures_util::stream;
 use http::header::HeaderName;
 use http::{HeaderMap, StatusCode};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Answered};
@@ -29,6 +29,7 @@ use super::error::ApiError;
 use super::events::EventFilter;
 use super::object::EventObject;
 use super::pipeline::Call;
+use super::slots::Slot;
 use super::{Api, render};
 use crate::control_plane::Consistency;
 
@@ -36,10 +37,13 @@ use crate::control_plane::Consistency;
 /// changes. More are refused for the moment.
 pub(super) const STREAMS_MAX: usize = 512;
 
-/// How many rows are read at a time.
-const ROWS_STEP: usize = 64;
+/// How many of them one key may have: more than one client's processes need.
+pub(super) const STREAMS_OF_KEY_MAX: usize = 64;
 
-/// How often something is sent when nothing happens, so that proxies and clients see that the
+/// How many rows are read at a time: a row of the biggest kind has hundreds of kilobytes.
+const ROWS_STEP: usize = 16;
+
+/// How often something is sent when there is nothing to tell, so that proxies and clients see that the
 /// stream lives: well within the usual idle time-outs of 30 s and more.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -58,16 +62,15 @@ pub(crate) async fn open(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let filter = EventFilter::take(&mut query)?;
     query.finish()?;
     let last = last_event_id(&call.headers)?;
-    let permit = Arc::clone(&api.streams)
-        .try_acquire_owned()
-        .map_err(|_| ApiError::unavailable(1))?;
+    let slot = api.streams.take(&caller.api_key_id)?;
     // Changes from here on wake the stream; what happened before is in what is read first.
     let changes = api.control.changes();
     let find = |view: &dyn View| start(view, &caller, last.as_ref());
     let seen = api.read(call.consistency, find).await?;
     let (place, passed) = seen.value?;
     let stream = EventStream {
-        stamp: api.control.access_changed(),
+        // Access may have changed since the caller was looked up.
+        stamp: Revision::default(),
         headers: call.headers,
         address: call.address,
         changes,
@@ -75,7 +78,7 @@ pub(crate) async fn open(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
         skip: passed,
         waiting: VecDeque::from([Bytes::from_static(RETRY.as_bytes())]),
         spoke: Instant::now(),
-        _permit: permit,
+        _slot: slot,
         api,
         caller,
         filter,
@@ -141,7 +144,7 @@ struct EventStream {
     waiting: VecDeque<Bytes>,
     /// When something was last sent.
     spoke: Instant,
-    _permit: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 impl EventStream {
@@ -159,9 +162,16 @@ impl EventStream {
             let rows = self.read()?;
             if rows.is_empty() {
                 self.wait().await?;
+            } else {
+                // There may be much to pass by, and others wait for the thread.
+                tokio::task::yield_now().await;
             }
             for row in rows {
                 self.tell(row);
+            }
+            if self.waiting.is_empty() && self.spoke.elapsed() >= KEEP_ALIVE {
+                let comment = Bytes::from_static(b": still here\n\n");
+                self.waiting.push_back(comment);
             }
         }
     }
@@ -172,13 +182,18 @@ impl EventStream {
             return false;
         }
         let stamp = self.api.control.access_changed();
-        if stamp == self.stamp {
-            return true;
+        if stamp != self.stamp {
+            self.stamp = stamp;
+            let (headers, consistency) = (&self.headers, Consistency::Stale);
+            let known = auth::authenticate(&self.api, headers, self.address, consistency);
+            match known.await {
+                Ok(caller) if caller.environment_id == self.caller.environment_id => {
+                    self.caller = caller;
+                }
+                _ => return false,
+            }
         }
-        self.stamp = stamp;
-        auth::authenticate(&self.api, &self.headers, self.address, Consistency::Stale)
-            .await
-            .is_ok_and(|caller| caller.environment_id == self.caller.environment_id)
+        self.caller.is_valid_at(self.api.clock.now())
     }
 
     fn read(&self) -> Option<Vec<JournalRow>> {
@@ -207,13 +222,7 @@ impl EventStream {
     async fn wait(&mut self) -> Option<()> {
         match tokio::time::timeout(TICK, self.changes.changed()).await {
             Ok(changed) => changed.ok(),
-            Err(_) => {
-                if self.spoke.elapsed() >= KEEP_ALIVE {
-                    self.waiting
-                        .push_back(Bytes::from_static(b": still here\n\n"));
-                }
-                Some(())
-            }
+            Err(_) => Some(()),
         }
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::id::{EventId, RouteId, RuleId, UpstreamId};
-use domain::model::{Notice, NoticeKind};
+use domain::model::{JournalPlace, Notice, NoticeKind};
 use domain::query::{self, JournalNotice};
 use domain::rows::View;
+use domain::time::{Revision, Timestamp};
 use http::StatusCode;
 
 use super::Api;
@@ -75,7 +76,7 @@ impl EventFilter {
 }
 
 /// A key that is confined to routes hears of those routes alone.
-fn sees(caller: &Caller, notice: &Notice) -> bool {
+pub(super) fn sees(caller: &Caller, notice: &Notice) -> bool {
     !caller.is_confined()
         || notice
             .about
@@ -114,35 +115,80 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
         paging,
     };
     let find = |view: &dyn View, after, limit| Ok(find(view, &caller, &filter, after, limit));
-    let show = |bytes: &mut Vec<u8>, event: &_| {
-        render::append(bytes, &EventObject::new(event, &caller.environment))
+    let show = |bytes: &mut Vec<u8>, listed: &Listed| {
+        let object = EventObject::new(&listed.event, &caller.environment);
+        render::append(bytes, &object)
     };
     listing
         .answer(&api, &caller, call.consistency, find, position, show)
         .await
 }
 
+/// An event in a list, and which one it is of its row.
+struct Listed {
+    event: JournalNotice,
+    index: usize,
+}
+
+/// Rows may have no event that is wanted, so it is rows that are counted, and a place is one in a row.
 fn find(
     view: &dyn View,
     caller: &Caller,
     filter: &EventFilter,
     after: Option<Position>,
     limit: usize,
-) -> Scanned<JournalNotice> {
+) -> Scanned<Listed> {
+    let begun = after.as_ref().and_then(place);
     let fetch = |after: Option<&Position>, limit| {
-        let before = after.and_then(|position| EventId::parse(&position.id).ok());
-        query::events_page(view, &caller.environment_id, before.as_ref(), limit)
+        let before = after.and_then(place).map(|(row, index)| match index {
+            0 => row,
+            // The row itself comes once more, for the rest of its events.
+            _ => JournalPlace {
+                revision: Revision(row.revision.0.saturating_add(1)),
+                ..row
+            },
+        });
+        query::journal_page(view, &caller.environment_id, before, limit)
     };
-    page::filtered(limit, after, position, fetch, |event| {
-        filter.keeps(caller, &event.notice)
+    page::spread(limit, after, fetch, |row| {
+        let place = row.place;
+        let is_left = |index| begun.is_none_or(|(row, told)| row != place || index < told);
+        let events = row.notices().into_iter().enumerate().rev();
+        let mut parts: Vec<_> = events
+            .filter(|(index, _)| is_left(*index))
+            .map(|(index, event)| {
+                let kept = filter.keeps(caller, &event.notice);
+                let listed = kept.then_some(Listed { event, index });
+                (position_of(place, index), listed)
+            })
+            .collect();
+        if parts.is_empty() {
+            parts.push((position_of(place, 0), None));
+        }
+        parts
     })
 }
 
-fn position(event: &JournalNotice) -> Position {
+fn position(listed: &Listed) -> Position {
+    position_of(listed.event.place, listed.index)
+}
+
+/// A cursor's identifier names the row and the event of it.
+fn position_of(row: JournalPlace, index: usize) -> Position {
     Position {
-        id: event.id.to_string(),
-        key: event.place.at.0,
+        id: format!("{}.{index}", row.revision.0),
+        key: row.at.0,
     }
+}
+
+/// The row, and down to which of its events all is told.
+fn place(position: &Position) -> Option<(JournalPlace, usize)> {
+    let (revision, index) = position.id.split_once('.')?;
+    let row = JournalPlace {
+        at: Timestamp(position.key),
+        revision: Revision(revision.parse().ok()?),
+    };
+    Some((row, index.parse().ok()?))
 }
 
 /// An event's JSON as a receiver of webhooks gets it: the same bytes as in a list.

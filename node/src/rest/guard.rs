@@ -6,7 +6,8 @@
 //! ```text
 //! opened, or first byte of a head      -> the request must be complete within HEAD
 //! a request is being answered          -> no limit here; the pipeline has its own
-//! the last request was answered        -> the next one must begin within IDLE
+//! the last request was answered        -> the next one must begin within IDLE, counted again
+//!                                         whenever an answer that was stuck moves on
 //! an answer is stuck in the socket     -> it must move on within WRITE
 //! ```
 
@@ -137,7 +138,12 @@ impl<S> Guarded<S> {
         polled: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.write_timer = None;
+            let was_stuck = self.write_timer.take().is_some();
+            // Whoever reads slowly is not idle. A write that does not wait says nothing of the
+            // peer: HTTP/2 pings are such.
+            if was_stuck && !self.heading {
+                self.read_by = Instant::now() + IDLE;
+            }
             return polled;
         }
         let timer = self
@@ -307,5 +313,31 @@ mod tests {
         });
         guarded.write_all(&[1; 32]).await.unwrap();
         assert_eq!(reader.await.unwrap(), 32);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_read_slowly_is_served_to_the_end_however_long_that_takes() {
+        let (mut peer, guarded, activity) = pair(8);
+        drop(activity.begin(Version::HTTP_11));
+        let (mut reading, mut writing) = tokio::io::split(guarded);
+        let reader = tokio::spawn(async move {
+            let mut bytes = [0; 8];
+            for _ in 0..8 {
+                sleep(WRITE - Duration::from_secs(1)).await;
+                peer.read_exact(&mut bytes).await.unwrap();
+            }
+            peer
+        });
+        // Both in one task, as hyper has them.
+        let mut bytes = [0; 8];
+        tokio::select! {
+            read = reading.read(&mut bytes) => panic!("given up while it was read: {read:?}"),
+            written = writing.write_all(&[1; 64]) => written.unwrap(),
+        }
+        let started = Instant::now();
+        let error = reading.read(&mut bytes).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(started.elapsed() <= IDLE);
+        drop(reader.await.unwrap());
     }
 }

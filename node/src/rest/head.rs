@@ -16,10 +16,10 @@ use crate::control_plane::Consistency;
 /// labels and a cursor, has some 20 KB in its longest spelling.
 const URI_BYTES_MAX: usize = 32 * 1024;
 
-/// The most bytes of header names and values: what HTTP/2 connections are bounded to as well.
+/// The most bytes of header names and values.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
 
-/// The most header lines: what hyper takes over HTTP/1.
+/// The most header lines.
 const HEADERS_MAX: usize = 100;
 
 const CONSISTENCY: HeaderName = HeaderName::from_static("vectorgate-consistency");

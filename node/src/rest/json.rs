@@ -118,8 +118,12 @@ pub(crate) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError>
     }
 }
 
+/// How keys begin by which serde_json tells values of its own from objects. Where one is read back
+/// from text, it would be taken for such a value.
+const RESERVED: &str = "$serde_json::private::";
+
 /// Builds a [`Value`] like serde_json's own, but refuses what is deeper than it should be, keys
-/// that come twice, and NUL characters, which no text of ours may hold.
+/// that come twice or are [`RESERVED`], and NUL characters, which no text of ours may hold.
 #[derive(Clone, Copy)]
 struct Strict {
     depth_left: usize,
@@ -202,6 +206,11 @@ impl<'de> Visitor<'de> for Strict {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             let key = text(key)?;
+            if key.starts_with(RESERVED) {
+                return Err(A::Error::custom(format_args!(
+                    "the key {key:?} is reserved"
+                )));
+            }
             let value = entries.next_value_seed(inner)?;
             if map.contains_key(&key) {
                 return Err(A::Error::custom(format_args!(
@@ -251,6 +260,11 @@ mod tests {
             (r#"{"a":"\ud800\u0041"}"#, "surrogate"),
             (r#"{"a":"\u0000"}"#, "NUL"),
             (r#"{"\u0000":1}"#, "NUL"),
+            (
+                r#"{"a":{"$serde_json::private::RawValue":"{}"}}"#,
+                "reserved",
+            ),
+            (r#"{"$serde_json::private::Number":"1"}"#, "reserved"),
             ("{\"a\":\"\0\"}", "control character"),
             (r#"{"a":NaN}"#, "expected"),
             (deep.as_str(), "levels deep"),

@@ -7,17 +7,19 @@ use domain::id::RouteId;
 use domain::query;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
+use parking_lot::Mutex;
 
 use super::Api;
 use super::auth::Caller;
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use crate::limits::{Quota, Verdict, WindowId};
 
 /// How the limits of a request stand, as far as they were asked.
 #[derive(Debug, Default)]
 pub(crate) struct Standings {
     key: OnceLock<Standing>,
-    route: OnceLock<Standing>,
+    /// Of the route that was asked last, where there are several.
+    route: Mutex<Option<Standing>>,
 }
 
 /// How a limit stands, as headers say it.
@@ -46,8 +48,9 @@ const ROUTE: [HeaderName; 3] = [
 impl Standings {
     /// Writes them into an answer.
     pub(crate) fn show(&self, headers: &mut HeaderMap) {
-        for (standing, names) in [(&self.key, KEY), (&self.route, ROUTE)] {
-            if let Some(standing) = standing.get() {
+        let standings = [(self.key.get().copied(), KEY), (*self.route.lock(), ROUTE)];
+        for (standing, names) in standings {
+            if let Some(standing) = standing {
                 standing.show(names, headers);
             }
         }
@@ -88,14 +91,18 @@ pub(crate) async fn of_key(
     )
 }
 
-/// Counts a change to the rules of a route, and refuses it beyond the route's limit. A route that is
+/// Counts `count` new rules of a route, and refuses them beyond the route's limit. A route that is
 /// not there is not counted: the state machine will say that it is not, and nobody fills windows
 /// with routes that they invent.
+///
+/// The window is asked for one, and for the others only if it has them all: what is refused costs
+/// no more than one.
 pub(crate) async fn of_route(
     api: &Api,
     caller: &Caller,
     standings: &Standings,
     route: &RouteId,
+    count: u32,
 ) -> Result<(), ApiError> {
     let environment = &caller.environment_id;
     let (found, _) = api
@@ -104,15 +111,23 @@ pub(crate) async fn of_route(
     if !found {
         return Ok(());
     }
-    let quota = Quota::of(caller.plan, api.limits.settings());
+    let limit = Quota::of(caller.plan, api.limits.settings()).route_mutations;
+    if count > limit {
+        let message = format!("Only {limit} rules can be made on a route in a minute.");
+        return Err(ApiError::new(Code::LimitExceeded, message).at("route_id"));
+    }
     let window = WindowId::of_route(environment, route);
-    let verdict = api.limits.admit(window, quota.route_mutations).await;
-    standings.route.get_or_init(|| Standing::new(api, &verdict));
-    passes(
-        &verdict,
-        "Too many rules were made on this route. See Retry-After.",
-    )
-    .map_err(|error| error.at("route_id"))
+    for left in (0..count).rev() {
+        let verdict = api.limits.admit(window, limit).await;
+        *standings.route.lock() = Some(Standing::new(api, &verdict));
+        let message = "Too many rules were made on this route. See Retry-After.";
+        passes(&verdict, message).map_err(|error| error.at("route_id"))?;
+        if verdict.remaining < left {
+            let retry_after_s = verdict.reset_in_ms.div_ceil(1000);
+            return Err(ApiError::rate_limited(retry_after_s, message).at("route_id"));
+        }
+    }
+    Ok(())
 }
 
 fn passes(verdict: &Verdict, message: &str) -> Result<(), ApiError> {

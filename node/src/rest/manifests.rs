@@ -65,17 +65,26 @@ pub(crate) async fn current(api: Arc<Api>, caller: Caller, mut call: Call) -> An
         filter: String::new(),
     };
     let after = paging.after(&api.cursors, &scope)?;
-    let after = after.and_then(|position| RouteId::parse(&position.id).ok());
     let find = |view: &dyn View| {
         let manifest = query::manifest(view, &caller.environment_id);
+        let fetch = |after: Option<&Position>, limit| {
+            let after = after.and_then(|position| RouteId::parse(&position.id).ok());
+            query::manifest_routes_page(view, &manifest, after.as_ref(), limit)
+        };
         let limit = paging.limit();
-        let routes = query::manifest_routes_page(view, &manifest, after.as_ref(), limit);
+        let routes = if caller.is_confined() {
+            page::filtered(limit, after, position, fetch, |entry| {
+                caller.sees_route(&entry.route_id)
+            })
+        } else {
+            page::whole(fetch(after.as_ref(), limit), position)
+        };
         (manifest, routes)
     };
     let seen = api.read(call.consistency, find).await?;
     let (manifest, routes) = seen.value;
     let routes = page::envelope(
-        page::whole(routes, position),
+        routes,
         position,
         |position| api.cursors.encode(&scope, position),
         |bytes, entry| render::append(bytes, &MemberObject::new(entry)),

@@ -20,6 +20,7 @@ mod api_keys;
 mod audit;
 mod auth;
 mod authorize;
+mod bad_keys;
 mod comparison;
 mod course;
 mod cursor;
@@ -58,6 +59,7 @@ mod rule_sets;
 mod rule_versions;
 mod rules;
 mod server;
+mod slots;
 mod snapshots;
 mod strict_transport;
 mod switches;
@@ -101,11 +103,13 @@ pub(crate) use version::{newest as newest_api_version, sent as sent_by_version};
 
 use answer::Answered;
 use auth::{Caller, Callers};
+use bad_keys::BadKeys;
 use cursor::Cursors;
 use error::ApiError;
 use operation::Operation;
 use pipeline::Call;
 use turns::Turns;
+use slots::Slots;
 
 /// What the API needs of the node.
 #[derive(Clone)]
@@ -151,7 +155,9 @@ struct Api {
     entropy: Arc<dyn Entropy>,
     keys: KeyRing,
     callers: Callers,
-    streams: Arc<Semaphore>,
+    bad_keys: BadKeys,
+    streams: Arc<Slots>,
+    exports: Arc<Slots>,
     waits: Arc<Semaphore>,
     turns: Turns,
     receivers: ReceiverCheck,
@@ -230,11 +236,17 @@ impl From<RestState> for Api {
     fn from(state: RestState) -> Self {
         Self {
             callers: Callers::default(),
+            bad_keys: BadKeys::default(),
             receivers: state.receivers,
             courier: state.courier,
-            streams: Arc::new(Semaphore::new(event_stream::STREAMS_MAX)),
             waits: Arc::new(Semaphore::new(wait::WAITS_MAX)),
             turns: Turns::default(),
+            exports: Slots::new("exports", audit::EXPORTS_MAX, audit::EXPORTS_OF_KEY_MAX),
+            streams: Slots::new(
+                "streams",
+                event_stream::STREAMS_MAX,
+                event_stream::STREAMS_OF_KEY_MAX,
+            ),
             key_uses: state.key_uses,
             cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
             applied: state.control.changes(),

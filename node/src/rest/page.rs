@@ -22,8 +22,9 @@ const LIMIT_DEFAULT: u64 = 20;
 /// milliseconds of work.
 const SCAN_ROWS_MAX: usize = 1_000;
 
-/// How many rows are fetched at a time while filtering.
-const SCAN_STEP: usize = 100;
+/// How many rows are fetched at a time while filtering: one of the biggest kind has hundreds of
+/// kilobytes.
+const SCAN_STEP: usize = 20;
 
 /// A page ends after the item that makes it longer than this, so that a hundred rules of the
 /// biggest kind do not become one answer of 13 MB.
@@ -90,27 +91,40 @@ pub(crate) fn whole<T>(page: Page<T>, position: impl Fn(&T) -> Position) -> Scan
 /// Collects up to `limit` items that pass `keep`, looking at [`SCAN_ROWS_MAX`] rows at most.
 pub(crate) fn filtered<T>(
     limit: usize,
-    mut after: Option<Position>,
+    after: Option<Position>,
     position: impl Fn(&T) -> Position,
-    mut fetch: impl FnMut(Option<&Position>, usize) -> Page<T>,
+    fetch: impl FnMut(Option<&Position>, usize) -> Page<T>,
     keep: impl Fn(&T) -> bool,
+) -> Scanned<T> {
+    spread(limit, after, fetch, |item| {
+        std::iter::once((position(&item), Some(item).filter(&keep)))
+    })
+}
+
+/// The same of rows that have several items or none: `parts` of a row, which are never none at all,
+/// are where one can go on, with the items that are kept.
+pub(crate) fn spread<R, T, I: IntoIterator<Item = (Position, Option<T>)>>(
+    limit: usize,
+    mut after: Option<Position>,
+    mut fetch: impl FnMut(Option<&Position>, usize) -> Page<R>,
+    parts: impl Fn(R) -> I,
 ) -> Scanned<T> {
     let mut items = Vec::new();
     let mut looked_at = 0;
     loop {
         let page = fetch(after.as_ref(), SCAN_STEP);
         let fetched = page.items.len();
-        for (index, item) in page.items.into_iter().enumerate() {
-            after = Some(position(&item));
-            if keep(&item) {
-                items.push(item);
-            }
-            if items.len() == limit {
-                let more = index + 1 < fetched || page.has_more;
-                return Scanned {
-                    items,
-                    next: after.filter(|_| more),
-                };
+        let mut rows = page.items.into_iter();
+        while let Some(row) = rows.next() {
+            let mut parts = parts(row).into_iter().peekable();
+            while let Some((position, item)) = parts.next() {
+                after = Some(position);
+                items.extend(item);
+                if items.len() == limit {
+                    let more = parts.peek().is_some() || rows.len() > 0 || page.has_more;
+                    let next = after.filter(|_| more);
+                    return Scanned { items, next };
+                }
             }
         }
         looked_at += fetched;

@@ -131,6 +131,13 @@ impl Call {
         };
         Ok(map)
     }
+
+    /// Makes a request whose answer holds a secret the caller's own, before it is proposed: nobody
+    /// else's retry gets that answer.
+    pub(crate) fn bind(&mut self, caller: &Caller) {
+        let given = self.idempotency.take();
+        self.idempotency = given.map(|given| idempotency::bind(given, &caller.api_key_id));
+    }
 }
 
 /// Whether a write has a body.
@@ -153,13 +160,19 @@ where
     F: Future<Output = Answered>,
 {
     let authenticated = |api: Arc<Api>, call: Call| async move {
+        let stamp = api.control.access_changed();
         let caller =
             auth::authenticate(&api, &call.headers, call.address, call.consistency).await?;
         call.course.pin(caller.version);
         limits::of_key(&api, &caller, &call.course.standings).await?;
         api.key_uses.note(&caller.api_key_id, api.clock.now());
         authorize::authorize(&api, operation.policy, &caller, &call).await?;
-        handler(api, caller, call).await
+        let key = caller.key_hash;
+        let answered = handler(Arc::clone(&api), caller, call).await;
+        if operation.effect == Effect::Read && api.control.access_changed() != stamp {
+            auth::confirm(&api, &key).await?;
+        }
+        answered
     };
     open(api, operation, request, authenticated).await
 }
@@ -203,7 +216,7 @@ where
     let answered = match course.deadline.bound(work).await {
         Some(Ok(answered)) => answered,
         // The panic hook has logged the place; the client gets none of it.
-        Some(Err(_panic)) => Err(ApiError::internal().into()),
+        Some(Err(_panic)) => Err(panicked(operation, dry_run).into()),
         None => Err(overdue(operation, dry_run).into()),
     };
     let mut response = respond(&api, &request_id, stale, answered);
@@ -264,7 +277,7 @@ where
     };
     let answer = handler(Arc::clone(api), call).await?;
     let answer = if dry_run { answer.of_dry_run() } else { answer };
-    Ok(version::show(course.version(), answer).unless_known(if_none_match.as_ref()))
+    Ok(version::show(course.version(), answer)?.unless_known(if_none_match.as_ref()))
 }
 
 /// What is known of a request that was cut off at its deadline.
@@ -273,6 +286,14 @@ fn overdue(operation: Operation, dry_run: bool) -> ApiError {
         Effect::Write if dry_run => ApiError::unavailable(1),
         Effect::Read => ApiError::unavailable(1),
         Effect::Write => ApiError::outcome_unknown(),
+    }
+}
+
+/// What is known of a request that panicked: a write may have been proposed before.
+fn panicked(operation: Operation, dry_run: bool) -> ApiError {
+    match operation.effect {
+        Effect::Write if !dry_run => ApiError::outcome_unknown(),
+        Effect::Read | Effect::Write => ApiError::internal(),
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) enum Target {
     AuditEntry,
     /// A webhook endpoint: as [`Self::Shared`].
     WebhookEndpoint,
-    /// A delivery to a webhook endpoint: as [`Self::Shared`].
+    /// A delivery to a webhook endpoint, which may be of an event about a route.
     WebhookDelivery,
 }
 

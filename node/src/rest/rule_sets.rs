@@ -1,9 +1,11 @@
 //! Several rules at once: reordering a route's rules, and batches of changes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::command::{ArchiveRule, BatchRules, Command, ReorderRules, RuleOperation, RuleOrder};
 use domain::id::{RouteId, RuleId, SnapshotId};
+use domain::limits::BATCH_MAX;
 use domain::model::Priority;
 use domain::outcome::{Applied, Outcome};
 use http::StatusCode;
@@ -14,6 +16,7 @@ use super::answer::{self, Answered};
 use super::auth::Caller;
 use super::error::ApiError;
 use super::fields::Fields;
+use super::limits;
 use super::object::RuleObject;
 use super::page;
 use super::pipeline::{Call, Presence};
@@ -79,9 +82,14 @@ pub(crate) async fn batch(api: Arc<Api>, caller: Caller, mut call: Call) -> Answ
     let body = call.object(Presence::Required).await?;
     let mut fields = Fields::new(body, &["operations"])?;
     let items = fields.array("operations")?;
-    let items = fields.required("operations", items)?.into_iter();
+    let items = fields.required("operations", items)?;
+    // Before they are looked at: each may be wrong in words of its own.
+    if items.len() > BATCH_MAX {
+        let message = format!("There must be 1 to {BATCH_MAX} of them.");
+        return Err(ApiError::invalid("operations", message).into());
+    }
     let (mut operations, mut errors) = (Vec::new(), Vec::new());
-    for (index, item) in items.enumerate() {
+    for (index, item) in items.into_iter().enumerate() {
         match operation(&api, item, &format!("operations[{index}]")) {
             Ok(operation) => operations.push(operation),
             Err(error) => errors.push(error),
@@ -90,11 +98,27 @@ pub(crate) async fn batch(api: Arc<Api>, caller: Caller, mut call: Call) -> Answ
     if let Some(error) = ApiError::several(errors) {
         return Err(error.into());
     }
+    for (route, (index, count)) in new_rules(&operations) {
+        limits::of_route(&api, &caller, &call.course.standings, route, count)
+            .await
+            .map_err(|error| error.within(&format!("operations[{index}]")))?;
+    }
     let batch = BatchRules { operations };
     let applied = api
         .propose(&caller, &call, |actor| Command::BatchRules(actor, batch))
         .await?;
     answer(applied, &caller)
+}
+
+/// The routes that get new rules: which operation is the first to make one, and how many do.
+fn new_rules(operations: &[RuleOperation]) -> BTreeMap<&RouteId, (usize, u32)> {
+    let mut routes = BTreeMap::new();
+    for (index, operation) in operations.iter().enumerate() {
+        if let RuleOperation::Create(rule) = operation {
+            routes.entry(&rule.route_id).or_insert((index, 0)).1 += 1;
+        }
+    }
+    routes
 }
 
 /// What an operation of a batch does.

@@ -50,7 +50,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
     let body = call.object(Presence::Required).await?;
     let rule = created(&api, &mut Fields::new(body, &CREATED)?)?;
     check_route(&api, &caller, &call, &rule.route_id).await?;
-    limits::of_route(&api, &caller, &call.course.standings, &rule.route_id).await?;
+    limits::of_route(&api, &caller, &call.course.standings, &rule.route_id, 1).await?;
     let applied = api
         .propose(&caller, &call, |actor| Command::CreateRule(actor, rule))
         .await?;

@@ -30,8 +30,12 @@ use super::pipeline::{ClientAddress, Streamed};
 /// times what a big body needs to flow.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// The biggest list of headers over HTTP/2.
-const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// The biggest list of headers over HTTP/2, which counts the target and 32 bytes for each header as
+/// well: beyond what `head` refuses in words of its own.
+const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
+
+/// The most headers over HTTP/1: beyond what `head` refuses in words of its own.
+const HEADERS_MAX: usize = 200;
 
 /// The most requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
@@ -185,6 +189,7 @@ fn builder() -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
+        .max_headers(HEADERS_MAX)
         .max_buf_size(BUFFER_BYTES_MAX);
     builder
         .http2()

@@ -1,5 +1,7 @@
 //! Webhook endpoints: list, create, get, patch, delete, rotate the secret, enable, disable. What is
 //! delivered to them is in [`super::deliveries`].
+//!
+//! Requests that show a secret are bound to the caller's key, so that nobody else's retry gets it.
 
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ const FIELDS: [&str; 4] = ["url", "enabled_events", "description", "api_version"
 
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
+    call.bind(&caller);
     let mut fields = Fields::new(body, &FIELDS)?;
     let url = url(&api, &mut fields)?;
     let endpoint = CreateWebhookEndpoint {
@@ -52,7 +55,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
         })
         .await?;
     answer(applied, StatusCode::CREATED, |endpoint| {
-        show_secret(&api, endpoint, &caller)
+        show_secret(&api, endpoint, &caller, call.dry_run)
     })
 }
 
@@ -120,6 +123,7 @@ async fn change(
 pub(crate) async fn rotate_secret(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("webhook endpoint", WebhookEndpointId::parse)?;
     let body = call.object(Presence::Optional).await?;
+    call.bind(&caller);
     let mut fields = Fields::new(body, &["grace_seconds"])?;
     let grace = fields.integer("grace_seconds", 0, GRACE_S_MAX)?;
     let rotate = RotateWebhookSecret {
@@ -132,7 +136,7 @@ pub(crate) async fn rotate_secret(api: Arc<Api>, caller: Caller, mut call: Call)
         })
         .await?;
     answer(applied, StatusCode::OK, |endpoint| {
-        show_secret(&api, endpoint, &caller)
+        show_secret(&api, endpoint, &caller, call.dry_run)
     })
 }
 
@@ -210,12 +214,17 @@ fn answer(
     })
 }
 
-fn show_secret(api: &Api, endpoint: &WebhookEndpoint, caller: &Caller) -> Vec<u8> {
-    let secret = api
-        .keys
-        .webhook_secret(endpoint.id.as_str(), endpoint.secret_generation);
+/// Shows an endpoint with its newest secret. A secret is made of the endpoint and its generation, so
+/// that of a rotation which is only judged would be the one that the next rotation gives: it is
+/// not shown.
+fn show_secret(api: &Api, endpoint: &WebhookEndpoint, caller: &Caller, dry_run: bool) -> Vec<u8> {
+    let (id, generation) = (endpoint.id.as_str(), endpoint.secret_generation);
+    let secret = (!dry_run).then(|| {
+        let secret = api.keys.webhook_secret(id, generation);
+        secret.reveal().to_owned()
+    });
     let object = WebhookEndpointObject::new(endpoint, &caller.environment);
-    render::to_bytes(&object.with_secret(secret.reveal().to_owned()))
+    render::to_bytes(&object.with_secret(secret))
 }
 
 /// Where events go. Which addresses that may be is the operator's word; names are resolved, and

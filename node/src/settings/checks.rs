@@ -106,6 +106,7 @@ fn limits(limits: &LimitSettings) -> Result<(), SettingsError> {
             "limits.enterprise_route_mutations_per_minute",
             limits.enterprise_route_mutations_per_minute,
         ),
+        ("limits.bad_keys_per_minute", limits.bad_keys_per_minute),
     ] {
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(SettingsError::field(field, "must be 1 to 1000000000"));

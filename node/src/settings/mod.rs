@@ -173,8 +173,8 @@ pub struct RaftSettings {
     pub entries_kept_after_checkpoint: u64,
 }
 
-/// Rate limits of workspaces whose plan has no numbers of its own (`enterprise`, which is what
-/// `bootstrap` gives). They hold for the whole cluster; give every node the same.
+/// Rate limits. Those of workspaces whose plan has no numbers of its own (`enterprise`, which is what
+/// `bootstrap` gives) hold for the whole cluster; give every node the same.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
@@ -182,6 +182,8 @@ pub struct LimitSettings {
     pub enterprise_requests_per_minute: u32,
     /// Rules made on one route in a minute.
     pub enterprise_route_mutations_per_minute: u32,
+    /// Bad API keys from one address in a minute, at this node.
+    pub bad_keys_per_minute: u32,
 }
 
 impl Default for LimitSettings {
@@ -191,6 +193,7 @@ impl Default for LimitSettings {
         Self {
             enterprise_requests_per_minute: 1_000_000,
             enterprise_route_mutations_per_minute: 1_000_000,
+            bad_keys_per_minute: 20,
         }
     }
 }

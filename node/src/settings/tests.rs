@@ -204,6 +204,11 @@ fn what_is_wrong_is_named() {
         ),
         (
             "[security]",
+            "[limits]\nbad_keys_per_minute = 0\n[security]",
+            "limits.bad_keys_per_minute",
+        ),
+        (
+            "[security]",
             "[limits]\nper_minute = 5\n[security]",
             "per_minute",
         ),

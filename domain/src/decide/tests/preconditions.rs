@@ -2,8 +2,9 @@
 
 use super::world::{World, furnished, made_rule, refused, route, rule, upstream};
 use crate::command::{
-    ArchiveRoute, ArchiveRule, Command, DeleteUpstream, DraftSeed, Precondition, Publish, Rollback,
-    RollbackTo, Stamped, UpdateRoute, UpdateRule, UpdateUpstream,
+    ArchiveRoute, ArchiveRule, BatchRules, ChangeTarget, Command, DeleteUpstream, DesiredStatus,
+    DraftSeed, Precondition, Publish, ReorderRules, Rollback, RollbackTo, RuleOrder, Stamped,
+    SwitchRoute, SwitchRule, TargetChange, UpdateRoute, UpdateRule, UpdateUpstream,
 };
 use crate::machine;
 use crate::outcome::Reply;
@@ -81,7 +82,37 @@ fn commands(world: &mut World) -> Vec<(Command, Revision)> {
         targets: None,
         named: Vec::new(),
     };
+    let switch_rule = SwitchRule {
+        id: rule(1),
+        draft_id: world.draw(),
+        status: DesiredStatus::Paused,
+        publish: None,
+    };
+    let switch_route = SwitchRoute {
+        id: route(1),
+        draft_id: world.draw(),
+        enabled: false,
+        publish: None,
+    };
+    let reorder = ReorderRules {
+        route_id: route(1),
+        draft_id: world.draw(),
+        order: RuleOrder::Whole(vec![rule(2), rule(1)]),
+    };
+    let used = used.unwrap();
+    let target = ChangeTarget {
+        upstream_id: upstream(1),
+        draft_seed: DraftSeed {
+            unix_ms: 1,
+            random: 2,
+        },
+        change: TargetChange::Remove(used.targets[0].id.clone()),
+    };
     vec![
+        (Command::SwitchRule(actor.clone(), switch_rule), first),
+        (Command::SwitchRoute(actor.clone(), switch_route), written),
+        (Command::ReorderRules(actor.clone(), reorder), written),
+        (Command::ChangeTarget(actor.clone(), target), used.revision),
         (Command::UpdateRule(actor.clone(), update_rule), first),
         (Command::ArchiveRule(actor.clone(), archive_rule), second),
         (Command::UpdateRoute(actor.clone(), update_route), written),
@@ -89,7 +120,7 @@ fn commands(world: &mut World) -> Vec<(Command, Revision)> {
         (Command::Rollback(actor.clone(), rollback), written),
         (
             Command::UpdateUpstream(actor.clone(), update_upstream),
-            used.unwrap().revision,
+            used.revision,
         ),
         (
             Command::DeleteUpstream(actor, DeleteUpstream { id: upstream(9) }),
@@ -157,7 +188,7 @@ fn a_change_of_a_rule_changes_what_its_route_was_last_written_at() {
 fn of_two_changes_that_saw_the_same_state_one_is_refused() {
     let mut world = busy();
     let seen = world.rule(1).revision;
-    let (command, _) = commands(&mut world).remove(0);
+    let (command, _) = commands(&mut world).remove(4);
     let first = expecting(&world, command.clone(), Precondition::WrittenAt(vec![seen]));
     let rule = made_rule(world.step(&first).reply);
     let second = expecting(&world, command, Precondition::WrittenAt(vec![seen]));
@@ -180,8 +211,13 @@ fn what_does_not_exist_is_told_as_that_and_what_is_yet_to_be_made_matches_nothin
     ] {
         let found = judged(&world, missing.clone(), precondition.clone());
         assert_eq!(refused(found).0, "NotFound");
-        let found = judged(&world, create.clone(), precondition);
+        let found = judged(&world, create.clone(), precondition.clone());
         assert_eq!(refused(found).0, "PreconditionFailed");
+        // Of several things at once nothing can be expected.
+        let operations = Vec::new();
+        let batch = Command::BatchRules(world.actor.clone(), BatchRules { operations });
+        let found = refused(judged(&world, batch, precondition));
+        assert_eq!(found, ("InvalidParameter", "If-Match".to_owned()));
     }
 }
 
@@ -189,7 +225,7 @@ fn what_does_not_exist_is_told_as_that_and_what_is_yet_to_be_made_matches_nothin
 fn a_retry_gets_its_first_answer_although_its_expectation_no_longer_holds() {
     let mut world = busy();
     let seen = world.rule(1).revision;
-    let (command, _) = commands(&mut world).remove(0);
+    let (command, _) = commands(&mut world).remove(4);
     let asked = Stamped {
         precondition: Some(Precondition::WrittenAt(vec![seen])),
         ..world.stamped(command, Some(("a", 1)))

@@ -11,12 +11,19 @@ use crate::model::{
     RETRY_DELAYS_MS, WebhookDelivery, WebhookEndpoint,
 };
 use crate::outcome::{Outcome, Reply};
-use crate::query;
+use crate::query::{self, JournalNotice};
 use crate::time::{Revision, Timestamp};
 
 fn seed(random: u64) -> Seed {
     let unix_ms = 1_714_320_000_000;
     Seed { unix_ms, random }
+}
+
+fn newest_event(world: &World) -> JournalNotice {
+    let environment = &world.actor.environment_id;
+    let rows = query::journal_page(&world.rows, environment, None, 10).items;
+    let mut newest = rows.into_iter().filter_map(|row| row.notices().pop());
+    newest.next().unwrap()
 }
 
 fn endpoint_id() -> WebhookEndpointId {
@@ -156,9 +163,7 @@ fn an_endpoint_that_is_gone_or_fails_for_days_is_disabled_and_that_is_an_event()
         world.now += after_ms;
         world.attempt(2, status);
         assert_eq!(world.endpoint().status, expected);
-        let environment = &world.actor.environment_id;
-        let newest = query::events_page(&world.rows, environment, None, 1).items;
-        let told = newest[0].notice.kind == NoticeKind::WebhookEndpointDisabled;
+        let told = newest_event(&world).notice.kind == NoticeKind::WebhookEndpointDisabled;
         assert_eq!(told, expected != EndpointStatus::Enabled, "{expected:?}");
         if expected != EndpointStatus::Enabled {
             assert_eq!(refused(world.retry(1)).0, "EndpointDisabled");
@@ -203,8 +208,7 @@ fn an_event_is_replayed_to_endpoints_that_are_enabled() {
     let mut world = furnished();
     world.create_endpoint().unwrap();
     world.create_rule(1, 10).unwrap();
-    let environment = world.actor.environment_id.clone();
-    let event = query::events_page(&world.rows, &environment, None, 1).items[0].clone();
+    let event = newest_event(&world);
     let replay = |world: &mut World, event_id: &EventId, number| {
         let command = ReplayEvent {
             event_id: event_id.clone(),

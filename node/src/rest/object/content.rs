@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 use super::super::error::{ApiError, Code};
 use super::super::render;
 
-/// The longest content that is shown in one answer: 10 000 rules of usual size fit several times,
+/// The longest content that is shown or compared for one answer: 10 000 rules of usual size fit several times,
 /// and a handful of such requests at once do not press on the node's memory.
-const CONTENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const CONTENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The content of `snapshot` as JSON.
 pub(crate) fn snapshot_content(

@@ -13,7 +13,7 @@ mod upstream;
 mod webhook;
 
 pub(crate) use api_key::ApiKeyObject;
-pub(crate) use content::{broken, snapshot_content};
+pub(crate) use content::{CONTENT_BYTES_MAX, broken, snapshot_content};
 pub(crate) use event::{AuditObject, EventObject, GLOBAL, region};
 pub(crate) use route::RouteObject;
 pub(crate) use rule::RuleObject;

@@ -22,9 +22,9 @@ pub(crate) struct WebhookEndpointObject<'a> {
     failing_since: Option<u64>,
     secret_generation: u32,
     previous_secret_expires_at: Option<u64>,
-    /// Shown when it is made or rotated, and never again.
+    /// Shown when it is made or rotated, and never again; `null` where that is only judged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
+    secret: Option<Option<String>>,
     created_by: &'a str,
     created_at: Seconds,
     updated_at: Option<u64>,
@@ -61,7 +61,8 @@ impl<'a> WebhookEndpointObject<'a> {
         }
     }
 
-    pub(crate) fn with_secret(self, secret: String) -> Self {
+    /// The same with its newest secret, or with a place for one that there is not.
+    pub(crate) fn with_secret(self, secret: Option<String>) -> Self {
         Self {
             secret: Some(secret),
             ..self

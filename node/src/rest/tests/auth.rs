@@ -75,6 +75,40 @@ async fn an_unknown_key_is_refused_after_one_fresh_look_and_a_stale_reader_does_
 }
 
 #[tokio::test]
+async fn an_address_that_tries_many_keys_is_told_to_wait_and_good_keys_pass_from_it() {
+    let world = World::new();
+    let unknown = || {
+        let keys = super::support::keys();
+        let (secret, _) = keys.mint(domain::model::KeyKind::Live, &platform::SystemEntropy);
+        world.get("/v2/rules").key(secret.reveal())
+    };
+    let (there, elsewhere) = ("192.0.2.1", "192.0.2.2");
+    for asking in [unknown(), world.get("/v2/rules").key("vg_live_sk_v2_x")] {
+        for _ in 0..10 {
+            let asking = asking.clone().from(there);
+            asking.fails(401, "invalid_api_key", None).await;
+        }
+    }
+    let barriers = world.control.barriers.load(Ordering::Relaxed);
+    for asking in [unknown(), world.get("/v2/rules").key("vg_live_sk_v2_x")] {
+        let reply = asking
+            .from(there)
+            .fails(429, "rate_limit_exceeded", None)
+            .await;
+        assert_eq!(reply.header("retry-after"), Some("60"));
+    }
+    assert_eq!(world.control.barriers.load(Ordering::Relaxed), barriers);
+    world.get("/v2/rules").from(there).ok().await;
+    let without = world.get("/v2/rules").without("authorization").from(there);
+    without.fails(401, "invalid_api_key", None).await;
+    let other = unknown().from(elsewhere);
+    other.fails(401, "invalid_api_key", None).await;
+    world.advance_ms(60_000);
+    let later = unknown().from(there);
+    later.fails(401, "invalid_api_key", None).await;
+}
+
+#[tokio::test]
 async fn a_revoked_key_is_refused_at_once_and_the_others_go_on() {
     let world = World::new();
     world.revoke(&world.live_key_id);
@@ -83,6 +117,17 @@ async fn a_revoked_key_is_refused_at_once_and_the_others_go_on() {
         .fails(401, "invalid_api_key", None)
         .await;
     world.get("/v2/rules").key(&world.test).ok().await;
+}
+
+#[tokio::test]
+async fn a_read_that_catches_up_with_the_end_of_its_key_is_not_answered() {
+    let world = World::new();
+    // As on a node that lags: it knows of the revocation when it may read, and not before.
+    world.revoke_meanwhile(&world.live_key_id);
+    world
+        .get("/v2/rules")
+        .fails(401, "invalid_api_key", None)
+        .await;
 }
 
 #[tokio::test]

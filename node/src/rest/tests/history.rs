@@ -114,14 +114,59 @@ async fn events_are_filtered_paged_and_of_one_environment() {
         .await;
 }
 
+#[tokio::test]
+async fn events_are_walked_one_by_one_through_entries_with_many_and_with_none() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    let create = |priority| {
+        let mut rule = fixed_rule(&route, priority);
+        rule["op"] = json!("create");
+        rule
+    };
+    let operations: Vec<_> = (1..=5).map(create).collect();
+    let body = json!({"operations": operations});
+    world.post("/v2/rules/batch", body).ok().await;
+    let body = json!({"url": "https://hooks.example.net/"});
+    let made = world.post("/v2/webhook_endpoints", body).created().await;
+    let endpoint = format!("/v2/webhook_endpoints/{}", id(&made));
+    for number in 0..1_100 {
+        let body = json!({"description": format!("no event {number}")});
+        world.patch(&endpoint, body).ok().await;
+    }
+    let first = world.get("/v2/events?limit=1").ok().await;
+    assert_eq!(
+        (&first["data"], &first["has_more"]),
+        (&json!([]), &json!(true)),
+        "a page looks at so many entries and no more"
+    );
+    for limit in [1, 2, 7] {
+        let (mut walked, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/v2/events?limit={limit}{cursor}");
+            let page = world.get(&path).ok().await;
+            walked.extend(page["data"].as_array().unwrap().clone());
+            let Some(next) = page["next_cursor"].as_str() else {
+                break;
+            };
+            cursor = format!("&cursor={next}");
+        }
+        let kinds = types(&walked);
+        let count = |kind| kinds.iter().filter(|known| **known == kind).count();
+        assert_eq!(walked.len(), 11, "{kinds:?}");
+        assert_eq!((count("rule.created"), count("route.created")), (5, 1));
+        walked.dedup();
+        assert_eq!(walked.len(), 11, "each of them once");
+    }
+}
+
 /// The events of a stream, as they come.
-struct Stream {
+pub(super) struct Stream {
     body: Body,
     text: String,
 }
 
 impl Stream {
-    async fn open(world: &World, path: &str, last: Option<&str>) -> Self {
+    pub(super) async fn open(world: &World, path: &str, last: Option<&str>) -> Self {
         let mut asking = world.get(path);
         if let Some(last) = last {
             asking = asking.header("last-event-id", last);
@@ -129,7 +174,7 @@ impl Stream {
         Self::of(asking.open().await)
     }
 
-    fn of(response: Response) -> Self {
+    pub(super) fn of(response: Response) -> Self {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self {
@@ -139,7 +184,7 @@ impl Stream {
     }
 
     /// The next event; `None` if the stream ends.
-    async fn next(&mut self) -> Option<Value> {
+    pub(super) async fn next(&mut self) -> Option<Value> {
         loop {
             while let Some((frame, rest)) = self.text.split_once("\n\n") {
                 let (frame, rest) = (frame.to_owned(), rest.to_owned());

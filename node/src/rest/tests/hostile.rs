@@ -282,3 +282,26 @@ async fn a_method_that_a_path_does_not_take_is_told_which_it_takes() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_diff_of_very_much_is_refused_and_one_of_little_in_much_is_not() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    let mut body = fixed_rule(&route, 0);
+    body["action"]["body"] = "x".repeat(64 * 1024).into();
+    for priority in 0..260 {
+        body["priority"] = priority.into();
+        world.post("/v2/rules", body.clone()).created().await;
+    }
+    let diff = format!("/v2/snapshots/active/diff/draft?route_id={route}");
+    for format in ["json", "text"] {
+        world
+            .get(&format!("{diff}&format={format}"))
+            .fails(422, "response_too_large", None)
+            .await;
+    }
+    world.publish(&route).await;
+    let path = format!("/v2/routes/{route}");
+    world.patch(&path, json!({"name": "renamed"})).ok().await;
+    assert_eq!(world.get(&diff).ok().await["identical"], false);
+}

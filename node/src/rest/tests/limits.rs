@@ -55,6 +55,7 @@ fn enterprise(requests: u32, route_mutations: u32) -> World {
     World::with_limits(LimitSettings {
         enterprise_requests_per_minute: requests,
         enterprise_route_mutations_per_minute: route_mutations,
+        ..LimitSettings::default()
     })
 }
 
@@ -91,7 +92,7 @@ async fn failures_of_the_node_say_it_too() {
     let world = World::new();
     for (trouble, status) in [
         (Trouble::NoLeader, 503),
-        (Trouble::Panics, 500),
+        (Trouble::Panics, 503),
         (Trouble::Hangs, 503),
     ] {
         // Known by now.
@@ -200,6 +201,40 @@ async fn new_rules_have_a_limit_on_each_route() {
     world.publish(&route).await;
     world.pass_s(retry_after(&reply)).await;
     third().created().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_new_rules_of_a_batch_count_each_and_are_made_all_or_none() {
+    let world = enterprise(1_000, 5);
+    let (route, _) = world.route("a.example.net").await;
+    let (other, _) = world.route("b.example.net").await;
+    let batch = |first: u32, count: u32| {
+        let archive = json!({"op": "archive", "id": "rule_00000000"});
+        let create = |priority| {
+            let mut rule = fixed_rule(&route, priority);
+            rule["op"] = json!("create");
+            rule
+        };
+        let mut operations: Vec<_> = (first..first + count).map(create).collect();
+        if count > 5 {
+            operations.insert(0, archive);
+        }
+        world.post("/v2/rules/batch", json!({"operations": operations}))
+    };
+    let reply = batch(1, 3).send().await;
+    assert_eq!(reply.status.as_u16(), 200, "{}", reply.text());
+    assert_eq!(route_limit(&reply).unwrap()[..2], [5, 2]);
+    let reply = batch(4, 3)
+        .fails(429, "rate_limit_exceeded", Some("operations[0].route_id"))
+        .await;
+    assert_eq!(route_limit(&reply).unwrap()[..2], [5, 1]);
+    world.rule(&other, 1).await;
+    world.pass_s(retry_after(&reply)).await;
+    batch(4, 5).ok().await;
+    // More than there ever are in a minute.
+    batch(9, 6)
+        .fails(422, "limit_exceeded", Some("operations[1].route_id"))
+        .await;
 }
 
 #[tokio::test(start_paused = true)]

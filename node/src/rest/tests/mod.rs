@@ -25,6 +25,7 @@ mod routes;
 mod rule_sets;
 mod rules;
 mod strangers;
+mod streams;
 mod support;
 mod switches;
 mod targets;

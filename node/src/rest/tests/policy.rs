@@ -109,7 +109,7 @@ const TABLE: &[(&str, &str)] = &[
     ("webhooks.disable", "++ +-+ ------ - --"),
     ("webhooks.test", "++ +-+ ------ - --"),
     ("deliveries.list", "++ ++- -----+ - ++"),
-    ("deliveries.get", "++ ++- -----+ - ++"),
+    ("deliveries.get", "++ ++- -----+ - +-"),
     ("deliveries.retry", "++ +-+ ------ - --"),
     ("webhooks.delete", "++ +-- ------ - --"),
 ];
@@ -419,6 +419,43 @@ async fn lists_show_what_a_confined_key_is_for_and_naming_another_route_is_refus
     };
     words(&mine.route).ok().await;
     words(&other).fails(403, "insufficient_scope", None).await;
+}
+
+#[tokio::test]
+async fn a_confined_key_sees_its_routes_in_the_manifest_and_deliveries_of_their_events() {
+    let world = World::new();
+    let mine = Objects::of(&world, &world.live).await;
+    let (other, _) = world.route("other.example.net").await;
+    world.publish(&other).await;
+    let events = format!("/v2/events?route_id={other}&limit=1");
+    let foreign = world.get(&events).ok().await["data"][0]["id"].clone();
+    let replay = format!("/v2/events/{}/replay", foreign.as_str().unwrap());
+    let made = world.request(Method::POST, &replay).ok().await;
+    let path = format!(
+        "/v2/webhook_deliveries/{}",
+        made["data"][0]["id"].as_str().unwrap()
+    );
+    let key = world.restricted(json!({"routes": [mine.route]})).await;
+    let column = |list: &Value, name: &str| -> Vec<String> {
+        let items = list["data"].as_array().unwrap().iter();
+        items
+            .map(|item| item[name].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let manifest = world.get("/v2/manifests/current");
+    let whole = manifest.clone().ok().await;
+    assert_eq!(column(&whole["routes"], "route_id").len(), 2);
+    let seen = manifest.key(&key).ok().await;
+    assert_eq!(column(&seen["routes"], "route_id"), [mine.route]);
+    let deliveries = world.get("/v2/webhook_deliveries");
+    assert_eq!(column(&deliveries.clone().ok().await, "id").len(), 2);
+    let seen = deliveries.key(&key).ok().await;
+    assert_eq!(column(&seen, "event_id"), [mine.event]);
+    world
+        .get(&path)
+        .key(&key)
+        .fails(403, "insufficient_scope", None)
+        .await;
 }
 
 #[tokio::test]

@@ -139,6 +139,7 @@ async fn a_snapshot_with_content_is_another_representation() {
 fn changes<'a>(world: &'a World, paths: &[String; 4]) -> Vec<(Asking<'a>, String)> {
     let [rule, route, upstream, _] = paths;
     let post = |path: String| world.request(Method::POST, &path);
+    let order = json!({"rule_ids": [rule.trim_start_matches("/v2/rules/")]});
     vec![
         (world.patch(rule, json!({"name": "a"})), rule.clone()),
         (
@@ -148,6 +149,14 @@ fn changes<'a>(world: &'a World, paths: &[String; 4]) -> Vec<(Asking<'a>, String
         (world.patch(route, json!({"name": "a"})), route.clone()),
         (post(format!("{route}/publish")), route.clone()),
         (post(format!("{route}/rollback")), route.clone()),
+        (post(format!("{rule}/pause")), rule.clone()),
+        (post(format!("{rule}/resume")), rule.clone()),
+        (post(format!("{route}/disable")), route.clone()),
+        (post(format!("{route}/enable")), route.clone()),
+        (
+            world.post(&format!("{route}/rules/reorder"), order),
+            route.clone(),
+        ),
         (world.delete(rule), rule.clone()),
         (world.delete(route), route.clone()),
         (world.delete(upstream), upstream.clone()),
@@ -172,7 +181,7 @@ async fn a_change_goes_on_only_if_the_object_is_as_the_client_saw_it() {
         }
     }
     assert_eq!(world.get("/v2/rules").send().await.bytes, before);
-    for (asking, path) in changes(&world, &paths).into_iter().take(5) {
+    for (asking, path) in changes(&world, &paths).into_iter().take(10) {
         let tag = tag_of(world.get(&path)).await;
         asking.header("if-match", &tag).ok().await;
     }
@@ -202,6 +211,42 @@ async fn a_star_asks_for_existence_and_what_does_not_exist_is_not_found() {
         .header("if-match", "*")
         .fails(412, "precondition_failed", Some("If-Match"))
         .await;
+}
+
+#[tokio::test]
+async fn a_target_is_changed_if_its_upstream_is_as_the_client_saw_it() {
+    let world = World::new();
+    let [_, _, upstream, _] = furnished(&world).await;
+    let tag = tag_of(world.get(&upstream)).await;
+    let add = || {
+        let body = json!({"address": "127.0.0.1", "port": 8203});
+        let path = format!("{upstream}/targets");
+        world.post(&path, body).header("if-match", &tag)
+    };
+    add().created().await;
+    add()
+        .fails(412, "precondition_failed", Some("If-Match"))
+        .await;
+}
+
+#[tokio::test]
+async fn where_no_tag_is_shown_none_can_be_expected() {
+    let world = World::new();
+    let body = json!({"url": "https://hooks.example.net/"});
+    let made = world.post("/v2/webhook_endpoints", body).created().await;
+    let endpoint = format!("/v2/webhook_endpoints/{}", made["id"].as_str().unwrap());
+    for tags in ["*", "\"1\""] {
+        for asking in [
+            world.patch(&endpoint, json!({"description": "a"})),
+            world.delete(&endpoint),
+            world.patch("/v2/workspace", json!({"name": "a"})),
+        ] {
+            asking
+                .header("if-match", tags)
+                .fails(400, "invalid_parameter", Some("If-Match"))
+                .await;
+        }
+    }
 }
 
 #[tokio::test]

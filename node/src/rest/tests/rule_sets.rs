@@ -326,3 +326,15 @@ async fn a_draft_is_validated_without_being_published() {
         .fails(422, "resource_archived", None)
         .await;
 }
+
+#[tokio::test]
+async fn a_batch_that_is_too_long_is_refused_before_it_is_looked_at() {
+    let world = World::new();
+    let operations = vec![json!({"op": "explode"}); 101];
+    let body = json!({"operations": operations});
+    let reply = world
+        .post("/v2/rules/batch", body)
+        .fails(400, "invalid_parameter", Some("operations"))
+        .await;
+    assert!(reply.bytes.len() < 1_000, "{}", reply.text());
+}

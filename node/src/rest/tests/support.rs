@@ -52,7 +52,7 @@ pub(super) enum Trouble {
     NoLeader,
     /// Commands are applied, but nobody hears of it.
     AnswersLost,
-    /// Commands panic on the way.
+    /// Commands panic on the way, and reads that are to be fresh.
     Panics,
     /// Nothing is ever answered.
     Hangs,
@@ -64,6 +64,8 @@ pub(super) enum Trouble {
 pub(super) struct MemoryControl {
     state: Mutex<(MemoryRows, Revision)>,
     trouble: watch::Sender<Trouble>,
+    /// What comes between the next request's look-up of its caller and its read.
+    meanwhile: Mutex<Option<Stamped>>,
     changes: watch::Sender<Revision>,
     pub(super) draining: AtomicBool,
     pub(super) barriers: AtomicU64,
@@ -75,6 +77,7 @@ impl MemoryControl {
         Self {
             state: Mutex::default(),
             trouble: watch::Sender::new(Trouble::None),
+            meanwhile: Mutex::default(),
             changes: watch::Sender::new(Revision(0)),
             draining: AtomicBool::new(false),
             barriers: AtomicU64::new(0),
@@ -145,12 +148,17 @@ impl ControlPlane for MemoryControl {
 
     fn barrier(&self, consistency: Consistency) -> BoxFuture<'_, Result<Revision, ReadError>> {
         Box::pin(async move {
+            let meanwhile = self.meanwhile.lock().take();
+            if let Some(stamped) = meanwhile {
+                self.apply(&stamped).reply.unwrap();
+            }
             if consistency == Consistency::Linearizable {
                 self.barriers.fetch_add(1, Ordering::Relaxed);
                 let trouble = self.trouble();
                 if trouble == Trouble::Hangs {
                     std::future::pending::<()>().await;
                 }
+                assert_ne!(trouble, Trouble::Panics, "a secret place in /src");
                 if trouble == Trouble::NoLeader {
                     return Err(ReadError::Unavailable {
                         retry_after_s: 2,
@@ -333,7 +341,16 @@ impl World {
     }
 
     pub(super) fn revoke(&self, id: &ApiKeyId) {
-        let stamped = Stamped {
+        self.control.apply(&self.revocation(id)).reply.unwrap();
+    }
+
+    /// Revokes a key after the next request has looked it up, and before it reads.
+    pub(super) fn revoke_meanwhile(&self, id: &ApiKeyId) {
+        *self.control.meanwhile.lock() = Some(self.revocation(id));
+    }
+
+    fn revocation(&self, id: &ApiKeyId) -> Stamped {
+        Stamped {
             at: self.clock.now(),
             request_id: RequestId::new(Seed {
                 unix_ms: 1,
@@ -343,8 +360,7 @@ impl World {
             command: Command::RevokeApiKey(RevokeApiKey { id: id.clone() }),
             origin: Default::default(),
             precondition: None,
-        };
-        self.control.apply(&stamped).reply.unwrap();
+        }
     }
 
     /// A request with the live key.

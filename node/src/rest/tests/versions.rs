@@ -92,6 +92,17 @@ async fn rules_have_no_labels_for_pins_before_they_came() {
         .ok()
         .await;
     assert_eq!(list["data"], json!([expected]));
+    let versions = format!("{path}/versions/1");
+    let version = world.get(&versions).header(HEADER, "2024-09-15").ok().await;
+    let fields = json!(["name", "priority", "match", "action"]);
+    assert_eq!(version["changed_fields"], fields);
+    assert_eq!(version["changes"].as_array().unwrap().len(), 4);
+    let operations = json!([{"op": "update", "id": made["id"], "metadata": {}}]);
+    world
+        .post("/v2/rules/batch", json!({"operations": operations}))
+        .header(HEADER, "2025-03-04")
+        .fails(400, "unknown_parameter", Some("operations[0].metadata"))
+        .await;
     // A change by an older client keeps what it does not see.
     let patched = world
         .patch(&path, json!({"name": "renamed"}))

@@ -70,6 +70,48 @@ async fn an_endpoint_shows_its_secret_when_it_is_made_or_rotated_and_never_again
 }
 
 #[tokio::test]
+async fn another_key_does_not_get_a_secret_by_repeating_the_request() {
+    let world = World::new();
+    let other = world.restricted(json!({})).await;
+    let made = endpoint(&world).await;
+    let rotate = format!("/v2/webhook_endpoints/{}/rotate_secret", id(&made));
+    for (path, body, key) in [
+        (
+            "/v2/webhook_endpoints",
+            json!({"url": URL}),
+            "550e8400-e29b-41d4-a716-446655440000",
+        ),
+        (&rotate, json!({}), "550e8400-e29b-41d4-a716-446655440001"),
+    ] {
+        let ask = world.post(path, body).header("idempotency-key", key);
+        let first = ask.clone().send().await;
+        assert!(first.json()["secret"].is_string(), "{}", first.text());
+        assert_eq!(ask.clone().send().await.bytes, first.bytes);
+        ask.key(&other)
+            .fails(409, "idempotency_key_reused", None)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_only_judged_is_not_told() {
+    let world = World::new();
+    let body = json!({"url": URL});
+    let path = "/v2/webhook_endpoints?dry_run=true";
+    let judged = world.post(path, body).created().await;
+    assert_eq!(judged["secret"], Value::Null);
+    let made = endpoint(&world).await;
+    let rotate = format!("/v2/webhook_endpoints/{}/rotate_secret", id(&made));
+    let dry = format!("{rotate}?dry_run=true");
+    let judged = world.post(&dry, json!({})).ok().await;
+    let object = judged.as_object().unwrap();
+    assert_eq!(object.get("secret"), Some(&Value::Null));
+    assert_eq!(judged["secret_generation"], 2);
+    let rotated = world.post(&rotate, json!({})).ok().await;
+    assert!(rotated["secret"].is_string());
+}
+
+#[tokio::test]
 async fn an_endpoint_is_changed_disabled_enabled_and_removed() {
     let world = World::new();
     let made = endpoint(&world).await;

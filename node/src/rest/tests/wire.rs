@@ -124,7 +124,7 @@ async fn a_head_that_never_ends_is_given_up_in_ten_seconds() {
 #[tokio::test(start_paused = true)]
 async fn ambiguous_and_oversized_heads_are_refused() {
     let running = Running::start(World::new().router, ServerLimits::default());
-    let many = (0..101)
+    let many = (0..201)
         .map(|number| format!("X-{number}: 1\r\n"))
         .collect::<String>();
     let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(70 * 1024));
@@ -158,10 +158,14 @@ async fn heads_beyond_the_limits_are_refused_and_the_connection_goes_on() {
     let headers = (0..5)
         .map(|number| format!("X-{number}: {big}\r\n"))
         .collect::<String>();
+    let many = (0..101)
+        .map(|number| format!("X-{number}: 1\r\n"))
+        .collect::<String>();
     let long = format!("/livez?x={}", "a".repeat(33 * 1024));
     let end = "Connection: close\r\n\r\n";
     let requests = [
         format!("GET /livez HTTP/1.1\r\nHost: x\r\n{headers}\r\n"),
+        format!("GET /livez HTTP/1.1\r\nHost: x\r\n{many}\r\n"),
         format!("GET {long} HTTP/1.1\r\nHost: x\r\n\r\n"),
         format!("GET /livez HTTP/1.1\r\nHost: x\r\n{end}"),
     ];
@@ -170,7 +174,8 @@ async fn heads_beyond_the_limits_are_refused_and_the_connection_goes_on() {
         .match_indices("HTTP/1.1 ")
         .map(|(at, start)| &answers[at + start.len()..][..3])
         .collect();
-    assert_eq!(statuses, ["431", "414", "200"], "{answers}");
+    assert_eq!(statuses, ["431", "431", "414", "200"], "{answers}");
+    assert_eq!(answers.matches("vectorgate-request-id: ").count(), 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,6 +246,26 @@ async fn connections_beyond_the_limit_wait_for_a_free_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_big_answer_reaches_whoever_reads_it_slowly() {
+    const LENGTH: usize = 1024 * 1024;
+    let big = || async { vec![b'x'; LENGTH] };
+    let router = Router::new().route("/big", axum::routing::get(big));
+    let running = Running::start(router, ServerLimits::default());
+    let mut stream = running.connect();
+    stream
+        .write_all(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let (mut bytes, mut got) = (vec![0; 64 * 1024], 0);
+    while got < LENGTH {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let count = stream.read(&mut bytes).await.unwrap();
+        assert_ne!(count, 0, "cut off after {got} bytes");
+        got += count;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn stopping_closes_idle_connections_and_lets_requests_end() {
     let (release, released) = oneshot::channel::<()>();
     let released = std::sync::Arc::new(tokio::sync::Mutex::new(Some(released)));
@@ -293,6 +318,34 @@ async fn stopping_does_not_wait_longer_than_the_drain_time() {
     running.stop.send(()).unwrap();
     running.server.await.unwrap();
     assert_eq!(started.elapsed(), Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn heads_have_the_same_limits_over_http_2() {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let running = Running::start(World::new().router, ServerLimits::default());
+    let io = TokioIo::new(running.connect());
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let value = "x".repeat(1024);
+    for (query, headers, status) in [
+        (20 * 1024, 0, 404),
+        (33 * 1024, 0, 414),
+        (0, 15, 404),
+        (0, 17, 431),
+    ] {
+        let target = format!("http://x/nowhere?x={}", "a".repeat(query));
+        let mut request = http::Request::get(target);
+        for number in 0..headers {
+            request = request.header(format!("x-{number}"), &value);
+        }
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{query} {headers}");
+        assert!(response.headers().contains_key("vectorgate-request-id"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

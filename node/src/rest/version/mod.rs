@@ -35,7 +35,7 @@ use super::answer::{Answer, JSON};
 use super::error::{ApiError, Code};
 use super::etag::ETag;
 use super::fields::Fields;
-use super::operation::Operation;
+use super::operation::{Operation, RULES_BATCH, RULES_CREATE, RULES_UPDATE};
 use super::render;
 use date::Date;
 
@@ -117,12 +117,13 @@ pub(crate) fn newest() -> ApiVersion {
 }
 
 /// What is sent to somebody with this pin: a rendered object as the release shows it, and the
-/// header that names the release.
+/// header that names the release. What cannot be shown so goes as it is: a receiver that waits for
+/// news is better off with it than without.
 pub(crate) fn sent(pin: &ApiVersion, body: Bytes) -> (Bytes, (HeaderName, HeaderValue)) {
     let release = Release::of(pin);
     let date = HeaderValue::from_static(release.date());
     let header = (HeaderName::from_static(HEADER), date);
-    (show_json(release, body), header)
+    (show_json(release, body.clone()).unwrap_or(body), header)
 }
 
 /// The release that a request asks for, if it does.
@@ -192,30 +193,44 @@ pub(crate) fn check_request(
     changes_after(pin).try_for_each(|change| (change.request)(operation, body))
 }
 
-/// Shows an answer as the release of the request shows it.
-pub(crate) fn show(pin: Release, answer: Answer) -> Answer {
-    if pin == Release::NEWEST || answer.content_type != JSON {
-        return answer;
+/// The rules that a body makes or changes, and what their places in it begin with.
+fn rules_in(operation: Operation, body: &Map<String, Value>) -> Vec<(String, &Map<String, Value>)> {
+    if operation == RULES_CREATE || operation == RULES_UPDATE {
+        return vec![(String::new(), body)];
     }
-    Answer {
-        body: show_json(pin, answer.body),
+    if operation != RULES_BATCH {
+        return Vec::new();
+    }
+    let operations = body.get("operations").and_then(Value::as_array);
+    let operations = operations.into_iter().flatten().enumerate();
+    operations
+        .filter_map(|(index, item)| Some((format!("operations[{index}]."), item.as_object()?)))
+        .collect()
+}
+
+/// Shows an answer as the release of the request shows it.
+pub(crate) fn show(pin: Release, answer: Answer) -> Result<Answer, ApiError> {
+    if pin == Release::NEWEST || answer.content_type != JSON {
+        return Ok(answer);
+    }
+    Ok(Answer {
+        body: show_json(pin, answer.body)?,
         etag: answer.etag.map(|etag| pin.tag(etag)),
         ..answer
-    }
+    })
 }
 
 /// Shows a rendered object or list as a release shows it.
-fn show_json(pin: Release, body: Bytes) -> Bytes {
+fn show_json(pin: Release, body: Bytes) -> Result<Bytes, ApiError> {
     if pin == Release::NEWEST {
-        return body;
+        return Ok(body);
     }
-    match serde_json::from_slice(&body) {
-        Ok(mut value) => {
-            show_value(pin, &mut value);
-            render::to_bytes(&value).into()
-        }
-        Err(_) => body,
-    }
+    let mut value = serde_json::from_slice(&body).map_err(|error| {
+        tracing::error!(%error, "an answer of our own cannot be read");
+        ApiError::internal()
+    })?;
+    show_value(pin, &mut value);
+    Ok(render::to_bytes(&value).into())
 }
 
 /// What clients gave us stands inside objects and may look like one, so nothing below an object
@@ -309,6 +324,11 @@ mod tests {
         }
         let pin = ApiVersion("2030-01-01".to_owned());
         assert_eq!(Release::of(&pin), Release::NEWEST);
+    fn what_cannot_be_read_is_not_shown_as_another_release_has_it() {
+        let answer = || Answer::bytes(http::StatusCode::OK, JSON, "{");
+        let shown = show(Release::Baseline, answer());
+        assert_eq!(shown.unwrap_err().code, Code::InternalError);
+        assert_eq!(show(Release::NEWEST, answer()).unwrap().body, "{");
     }
 
     #[test]

@@ -5,9 +5,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{Change, Release, is_a};
+use super::{Change, Release, is_a, rules_in};
 use crate::rest::error::ApiError;
-use crate::rest::operation::{Operation, RULES_CREATE, RULES_UPDATE};
+use crate::rest::operation::Operation;
 
 pub(super) const CHANGE: Change = Change {
     since: Release::August2025,
@@ -16,19 +16,36 @@ pub(super) const CHANGE: Change = Change {
 };
 
 fn request(operation: Operation, body: &Map<String, Value>) -> Result<(), ApiError> {
-    let takes_rules = operation == RULES_CREATE || operation == RULES_UPDATE;
-    let action = body.get("action").and_then(Value::as_object);
-    if takes_rules && action.is_some_and(|action| action.contains_key("upstreams")) {
-        return Err(ApiError::unknown("action.upstreams"));
+    for (path, rule) in rules_in(operation, body) {
+        let action = rule.get("action").and_then(Value::as_object);
+        if action.is_some_and(|action| action.contains_key("upstreams")) {
+            return Err(ApiError::unknown(format!("{path}action.upstreams")));
+        }
     }
     Ok(())
 }
 
 fn response(object: &mut Map<String, Value>) {
-    if !is_a(object, "rule") {
-        return;
+    if is_a(object, "rule") {
+        object.get_mut("action").into_iter().for_each(older);
     }
-    let Some(Value::Object(action)) = object.get_mut("action") else {
+    if is_a(object, "rule_version")
+        && let Some(Value::Array(changes)) = object.get_mut("changes")
+    {
+        let of_actions = changes
+            .iter_mut()
+            .filter(|change| change["field"] == "action");
+        for change in of_actions.filter_map(Value::as_object_mut) {
+            for side in ["before", "after"] {
+                change.get_mut(side).into_iter().for_each(older);
+            }
+        }
+    }
+}
+
+/// Gives an action the older form, if there is one.
+fn older(action: &mut Value) {
+    let Value::Object(action) = action else {
         return;
     };
     let only = match action.get("upstreams") {
@@ -46,6 +63,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::rest::operation::{RULES_BATCH, RULES_CREATE};
 
     #[test]
     fn an_action_is_shown_in_the_older_form_where_there_is_one() {
@@ -64,6 +82,15 @@ mod tests {
             let mut rule = rule.as_object().cloned().unwrap();
             response(&mut rule);
             assert_eq!(&rule["action"], expected);
+            let version = json!({"object": "rule_version", "changes": [
+                {"field": "name", "before": action, "after": action},
+                {"field": "action", "before": null, "after": action}]});
+            let mut version = version.as_object().cloned().unwrap();
+            response(&mut version);
+            let changes = json!([
+                {"field": "name", "before": action, "after": action},
+                {"field": "action", "before": null, "after": expected}]);
+            assert_eq!(version["changes"], changes);
         }
     }
 
@@ -84,5 +111,9 @@ mod tests {
             let checked = request(RULES_CREATE, body.as_object().unwrap());
             assert_eq!(checked.is_err(), refused, "{body}");
         }
+        let batch = json!({"operations": [{"op": "create", "action": {"upstreams": []}}]});
+        let refused = request(RULES_BATCH, batch.as_object().unwrap()).unwrap_err();
+        let param = refused.param.as_deref();
+        assert_eq!(param, Some("operations[0].action.upstreams"));
     }
 }
