@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::id::{EnvironmentId, EventId, WebhookDeliveryId, WebhookEndpointId};
 use crate::machine::Decision;
 use crate::model::{
-    DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalPlace, NoticeKind, RETRY_DELAYS_MS,
+    DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalGap, JournalPlace, NoticeKind, RETRY_DELAYS_MS,
     RETRY_JITTER_MAX, WebhookDelivery, WebhookEndpoint,
 };
 use crate::outcome::Outcome;
@@ -66,6 +66,8 @@ pub(super) fn create<V: View + ?Sized>(
         previous_secret_until: None,
         failing_since: None,
         delivered: here(context),
+        disabled_at: None,
+        gaps: Vec::new(),
         created_by: actor.api_key_id.clone(),
         created_at: context.at,
         updated_at: None,
@@ -130,13 +132,9 @@ pub(super) fn update<V: View + ?Sized>(
         endpoint.description.clone_from(description);
     }
     match command.enabled {
-        Some(true) if before.status != EndpointStatus::Enabled => {
-            endpoint.status = EndpointStatus::Enabled;
-            endpoint.failing_since = None;
-            endpoint.delivered = here(context);
-        }
+        Some(true) if before.status != EndpointStatus::Enabled => enable(context, &mut endpoint),
         Some(false) if before.status == EndpointStatus::Enabled => {
-            endpoint.status = EndpointStatus::Disabled;
+            disable(context, &mut endpoint, EndpointStatus::Disabled);
         }
         _ => {}
     }
@@ -144,6 +142,26 @@ pub(super) fn update<V: View + ?Sized>(
         return nothing(Outcome::WebhookEndpoint(before));
     }
     changed(context, endpoint)
+}
+
+/// It goes on with what happens from now on, and with what it had not been sent when it was disabled.
+fn enable<V: ?Sized>(context: &Context<'_, V>, endpoint: &mut WebhookEndpoint) {
+    let until = here(context);
+    let from = endpoint.disabled_at.take().unwrap_or(until);
+    endpoint.gaps.push(JournalGap { from, until });
+    let surplus = endpoint.gaps.len().saturating_sub(WebhookEndpoint::GAPS_MAX);
+    endpoint.gaps.drain(..surplus);
+    endpoint.status = EndpointStatus::Enabled;
+    endpoint.failing_since = None;
+}
+
+fn disable<V: ?Sized>(
+    context: &Context<'_, V>,
+    endpoint: &mut WebhookEndpoint,
+    status: EndpointStatus,
+) {
+    endpoint.status = status;
+    endpoint.disabled_at = Some(here(context));
 }
 
 fn changed<V: ?Sized>(context: &Context<'_, V>, endpoint: WebhookEndpoint) -> Judgement {
@@ -315,16 +333,12 @@ pub(super) fn record<V: View + ?Sized>(
     };
     let mut endpoint = before.clone();
     endpoint.delivered = endpoint.delivered.max(command.delivered);
+    let delivered = endpoint.delivered;
+    endpoint.gaps.retain(|gap| gap.until > delivered);
     let mut events = Vec::new();
     for recorded in &command.attempts {
         let known = query::webhook_delivery(context.view, environment, &recorded.delivery_id);
-        events.push(attempted(
-            context.at,
-            environment,
-            &mut endpoint,
-            recorded,
-            known,
-        ));
+        events.push(attempted(context, &mut endpoint, recorded, known));
     }
     if endpoint.status != before.status {
         endpoint.updated_at = Some(context.at);
@@ -339,9 +353,8 @@ pub(super) fn record<V: View + ?Sized>(
     })
 }
 
-fn attempted(
-    at: Timestamp,
-    environment: &EnvironmentId,
+fn attempted<V: ?Sized>(
+    context: &Context<'_, V>,
     endpoint: &mut WebhookEndpoint,
     recorded: &RecordedAttempt,
     known: Option<WebhookDelivery>,
@@ -350,7 +363,7 @@ fn attempted(
     let mut delivery = known.unwrap_or_else(|| {
         let first = (recorded.event_id.clone(), recorded.kind);
         let (endpoint, id) = (&endpoint.id, &recorded.delivery_id);
-        new_delivery(at, endpoint, id, first, DeliveryState::Failed)
+        new_delivery(context.at, endpoint, id, first, DeliveryState::Failed)
     });
     delivery.attempts_made = delivery.attempts_made.saturating_add(1);
     delivery.attempts.push(recorded.attempt.clone());
@@ -366,28 +379,33 @@ fn attempted(
         // Two who led one after the other made the same attempt, and one of them got through.
         DeliveryState::Succeeded
     } else {
-        failed(at, endpoint, recorded, &mut delivery)
+        failed(context, endpoint, recorded, &mut delivery)
     };
     Event::DeliveryChanged {
-        environment_id: environment.clone(),
+        environment_id: endpoint.environment_id.clone(),
         before,
         after: delivery,
     }
 }
 
-fn failed(
-    at: Timestamp,
+fn failed<V: ?Sized>(
+    context: &Context<'_, V>,
     endpoint: &mut WebhookEndpoint,
     recorded: &RecordedAttempt,
     delivery: &mut WebhookDelivery,
 ) -> DeliveryState {
+    let at = context.at;
     let since = *endpoint.failing_since.get_or_insert(at);
-    if recorded.attempt.status == Some(GONE) {
-        endpoint.status = EndpointStatus::Gone;
-        return DeliveryState::Failed;
+    let gone = recorded.attempt.status == Some(GONE);
+    if endpoint.status == EndpointStatus::Enabled {
+        if gone {
+            disable(context, endpoint, EndpointStatus::Gone);
+        } else if at >= since.plus_ms(FAILING_MAX_MS) {
+            disable(context, endpoint, EndpointStatus::Failing);
+        }
     }
-    if endpoint.status == EndpointStatus::Enabled && at >= since.plus_ms(FAILING_MAX_MS) {
-        endpoint.status = EndpointStatus::Failing;
+    if gone {
+        return DeliveryState::Failed;
     }
     let used = usize::try_from(delivery.retries_used).unwrap_or(usize::MAX);
     let Some(delay) = RETRY_DELAYS_MS.get(used) else {

@@ -29,6 +29,6 @@ pub use scopes::{Grant, Resource, ResourceScope, Scopes, Verb};
 pub use snapshot::{Snapshot, SnapshotState, SnapshotVersion};
 pub use upstream::{Algorithm, Target, Upstream, WEIGHT_MAX};
 pub use webhook::{
-    DeliveryAttempt, DeliveryState, EndpointStatus, FAILING_MAX_MS, RETRY_DELAYS_MS,
+    DeliveryAttempt, DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalGap, RETRY_DELAYS_MS,
     RETRY_JITTER_MAX, WebhookDelivery, WebhookEndpoint,
 };

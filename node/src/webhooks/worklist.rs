@@ -70,15 +70,19 @@ impl Worklist {
         Some(list)
     }
 
-    /// Takes events from the journal, row by row.
+    /// Takes events from the journal, row by row, and steps over what is not for the endpoint.
     fn take_over(&mut self, view: &dyn View, environment: &str) {
         let enough = self.jobs.len() + TAKEN;
-        for _ in 0..STEPS_MAX {
+        'steps: for _ in 0..STEPS_MAX {
             let id = &self.endpoint.environment_id;
             let rows = query::journal_after(view, id, self.delivered, ROWS_STEP);
             let last = rows.len() < ROWS_STEP;
             for row in rows {
                 let place = row.place;
+                if let Some(gap) = self.endpoint.gap_at(place) {
+                    self.delivered = gap.until;
+                    continue 'steps;
+                }
                 if !self.take_row(view, row, environment, enough) {
                     self.more = true;
                     return;

@@ -190,10 +190,40 @@ fn an_endpoint_begins_where_it_is_made_or_enabled_and_never_goes_back() {
     };
     world.apply(Command::RecordDeliveries(command)).unwrap();
     assert_eq!(world.endpoint().delivered, delivered);
-    world.update_endpoint(false).unwrap();
-    world.create_rule(3, 30).unwrap();
-    world.update_endpoint(true).unwrap();
-    assert_eq!(behind(&world), 0);
+}
+
+#[test]
+fn an_endpoint_that_was_disabled_gets_what_happened_before_and_since_but_not_meanwhile() {
+    let mut world = furnished();
+    world.create_endpoint().unwrap();
+    let environment = world.actor.environment_id.clone();
+    // Of the rows that were not taken over, how many are for the endpoint.
+    let wanted = |world: &World| {
+        let endpoint = world.endpoint();
+        let rows = query::journal_after(&world.rows, &environment, endpoint.delivered, 1000);
+        let wanted = rows.iter().filter(|row| endpoint.gap_at(row.place).is_none());
+        wanted.count()
+    };
+    let priority = |number| u32::try_from(number).unwrap();
+    let mut expected = 0;
+    for round in 1..=3 {
+        world.create_rule(2 * round, priority(20 * round)).unwrap();
+        expected += 1;
+        assert_eq!(wanted(&world), expected);
+        world.update_endpoint(false).unwrap();
+        world.create_rule(2 * round + 1, priority(20 * round + 1)).unwrap();
+        world.update_endpoint(true).unwrap();
+        assert_eq!(wanted(&world), expected);
+    }
+    assert_eq!(world.endpoint().gaps.len(), 3);
+    // What is behind is forgotten.
+    world.attempt(1, 200);
+    assert_eq!((wanted(&world), world.endpoint().gaps.len()), (0, 0));
+    for _ in 0..2 * WebhookEndpoint::GAPS_MAX {
+        world.update_endpoint(false).unwrap();
+        world.update_endpoint(true).unwrap();
+    }
+    assert_eq!(world.endpoint().gaps.len(), WebhookEndpoint::GAPS_MAX);
 }
 
 #[test]

@@ -235,6 +235,32 @@ async fn a_disabled_endpoint_gets_nothing_and_starts_afresh_when_it_is_enabled()
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_happened_while_an_endpoint_was_enabled_is_sent_also_when_it_was_disabled_since() {
+    let world = World::new();
+    let body = json!({"url": URL, "enabled_events": ["route.created"]});
+    let path = endpoint(&world, body).await;
+    let switch = |word| world.request(Method::POST, &format!("{path}/{word}"));
+    let mut expected = Vec::new();
+    for round in 0..3 {
+        // Nobody delivers: the cluster is between two leaders.
+        expected.push(world.route(&format!("{round}.example.net")).await.0);
+        switch("disable").ok().await;
+        world.route(&format!("{round}.example.org")).await;
+        switch("enable").ok().await;
+    }
+    let _dispatcher = dispatch(&world);
+    settled(&world, "succeeded", 3).await;
+    sleep(A_WHILE).await;
+    let posted = world.receivers.posted(URL);
+    let routes: Vec<_> = posted
+        .iter()
+        .map(|sent| sent.json()["data"]["route_id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(routes.len(), 3);
+    assert!(expected.iter().all(|route| routes.contains(route)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_receiver_that_is_gone_is_not_asked_again() {
     let world = World::new();
     world.receivers.script(URL, [Behaviour::Say(410)]);
