@@ -439,11 +439,12 @@ pub struct UpdateWebhookEndpoint {
     pub events: Option<Vec<NoticeKind>>,
     /// `Some(None)` removes it.
     pub description: Option<Option<String>>,
-    /// An endpoint that is enabled goes on with what happens from then on.
+    /// An endpoint that is enabled again goes on with what it had not been sent before it was
+    /// disabled, and with what happens from then on.
     pub enabled: Option<bool>,
 }
 
-/// Removes a webhook endpoint and what is pending for it.
+/// Removes a webhook endpoint. What is pending for it fails with later entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteWebhookEndpoint {
     pub id: WebhookEndpointId,

@@ -6,6 +6,8 @@
 //! | 410 | failed | disabled: gone |
 //! | anything else | pending again after the next delay, failed after the last | disabled when nothing has succeeded for five days |
 
+use std::collections::BTreeSet;
+
 use super::{Context, Judgement, check, id_taken, not_found, nothing};
 use crate::command::{
     Actor, CreateWebhookEndpoint, DeleteWebhookEndpoint, RecordDeliveries, RecordedAttempt,
@@ -29,7 +31,11 @@ use crate::time::Timestamp;
 const GONE: u16 = 410;
 
 /// The most endpoints of an environment: each costs a look at the journal with every change.
-pub(crate) const ENDPOINTS_MAX: usize = 50;
+pub const ENDPOINTS_MAX: usize = 50;
+
+/// How many deliveries one entry fails whose endpoint was removed: no more work than recording a round of
+/// attempts is.
+pub(super) const ORPHANS_PER_STEP: usize = 16;
 
 /// The longest URL, in bytes.
 const URL_BYTES_MAX: usize = 2048;
@@ -176,23 +182,16 @@ fn changed<V: ?Sized>(context: &Context<'_, V>, endpoint: WebhookEndpoint) -> Ju
     })
 }
 
-/// Pending deliveries go with their endpoint; what was delivered stays to be read.
+/// Pending deliveries fail afterwards, a few with each [`record`]: there may be any number of them.
+/// What was delivered stays to be read.
 pub(super) fn delete<V: View + ?Sized>(
     context: &Context<'_, V>,
     actor: &Actor,
     command: &DeleteWebhookEndpoint,
 ) -> Judgement {
-    let environment = &actor.environment_id;
-    let endpoint = find(context, environment, &command.id)?;
-    let due = DELIVERIES_DUE.under((environment, &command.id));
-    let mut events: Vec<_> = DELIVERIES_DUE
-        .walk(context.view, due)
-        .filter_map(|((_, _, _, id), ())| query::webhook_delivery(context.view, environment, &id))
-        .map(|delivery| delivery_changed(environment, delivery, DeliveryState::Failed))
-        .collect();
-    events.push(Event::WebhookEndpointDeleted(endpoint));
+    let endpoint = find(context, &actor.environment_id, &command.id)?;
     Ok(Decision {
-        events,
+        events: vec![Event::WebhookEndpointDeleted(endpoint)],
         outcome: Outcome::WebhookEndpointDeleted {
             id: command.id.clone(),
             at: context.at,
@@ -254,6 +253,7 @@ pub(super) fn replay<V: View + ?Sized>(
     let environment = &actor.environment_id;
     let event = query::event(context.view, environment, &command.event_id)
         .ok_or_else(|| not_found("event", &command.event_id, None))?;
+    check_replayed_to(command)?;
     let mut deliveries = Vec::new();
     for (endpoint_id, id) in &command.to {
         enabled(context, environment, endpoint_id, Some("endpoint_ids"))?;
@@ -274,6 +274,22 @@ pub(super) fn replay<V: View + ?Sized>(
     Ok(Decision {
         events: deliveries.iter().map(made).collect(),
         outcome: Outcome::Deliveries(deliveries),
+    })
+}
+
+/// Each endpoint gets it once: there are no more than an environment may have.
+fn check_replayed_to(command: &ReplayEvent) -> Result<(), Rejection> {
+    let invalid = |message: String| Rejection::InvalidParameter {
+        param: "endpoint_ids".to_owned(),
+        message,
+    };
+    if command.to.len() > ENDPOINTS_MAX {
+        return Err(invalid(format!("Must be at most {ENDPOINTS_MAX}.")));
+    }
+    let mut named = BTreeSet::new();
+    let twice = command.to.iter().find(|(endpoint, _)| !named.insert(endpoint));
+    twice.map_or(Ok(()), |(endpoint, _)| {
+        Err(invalid(format!("{endpoint} is named twice.")))
     })
 }
 
@@ -321,7 +337,7 @@ fn enabled<V: View + ?Sized>(
     Err(Rejection::EndpointDisabled { id: id.to_string() })
 }
 
-/// An endpoint that was removed meanwhile takes what was recorded for it with it.
+/// Writes down attempts. For an endpoint that was removed nothing is, and what is pending for it fails.
 pub(super) fn record<V: View + ?Sized>(
     context: &Context<'_, V>,
     command: &RecordDeliveries,
@@ -329,7 +345,10 @@ pub(super) fn record<V: View + ?Sized>(
     let environment = &command.environment_id;
     let Some(before) = query::webhook_endpoint(context.view, environment, &command.endpoint_id)
     else {
-        return nothing(Outcome::Recorded);
+        return Ok(Decision {
+            events: orphans(context, command),
+            outcome: Outcome::Recorded,
+        });
     };
     let mut endpoint = before.clone();
     endpoint.delivered = endpoint.delivered.max(command.delivered);
@@ -418,14 +437,21 @@ fn failed<V: ?Sized>(
     }
 }
 
-fn delivery_changed(
-    environment: &EnvironmentId,
-    delivery: WebhookDelivery,
-    state: DeliveryState,
-) -> Event {
-    Event::DeliveryChanged {
-        environment_id: environment.clone(),
-        before: Some(delivery.state),
-        after: WebhookDelivery { state, ..delivery },
-    }
+/// The failure of up to [`ORPHANS_PER_STEP`] deliveries that wait for an endpoint that is not there.
+fn orphans<V: View + ?Sized>(context: &Context<'_, V>, command: &RecordDeliveries) -> Vec<Event> {
+    let environment = &command.environment_id;
+    let due = DELIVERIES_DUE.under((environment, &command.endpoint_id));
+    DELIVERIES_DUE
+        .scan(context.view, &due, ORPHANS_PER_STEP)
+        .into_iter()
+        .filter_map(|((_, _, _, id), ())| query::webhook_delivery(context.view, environment, &id))
+        .map(|delivery| Event::DeliveryChanged {
+            environment_id: environment.clone(),
+            before: Some(delivery.state),
+            after: WebhookDelivery {
+                state: DeliveryState::Failed,
+                ..delivery
+            },
+        })
+        .collect()
 }

@@ -32,6 +32,6 @@ pub use snapshots::{
 };
 pub use upstreams::{upstream, upstreams_page};
 pub use webhooks::{
-    all_webhook_endpoints, due_deliveries, webhook_deliveries_page, webhook_delivery,
-    webhook_endpoint, webhook_endpoints,
+    all_webhook_endpoints, due_deliveries, is_orphaned, orphaned_endpoints,
+    webhook_deliveries_page, webhook_delivery, webhook_endpoint, webhook_endpoints,
 };

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use domain::command::{Command, Origin, RecordDeliveries, RecordedAttempt, Stamped};
 use domain::id::{EnvironmentId, RequestId, WebhookEndpointId};
-use domain::model::{DeliveryAttempt, RETRY_JITTER_MAX, WebhookEndpoint};
+use domain::model::{DeliveryAttempt, JournalPlace, RETRY_JITTER_MAX, WebhookEndpoint};
+use domain::query;
 use domain::rows::View;
 use domain::time::{Revision, Timestamp};
 use futures_util::{StreamExt, stream};
@@ -61,6 +62,16 @@ pub(super) struct Worker {
     placed: Instant,
 }
 
+/// What a look at the state finds.
+enum Seen {
+    /// The endpoint, and what there is to do for it.
+    Work(Worklist),
+    /// The endpoint was removed, and deliveries wait that nobody will make.
+    Orphans,
+    /// The endpoint is gone or disabled.
+    Nothing,
+}
+
 /// What follows a round.
 enum Next {
     /// Another one.
@@ -74,11 +85,15 @@ enum Next {
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, endpoint: &WebhookEndpoint) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        environment_id: EnvironmentId,
+        endpoint_id: WebhookEndpointId,
+    ) -> Self {
         Self {
             shared,
-            environment_id: endpoint.environment_id.clone(),
-            endpoint_id: endpoint.id.clone(),
+            environment_id,
+            endpoint_id,
             placed: Instant::now(),
         }
     }
@@ -107,10 +122,12 @@ impl Worker {
 
     async fn round(&mut self) -> Next {
         let control = Arc::clone(&self.shared.control);
-        let Ok((list, _)) = control.read_local(|view| self.look(view)) else {
+        let Ok((seen, _)) = control.read_local(|view| self.look(view)) else {
             return Next::Failed;
         };
-        if let Some(wait) = list.as_ref().and_then(|list| self.idle(list)) {
+        if let Seen::Work(list) = &seen
+            && let Some(wait) = self.idle(list)
+        {
             return if self.shared.leads() {
                 Next::Wait(wait)
             } else {
@@ -121,15 +138,20 @@ impl Worker {
         let fresh = control.read(Consistency::Linearizable, |view| self.look(view));
         match fresh.await {
             Ok(_) if !self.shared.leads() => Next::End,
-            Ok((Some(list), _)) => self.work(list).await,
-            Ok((None, _)) => Next::End,
+            Ok((Seen::Work(list), _)) => self.work(list).await,
+            Ok((Seen::Orphans, _)) => self.record(JournalPlace::default(), Vec::new()).await,
+            Ok((Seen::Nothing, _)) => Next::End,
             Err(_) => Next::Failed,
         }
     }
 
-    fn look(&self, view: &dyn View) -> Option<Worklist> {
-        let endpoint = (&self.environment_id, &self.endpoint_id);
-        Worklist::read(view, endpoint, self.shared.clock.now())
+    fn look(&self, view: &dyn View) -> Seen {
+        let (environment, endpoint) = (&self.environment_id, &self.endpoint_id);
+        match Worklist::read(view, (environment, endpoint), self.shared.clock.now()) {
+            Some(list) => Seen::Work(list),
+            None if query::is_orphaned(view, environment, endpoint) => Seen::Orphans,
+            None => Seen::Nothing,
+        }
     }
 
     /// For how long there is nothing to do, if there is nothing.
@@ -165,13 +187,7 @@ impl Worker {
             .map(|job| self.attempt(&endpoint, job))
             .collect();
         let attempts = stream::iter(attempts).buffer_unordered(TAKEN).collect();
-        let record = RecordDeliveries {
-            environment_id: self.environment_id.clone(),
-            endpoint_id: self.endpoint_id.clone(),
-            delivered,
-            attempts: attempts.await,
-        };
-        self.record(record).await
+        self.record(delivered, attempts.await).await
     }
 
     async fn attempt(&self, endpoint: &WebhookEndpoint, job: Job) -> RecordedAttempt {
@@ -198,8 +214,14 @@ impl Worker {
         }
     }
 
-    async fn record(&self, record: RecordDeliveries) -> Next {
+    async fn record(&self, delivered: JournalPlace, attempts: Vec<RecordedAttempt>) -> Next {
         let shared = &self.shared;
+        let record = RecordDeliveries {
+            environment_id: self.environment_id.clone(),
+            endpoint_id: self.endpoint_id.clone(),
+            delivered,
+            attempts,
+        };
         let at = shared.clock.now();
         let stamped = Stamped {
             at,

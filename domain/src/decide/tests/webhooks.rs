@@ -5,6 +5,7 @@ use crate::command::{
     Command, CreateWebhookEndpoint, DeleteWebhookEndpoint, RecordDeliveries, RecordedAttempt,
     ReplayEvent, RetryDelivery, RotateWebhookSecret, UpdateWebhookEndpoint,
 };
+use crate::decide::webhook::{ENDPOINTS_MAX, ORPHANS_PER_STEP};
 use crate::id::{EventId, Seed, WebhookDeliveryId, WebhookEndpointId};
 use crate::model::{
     DeliveryAttempt, DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalPlace, NoticeKind,
@@ -252,7 +253,28 @@ fn an_event_is_replayed_to_endpoints_that_are_enabled() {
 }
 
 #[test]
-fn a_secret_is_rotated_with_an_overlap_and_what_is_pending_goes_with_its_endpoint() {
+fn an_event_is_replayed_to_each_endpoint_once_and_to_no_more_than_there_may_be() {
+    let mut world = furnished();
+    world.create_endpoint().unwrap();
+    let environment = &world.actor.environment_id;
+    let event = query::events_page(&world.rows, environment, None, 1).items[0].clone();
+    for many in [2, ENDPOINTS_MAX as u64 + 1] {
+        let command = ReplayEvent {
+            event_id: event.id.clone(),
+            to: (0..many)
+                .map(|number| (endpoint_id(), delivery_id(number)))
+                .collect(),
+        };
+        let reply = world.apply(Command::ReplayEvent(world.actor.clone(), command));
+        assert_eq!(
+            refused(reply),
+            ("InvalidParameter", "endpoint_ids".to_owned())
+        );
+    }
+}
+
+#[test]
+fn a_secret_is_rotated_with_an_overlap() {
     let mut world = furnished();
     world.create_endpoint().unwrap();
     let rotate = RotateWebhookSecret {
@@ -266,18 +288,37 @@ fn a_secret_is_rotated_with_an_overlap_and_what_is_pending_goes_with_its_endpoin
     let endpoint = world.endpoint();
     assert_eq!(endpoint.secret_generation, 2);
     assert_eq!(endpoint.previous_secret_until, Some(Timestamp(at + 60_000)));
-    world.attempt(1, 500);
+}
+
+#[test]
+fn what_is_pending_fails_after_its_endpoint_was_removed_a_few_with_each_entry() {
+    let mut world = furnished();
+    world.create_endpoint().unwrap();
+    for number in 1..=40 {
+        world.attempt(number, 500);
+    }
     let delete = DeleteWebhookEndpoint { id: endpoint_id() };
     world
         .apply(Command::DeleteWebhookEndpoint(world.actor.clone(), delete))
         .unwrap();
-    assert!(world.due(u64::MAX).is_empty());
-    assert_eq!(world.delivery(1).state, DeliveryState::Failed);
-    // What is recorded afterwards changes nothing.
-    world.attempt(2, 200);
+    let orphan = (world.actor.environment_id.clone(), endpoint_id());
+    assert_eq!(query::orphaned_endpoints(&world.rows), [orphan]);
+    let mut entries = 0;
+    while !world.due(u64::MAX).is_empty() {
+        let before = world.due(u64::MAX).len();
+        // What is recorded afterwards makes no delivery.
+        world.attempt(99, 200);
+        entries += 1;
+        assert!(before - world.due(u64::MAX).len() <= ORPHANS_PER_STEP);
+    }
+    assert_eq!(entries, 40_usize.div_ceil(ORPHANS_PER_STEP));
+    for number in 1..=40 {
+        assert_eq!(world.delivery(number).state, DeliveryState::Failed);
+    }
+    assert_eq!(query::orphaned_endpoints(&world.rows), []);
     let environment = &world.actor.environment_id;
     assert_eq!(
-        query::webhook_delivery(&world.rows, environment, &delivery_id(2)),
+        query::webhook_delivery(&world.rows, environment, &delivery_id(99)),
         None
     );
 }

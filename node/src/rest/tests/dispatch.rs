@@ -277,6 +277,28 @@ async fn a_receiver_that_is_gone_is_not_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_for_an_endpoint_fails_when_it_is_removed_whether_or_not_it_was_enabled() {
+    for disabled in [false, true] {
+        let world = World::new();
+        world.receivers.script(URL, [Behaviour::Say(500)]);
+        let path = endpoint(&world, json!({"url": URL})).await;
+        let _dispatcher = dispatch(&world);
+        for number in 0..20 {
+            world.route(&format!("{number}.example.net")).await;
+        }
+        settled(&world, "pending", 20).await;
+        if disabled {
+            let disable = format!("{path}/disable");
+            world.request(Method::POST, &disable).ok().await;
+            sleep(A_WHILE).await;
+        }
+        world.delete(&path).ok().await;
+        let all = settled(&world, "failed", 20).await;
+        assert_eq!(with_status(&all, "pending"), 0, "disabled: {disabled}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn both_secrets_sign_as_long_as_both_are_good() {
     let world = World::new();
     let body = json!({"url": URL, "enabled_events": ["route.created"]});

@@ -236,6 +236,12 @@ async fn an_event_is_replayed_to_all_or_to_named_endpoints() {
         .await;
     assert_eq!(one["data"][0]["endpoint_id"], first["id"]);
     assert_eq!(one["data"][0]["event_id"], events["data"][0]["id"]);
+    for ids in [vec![&first["id"]; 2], vec![&first["id"]; 51]] {
+        world
+            .post(&path, json!({"endpoint_ids": ids}))
+            .fails(400, "invalid_parameter", Some("endpoint_ids"))
+            .await;
+    }
     world
         .post(&path, json!({"endpoint_ids": ["wh_00000000"]}))
         .fails(404, "resource_not_found", Some("endpoint_ids"))
