@@ -1,7 +1,7 @@
 //! Delivers to one endpoint, in rounds: read what there is to do, send it, have the state machine
 //! write down what came of all of it in one entry, and read again.
 //!
-//! A worker remembers nothing from one round to the next: what is not in the state was not done.
+//! A worker remembers nothing of its work from one round to the next: what is not in the state was not done.
 //! Whoever leads next goes on where the state stands, so that an event is sent again if the record
 //! of its attempt was lost, and never left out. A proposal that fails is such a loss, too.
 
@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
+use super::log_time::LogTime;
 use super::metrics::WebhookMetrics;
 use super::sender::Attempted;
 use super::worklist::{Job, TAKEN, Worklist};
@@ -58,6 +59,8 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     environment_id: EnvironmentId,
     endpoint_id: WebhookEndpointId,
+    started: Instant,
+    time: LogTime,
     /// When a place without attempts was last recorded, or might have been.
     placed: Instant,
 }
@@ -94,6 +97,8 @@ impl Worker {
             shared,
             environment_id,
             endpoint_id,
+            started: Instant::now(),
+            time: LogTime::new(),
             placed: Instant::now(),
         }
     }
@@ -145,13 +150,20 @@ impl Worker {
         }
     }
 
-    fn look(&self, view: &dyn View) -> Seen {
+    fn look(&mut self, view: &dyn View) -> Seen {
+        self.time.saw(query::log_time(view), self.started.elapsed());
         let (environment, endpoint) = (&self.environment_id, &self.endpoint_id);
-        match Worklist::read(view, (environment, endpoint), self.shared.clock.now()) {
+        match Worklist::read(view, (environment, endpoint), self.now()) {
             Some(list) => Seen::Work(list),
             None if query::is_orphaned(view, environment, endpoint) => Seen::Orphans,
             None => Seen::Nothing,
         }
+    }
+
+    /// The log's time.
+    fn now(&self) -> Timestamp {
+        let wall = self.shared.clock.now();
+        self.time.at(wall, self.started.elapsed())
     }
 
     /// For how long there is nothing to do, if there is nothing.
@@ -159,8 +171,7 @@ impl Worker {
         if !list.jobs.is_empty() {
             return None;
         }
-        let now = self.shared.clock.now();
-        let until_due = |at: Timestamp| at.0.saturating_sub(now.0);
+        let until_due = |at: Timestamp| at.0.saturating_sub(list.now.0);
         let due = list.next_due.map(until_due).map(Duration::from_millis);
         let wait = due.unwrap_or(TICK).min(TICK);
         if !list.moved() {
@@ -222,7 +233,7 @@ impl Worker {
             delivered,
             attempts,
         };
-        let at = shared.clock.now();
+        let at = self.now();
         let stamped = Stamped {
             at,
             request_id: RequestId::new(shared.entropy.seed(at)),

@@ -29,6 +29,8 @@ const STEPS_MAX: usize = 8;
 /// What there is to do for an endpoint.
 pub(super) struct Worklist {
     pub(super) endpoint: WebhookEndpoint,
+    /// The log's time that it was read for.
+    pub(super) now: Timestamp,
     pub(super) jobs: Vec<Job>,
     /// Up to where the journal has been taken over once the jobs are done.
     pub(super) delivered: JournalPlace,
@@ -64,6 +66,7 @@ impl Worklist {
             jobs: due.into_iter().map(retry).collect(),
             more: false,
             next_due,
+            now,
             endpoint,
         };
         list.take_over(view, &environment);

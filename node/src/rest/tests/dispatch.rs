@@ -5,7 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::command::{Command, RecordDeliveries, Stamped};
+use domain::id::{RequestId, WebhookEndpointId};
+use domain::time::Timestamp;
 use http::Method;
+use platform::{Clock, Entropy};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -150,6 +154,44 @@ async fn a_failed_attempt_is_repeated_when_its_time_has_come_and_not_before() {
     // Each attempt is signed with its own time.
     let signed_at = |sent: &Posted| sent.header("webhook-timestamp").unwrap().to_owned();
     assert_ne!(signed_at(&sent[0]), signed_at(&sent[2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_is_not_late_by_as_much_as_the_log_is_ahead_of_the_clock() {
+    let world = World::new();
+    world
+        .receivers
+        .script(URL, [Behaviour::Say(500), Behaviour::Say(500), Behaviour::Say(204)]);
+    let body = json!({"url": URL, "enabled_events": ["route.created"]});
+    endpoint(&world, body).await;
+    // An entry of a node whose clock is an hour fast.
+    let at = Timestamp(world.clock.now().0 + 3_600_000);
+    let command = RecordDeliveries {
+        environment_id: world.control.environment("production"),
+        endpoint_id: WebhookEndpointId::new(world.entropy.seed(at)),
+        delivered: Default::default(),
+        attempts: Vec::new(),
+    };
+    let stamped = Stamped {
+        at,
+        request_id: RequestId::new(world.entropy.seed(at)),
+        idempotency: None,
+        command: Command::RecordDeliveries(command),
+        origin: Default::default(),
+        precondition: None,
+    };
+    world.control.apply(&stamped).reply.unwrap();
+    let _dispatcher = dispatch(&world);
+    world.route("api.example.net").await;
+    let sent = posted(&world, URL, 1).await;
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(world.receivers.posted(URL).len(), 2);
+    // The second delay is half a minute, by the log's time as well.
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(world.receivers.posted(URL).len(), 2);
+    sleep(Duration::from_secs(20)).await;
+    let all = settled(&world, "succeeded", 1).await;
+    assert_eq!(all[0]["event_id"], ids(&sent)[0]);
 }
 
 #[tokio::test(start_paused = true)]
