@@ -489,6 +489,8 @@ pub struct RecordedAttempt {
     pub delivery_id: WebhookDeliveryId,
     pub event_id: EventId,
     pub kind: NoticeKind,
+    /// How many of the delivery's retries were used before this attempt.
+    pub retries_used: u32,
     pub attempt: DeliveryAttempt,
     /// By how many thousandths the next delay is longer.
     pub jitter: u32,

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 2xx | succeeded | no longer failing |
 //! | 410 | failed | disabled: gone |
-//! | anything else | pending again after the next delay, failed after the last | disabled when nothing has succeeded for five days |
+//! | anything else | pending again after the next delay, failed after the last | disabled when nothing has succeeded for five days, also not lately |
 
 use std::collections::BTreeSet;
 
@@ -36,6 +36,10 @@ pub const ENDPOINTS_MAX: usize = 50;
 /// How many deliveries one entry fails whose endpoint was removed: no more work than recording a round of
 /// attempts is.
 pub(super) const ORPHANS_PER_STEP: usize = 16;
+
+/// How far apart two failures are that show that an endpoint fails all the time: half a day, in
+/// milliseconds.
+const FAILURES_APART_MS: u64 = 12 * 60 * 60 * 1000;
 
 /// The longest URL, in bytes.
 const URL_BYTES_MAX: usize = 2048;
@@ -71,6 +75,7 @@ pub(super) fn create<V: View + ?Sized>(
         secret_generation: 1,
         previous_secret_until: None,
         failing_since: None,
+        failed_at: None,
         delivered: here(context),
         disabled_at: None,
         gaps: Vec::new(),
@@ -128,6 +133,9 @@ pub(super) fn update<V: View + ?Sized>(
     let mut endpoint = before.clone();
     if let Some(url) = &command.url {
         check_url(url)?;
+        if *url != before.url {
+            forgive(&mut endpoint);
+        }
         endpoint.url = url.clone();
     }
     if let Some(events) = &command.events {
@@ -158,7 +166,7 @@ fn enable<V: ?Sized>(context: &Context<'_, V>, endpoint: &mut WebhookEndpoint) {
     let surplus = endpoint.gaps.len().saturating_sub(WebhookEndpoint::GAPS_MAX);
     endpoint.gaps.drain(..surplus);
     endpoint.status = EndpointStatus::Enabled;
-    endpoint.failing_since = None;
+    forgive(endpoint);
 }
 
 fn disable<V: ?Sized>(
@@ -355,10 +363,12 @@ pub(super) fn record<V: View + ?Sized>(
     let delivered = endpoint.delivered;
     endpoint.gaps.retain(|gap| gap.until > delivered);
     let mut events = Vec::new();
+    let mut heard = Heard::default();
     for recorded in &command.attempts {
         let known = query::webhook_delivery(context.view, environment, &recorded.delivery_id);
-        events.push(attempted(context, &mut endpoint, recorded, known));
+        events.push(attempted(context, &endpoint, recorded, known, &mut heard));
     }
+    conclude(context, &mut endpoint, heard);
     if endpoint.status != before.status {
         endpoint.updated_at = Some(context.at);
         endpoint.revision = context.revision;
@@ -372,11 +382,20 @@ pub(super) fn record<V: View + ?Sized>(
     })
 }
 
+/// What a round of attempts says about the endpoint.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    succeeded: bool,
+    failed: bool,
+    gone: bool,
+}
+
 fn attempted<V: ?Sized>(
     context: &Context<'_, V>,
-    endpoint: &mut WebhookEndpoint,
+    endpoint: &WebhookEndpoint,
     recorded: &RecordedAttempt,
     known: Option<WebhookDelivery>,
+    heard: &mut Heard,
 ) -> Event {
     let before = known.as_ref().map(|delivery| delivery.state);
     let mut delivery = known.unwrap_or_else(|| {
@@ -391,15 +410,14 @@ fn attempted<V: ?Sized>(
         .len()
         .saturating_sub(WebhookDelivery::ATTEMPTS_KEPT);
     delivery.attempts.drain(..surplus);
-    delivery.state = if recorded.attempt.succeeded() {
-        endpoint.failing_since = None;
-        DeliveryState::Succeeded
-    } else if before == Some(DeliveryState::Succeeded) {
-        // Two who led one after the other made the same attempt, and one of them got through.
-        DeliveryState::Succeeded
-    } else {
-        failed(context, endpoint, recorded, &mut delivery)
-    };
+    if recorded.attempt.succeeded() {
+        heard.succeeded = true;
+        delivery.state = DeliveryState::Succeeded;
+    } else if is_awaited(before, &delivery, recorded) {
+        heard.failed = true;
+        heard.gone |= recorded.attempt.status == Some(GONE);
+        delivery.state = failed(context, recorded, &mut delivery);
+    }
     Event::DeliveryChanged {
         environment_id: endpoint.environment_id.clone(),
         before,
@@ -407,34 +425,74 @@ fn attempted<V: ?Sized>(
     }
 }
 
+/// Whether a failure is that of the attempt that the delivery waits for. If two who led one after the other
+/// made the same attempt, it is not that of the second: what the first one recorded stands.
+fn is_awaited(
+    before: Option<DeliveryState>,
+    delivery: &WebhookDelivery,
+    recorded: &RecordedAttempt,
+) -> bool {
+    match before {
+        None => true,
+        Some(DeliveryState::Pending { .. }) => delivery.retries_used == recorded.retries_used,
+        Some(DeliveryState::Succeeded | DeliveryState::Failed) => false,
+    }
+}
+
 fn failed<V: ?Sized>(
     context: &Context<'_, V>,
-    endpoint: &mut WebhookEndpoint,
     recorded: &RecordedAttempt,
     delivery: &mut WebhookDelivery,
 ) -> DeliveryState {
-    let at = context.at;
-    let since = *endpoint.failing_since.get_or_insert(at);
-    let gone = recorded.attempt.status == Some(GONE);
-    if endpoint.status == EndpointStatus::Enabled {
-        if gone {
-            disable(context, endpoint, EndpointStatus::Gone);
-        } else if at >= since.plus_ms(FAILING_MAX_MS) {
-            disable(context, endpoint, EndpointStatus::Failing);
-        }
-    }
-    if gone {
-        return DeliveryState::Failed;
-    }
     let used = usize::try_from(delivery.retries_used).unwrap_or(usize::MAX);
-    let Some(delay) = RETRY_DELAYS_MS.get(used) else {
+    let (false, Some(delay)) = (
+        recorded.attempt.status == Some(GONE),
+        RETRY_DELAYS_MS.get(used),
+    ) else {
         return DeliveryState::Failed;
     };
     delivery.retries_used += 1;
     let jitter = u64::from(recorded.jitter.min(RETRY_JITTER_MAX));
     DeliveryState::Pending {
-        next_at: at.plus_ms(delay + delay * jitter / 1000),
+        next_at: context.at.plus_ms(delay + delay * jitter / 1000),
     }
+}
+
+/// The attempts of a round were made side by side, so that one that succeeded outweighs those that did
+/// not.
+fn conclude<V: ?Sized>(context: &Context<'_, V>, endpoint: &mut WebhookEndpoint, heard: Heard) {
+    let mut fails_for_long = false;
+    if heard.succeeded {
+        forgive(endpoint);
+    } else if heard.failed {
+        fails_for_long = fails_again(context.at, endpoint);
+    }
+    if endpoint.status != EndpointStatus::Enabled {
+        return;
+    }
+    if heard.gone {
+        disable(context, endpoint, EndpointStatus::Gone);
+    } else if fails_for_long {
+        disable(context, endpoint, EndpointStatus::Failing);
+    }
+}
+
+/// Whether nothing but failures came for five days, two of them in the last day and half a day apart: an
+/// endpoint that seldom gets anything is not disabled for one bad hour.
+fn fails_again(at: Timestamp, endpoint: &mut WebhookEndpoint) -> bool {
+    let since = *endpoint.failing_since.get_or_insert(at);
+    let earlier = *endpoint.failed_at.get_or_insert(at);
+    let apart = at.0.saturating_sub(earlier.0);
+    if apart < FAILURES_APART_MS {
+        return false;
+    }
+    endpoint.failed_at = Some(at);
+    apart <= 2 * FAILURES_APART_MS && at >= since.plus_ms(FAILING_MAX_MS)
+}
+
+fn forgive(endpoint: &mut WebhookEndpoint) {
+    endpoint.failing_since = None;
+    endpoint.failed_at = None;
 }
 
 /// The failure of up to [`ORPHANS_PER_STEP`] deliveries that wait for an endpoint that is not there.

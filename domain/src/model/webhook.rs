@@ -43,6 +43,9 @@ pub struct WebhookEndpoint {
     pub previous_secret_until: Option<Timestamp>,
     /// Since when every attempt has failed.
     pub failing_since: Option<Timestamp>,
+    /// When one of these attempts failed, by which the next one that fails half a day later or more is
+    /// judged; that one takes its place.
+    pub failed_at: Option<Timestamp>,
     /// Up to where the journal was taken over into deliveries.
     pub delivered: JournalPlace,
     /// The entry that disabled it, while it is disabled.

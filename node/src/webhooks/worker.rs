@@ -214,6 +214,7 @@ impl Worker {
             delivery_id: job.delivery_id,
             event_id: job.event_id,
             kind: job.kind,
+            retries_used: job.retries_used,
             attempt: DeliveryAttempt {
                 at,
                 status: attempted.status,

@@ -45,6 +45,7 @@ pub(super) struct Job {
     pub(super) delivery_id: WebhookDeliveryId,
     pub(super) event_id: EventId,
     pub(super) kind: NoticeKind,
+    pub(super) retries_used: u32,
     /// What is sent; nothing, if the event is gone.
     pub(super) body: Option<Bytes>,
 }
@@ -149,6 +150,7 @@ impl Job {
             delivery_id,
             event_id: event.id.clone(),
             kind: event.notice.kind,
+            retries_used: 0,
             body: Some(rest::event_body(event, environment)),
         }
     }
@@ -164,6 +166,7 @@ impl Job {
             delivery_id: delivery.id,
             event_id: delivery.event_id,
             kind: delivery.kind,
+            retries_used: delivery.retries_used,
             body: event.map(|event| rest::event_body(&event, environment)),
         }
     }

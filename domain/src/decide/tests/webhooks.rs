@@ -49,11 +49,14 @@ impl World {
     }
 
     /// An attempt that was answered with `status`, without jitter.
-    fn attempt(&mut self, number: u64, status: u16) {
-        let attempt = RecordedAttempt {
+    fn attempted(&self, number: u64, status: u16) -> RecordedAttempt {
+        let environment = &self.actor.environment_id;
+        let known = query::webhook_delivery(&self.rows, environment, &delivery_id(number));
+        RecordedAttempt {
             delivery_id: delivery_id(number),
             event_id: EventId::new(seed(number)),
             kind: NoticeKind::RuleCreated,
+            retries_used: known.map_or(0, |delivery| delivery.retries_used),
             attempt: DeliveryAttempt {
                 at: Timestamp(self.now),
                 status: Some(status),
@@ -62,7 +65,14 @@ impl World {
                 head: String::new(),
             },
             jitter: 0,
-        };
+        }
+    }
+
+    fn attempt(&mut self, number: u64, status: u16) {
+        self.record(vec![self.attempted(number, status)]);
+    }
+
+    fn record(&mut self, attempts: Vec<RecordedAttempt>) {
         let command = RecordDeliveries {
             environment_id: self.actor.environment_id.clone(),
             endpoint_id: endpoint_id(),
@@ -70,7 +80,7 @@ impl World {
                 at: Timestamp(self.now),
                 revision: Revision(self.revision),
             },
-            attempts: vec![attempt],
+            attempts,
         };
         let reply = self.apply(Command::RecordDeliveries(command));
         assert_eq!(reply, Ok(Outcome::Recorded));
@@ -143,18 +153,73 @@ fn what_was_delivered_stays_so_when_an_older_attempt_turns_out_to_have_failed() 
 }
 
 #[test]
+fn an_attempt_that_two_leaders_made_uses_one_retry() {
+    let mut world = furnished();
+    world.create_endpoint().unwrap();
+    for used in 0..5 {
+        let twice = [world.attempted(7, 500), world.attempted(7, 500)];
+        let at = world.now;
+        for attempt in twice {
+            world.record(vec![attempt]);
+            let next_at = Timestamp(at + RETRY_DELAYS_MS[used]);
+            assert_eq!(world.delivery(7).state, DeliveryState::Pending { next_at });
+        }
+        world.now = at + RETRY_DELAYS_MS[used];
+    }
+    let twice = [world.attempted(7, 500), world.attempted(7, 500)];
+    for attempt in twice {
+        world.record(vec![attempt]);
+        assert_eq!(world.delivery(7).state, DeliveryState::Failed);
+    }
+    assert_eq!(world.delivery(7).attempts_made, 12);
+}
+
+const HOUR_MS: u64 = 60 * 60 * 1000;
+
+#[test]
 fn an_endpoint_that_is_gone_or_fails_for_days_is_disabled_and_that_is_an_event() {
-    for (status, after_ms, expected) in [
-        (410, 0, EndpointStatus::Gone),
-        (500, FAILING_MAX_MS, EndpointStatus::Failing),
-        (500, FAILING_MAX_MS - 2, EndpointStatus::Enabled),
+    let days = FAILING_MAX_MS / HOUR_MS;
+    let often: Vec<_> = (0..=days).map(|hour| (hour, vec![500])).collect();
+    let good_in_between = |mut attempts: Vec<(u64, Vec<u16>)>, statuses: &[u16]| {
+        attempts.last_mut().unwrap().1 = statuses.to_vec();
+        attempts
+    };
+    for (attempts, expected) in [
+        (vec![(0, vec![500]), (0, vec![410])], EndpointStatus::Gone),
+        (vec![(0, vec![200, 410])], EndpointStatus::Gone),
+        (often.clone(), EndpointStatus::Failing),
+        (often[..often.len() - 1].to_vec(), EndpointStatus::Enabled),
+        (
+            vec![(0, vec![500]), (days - 13, vec![500]), (days, vec![500])],
+            EndpointStatus::Failing,
+        ),
+        // Side by side, in whatever order they ended.
+        (good_in_between(often.clone(), &[500, 200]), EndpointStatus::Enabled),
+        (good_in_between(often.clone(), &[200, 500]), EndpointStatus::Enabled),
+        // Seldom, or once after a long time.
+        (
+            vec![(0, vec![500]), (days, vec![500]), (days + 3, vec![500])],
+            EndpointStatus::Enabled,
+        ),
+        (
+            vec![(0, vec![500]), (days, vec![500]), (days + 30, vec![500])],
+            EndpointStatus::Enabled,
+        ),
     ] {
         let mut world = furnished();
         world.create_endpoint().unwrap();
-        world.attempt(1, 500);
-        world.now += after_ms;
-        world.attempt(2, status);
-        assert_eq!(world.endpoint().status, expected);
+        let begun = world.now;
+        let mut number = 0;
+        for (hour, statuses) in &attempts {
+            world.now = begun + hour * HOUR_MS;
+            let mut recorded = Vec::new();
+            for status in statuses {
+                number += 1;
+                recorded.push(world.attempted(number, *status));
+            }
+            world.record(recorded);
+        }
+        assert_eq!(world.endpoint().status, expected, "{attempts:?}");
         let environment = &world.actor.environment_id;
         let newest = query::events_page(&world.rows, environment, None, 1).items;
         let told = newest[0].notice.kind == NoticeKind::WebhookEndpointDisabled;
@@ -165,6 +230,29 @@ fn an_endpoint_that_is_gone_or_fails_for_days_is_disabled_and_that_is_an_event()
             assert_eq!(world.endpoint().status, EndpointStatus::Enabled);
             world.retry(1).unwrap();
         }
+    }
+}
+
+#[test]
+fn another_url_is_not_blamed_for_what_the_one_before_did() {
+    let mut world = furnished();
+    world.create_endpoint().unwrap();
+    for (url, blamed) in [
+        ("https://hooks.example.net/", true),
+        ("https://other.example.net/", false),
+    ] {
+        world.attempt(1, 500);
+        let command = UpdateWebhookEndpoint {
+            id: endpoint_id(),
+            url: Some(url.to_owned()),
+            events: None,
+            description: None,
+            enabled: None,
+        };
+        world
+            .apply(Command::UpdateWebhookEndpoint(world.actor.clone(), command))
+            .unwrap();
+        assert_eq!(world.endpoint().failing_since.is_some(), blamed);
     }
 }
 

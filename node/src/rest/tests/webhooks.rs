@@ -153,6 +153,7 @@ fn record(world: &World, endpoint: &Value, number: u64, status: u16) -> String {
             delivery_id: delivery_id.clone(),
             event_id: EventId::new(seed),
             kind: NoticeKind::RuleCreated,
+            retries_used: 0,
             attempt: DeliveryAttempt {
                 at: domain::time::Timestamp(1_714_320_000_000),
                 status: Some(status),
