@@ -2,7 +2,7 @@
 
 use super::world::{World, furnished};
 use crate::command::{Command, DesiredStatus, RollbackTo};
-use crate::model::{JournalPlace, NoticeKind, ObjectKind, Priority};
+use crate::model::{JournalPlace, NoticeKind, ObjectKind, Priority, Rule};
 use crate::query::{self, JournalRow};
 
 fn rows(world: &World) -> Vec<JournalRow> {
@@ -56,6 +56,21 @@ fn a_rule_is_told_of_from_its_beginning_to_its_end() {
     assert_eq!(last(&world).0, ["rule.paused"]);
     world.archive_rule(1).unwrap();
     assert_eq!(last(&world).0, ["rule.archived"]);
+}
+
+#[test]
+fn each_change_of_a_rule_is_told_also_when_its_history_keeps_no_trace_of_the_one_before() {
+    let mut world = furnished();
+    world.create_rule(1, 10).unwrap();
+    let now = world.now;
+    for number in 0..2 * u32::try_from(Rule::EVENTS_MAX).unwrap() {
+        // All in one millisecond of the log's time, so that the lines of the history look alike.
+        world.now = now;
+        world
+            .update_rule(1, |rule| rule.priority = Some(Priority(20 + number)))
+            .unwrap();
+        assert_eq!(last(&world).0, ["rule.updated", "rule.validated"], "{number}");
+    }
 }
 
 #[test]
