@@ -21,8 +21,8 @@ use crate::id::{
     UpstreamId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use crate::model::{
-    Algorithm, DeliveryAttempt, EnvironmentKind, Fingerprint, IdempotencyKey, JournalPlace,
-    KeyHash, KeyKind, KeySalt, Metadata, Mode, NoticeKind, Plan, Priority, ResourceScope,
+    Algorithm, DeliveryAttempt, EnvironmentKind, Fingerprint, IdempotencyKey, KeyHash, KeyKind,
+    KeySalt, Metadata, Mode, NoticeKind, NoticePlace, Plan, Priority, ResourceScope,
     SnapshotVersion, Target, Verb,
 };
 use crate::time::{Revision, Timestamp};
@@ -479,7 +479,7 @@ pub struct RecordDeliveries {
     pub environment_id: EnvironmentId,
     pub endpoint_id: WebhookEndpointId,
     /// Up to where the journal has been taken over.
-    pub delivered: JournalPlace,
+    pub delivered: NoticePlace,
     pub attempts: Vec<RecordedAttempt>,
 }
 

@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::id::{EnvironmentId, EventId, WebhookDeliveryId, WebhookEndpointId};
 use crate::machine::Decision;
 use crate::model::{
-    DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalGap, JournalPlace, NoticeKind, RETRY_DELAYS_MS,
+    DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalGap, JournalPlace, NoticeKind, NoticePlace, RETRY_DELAYS_MS,
     RETRY_JITTER_MAX, WebhookDelivery, WebhookEndpoint,
 };
 use crate::outcome::Outcome;
@@ -76,7 +76,7 @@ pub(super) fn create<V: View + ?Sized>(
         previous_secret_until: None,
         failing_since: None,
         failed_at: None,
-        delivered: here(context),
+        delivered: NoticePlace::behind(here(context)),
         disabled_at: None,
         gaps: Vec::new(),
         created_by: actor.api_key_id.clone(),
@@ -361,7 +361,7 @@ pub(super) fn record<V: View + ?Sized>(
     let mut endpoint = before.clone();
     endpoint.delivered = endpoint.delivered.max(command.delivered);
     let delivered = endpoint.delivered;
-    endpoint.gaps.retain(|gap| gap.until > delivered);
+    endpoint.gaps.retain(|gap| gap.until > delivered.row);
     let mut events = Vec::new();
     let mut heard = Heard::default();
     for recorded in &command.attempts {

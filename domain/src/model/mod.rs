@@ -17,7 +17,9 @@ mod webhook;
 pub use access::{Environment, EnvironmentKind, Plan, Workspace};
 pub use api_key::{ApiKey, KeyHash, KeyKind, KeySalt, PreviousSecret};
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord};
-pub use journal::{About, Change, JournalEntry, JournalPlace, Notice, NoticeKind, ObjectKind};
+pub use journal::{
+    About, Change, JournalEntry, JournalPlace, Notice, NoticeKind, NoticePlace, ObjectKind,
+};
 pub use manifest::{Epoch, Manifest, ManifestVersion};
 pub use route::{Mode, PublishedRoute, Route, RouteDraft};
 pub use rule::{

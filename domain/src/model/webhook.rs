@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{
     ApiKeyId, EnvironmentId, EventId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
-use crate::model::{JournalPlace, NoticeKind};
+use crate::model::{JournalPlace, NoticeKind, NoticePlace};
 use crate::time::{Revision, Timestamp};
 
 /// How long after each failed attempt the next one follows, in milliseconds: 1 s, 30 s, 5 min,
@@ -47,7 +47,7 @@ pub struct WebhookEndpoint {
     /// judged; that one takes its place.
     pub failed_at: Option<Timestamp>,
     /// Up to where the journal was taken over into deliveries.
-    pub delivered: JournalPlace,
+    pub delivered: NoticePlace,
     /// The entry that disabled it, while it is disabled.
     pub disabled_at: Option<JournalPlace>,
     /// What lies behind `delivered` and happened while it was disabled, oldest first; at most

@@ -31,14 +31,22 @@ impl JournalRow {
     /// Its events, in the order in which they happened.
     #[must_use]
     pub fn notices(self) -> Vec<JournalNotice> {
-        let Self { place, entry } = self;
-        let ids: Vec<_> = (0..entry.notices.len())
-            .map(|index| entry.event_id(place.at, index))
-            .collect();
-        let notices = ids.into_iter().zip(entry.notices);
-        notices
-            .map(|(id, notice)| JournalNotice { place, id, notice })
-            .collect()
+        self.notices_from(0).collect()
+    }
+
+    /// Its events from one on, each made when it is asked for.
+    pub fn notices_from(&self, index: u32) -> impl Iterator<Item = JournalNotice> + '_ {
+        (index..u32::MAX).map_while(|index| self.notice(index))
+    }
+
+    fn notice(&self, index: u32) -> Option<JournalNotice> {
+        let notice = self.entry.notices.get(usize::try_from(index).ok()?)?;
+        Some(JournalNotice {
+            place: self.place,
+            index,
+            id: self.entry.event_id(self.place.at, index),
+            notice: notice.clone(),
+        })
     }
 }
 
@@ -47,6 +55,8 @@ impl JournalRow {
 pub struct JournalNotice {
     /// The row that it is part of.
     pub place: JournalPlace,
+    /// Its place among the events of the row.
+    pub index: u32,
     /// Its identifier.
     pub id: EventId,
     /// What happened.

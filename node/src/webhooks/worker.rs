@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use domain::command::{Command, Origin, RecordDeliveries, RecordedAttempt, Stamped};
 use domain::id::{EnvironmentId, RequestId, WebhookEndpointId};
-use domain::model::{DeliveryAttempt, JournalPlace, RETRY_JITTER_MAX, WebhookEndpoint};
+use domain::model::{DeliveryAttempt, NoticePlace, RETRY_JITTER_MAX, WebhookEndpoint};
 use domain::query;
 use domain::rows::View;
 use domain::time::{Revision, Timestamp};
@@ -144,7 +144,7 @@ impl Worker {
         match fresh.await {
             Ok(_) if !self.shared.leads() => Next::End,
             Ok((Seen::Work(list), _)) => self.work(list).await,
-            Ok((Seen::Orphans, _)) => self.record(JournalPlace::default(), Vec::new()).await,
+            Ok((Seen::Orphans, _)) => self.record(NoticePlace::default(), Vec::new()).await,
             Ok((Seen::Nothing, _)) => Next::End,
             Err(_) => Next::Failed,
         }
@@ -226,7 +226,7 @@ impl Worker {
         }
     }
 
-    async fn record(&self, delivered: JournalPlace, attempts: Vec<RecordedAttempt>) -> Next {
+    async fn record(&self, delivered: NoticePlace, attempts: Vec<RecordedAttempt>) -> Next {
         let shared = &self.shared;
         let record = RecordDeliveries {
             environment_id: self.environment_id.clone(),

@@ -98,6 +98,60 @@ fn a_publication_is_one_event_however_many_rules_it_takes_live() {
 }
 
 #[test]
+fn a_rollback_is_one_event_however_much_of_the_draft_it_resets() {
+    let mut world = furnished();
+    world.create_rule(1, 10).unwrap();
+    world.publish(1).unwrap();
+    world
+        .update_route(1, |route| route.name = Some("renamed".to_owned()))
+        .unwrap();
+    world.publish(1).unwrap();
+    let drafted = |world: &mut World| {
+        for number in 2..=4 {
+            let id = world.revision + number;
+            world.create_rule(id, u32::try_from(id).unwrap()).unwrap();
+        }
+    };
+    let objects = |changes: &[(ObjectKind, String, String)], object| {
+        changes.iter().filter(|change| change.0 == object).count()
+    };
+    drafted(&mut world);
+    world.roll_back(1, RollbackTo::Steps(1), true).unwrap();
+    let (events, changes) = last(&world);
+    assert_eq!(events, ["route.rollback"]);
+    // The audit log has each of the changes, that of the route as well.
+    assert_eq!(
+        [ObjectKind::Rule, ObjectKind::Route, ObjectKind::Snapshot]
+            .map(|object| objects(&changes, object)),
+        [3, 1, 1]
+    );
+    // Nothing is published where only the draft is taken back.
+    drafted(&mut world);
+    let live = world.route(1).0.published.unwrap().snapshot_id;
+    world.roll_back(1, RollbackTo::Snapshot(live), true).unwrap();
+    let (events, changes) = last(&world);
+    assert_eq!(events, ["route.updated"]);
+    assert_eq!(objects(&changes, ObjectKind::Rule), 3);
+}
+
+#[test]
+fn a_route_that_is_switched_and_published_at_once_is_told_beside_its_snapshot() {
+    let mut world = furnished();
+    world.publish(1).unwrap();
+    world.enable(1, false, true).unwrap();
+    let (events, changes) = last(&world);
+    let mut events = events;
+    events.sort_unstable();
+    assert_eq!(events, ["route.published", "route.updated"]);
+    let route = (
+        ObjectKind::Route,
+        "{\"enabled\":true}".to_owned(),
+        "{\"enabled\":false}".to_owned(),
+    );
+    assert!(changes.contains(&route), "{changes:?}");
+}
+
+#[test]
 fn what_was_refused_or_replayed_is_not_written_down() {
     let mut world = furnished();
     world.create_rule(1, 10).unwrap();

@@ -8,7 +8,7 @@ use crate::command::{
 use crate::decide::webhook::{ENDPOINTS_MAX, ORPHANS_PER_STEP};
 use crate::id::{EventId, Seed, WebhookDeliveryId, WebhookEndpointId};
 use crate::model::{
-    DeliveryAttempt, DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalPlace, NoticeKind,
+    DeliveryAttempt, DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalPlace, NoticeKind, NoticePlace,
     RETRY_DELAYS_MS, WebhookDelivery, WebhookEndpoint,
 };
 use crate::outcome::{Outcome, Reply};
@@ -76,10 +76,10 @@ impl World {
         let command = RecordDeliveries {
             environment_id: self.actor.environment_id.clone(),
             endpoint_id: endpoint_id(),
-            delivered: JournalPlace {
+            delivered: NoticePlace::behind(JournalPlace {
                 at: Timestamp(self.now),
                 revision: Revision(self.revision),
-            },
+            }),
             attempts,
         };
         let reply = self.apply(Command::RecordDeliveries(command));
@@ -263,7 +263,7 @@ fn an_endpoint_begins_where_it_is_made_or_enabled_and_never_goes_back() {
     world.create_endpoint().unwrap();
     let environment = world.actor.environment_id.clone();
     let behind = |world: &World| {
-        query::journal_after(&world.rows, &environment, world.endpoint().delivered, 100).len()
+        query::journal_after(&world.rows, &environment, world.endpoint().delivered.row, 100).len()
     };
     assert_eq!(behind(&world), 0);
     world.create_rule(2, 20).unwrap();
@@ -271,14 +271,20 @@ fn an_endpoint_begins_where_it_is_made_or_enabled_and_never_goes_back() {
     world.attempt(1, 200);
     assert_eq!(behind(&world), 0);
     let delivered = world.endpoint().delivered;
-    let command = RecordDeliveries {
-        environment_id: environment.clone(),
-        endpoint_id: endpoint_id(),
-        delivered: JournalPlace::default(),
-        attempts: Vec::new(),
-    };
-    world.apply(Command::RecordDeliveries(command)).unwrap();
-    assert_eq!(world.endpoint().delivered, delivered);
+    let parts = [0, 8].map(|index| NoticePlace {
+        row: delivered.row,
+        index,
+    });
+    for before in [NoticePlace::default(), parts[0], parts[1]] {
+        let command = RecordDeliveries {
+            environment_id: environment.clone(),
+            endpoint_id: endpoint_id(),
+            delivered: before,
+            attempts: Vec::new(),
+        };
+        world.apply(Command::RecordDeliveries(command)).unwrap();
+        assert_eq!(world.endpoint().delivered, delivered);
+    }
 }
 
 #[test]
@@ -289,7 +295,7 @@ fn an_endpoint_that_was_disabled_gets_what_happened_before_and_since_but_not_mea
     // Of the rows that were not taken over, how many are for the endpoint.
     let wanted = |world: &World| {
         let endpoint = world.endpoint();
-        let rows = query::journal_after(&world.rows, &environment, endpoint.delivered, 1000);
+        let rows = query::journal_after(&world.rows, &environment, endpoint.delivered.row, 1000);
         let wanted = rows.iter().filter(|row| endpoint.gap_at(row.place).is_none());
         wanted.count()
     };

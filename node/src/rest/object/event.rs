@@ -48,7 +48,9 @@ struct EventData<'a> {
 impl<'a> EventObject<'a> {
     /// Shows an event; `environment` is the name of the environment that it happened in.
     pub(crate) fn new(event: &'a JournalNotice, environment: &'a str) -> Self {
-        let JournalNotice { place, id, notice } = event;
+        let JournalNotice {
+            place, id, notice, ..
+        } = event;
         let about = &notice.about;
         let publication = matches!(
             notice.kind,

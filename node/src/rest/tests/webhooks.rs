@@ -2,7 +2,7 @@
 
 use domain::command::{Command, RecordDeliveries, RecordedAttempt, Stamped};
 use domain::id::{EventId, RequestId, Seed, WebhookDeliveryId, WebhookEndpointId};
-use domain::model::{DeliveryAttempt, JournalPlace, NoticeKind};
+use domain::model::{DeliveryAttempt, NoticeKind, NoticePlace};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -148,7 +148,7 @@ fn record(world: &World, endpoint: &Value, number: u64, status: u16) -> String {
     let command = RecordDeliveries {
         environment_id: caller,
         endpoint_id: WebhookEndpointId::parse(endpoint["id"].as_str().unwrap()).unwrap(),
-        delivered: JournalPlace::default(),
+        delivered: NoticePlace::default(),
         attempts: vec![RecordedAttempt {
             delivery_id: delivery_id.clone(),
             event_id: EventId::new(seed),
