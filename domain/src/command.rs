@@ -488,6 +488,7 @@ pub struct RecordDeliveries {
 pub struct RecordedAttempt {
     pub delivery_id: WebhookDeliveryId,
     pub event_id: EventId,
+    pub event_at: NoticePlace,
     pub kind: NoticeKind,
     /// How many of the delivery's retries were used before this attempt.
     pub retries_used: u32,

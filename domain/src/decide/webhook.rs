@@ -271,8 +271,8 @@ pub(super) fn replay<V: View + ?Sized>(
         let state = DeliveryState::Pending {
             next_at: context.at,
         };
-        let first = (event.id.clone(), event.notice.kind);
-        deliveries.push(new_delivery(context.at, endpoint_id, id, first, state));
+        let of = (event.id.clone(), event.at(), event.notice.kind);
+        deliveries.push(new_delivery(context.at, endpoint_id, id, of, state));
     }
     let made = |after: &WebhookDelivery| Event::DeliveryChanged {
         environment_id: environment.clone(),
@@ -305,13 +305,14 @@ fn new_delivery(
     at: Timestamp,
     endpoint_id: &WebhookEndpointId,
     id: &WebhookDeliveryId,
-    (event_id, kind): (EventId, NoticeKind),
+    (event_id, event_at, kind): (EventId, NoticePlace, NoticeKind),
     state: DeliveryState,
 ) -> WebhookDelivery {
     WebhookDelivery {
         id: id.clone(),
         endpoint_id: endpoint_id.clone(),
         event_id,
+        event_at,
         kind,
         state,
         attempts_made: 0,
@@ -399,9 +400,9 @@ fn attempted<V: ?Sized>(
 ) -> Event {
     let before = known.as_ref().map(|delivery| delivery.state);
     let mut delivery = known.unwrap_or_else(|| {
-        let first = (recorded.event_id.clone(), recorded.kind);
+        let of = (recorded.event_id.clone(), recorded.event_at, recorded.kind);
         let (endpoint, id) = (&endpoint.id, &recorded.delivery_id);
-        new_delivery(context.at, endpoint, id, first, DeliveryState::Failed)
+        new_delivery(context.at, endpoint, id, of, DeliveryState::Failed)
     });
     delivery.attempts_made = delivery.attempts_made.saturating_add(1);
     delivery.attempts.push(recorded.attempt.clone());

@@ -127,6 +127,8 @@ pub struct WebhookDelivery {
     pub endpoint_id: WebhookEndpointId,
     /// The event.
     pub event_id: EventId,
+    /// Where it is.
+    pub event_at: NoticePlace,
     /// Its type.
     pub kind: NoticeKind,
     /// How it stands.

@@ -2,7 +2,7 @@
 //! events that clients hear of, of which a row may have none or several.
 
 use crate::id::{AuditId, EnvironmentId, EventId};
-use crate::model::{JournalEntry, JournalPlace, Notice};
+use crate::model::{JournalEntry, JournalPlace, Notice, NoticePlace};
 use crate::query::page::Page;
 use crate::rows::View;
 use crate::schema::JOURNAL;
@@ -63,6 +63,17 @@ pub struct JournalNotice {
     pub notice: Notice,
 }
 
+impl JournalNotice {
+    /// Where it is.
+    #[must_use]
+    pub fn at(&self) -> NoticePlace {
+        NoticePlace {
+            row: self.place,
+            index: self.index,
+        }
+    }
+}
+
 type Row = ((EnvironmentId, Timestamp, Revision), JournalEntry);
 
 fn row(((_, at, revision), entry): Row) -> JournalRow {
@@ -107,15 +118,14 @@ pub fn journal_after(
     rows.into_iter().map(row).collect()
 }
 
-/// The rows that were written at that very millisecond.
-fn journal_at(
-    view: &(impl View + ?Sized),
+/// The rows that were written at that very millisecond: few, unless the log's time stood still.
+fn journal_at<'v, V: View + ?Sized>(
+    view: &'v V,
     environment: &EnvironmentId,
     at: Timestamp,
-) -> impl Iterator<Item = JournalRow> {
+) -> impl Iterator<Item = JournalRow> + use<'v, V> {
     let span = JOURNAL.under((environment, &at));
-    let rows: Vec<_> = JOURNAL.walk(view, span).collect();
-    rows.into_iter().map(row)
+    JOURNAL.walk(view, span).map(row)
 }
 
 /// The row with this name in the audit log.
@@ -128,6 +138,16 @@ pub fn audit_entry(
     journal_at(view, environment, at).find(|row| row.audit_id() == *id)
 }
 
+/// The event at this place.
+pub fn event_at(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    NoticePlace { row: place, index }: NoticePlace,
+) -> Option<JournalNotice> {
+    let entry = JOURNAL.get(view, (environment, &place.at, &place.revision))?;
+    JournalRow { place, entry }.notice(index)
+}
+
 /// The event with this identifier.
 pub fn event(
     view: &(impl View + ?Sized),
@@ -136,8 +156,7 @@ pub fn event(
 ) -> Option<JournalNotice> {
     let at = Timestamp(id.unix_ms()?);
     journal_at(view, environment, at)
-        .flat_map(JournalRow::notices)
-        .find(|notice| notice.id == *id)
+        .find_map(|row| row.notices_from(0).find(|notice| notice.id == *id))
 }
 
 /// Events, newest first, from before the given one on. Few rows have none, so a page costs about

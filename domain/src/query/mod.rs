@@ -20,7 +20,8 @@ pub use access::{
 };
 pub use draft::{draft_head, validate};
 pub use journal::{
-    JournalNotice, JournalRow, audit_entry, event, events_page, journal_after, journal_page,
+    JournalNotice, JournalRow, audit_entry, event, event_at, events_page, journal_after,
+    journal_page,
 };
 pub use page::Page;
 pub use routes::{route, routes_page};

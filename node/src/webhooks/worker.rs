@@ -213,6 +213,7 @@ impl Worker {
         RecordedAttempt {
             delivery_id: job.delivery_id,
             event_id: job.event_id,
+            event_at: job.event_at,
             kind: job.kind,
             retries_used: job.retries_used,
             attempt: DeliveryAttempt {

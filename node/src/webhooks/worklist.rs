@@ -43,6 +43,7 @@ pub(super) struct Worklist {
 pub(super) struct Job {
     pub(super) delivery_id: WebhookDeliveryId,
     pub(super) event_id: EventId,
+    pub(super) event_at: NoticePlace,
     pub(super) kind: NoticeKind,
     pub(super) retries_used: u32,
     /// What is sent; nothing, if the event is gone.
@@ -152,6 +153,7 @@ impl Job {
         Self {
             delivery_id,
             event_id: event.id.clone(),
+            event_at: event.at(),
             kind: event.notice.kind,
             retries_used: 0,
             body: Some(rest::event_body(event, environment)),
@@ -164,10 +166,11 @@ impl Job {
         environment: &str,
         delivery: WebhookDelivery,
     ) -> Self {
-        let event = query::event(view, environment_id, &delivery.event_id);
+        let event = query::event_at(view, environment_id, delivery.event_at);
         Self {
             delivery_id: delivery.id,
             event_id: delivery.event_id,
+            event_at: delivery.event_at,
             kind: delivery.kind,
             retries_used: delivery.retries_used,
             body: event.map(|event| rest::event_body(&event, environment)),

@@ -186,6 +186,8 @@ fn events_and_audit_entries_are_found_by_their_identifiers_and_listed_newest_fir
     for notice in &all {
         let found = query::event(&world.rows, &environment, &notice.id);
         assert_eq!(found.as_ref(), Some(notice));
+        let found = query::event_at(&world.rows, &environment, notice.at());
+        assert_eq!(found.as_ref(), Some(notice));
     }
     for row in rows(&world) {
         let found = query::audit_entry(&world.rows, &environment, &row.audit_id());

@@ -55,6 +55,7 @@ impl World {
         RecordedAttempt {
             delivery_id: delivery_id(number),
             event_id: EventId::new(seed(number)),
+            event_at: NoticePlace::default(),
             kind: NoticeKind::RuleCreated,
             retries_used: known.map_or(0, |delivery| delivery.retries_used),
             attempt: DeliveryAttempt {

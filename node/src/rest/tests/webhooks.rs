@@ -152,6 +152,7 @@ fn record(world: &World, endpoint: &Value, number: u64, status: u16) -> String {
         attempts: vec![RecordedAttempt {
             delivery_id: delivery_id.clone(),
             event_id: EventId::new(seed),
+            event_at: NoticePlace::default(),
             kind: NoticeKind::RuleCreated,
             retries_used: 0,
             attempt: DeliveryAttempt {
