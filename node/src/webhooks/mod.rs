@@ -8,6 +8,7 @@
 //! log_time     when the next attempt is due, by the time that is written down
 //! courier      one attempt: signed with the endpoint's secrets, and posted
 //! signature    the headers by which a receiver knows that it is ours
+//! resolver     the addresses behind a receiver's name
 //! sender       the request, to an address that was judged, bounded in time and bytes
 //! address      which receivers are allowed
 //! roots        whom receivers' certificates must come from
@@ -18,6 +19,7 @@ pub(crate) mod courier;
 pub(crate) mod dispatcher;
 mod log_time;
 pub(crate) mod metrics;
+mod resolver;
 pub(crate) mod roots;
 pub(crate) mod sender;
 pub(crate) mod signature;

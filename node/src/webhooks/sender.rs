@@ -27,6 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 use url::Host;
 
 use super::address::{AddressPolicy, Receiver, Scheme};
+use super::resolver::Resolver;
 
 /// How long an attempt may take, from resolving the name to the last byte that is read. Receivers
 /// are told to answer first and work later.
@@ -52,6 +53,7 @@ const AGENT: HeaderValue =
 #[derive(Clone)]
 pub(crate) struct Sender<N> {
     network: N,
+    resolver: Resolver<N>,
     policy: AddressPolicy,
     tls: TlsConnector,
     deadline: Duration,
@@ -89,6 +91,7 @@ impl<N: Network> Sender<N> {
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
+            resolver: Resolver::new(network.clone()),
             network,
             policy,
             tls: TlsConnector::from(Arc::new(config)),
@@ -183,11 +186,8 @@ impl<N: Network> Sender<N> {
     }
 
     async fn resolve(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-        let resolved = self.network.resolve(&format!("{name}:{port}")).await;
-        match resolved {
-            Ok(addresses) if !addresses.is_empty() => Ok(addresses),
-            Ok(_) | Err(_) => Err("the host's name does not resolve".to_owned()),
-        }
+        let resolved = self.resolver.resolve(format!("{name}:{port}")).await;
+        resolved.ok_or_else(|| "the host's name does not resolve".to_owned())
     }
 
     /// Connects to the first address that answers. An address as text is not resolved again.
