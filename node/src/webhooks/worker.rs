@@ -110,7 +110,7 @@ impl Worker {
         while !stopping.is_cancelled() {
             changes.borrow_and_update();
             let looked = Instant::now();
-            let goes_on = match self.round().await {
+            let goes_on = match self.round(&stopping).await {
                 Next::Now => true,
                 Next::Wait(most) => pause(&mut changes, looked, most, &stopping).await,
                 Next::Failed => {
@@ -125,7 +125,7 @@ impl Worker {
         }
     }
 
-    async fn round(&mut self) -> Next {
+    async fn round(&mut self, stopping: &CancellationToken) -> Next {
         let control = Arc::clone(&self.shared.control);
         let Ok((seen, _)) = control.read_local(|view| self.look(view)) else {
             return Next::Failed;
@@ -143,7 +143,7 @@ impl Worker {
         let fresh = control.read(Consistency::Linearizable, |view| self.look(view));
         match fresh.await {
             Ok(_) if !self.shared.leads() => Next::End,
-            Ok((Seen::Work(list), _)) => self.work(list).await,
+            Ok((Seen::Work(list), _)) => self.work(list, stopping).await,
             Ok((Seen::Orphans, _)) => self.record(NoticePlace::default(), Vec::new()).await,
             Ok((Seen::Nothing, _)) => Next::End,
             Err(_) => Next::Failed,
@@ -181,8 +181,8 @@ impl Worker {
         (!list.more && !place.is_zero()).then(|| wait.min(place))
     }
 
-    /// Sends all of it and records what came of it.
-    async fn work(&mut self, list: Worklist) -> Next {
+    /// Sends all of it, or what it comes to before the node stops, and records what came of it.
+    async fn work(&mut self, list: Worklist, stopping: &CancellationToken) -> Next {
         if list.jobs.is_empty() && !list.moved() {
             return Next::Now;
         }
@@ -193,15 +193,36 @@ impl Worker {
             delivered,
             ..
         } = list;
-        let attempts: Vec<_> = jobs
+        let making: Vec<_> = jobs
             .into_iter()
-            .map(|job| self.attempt(&endpoint, job))
+            .map(|job| self.attempt(&endpoint, job, stopping))
             .collect();
-        let attempts = stream::iter(attempts).buffer_unordered(TAKEN).collect();
-        self.record(delivered, attempts.await).await
+        let made: Vec<_> = stream::iter(making).buffer_unordered(TAKEN).collect().await;
+        let (mut attempts, mut delivered) = (Vec::new(), delivered);
+        for attempt in made {
+            match attempt {
+                Ok(recorded) => attempts.push(recorded),
+                // Whoever leads next takes over from here.
+                Err(Job { is_new: true, event_at, .. }) => delivered = delivered.min(event_at),
+                Err(_) => {}
+            }
+        }
+        if attempts.is_empty() && stopping.is_cancelled() {
+            return Next::End;
+        }
+        self.record(delivered, attempts).await
     }
 
-    async fn attempt(&self, endpoint: &WebhookEndpoint, job: Job) -> RecordedAttempt {
+    /// Makes an attempt, or gives the job back if the node is stopping.
+    async fn attempt(
+        &self,
+        endpoint: &WebhookEndpoint,
+        job: Job,
+        stopping: &CancellationToken,
+    ) -> Result<RecordedAttempt, Job> {
+        if stopping.is_cancelled() {
+            return Err(job);
+        }
         let shared = &self.shared;
         let at = shared.clock.now();
         let attempted = match job.body {
@@ -210,7 +231,7 @@ impl Worker {
         };
         shared.metrics.attempted(&attempted);
         let jitter = shared.entropy.next_u64() % (u64::from(RETRY_JITTER_MAX) + 1);
-        RecordedAttempt {
+        Ok(RecordedAttempt {
             delivery_id: job.delivery_id,
             event_id: job.event_id,
             event_at: job.event_at,
@@ -224,7 +245,7 @@ impl Worker {
                 head: attempted.head,
             },
             jitter: u32::try_from(jitter).unwrap_or(0),
-        }
+        })
     }
 
     async fn record(&self, delivered: NoticePlace, attempts: Vec<RecordedAttempt>) -> Next {

@@ -45,6 +45,8 @@ pub(super) struct Job {
     pub(super) event_id: EventId,
     pub(super) event_at: NoticePlace,
     pub(super) kind: NoticeKind,
+    /// Whether it is taken from the journal; else it is a retry.
+    pub(super) is_new: bool,
     pub(super) retries_used: u32,
     /// What is sent; nothing, if the event is gone.
     pub(super) body: Option<Bytes>,
@@ -155,6 +157,7 @@ impl Job {
             event_id: event.id.clone(),
             event_at: event.at(),
             kind: event.notice.kind,
+            is_new: true,
             retries_used: 0,
             body: Some(rest::event_body(event, environment)),
         }
@@ -172,6 +175,7 @@ impl Job {
             event_id: delivery.event_id,
             event_at: delivery.event_at,
             kind: delivery.kind,
+            is_new: false,
             retries_used: delivery.retries_used,
             body: event.map(|event| rest::event_body(&event, environment)),
         }
