@@ -43,7 +43,7 @@ const ADDRESSES_MAX: usize = 3;
 /// something, and little enough for thousands of attempts at once.
 const READ_BYTES_MAX: usize = 16 * 1024;
 
-/// How much of a response's body is kept, for its reader to see what went wrong.
+/// How much of a response's body, or of an error, is kept, for its reader to see what went wrong.
 const KEPT_BYTES_MAX: usize = 1024;
 
 const AGENT: HeaderValue =
@@ -143,7 +143,7 @@ impl<N: Network> Sender<N> {
             }
             Err(error) => Attempted {
                 status: None,
-                error: Some(error),
+                error: Some(shortened(error)),
                 latency,
                 head: String::new(),
             },
@@ -256,7 +256,12 @@ async fn keep(mut body: Incoming, kept: &mut Vec<u8>) {
 /// Text of at most [`KEPT_BYTES_MAX`] bytes: what stands for a byte that is no UTF-8 is longer than
 /// the byte.
 fn lossy(bytes: &[u8]) -> String {
-    let mut text = String::from_utf8_lossy(bytes).into_owned();
+    shortened(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// Text of at most [`KEPT_BYTES_MAX`] bytes: an error may tell what the receiver sent, such as all the
+/// names in its certificate.
+fn shortened(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(KEPT_BYTES_MAX));
     text
 }
