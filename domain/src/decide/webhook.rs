@@ -17,8 +17,8 @@ use crate::event::Event;
 use crate::id::{EnvironmentId, EventId, WebhookDeliveryId, WebhookEndpointId};
 use crate::machine::Decision;
 use crate::model::{
-    DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalGap, JournalPlace, NoticeKind, NoticePlace, RETRY_DELAYS_MS,
-    RETRY_JITTER_MAX, WebhookDelivery, WebhookEndpoint,
+    DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalGap, JournalPlace, NoticeKind,
+    NoticePlace, RETRY_DELAYS_MS, RETRY_JITTER_MAX, WebhookDelivery, WebhookEndpoint,
 };
 use crate::outcome::Outcome;
 use crate::query;
@@ -163,7 +163,10 @@ fn enable<V: ?Sized>(context: &Context<'_, V>, endpoint: &mut WebhookEndpoint) {
     let until = here(context);
     let from = endpoint.disabled_at.take().unwrap_or(until);
     endpoint.gaps.push(JournalGap { from, until });
-    let surplus = endpoint.gaps.len().saturating_sub(WebhookEndpoint::GAPS_MAX);
+    let surplus = endpoint
+        .gaps
+        .len()
+        .saturating_sub(WebhookEndpoint::GAPS_MAX);
     endpoint.gaps.drain(..surplus);
     endpoint.status = EndpointStatus::Enabled;
     forgive(endpoint);
@@ -295,7 +298,10 @@ fn check_replayed_to(command: &ReplayEvent) -> Result<(), Rejection> {
         return Err(invalid(format!("Must be at most {ENDPOINTS_MAX}.")));
     }
     let mut named = BTreeSet::new();
-    let twice = command.to.iter().find(|(endpoint, _)| !named.insert(endpoint));
+    let twice = command
+        .to
+        .iter()
+        .find(|(endpoint, _)| !named.insert(endpoint));
     twice.map_or(Ok(()), |(endpoint, _)| {
         Err(invalid(format!("{endpoint} is named twice.")))
     })

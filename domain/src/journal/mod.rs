@@ -183,7 +183,8 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             && self.notices.is_empty()
             && !self.changes.is_empty()
         {
-            self.notices.push(about_route(NoticeKind::RouteUpdated, route));
+            self.notices
+                .push(about_route(NoticeKind::RouteUpdated, route));
         }
     }
 

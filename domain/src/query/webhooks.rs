@@ -35,9 +35,7 @@ pub fn all_webhook_endpoints(view: &(impl View + ?Sized)) -> Vec<WebhookEndpoint
 
 /// The endpoints that are not there any more and have pending deliveries. It costs a look for each
 /// endpoint that has some.
-pub fn orphaned_endpoints(
-    view: &(impl View + ?Sized),
-) -> Vec<(EnvironmentId, WebhookEndpointId)> {
+pub fn orphaned_endpoints(view: &(impl View + ?Sized)) -> Vec<(EnvironmentId, WebhookEndpointId)> {
     let mut rest = DELIVERIES_DUE.all();
     let mut orphaned = Vec::new();
     while let Some(((environment, endpoint, ..), ())) = DELIVERIES_DUE.scan(view, &rest, 1).pop() {

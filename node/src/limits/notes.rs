@@ -28,13 +28,7 @@ enum Next {
 
 impl Limits {
     /// Tells the members that may have to keep the window what was granted.
-    pub(super) fn tell(
-        &self,
-        order: &[MemberId],
-        granted_by: MemberId,
-        id: WindowId,
-        count: u32,
-    ) {
+    pub(super) fn tell(&self, order: &[MemberId], granted_by: MemberId, id: WindowId, count: u32) {
         if count == 0 {
             return;
         }

@@ -52,7 +52,7 @@ const REFUSED_V6: [Ipv6Net; 4] = [
     v6(0x2001, 0, 23),     // protocol assignments, with Teredo and benchmarking
     v6(0x2001, 0xdb8, 32), // documentation
     SIX_TO_FOUR,
-    v6(0x3fff, 0, 20),     // documentation
+    v6(0x3fff, 0, 20), // documentation
 ];
 
 const COMPATIBLE: Ipv6Net = v6(0, 0, 96);

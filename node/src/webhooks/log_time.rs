@@ -60,6 +60,9 @@ mod tests {
         assert_eq!(time.at(Timestamp(9_000), seconds(12)), Timestamp(3_603_000));
         time.saw(Timestamp(3_601_000), seconds(13));
         assert_eq!(time.at(Timestamp(9_000), seconds(14)), Timestamp(3_602_000));
-        assert_eq!(time.at(Timestamp(4_000_000), seconds(14)), Timestamp(4_000_000));
+        assert_eq!(
+            time.at(Timestamp(4_000_000), seconds(14)),
+            Timestamp(4_000_000)
+        );
     }
 }

@@ -203,7 +203,11 @@ impl Worker {
             match attempt {
                 Ok(recorded) => attempts.push(recorded),
                 // Whoever leads next takes over from here.
-                Err(Job { is_new: true, event_at, .. }) => delivered = delivered.min(event_at),
+                Err(Job {
+                    is_new: true,
+                    event_at,
+                    ..
+                }) => delivered = delivered.min(event_at),
                 Err(_) => {}
             }
         }

@@ -7,7 +7,9 @@
 
 use bytes::Bytes;
 use domain::id::{EnvironmentId, EventId, Seed, WebhookDeliveryId, WebhookEndpointId};
-use domain::model::{EndpointStatus, JournalPlace, NoticeKind, NoticePlace, WebhookDelivery, WebhookEndpoint};
+use domain::model::{
+    EndpointStatus, JournalPlace, NoticeKind, NoticePlace, WebhookDelivery, WebhookEndpoint,
+};
 use domain::query::{self, JournalNotice, JournalRow};
 use domain::rows::View;
 use domain::time::Timestamp;

@@ -69,7 +69,11 @@ fn each_change_of_a_rule_is_told_also_when_its_history_keeps_no_trace_of_the_one
         world
             .update_rule(1, |rule| rule.priority = Some(Priority(20 + number)))
             .unwrap();
-        assert_eq!(last(&world).0, ["rule.updated", "rule.validated"], "{number}");
+        assert_eq!(
+            last(&world).0,
+            ["rule.updated", "rule.validated"],
+            "{number}"
+        );
     }
 }
 
@@ -128,7 +132,9 @@ fn a_rollback_is_one_event_however_much_of_the_draft_it_resets() {
     // Nothing is published where only the draft is taken back.
     drafted(&mut world);
     let live = world.route(1).0.published.unwrap().snapshot_id;
-    world.roll_back(1, RollbackTo::Snapshot(live), true).unwrap();
+    world
+        .roll_back(1, RollbackTo::Snapshot(live), true)
+        .unwrap();
     let (events, changes) = last(&world);
     assert_eq!(events, ["route.updated"]);
     assert_eq!(objects(&changes, ObjectKind::Rule), 3);

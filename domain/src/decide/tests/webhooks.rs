@@ -8,8 +8,8 @@ use crate::command::{
 use crate::decide::webhook::{ENDPOINTS_MAX, ORPHANS_PER_STEP};
 use crate::id::{EventId, Seed, WebhookDeliveryId, WebhookEndpointId};
 use crate::model::{
-    DeliveryAttempt, DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalPlace, NoticeKind, NoticePlace,
-    RETRY_DELAYS_MS, WebhookDelivery, WebhookEndpoint,
+    DeliveryAttempt, DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalPlace, NoticeKind,
+    NoticePlace, RETRY_DELAYS_MS, WebhookDelivery, WebhookEndpoint,
 };
 use crate::outcome::{Outcome, Reply};
 use crate::query;
@@ -195,8 +195,14 @@ fn an_endpoint_that_is_gone_or_fails_for_days_is_disabled_and_that_is_an_event()
             EndpointStatus::Failing,
         ),
         // Side by side, in whatever order they ended.
-        (good_in_between(often.clone(), &[500, 200]), EndpointStatus::Enabled),
-        (good_in_between(often.clone(), &[200, 500]), EndpointStatus::Enabled),
+        (
+            good_in_between(often.clone(), &[500, 200]),
+            EndpointStatus::Enabled,
+        ),
+        (
+            good_in_between(often.clone(), &[200, 500]),
+            EndpointStatus::Enabled,
+        ),
         // Seldom, or once after a long time.
         (
             vec![(0, vec![500]), (days, vec![500]), (days + 3, vec![500])],
@@ -264,7 +270,13 @@ fn an_endpoint_begins_where_it_is_made_or_enabled_and_never_goes_back() {
     world.create_endpoint().unwrap();
     let environment = world.actor.environment_id.clone();
     let behind = |world: &World| {
-        query::journal_after(&world.rows, &environment, world.endpoint().delivered.row, 100).len()
+        query::journal_after(
+            &world.rows,
+            &environment,
+            world.endpoint().delivered.row,
+            100,
+        )
+        .len()
     };
     assert_eq!(behind(&world), 0);
     world.create_rule(2, 20).unwrap();
@@ -297,7 +309,9 @@ fn an_endpoint_that_was_disabled_gets_what_happened_before_and_since_but_not_mea
     let wanted = |world: &World| {
         let endpoint = world.endpoint();
         let rows = query::journal_after(&world.rows, &environment, endpoint.delivered.row, 1000);
-        let wanted = rows.iter().filter(|row| endpoint.gap_at(row.place).is_none());
+        let wanted = rows
+            .iter()
+            .filter(|row| endpoint.gap_at(row.place).is_none());
         wanted.count()
     };
     let priority = |number| u32::try_from(number).unwrap();
@@ -307,7 +321,9 @@ fn an_endpoint_that_was_disabled_gets_what_happened_before_and_since_but_not_mea
         expected += 1;
         assert_eq!(wanted(&world), expected);
         world.update_endpoint(false).unwrap();
-        world.create_rule(2 * round + 1, priority(20 * round + 1)).unwrap();
+        world
+            .create_rule(2 * round + 1, priority(20 * round + 1))
+            .unwrap();
         world.update_endpoint(true).unwrap();
         assert_eq!(wanted(&world), expected);
     }

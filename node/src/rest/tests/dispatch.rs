@@ -159,9 +159,14 @@ async fn a_failed_attempt_is_repeated_when_its_time_has_come_and_not_before() {
 #[tokio::test(start_paused = true)]
 async fn a_retry_is_not_late_by_as_much_as_the_log_is_ahead_of_the_clock() {
     let world = World::new();
-    world
-        .receivers
-        .script(URL, [Behaviour::Say(500), Behaviour::Say(500), Behaviour::Say(204)]);
+    world.receivers.script(
+        URL,
+        [
+            Behaviour::Say(500),
+            Behaviour::Say(500),
+            Behaviour::Say(204),
+        ],
+    );
     let body = json!({"url": URL, "enabled_events": ["route.created"]});
     endpoint(&world, body).await;
     // An entry of a node whose clock is an hour fast.
