@@ -22,7 +22,7 @@ use crate::id::{
 };
 use crate::model::{
     Algorithm, ApiVersion, DeliveryAttempt, EnvironmentKind, Fingerprint, IdempotencyKey, IpRange,
-    JournalPlace, KeyHash, KeyKind, KeySalt, Metadata, Mode, NoticeKind, Plan, Priority,
+    KeyHash, KeyKind, KeySalt, Metadata, Mode, NoticeKind, NoticePlace, Plan, Priority,
     ResourceScope, SnapshotVersion, Target, Verb,
 };
 use crate::time::{Revision, Timestamp};
@@ -444,11 +444,12 @@ pub struct UpdateWebhookEndpoint {
     /// `Some(None)` removes it.
     pub description: Option<Option<String>>,
     pub api_version: Option<ApiVersion>,
-    /// An endpoint that is enabled goes on with what happens from then on.
+    /// An endpoint that is enabled again goes on with what it had not been sent before it was
+    /// disabled, and with what happens from then on.
     pub enabled: Option<bool>,
 }
 
-/// Removes a webhook endpoint and what is pending for it.
+/// Removes a webhook endpoint. What is pending for it fails with later entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteWebhookEndpoint {
     pub id: WebhookEndpointId,
@@ -483,7 +484,7 @@ pub struct RecordDeliveries {
     pub environment_id: EnvironmentId,
     pub endpoint_id: WebhookEndpointId,
     /// Up to where the journal has been taken over.
-    pub delivered: JournalPlace,
+    pub delivered: NoticePlace,
     pub attempts: Vec<RecordedAttempt>,
 }
 
@@ -492,7 +493,10 @@ pub struct RecordDeliveries {
 pub struct RecordedAttempt {
     pub delivery_id: WebhookDeliveryId,
     pub event_id: EventId,
+    pub event_at: NoticePlace,
     pub kind: NoticeKind,
+    /// How many of the delivery's retries were used before this attempt.
+    pub retries_used: u32,
     pub attempt: DeliveryAttempt,
     /// By how many thousandths the next delay is longer.
     pub jitter: u32,

@@ -28,5 +28,5 @@ pub mod tree;
 
 /// Limits that commands are held to and that clients are told.
 pub mod limits {
-    pub use crate::decide::{BATCH_MAX, RULES_PER_ROUTE_MAX, TARGETS_MAX};
+    pub use crate::decide::{BATCH_MAX, ENDPOINTS_MAX, RULES_PER_ROUTE_MAX, TARGETS_MAX};
 }

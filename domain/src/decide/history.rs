@@ -68,6 +68,7 @@ pub(super) fn changed_fields(before: &Rule, after: &Rule) -> Vec<&'static str> {
 /// Adds a line to a rule's history, which keeps the newest.
 pub(super) fn log(rule: &mut Rule, kind: RuleEventKind, at: Timestamp) {
     rule.events.push(RuleEvent { kind, at });
+    rule.events_logged = rule.events_logged.saturating_add(1);
     let surplus = rule.events.len().saturating_sub(Rule::EVENTS_MAX);
     rule.events.drain(..surplus);
 }

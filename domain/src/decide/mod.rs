@@ -45,6 +45,7 @@ pub use check::{BATCH_MAX, RULES_PER_ROUTE_MAX, TARGETS_MAX};
 pub(crate) use freeze::{Frozen, freeze};
 pub use validate::Validation;
 pub(crate) use validate::validate;
+pub use webhook::ENDPOINTS_MAX;
 
 /// What a judgement looks at besides the command.
 pub(crate) struct Context<'a, V: ?Sized> {

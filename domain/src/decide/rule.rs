@@ -78,6 +78,7 @@ fn drafted<V: View + ?Sized>(
         published: None,
         pending_changes: true,
         events: Vec::new(),
+        events_logged: 0,
         versions: Vec::new(),
         revision: context.revision,
     };

@@ -4,7 +4,9 @@
 //! |---|---|---|
 //! | 2xx | succeeded | no longer failing |
 //! | 410 | failed | disabled: gone |
-//! | anything else | pending again after the next delay, failed after the last | disabled when nothing has succeeded for five days |
+//! | anything else | pending again after the next delay, failed after the last | disabled when nothing has succeeded for five days, also not lately |
+
+use std::collections::BTreeSet;
 
 use super::access::workspace;
 use super::{Context, Judgement, check, id_taken, not_found, nothing};
@@ -16,8 +18,8 @@ use crate::event::Event;
 use crate::id::{EnvironmentId, EventId, WebhookDeliveryId, WebhookEndpointId};
 use crate::machine::Decision;
 use crate::model::{
-    DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalPlace, NoticeKind, RETRY_DELAYS_MS,
-    RETRY_JITTER_MAX, WebhookDelivery, WebhookEndpoint,
+    DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalGap, JournalPlace, NoticeKind,
+    NoticePlace, RETRY_DELAYS_MS, RETRY_JITTER_MAX, WebhookDelivery, WebhookEndpoint,
 };
 use crate::outcome::Outcome;
 use crate::query;
@@ -30,7 +32,15 @@ use crate::time::Timestamp;
 const GONE: u16 = 410;
 
 /// The most endpoints of an environment: each costs a look at the journal with every change.
-pub(crate) const ENDPOINTS_MAX: usize = 50;
+pub const ENDPOINTS_MAX: usize = 50;
+
+/// How many deliveries one entry fails whose endpoint was removed: no more work than recording a round of
+/// attempts is.
+pub(super) const ORPHANS_PER_STEP: usize = 16;
+
+/// How far apart two failures are that show that an endpoint fails all the time: half a day, in
+/// milliseconds.
+const FAILURES_APART_MS: u64 = 12 * 60 * 60 * 1000;
 
 /// The longest URL, in bytes.
 const URL_BYTES_MAX: usize = 2048;
@@ -71,7 +81,10 @@ pub(super) fn create<V: View + ?Sized>(
         secret_generation: 1,
         previous_secret_until: None,
         failing_since: None,
-        delivered: here(context),
+        failed_at: None,
+        delivered: NoticePlace::behind(here(context)),
+        disabled_at: None,
+        gaps: Vec::new(),
         created_by: actor.api_key_id.clone(),
         created_at: context.at,
         updated_at: None,
@@ -126,6 +139,9 @@ pub(super) fn update<V: View + ?Sized>(
     let mut endpoint = before.clone();
     if let Some(url) = &command.url {
         check_url(url)?;
+        if *url != before.url {
+            forgive(&mut endpoint);
+        }
         endpoint.url = url.clone();
     }
     if let Some(events) = &command.events {
@@ -139,13 +155,9 @@ pub(super) fn update<V: View + ?Sized>(
         endpoint.api_version.clone_from(version);
     }
     match command.enabled {
-        Some(true) if before.status != EndpointStatus::Enabled => {
-            endpoint.status = EndpointStatus::Enabled;
-            endpoint.failing_since = None;
-            endpoint.delivered = here(context);
-        }
+        Some(true) if before.status != EndpointStatus::Enabled => enable(context, &mut endpoint),
         Some(false) if before.status == EndpointStatus::Enabled => {
-            endpoint.status = EndpointStatus::Disabled;
+            disable(context, &mut endpoint, EndpointStatus::Disabled);
         }
         _ => {}
     }
@@ -153,6 +165,29 @@ pub(super) fn update<V: View + ?Sized>(
         return nothing(Outcome::WebhookEndpoint(before));
     }
     changed(context, endpoint)
+}
+
+/// It goes on with what happens from now on, and with what it had not been sent when it was disabled.
+fn enable<V: ?Sized>(context: &Context<'_, V>, endpoint: &mut WebhookEndpoint) {
+    let until = here(context);
+    let from = endpoint.disabled_at.take().unwrap_or(until);
+    endpoint.gaps.push(JournalGap { from, until });
+    let surplus = endpoint
+        .gaps
+        .len()
+        .saturating_sub(WebhookEndpoint::GAPS_MAX);
+    endpoint.gaps.drain(..surplus);
+    endpoint.status = EndpointStatus::Enabled;
+    forgive(endpoint);
+}
+
+fn disable<V: ?Sized>(
+    context: &Context<'_, V>,
+    endpoint: &mut WebhookEndpoint,
+    status: EndpointStatus,
+) {
+    endpoint.status = status;
+    endpoint.disabled_at = Some(here(context));
 }
 
 fn changed<V: ?Sized>(context: &Context<'_, V>, endpoint: WebhookEndpoint) -> Judgement {
@@ -167,23 +202,16 @@ fn changed<V: ?Sized>(context: &Context<'_, V>, endpoint: WebhookEndpoint) -> Ju
     })
 }
 
-/// Pending deliveries go with their endpoint; what was delivered stays to be read.
+/// Pending deliveries fail afterwards, a few with each [`record`]: there may be any number of them.
+/// What was delivered stays to be read.
 pub(super) fn delete<V: View + ?Sized>(
     context: &Context<'_, V>,
     actor: &Actor,
     command: &DeleteWebhookEndpoint,
 ) -> Judgement {
-    let environment = &actor.environment_id;
-    let endpoint = find(context, environment, &command.id)?;
-    let due = DELIVERIES_DUE.under((environment, &command.id));
-    let mut events: Vec<_> = DELIVERIES_DUE
-        .walk(context.view, due)
-        .filter_map(|((_, _, _, id), ())| query::webhook_delivery(context.view, environment, &id))
-        .map(|delivery| delivery_changed(environment, delivery, DeliveryState::Failed))
-        .collect();
-    events.push(Event::WebhookEndpointDeleted(endpoint));
+    let endpoint = find(context, &actor.environment_id, &command.id)?;
     Ok(Decision {
-        events,
+        events: vec![Event::WebhookEndpointDeleted(endpoint)],
         outcome: Outcome::WebhookEndpointDeleted {
             id: command.id.clone(),
             at: context.at,
@@ -245,6 +273,7 @@ pub(super) fn replay<V: View + ?Sized>(
     let environment = &actor.environment_id;
     let event = query::event(context.view, environment, &command.event_id)
         .ok_or_else(|| not_found("event", &command.event_id, None))?;
+    check_replayed_to(command)?;
     let mut deliveries = Vec::new();
     for (endpoint_id, id) in &command.to {
         enabled(context, environment, endpoint_id, Some("endpoint_ids"))?;
@@ -254,8 +283,8 @@ pub(super) fn replay<V: View + ?Sized>(
         let state = DeliveryState::Pending {
             next_at: context.at,
         };
-        let first = (event.id.clone(), event.notice.kind);
-        deliveries.push(new_delivery(context.at, endpoint_id, id, first, state));
+        let of = (event.id.clone(), event.at(), event.notice.kind);
+        deliveries.push(new_delivery(context.at, endpoint_id, id, of, state));
     }
     let made = |after: &WebhookDelivery| Event::DeliveryChanged {
         environment_id: environment.clone(),
@@ -268,17 +297,37 @@ pub(super) fn replay<V: View + ?Sized>(
     })
 }
 
+/// Each endpoint gets it once: there are no more than an environment may have.
+fn check_replayed_to(command: &ReplayEvent) -> Result<(), Rejection> {
+    let invalid = |message: String| Rejection::InvalidParameter {
+        param: "endpoint_ids".to_owned(),
+        message,
+    };
+    if command.to.len() > ENDPOINTS_MAX {
+        return Err(invalid(format!("Must be at most {ENDPOINTS_MAX}.")));
+    }
+    let mut named = BTreeSet::new();
+    let twice = command
+        .to
+        .iter()
+        .find(|(endpoint, _)| !named.insert(endpoint));
+    twice.map_or(Ok(()), |(endpoint, _)| {
+        Err(invalid(format!("{endpoint} is named twice.")))
+    })
+}
+
 fn new_delivery(
     at: Timestamp,
     endpoint_id: &WebhookEndpointId,
     id: &WebhookDeliveryId,
-    (event_id, kind): (EventId, NoticeKind),
+    (event_id, event_at, kind): (EventId, NoticePlace, NoticeKind),
     state: DeliveryState,
 ) -> WebhookDelivery {
     WebhookDelivery {
         id: id.clone(),
         endpoint_id: endpoint_id.clone(),
         event_id,
+        event_at,
         kind,
         state,
         attempts_made: 0,
@@ -312,7 +361,7 @@ fn enabled<V: View + ?Sized>(
     Err(Rejection::EndpointDisabled { id: id.to_string() })
 }
 
-/// An endpoint that was removed meanwhile takes what was recorded for it with it.
+/// Writes down attempts. For an endpoint that was removed nothing is, and what is pending for it fails.
 pub(super) fn record<V: View + ?Sized>(
     context: &Context<'_, V>,
     command: &RecordDeliveries,
@@ -320,21 +369,22 @@ pub(super) fn record<V: View + ?Sized>(
     let environment = &command.environment_id;
     let Some(before) = query::webhook_endpoint(context.view, environment, &command.endpoint_id)
     else {
-        return nothing(Outcome::Recorded);
+        return Ok(Decision {
+            events: orphans(context, command),
+            outcome: Outcome::Recorded,
+        });
     };
     let mut endpoint = before.clone();
     endpoint.delivered = endpoint.delivered.max(command.delivered);
+    let delivered = endpoint.delivered;
+    endpoint.gaps.retain(|gap| gap.until > delivered.row);
     let mut events = Vec::new();
+    let mut heard = Heard::default();
     for recorded in &command.attempts {
         let known = query::webhook_delivery(context.view, environment, &recorded.delivery_id);
-        events.push(attempted(
-            context.at,
-            environment,
-            &mut endpoint,
-            recorded,
-            known,
-        ));
+        events.push(attempted(context, &endpoint, recorded, known, &mut heard));
     }
+    conclude(context, &mut endpoint, heard);
     if endpoint.status != before.status {
         endpoint.updated_at = Some(context.at);
         endpoint.revision = context.revision;
@@ -348,18 +398,26 @@ pub(super) fn record<V: View + ?Sized>(
     })
 }
 
-fn attempted(
-    at: Timestamp,
-    environment: &EnvironmentId,
-    endpoint: &mut WebhookEndpoint,
+/// What a round of attempts says about the endpoint.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    succeeded: bool,
+    failed: bool,
+    gone: bool,
+}
+
+fn attempted<V: ?Sized>(
+    context: &Context<'_, V>,
+    endpoint: &WebhookEndpoint,
     recorded: &RecordedAttempt,
     known: Option<WebhookDelivery>,
+    heard: &mut Heard,
 ) -> Event {
     let before = known.as_ref().map(|delivery| delivery.state);
     let mut delivery = known.unwrap_or_else(|| {
-        let first = (recorded.event_id.clone(), recorded.kind);
+        let of = (recorded.event_id.clone(), recorded.event_at, recorded.kind);
         let (endpoint, id) = (&endpoint.id, &recorded.delivery_id);
-        new_delivery(at, endpoint, id, first, DeliveryState::Failed)
+        new_delivery(context.at, endpoint, id, of, DeliveryState::Failed)
     });
     delivery.attempts_made = delivery.attempts_made.saturating_add(1);
     delivery.attempts.push(recorded.attempt.clone());
@@ -368,55 +426,106 @@ fn attempted(
         .len()
         .saturating_sub(WebhookDelivery::ATTEMPTS_KEPT);
     delivery.attempts.drain(..surplus);
-    delivery.state = if recorded.attempt.succeeded() {
-        endpoint.failing_since = None;
-        DeliveryState::Succeeded
-    } else if before == Some(DeliveryState::Succeeded) {
-        // Two who led one after the other made the same attempt, and one of them got through.
-        DeliveryState::Succeeded
-    } else {
-        failed(at, endpoint, recorded, &mut delivery)
-    };
+    if recorded.attempt.succeeded() {
+        heard.succeeded = true;
+        delivery.state = DeliveryState::Succeeded;
+    } else if is_awaited(before, &delivery, recorded) {
+        heard.failed = true;
+        heard.gone |= recorded.attempt.status == Some(GONE);
+        delivery.state = failed(context, recorded, &mut delivery);
+    }
     Event::DeliveryChanged {
-        environment_id: environment.clone(),
+        environment_id: endpoint.environment_id.clone(),
         before,
         after: delivery,
     }
 }
 
-fn failed(
-    at: Timestamp,
-    endpoint: &mut WebhookEndpoint,
+/// Whether a failure is that of the attempt that the delivery waits for. If two who led one after the other
+/// made the same attempt, it is not that of the second: what the first one recorded stands.
+fn is_awaited(
+    before: Option<DeliveryState>,
+    delivery: &WebhookDelivery,
+    recorded: &RecordedAttempt,
+) -> bool {
+    match before {
+        None => true,
+        Some(DeliveryState::Pending { .. }) => delivery.retries_used == recorded.retries_used,
+        Some(DeliveryState::Succeeded | DeliveryState::Failed) => false,
+    }
+}
+
+fn failed<V: ?Sized>(
+    context: &Context<'_, V>,
     recorded: &RecordedAttempt,
     delivery: &mut WebhookDelivery,
 ) -> DeliveryState {
-    let since = *endpoint.failing_since.get_or_insert(at);
-    if recorded.attempt.status == Some(GONE) {
-        endpoint.status = EndpointStatus::Gone;
-        return DeliveryState::Failed;
-    }
-    if endpoint.status == EndpointStatus::Enabled && at >= since.plus_ms(FAILING_MAX_MS) {
-        endpoint.status = EndpointStatus::Failing;
-    }
     let used = usize::try_from(delivery.retries_used).unwrap_or(usize::MAX);
-    let Some(delay) = RETRY_DELAYS_MS.get(used) else {
+    let (false, Some(delay)) = (
+        recorded.attempt.status == Some(GONE),
+        RETRY_DELAYS_MS.get(used),
+    ) else {
         return DeliveryState::Failed;
     };
     delivery.retries_used += 1;
     let jitter = u64::from(recorded.jitter.min(RETRY_JITTER_MAX));
     DeliveryState::Pending {
-        next_at: at.plus_ms(delay + delay * jitter / 1000),
+        next_at: context.at.plus_ms(delay + delay * jitter / 1000),
     }
 }
 
-fn delivery_changed(
-    environment: &EnvironmentId,
-    delivery: WebhookDelivery,
-    state: DeliveryState,
-) -> Event {
-    Event::DeliveryChanged {
-        environment_id: environment.clone(),
-        before: Some(delivery.state),
-        after: WebhookDelivery { state, ..delivery },
+/// The attempts of a round were made side by side, so that one that succeeded outweighs those that did
+/// not.
+fn conclude<V: ?Sized>(context: &Context<'_, V>, endpoint: &mut WebhookEndpoint, heard: Heard) {
+    let mut fails_for_long = false;
+    if heard.succeeded {
+        forgive(endpoint);
+    } else if heard.failed {
+        fails_for_long = fails_again(context.at, endpoint);
     }
+    if endpoint.status != EndpointStatus::Enabled {
+        return;
+    }
+    if heard.gone {
+        disable(context, endpoint, EndpointStatus::Gone);
+    } else if fails_for_long {
+        disable(context, endpoint, EndpointStatus::Failing);
+    }
+}
+
+/// Whether nothing but failures came for five days, two of them in the last day and half a day apart: an
+/// endpoint that seldom gets anything is not disabled for one bad hour.
+fn fails_again(at: Timestamp, endpoint: &mut WebhookEndpoint) -> bool {
+    let since = *endpoint.failing_since.get_or_insert(at);
+    let earlier = *endpoint.failed_at.get_or_insert(at);
+    let apart = at.0.saturating_sub(earlier.0);
+    if apart < FAILURES_APART_MS {
+        return false;
+    }
+    endpoint.failed_at = Some(at);
+    apart <= 2 * FAILURES_APART_MS && at >= since.plus_ms(FAILING_MAX_MS)
+}
+
+fn forgive(endpoint: &mut WebhookEndpoint) {
+    endpoint.failing_since = None;
+    endpoint.failed_at = None;
+}
+
+/// The failure of up to [`ORPHANS_PER_STEP`] deliveries that wait for an endpoint that is not there.
+fn orphans<V: View + ?Sized>(context: &Context<'_, V>, command: &RecordDeliveries) -> Vec<Event> {
+    let environment = &command.environment_id;
+    let due = DELIVERIES_DUE.under((environment, &command.endpoint_id));
+    DELIVERIES_DUE
+        .scan(context.view, &due, ORPHANS_PER_STEP)
+        .into_iter()
+        .filter_map(|((_, _, _, id), ())| query::webhook_delivery(context.view, environment, &id))
+        .map(|delivery| Event::DeliveryChanged {
+            environment_id: environment.clone(),
+            before: Some(delivery.state),
+            after: WebhookDelivery {
+                state: DeliveryState::Failed,
+                ..delivery
+            },
+        })
+        .collect()
 }

@@ -27,10 +27,11 @@ pub(crate) fn record(
     events: &[Event],
 ) -> Option<Event> {
     let (environment, actor) = on_whose_behalf(&stamped.command)?;
-    let mut journal = Journal::new(view, events);
+    let mut journal = Journal::new(view, &stamped.command, events);
     for event in events {
         journal.follow(event);
     }
+    journal.end();
     // What the cluster does by itself is told where clients hear of it; the rest is bookkeeping.
     let told = !journal.notices.is_empty() || (actor.is_some() && !journal.changes.is_empty());
     if !told {
@@ -69,15 +70,23 @@ struct Journal<'a, V: ?Sized> {
     /// Whether the entry publishes: which drafts went live by it is in the snapshot, and is not told
     /// rule by rule.
     publishes: bool,
+    /// The route that the entry takes back. What becomes of its rules and settings by that is told once,
+    /// with the route: a draft that is reset may have any number of rules.
+    rolls_back: Option<&'a RouteId>,
     rules: RuleHistory<'a, V>,
     changes: Vec<Change>,
     notices: Vec<Notice>,
 }
 
 impl<'a, V: View + ?Sized> Journal<'a, V> {
-    fn new(view: &'a V, events: &[Event]) -> Self {
+    fn new(view: &'a V, command: &'a Command, events: &[Event]) -> Self {
+        let rolls_back = match command {
+            Command::Rollback(_, rollback) => Some(&rollback.route_id),
+            _ => None,
+        };
         Self {
             view,
+            rolls_back,
             publishes: events
                 .iter()
                 .any(|event| matches!(event, Event::SnapshotPublished(_))),
@@ -158,7 +167,9 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
     }
 
     fn rule(&mut self, followed: Followed) {
-        self.notices.extend(followed.notices);
+        if self.rolls_back.is_none() {
+            self.notices.extend(followed.notices);
+        }
         let told_with_the_snapshot = |change: &Change| self.publishes && went_live(change);
         let change = followed
             .change
@@ -166,10 +177,22 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
         self.changes.extend(change);
     }
 
+    /// A draft that was reset to what is live is told as a change of the route: nothing was published.
+    fn end(&mut self) {
+        if let Some(route) = self.rolls_back
+            && self.notices.is_empty()
+            && !self.changes.is_empty()
+        {
+            self.notices
+                .push(about_route(NoticeKind::RouteUpdated, route));
+        }
+    }
+
     fn route_changed(&mut self, after: &Route) {
         let before = ROUTES.get(self.view, (&after.environment_id, &after.id));
         // Publishing moves a route's active snapshot, which is told with the snapshot.
-        if self.publishes {
+        let differs = before.as_ref().map(fields::route) != Some(fields::route(after));
+        if self.publishes && !differs {
             return;
         }
         let kind = match after.archived_at {
@@ -190,13 +213,9 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             before.map(fields::route),
             Some(fields::route(after)),
         );
-        self.notices.push(Notice {
-            kind,
-            about: About {
-                route_id: Some(after.id.clone()),
-                ..About::default()
-            },
-        });
+        if self.rolls_back.is_none() {
+            self.notices.push(about_route(kind, &after.id));
+        }
     }
 
     fn upstream_before(&self, upstream: &Upstream) -> Option<Upstream> {
@@ -299,6 +318,16 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             before,
             after,
         });
+    }
+}
+
+fn about_route(kind: NoticeKind, route: &RouteId) -> Notice {
+    Notice {
+        kind,
+        about: About {
+            route_id: Some(route.clone()),
+            ..About::default()
+        },
     }
 }
 

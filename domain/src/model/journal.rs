@@ -22,6 +22,35 @@ pub struct JournalPlace {
     pub revision: Revision,
 }
 
+impl JournalPlace {
+    /// Just before this row.
+    #[must_use]
+    pub fn before(self) -> Self {
+        Self {
+            revision: Revision(self.revision.0.saturating_sub(1)),
+            ..self
+        }
+    }
+}
+
+/// A place in a row of the journal: just before one of its events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NoticePlace {
+    /// The row.
+    pub row: JournalPlace,
+    /// The event's place among those of the row.
+    pub index: u32,
+}
+
+impl NoticePlace {
+    /// Behind all events of a row.
+    #[must_use]
+    pub fn behind(row: JournalPlace) -> Self {
+        let index = u32::MAX;
+        Self { row, index }
+    }
+}
+
 /// What one log entry did to an environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalEntry {
@@ -51,8 +80,8 @@ impl JournalEntry {
     /// The identifier of a notice; the same for everybody who asks, and on every attempt to
     /// deliver it.
     #[must_use]
-    pub fn event_id(&self, at: Timestamp, index: usize) -> EventId {
-        EventId::new(self.seed(at, index as u64))
+    pub fn event_id(&self, at: Timestamp, index: u32) -> EventId {
+        EventId::new(self.seed(at, index.into()))
     }
 
     /// Derived from the request's identifier, whose random part is the proposer's.

@@ -21,7 +21,9 @@ pub use api_key::{ApiKey, KeyHash, KeyKind, KeySalt, PreviousSecret};
 pub use api_version::ApiVersion;
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord};
 pub use ip_range::IpRange;
-pub use journal::{About, Change, JournalEntry, JournalPlace, Notice, NoticeKind, ObjectKind};
+pub use journal::{
+    About, Change, JournalEntry, JournalPlace, Notice, NoticeKind, NoticePlace, ObjectKind,
+};
 pub use manifest::{Epoch, Manifest, ManifestVersion};
 pub use route::{Mode, PublishedRoute, Route, RouteDraft};
 pub use rule::{
@@ -33,6 +35,6 @@ pub use scopes::{Grant, Resource, ResourceScope, Scopes, Verb};
 pub use snapshot::{Snapshot, SnapshotState, SnapshotVersion};
 pub use upstream::{Algorithm, Target, Upstream, WEIGHT_MAX};
 pub use webhook::{
-    DeliveryAttempt, DeliveryState, EndpointStatus, FAILING_MAX_MS, RETRY_DELAYS_MS,
+    DeliveryAttempt, DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalGap, RETRY_DELAYS_MS,
     RETRY_JITTER_MAX, WebhookDelivery, WebhookEndpoint,
 };

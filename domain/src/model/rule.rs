@@ -161,6 +161,8 @@ pub struct Rule {
     pub pending_changes: bool,
     /// Its history, oldest first; the newest [`Self::EVENTS_MAX`].
     pub events: Vec<RuleEvent>,
+    /// How many events there were, whether or not they are kept.
+    pub events_logged: u32,
     /// Its versions, oldest first; the newest [`Self::VERSIONS_MAX`].
     pub versions: Vec<RuleChange>,
     /// The entry that last wrote it.

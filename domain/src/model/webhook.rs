@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{
     ApiKeyId, EnvironmentId, EventId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
-use crate::model::{ApiVersion, JournalPlace, NoticeKind};
+use crate::model::{ApiVersion, JournalPlace, NoticeKind, NoticePlace};
 use crate::time::{Revision, Timestamp};
 
 /// How long after each failed attempt the next one follows, in milliseconds: 1 s, 30 s, 5 min,
@@ -45,8 +45,16 @@ pub struct WebhookEndpoint {
     pub previous_secret_until: Option<Timestamp>,
     /// Since when every attempt has failed.
     pub failing_since: Option<Timestamp>,
+    /// When one of these attempts failed, by which the next one that fails half a day later or more is
+    /// judged; that one takes its place.
+    pub failed_at: Option<Timestamp>,
     /// Up to where the journal was taken over into deliveries.
-    pub delivered: JournalPlace,
+    pub delivered: NoticePlace,
+    /// The entry that disabled it, while it is disabled.
+    pub disabled_at: Option<JournalPlace>,
+    /// What lies behind `delivered` and happened while it was disabled, oldest first; at most
+    /// [`Self::GAPS_MAX`].
+    pub gaps: Vec<JournalGap>,
     /// Who made it.
     pub created_by: ApiKeyId,
     /// When it was made.
@@ -57,7 +65,28 @@ pub struct WebhookEndpoint {
     pub revision: Revision,
 }
 
+/// A part of the journal that an endpoint does not get: from the row of the entry that disabled it up
+/// to that of the one that enabled it, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalGap {
+    /// The first row.
+    pub from: JournalPlace,
+    /// The last row.
+    pub until: JournalPlace,
+}
+
 impl WebhookEndpoint {
+    /// How many gaps are kept: an endpoint that is switched off and on more often before anything gets
+    /// through is sent what happened in the oldest of them, rather than less than it should get.
+    pub const GAPS_MAX: usize = 16;
+
+    /// The gap that the row at `place` is in.
+    #[must_use]
+    pub fn gap_at(&self, place: JournalPlace) -> Option<&JournalGap> {
+        let holds = |gap: &&JournalGap| gap.from <= place && place <= gap.until;
+        self.gaps.iter().find(holds)
+    }
+
     /// Whether it wants events of this type.
     #[must_use]
     pub fn wants(&self, kind: NoticeKind) -> bool {
@@ -100,6 +129,8 @@ pub struct WebhookDelivery {
     pub endpoint_id: WebhookEndpointId,
     /// The event.
     pub event_id: EventId,
+    /// Where it is.
+    pub event_at: NoticePlace,
     /// Its type.
     pub kind: NoticeKind,
     /// How it stands.

@@ -2,7 +2,7 @@
 //! events that clients hear of, of which a row may have none or several.
 
 use crate::id::{AuditId, EnvironmentId, EventId};
-use crate::model::{JournalEntry, JournalPlace, Notice};
+use crate::model::{JournalEntry, JournalPlace, Notice, NoticePlace};
 use crate::query::page::Page;
 use crate::rows::View;
 use crate::schema::JOURNAL;
@@ -28,14 +28,22 @@ impl JournalRow {
     /// Its events, in the order in which they happened.
     #[must_use]
     pub fn notices(self) -> Vec<JournalNotice> {
-        let Self { place, entry } = self;
-        let ids: Vec<_> = (0..entry.notices.len())
-            .map(|index| entry.event_id(place.at, index))
-            .collect();
-        let notices = ids.into_iter().zip(entry.notices);
-        notices
-            .map(|(id, notice)| JournalNotice { place, id, notice })
-            .collect()
+        self.notices_from(0).collect()
+    }
+
+    /// Its events from one on, each made when it is asked for.
+    pub fn notices_from(&self, index: u32) -> impl Iterator<Item = JournalNotice> + '_ {
+        (index..u32::MAX).map_while(|index| self.notice(index))
+    }
+
+    fn notice(&self, index: u32) -> Option<JournalNotice> {
+        let notice = self.entry.notices.get(usize::try_from(index).ok()?)?;
+        Some(JournalNotice {
+            place: self.place,
+            index,
+            id: self.entry.event_id(self.place.at, index),
+            notice: notice.clone(),
+        })
     }
 }
 
@@ -44,10 +52,23 @@ impl JournalRow {
 pub struct JournalNotice {
     /// The row that it is part of.
     pub place: JournalPlace,
+    /// Its place among the events of the row.
+    pub index: u32,
     /// Its identifier.
     pub id: EventId,
     /// What happened.
     pub notice: Notice,
+}
+
+impl JournalNotice {
+    /// Where it is.
+    #[must_use]
+    pub fn at(&self) -> NoticePlace {
+        NoticePlace {
+            row: self.place,
+            index: self.index,
+        }
+    }
 }
 
 type Row = ((EnvironmentId, Timestamp, Revision), JournalEntry);
@@ -94,15 +115,14 @@ pub fn journal_after(
     rows.into_iter().map(row).collect()
 }
 
-/// The rows that were written at that very millisecond.
-fn journal_at(
-    view: &(impl View + ?Sized),
+/// The rows that were written at that very millisecond: few, unless the log's time stood still.
+fn journal_at<'v, V: View + ?Sized>(
+    view: &'v V,
     environment: &EnvironmentId,
     at: Timestamp,
-) -> impl Iterator<Item = JournalRow> {
+) -> impl Iterator<Item = JournalRow> + use<'v, V> {
     let span = JOURNAL.under((environment, &at));
-    let rows: Vec<_> = JOURNAL.walk(view, span).collect();
-    rows.into_iter().map(row)
+    JOURNAL.walk(view, span).map(row)
 }
 
 /// The row with this name in the audit log.
@@ -115,6 +135,16 @@ pub fn audit_entry(
     journal_at(view, environment, at).find(|row| row.audit_id() == *id)
 }
 
+/// The event at this place.
+pub fn event_at(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    NoticePlace { row: place, index }: NoticePlace,
+) -> Option<JournalNotice> {
+    let entry = JOURNAL.get(view, (environment, &place.at, &place.revision))?;
+    JournalRow { place, entry }.notice(index)
+}
+
 /// The event with this identifier.
 pub fn event(
     view: &(impl View + ?Sized),
@@ -123,6 +153,5 @@ pub fn event(
 ) -> Option<JournalNotice> {
     let at = Timestamp(id.unix_ms()?);
     journal_at(view, environment, at)
-        .flat_map(JournalRow::notices)
-        .find(|notice| notice.id == *id)
+        .find_map(|row| row.notices_from(0).find(|notice| notice.id == *id))
 }

@@ -19,7 +19,9 @@ pub use access::{
     idempotency, is_bootstrapped, log_time, pepper_check, usage, workspace, workspace_environments,
 };
 pub use draft::{draft_head, validate};
-pub use journal::{JournalNotice, JournalRow, audit_entry, event, journal_after, journal_page};
+pub use journal::{
+    JournalNotice, JournalRow, audit_entry, event, event_at, journal_after, journal_page,
+};
 pub use page::Page;
 pub use routes::{route, routes_page};
 pub use rule_versions::{rule_version, rule_versions_page};
@@ -30,6 +32,6 @@ pub use snapshots::{
 };
 pub use upstreams::{upstream, upstreams_page};
 pub use webhooks::{
-    all_webhook_endpoints, due_deliveries, webhook_deliveries_page, webhook_delivery,
-    webhook_endpoint, webhook_endpoints,
+    all_webhook_endpoints, due_deliveries, is_orphaned, orphaned_endpoints,
+    webhook_deliveries_page, webhook_delivery, webhook_endpoint, webhook_endpoints,
 };

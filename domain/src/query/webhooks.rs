@@ -33,6 +33,31 @@ pub fn all_webhook_endpoints(view: &(impl View + ?Sized)) -> Vec<WebhookEndpoint
     endpoints.map(|(_, endpoint)| endpoint).collect()
 }
 
+/// The endpoints that are not there any more and have pending deliveries. It costs a look for each
+/// endpoint that has some.
+pub fn orphaned_endpoints(view: &(impl View + ?Sized)) -> Vec<(EnvironmentId, WebhookEndpointId)> {
+    let mut rest = DELIVERIES_DUE.all();
+    let mut orphaned = Vec::new();
+    while let Some(((environment, endpoint, ..), ())) = DELIVERIES_DUE.scan(view, &rest, 1).pop() {
+        rest.from = DELIVERIES_DUE.under((&environment, &endpoint)).until;
+        if !WEBHOOK_ENDPOINTS.has(view, (&environment, &endpoint)) {
+            orphaned.push((environment, endpoint));
+        }
+    }
+    orphaned
+}
+
+/// Whether deliveries wait for an endpoint that is not there any more.
+pub fn is_orphaned(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    endpoint: &WebhookEndpointId,
+) -> bool {
+    let due = DELIVERIES_DUE.under((environment, endpoint));
+    !WEBHOOK_ENDPOINTS.has(view, (environment, endpoint))
+        && !DELIVERIES_DUE.scan(view, &due, 1).is_empty()
+}
+
 /// A delivery.
 pub fn webhook_delivery(
     view: &(impl View + ?Sized),

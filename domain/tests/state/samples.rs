@@ -255,6 +255,7 @@ pub(crate) fn rule() -> Rule {
                 at: Timestamp(21),
             })
             .collect(),
+        events_logged: 60,
         versions: vec![RuleChange {
             version: 1,
             changed_fields: vec!["name".to_owned()],

@@ -94,7 +94,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         internal: local_addr("internal.listen", &internal)?,
         publisher: publisher.address(),
     };
-    let limits = start_limits(&settings, &metrics, &consensus);
+    let limits = start_limits(&settings, &ports, &metrics, &consensus);
     let internal = serve_internal(internal, &ports, &consensus)?;
     let deliveries = Shared {
         control: Arc::new(consensus.clone()),
@@ -188,11 +188,17 @@ fn start_publisher<N: Network>(
     ))
 }
 
-fn start_limits(settings: &Settings, metrics: &Metrics, consensus: &Consensus) -> Limits {
+fn start_limits<N: Network>(
+    settings: &Settings,
+    ports: &Ports<N>,
+    metrics: &Metrics,
+    consensus: &Consensus,
+) -> Limits {
     let limits = Limits::new(LimitParts {
         settings: settings.limits.clone(),
         control: Arc::new(consensus.clone()),
         peers: Arc::new(consensus.clone()),
+        process: ports.entropy.next_u64(),
         metrics: metrics.register(LimitMetrics::register),
     });
     consensus.set_limits(limits.desk());

@@ -42,14 +42,8 @@ impl AppliedWaiters {
         if self.applied() >= revision {
             return;
         }
-        let turn = {
-            let (sender, turn) = oneshot::channel();
-            let mut waiting = self.waiting.lock();
-            let number = waiting.next;
-            waiting.next += 1;
-            waiting.turns.insert((revision, number), sender);
-            turn
-        };
+        let (sender, turn) = oneshot::channel();
+        let _entered = self.enter(revision, sender);
         // 1. `applied` is read as too low, 2. the revision is applied and the waker finds nobody,
         // 3. the waiter is entered: without a second look it would sleep until the next write.
         if self.applied() >= revision {
@@ -59,6 +53,29 @@ impl AppliedWaiters {
             // Nothing will be applied any more; whoever waits has a deadline.
             std::future::pending::<()>().await;
         }
+    }
+
+    fn enter(&self, revision: Revision, sender: oneshot::Sender<()>) -> Entered {
+        let mut waiting = self.waiting.lock();
+        let turn = (revision, waiting.next);
+        waiting.next += 1;
+        waiting.turns.insert(turn, sender);
+        Entered {
+            waiting: Arc::clone(&self.waiting),
+            turn,
+        }
+    }
+}
+
+/// Takes a waiter out again, also one that gave up.
+struct Entered {
+    waiting: Arc<Mutex<Waiting>>,
+    turn: (Revision, u64),
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.waiting.lock().turns.remove(&self.turn);
     }
 }
 
@@ -71,7 +88,7 @@ async fn wake(mut applied: watch::Receiver<Revision>, waiting: Arc<Mutex<Waiting
             std::mem::replace(&mut waiting.turns, later)
         };
         for sender in woken.into_values() {
-            // Whoever gave up waiting is not there any more.
+            // Whoever gave up waiting in this very moment is not there any more.
             let _ = sender.send(());
         }
     }
@@ -98,6 +115,20 @@ mod tests {
         assert!((&mut six).now_or_never().is_none());
         sender.send(Revision(9)).unwrap();
         six.await;
+        assert!(waiters.waiting.lock().turns.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_waiter_that_gives_up_is_forgotten() {
+        let (_sender, receiver) = watch::channel(Revision(0));
+        let waiters = AppliedWaiters::spawn(receiver);
+        let mut one = Box::pin(waiters.reach(Revision(1)));
+        let mut two = Box::pin(waiters.reach(Revision(1)));
+        assert!((&mut one).now_or_never().is_none());
+        assert!((&mut two).now_or_never().is_none());
+        drop(one);
+        assert_eq!(waiters.waiting.lock().turns.len(), 1);
+        drop(two);
         assert!(waiters.waiting.lock().turns.is_empty());
     }
 

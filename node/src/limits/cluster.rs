@@ -8,8 +8,11 @@ use crate::control_plane::{ControlPlane, MemberId};
 /// windows depends on it.
 const AGE_MAX_MS: u64 = 500;
 
-/// How long a node takes itself for one of the many after it last heard from a quorum.
-const CONTACT_AGE_MAX: Duration = Duration::from_secs(3);
+/// How long a node takes itself for one of the many after it last heard from a quorum. For as long,
+/// a node that is cut off goes on granting what it keeps while the others have gone on to the next:
+/// what its own callers ask for in these seconds may come on top of a limit. A shorter time would
+/// have nodes step back whenever a quorum is slow to answer.
+pub(super) const CONTACT_AGE_MAX: Duration = Duration::from_secs(3);
 
 /// Who is a member, and whether this node is in contact with a quorum of them.
 #[derive(Debug)]
@@ -28,6 +31,11 @@ impl Cluster {
             in_contact: contact.is_some_and(|ago| ago < CONTACT_AGE_MAX),
             seen_at_ms: now_ms,
         }
+    }
+
+    /// Whether `this` node can have heard of everything: it is a member, and in contact.
+    pub(super) fn includes(&self, this: MemberId) -> bool {
+        self.in_contact && self.members.contains(&this)
     }
 
     /// Whether it need not be looked at again. Contact may come back at any moment.

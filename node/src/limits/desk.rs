@@ -30,11 +30,8 @@ impl LocalLimits for Desk {
                 amount,
                 insist,
             } => limits.answer(&Wish { id, limit, amount }, insist),
-            Query::Notes(notes) if notes.len() <= NOTES_MAX => {
-                let now_ms = limits.now_ms();
-                for note in &notes {
-                    limits.keeper.note(now_ms, note);
-                }
+            Query::Notes(batch) if batch.notes.len() <= NOTES_MAX => {
+                limits.keeper.note_all(limits.now_ms(), &batch);
                 Reply::Noted
             }
             Query::Notes(_) => return None,

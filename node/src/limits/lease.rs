@@ -45,8 +45,16 @@ pub(super) struct Lease {
 pub(super) enum Step {
     /// That, and so much has to be asked for in the background.
     Decided(Verdict, Option<u32>),
-    /// One has to be asked for first; see [`Lease::asked`].
-    Ask,
+    /// One has to be asked for first, see [`Lease::asked`]; and so much in the background.
+    Ask(Option<u32>),
+}
+
+/// What came of asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Obtained {
+    pub(super) taken: Taken,
+    /// Nobody could be asked: it is of this node's own share of the limit.
+    pub(super) alone: bool,
 }
 
 /// Whether a request passes, and how its window stands.
@@ -98,10 +106,10 @@ impl Lease {
             return Step::Decided(self.refusal(now_ms), None);
         }
         let Some(slice) = terms.slice else {
-            return Step::Ask;
+            return Step::Ask(None);
         };
         if self.balance <= -i64::from(slice) {
-            return Step::Ask;
+            return Step::Ask(self.refill(now_ms, slice));
         }
         self.balance -= 1;
         Step::Decided(self.admission(now_ms), self.refill(now_ms, slice))
@@ -112,9 +120,10 @@ impl Lease {
         &mut self,
         (then_ms, now_ms): (u64, u64),
         terms: Terms,
-        taken: &Taken,
+        obtained: &Obtained,
     ) -> Verdict {
-        self.learn((then_ms, now_ms), terms, taken);
+        self.learn((then_ms, now_ms), terms, obtained);
+        let taken = &obtained.taken;
         Verdict {
             admitted: taken.granted > 0,
             limit: terms.limit,
@@ -125,19 +134,26 @@ impl Lease {
     }
 
     /// The window was asked, since `then_ms`, for a slice.
-    pub(super) fn refilled(&mut self, (then_ms, now_ms): (u64, u64), terms: Terms, taken: &Taken) {
-        self.learn((then_ms, now_ms), terms, taken);
+    pub(super) fn refilled(
+        &mut self,
+        (then_ms, now_ms): (u64, u64),
+        terms: Terms,
+        obtained: &Obtained,
+    ) {
+        self.learn((then_ms, now_ms), terms, obtained);
         if self.terms == terms {
             self.refilling_since_ms = None;
-            self.balance += i64::from(taken.granted);
+            self.balance += i64::from(obtained.taken.granted);
         }
     }
 
     /// Nobody else's requests bring the end of a refusal forward, so it holds as long as was said.
-    fn learn(&mut self, (then_ms, now_ms): (u64, u64), terms: Terms, taken: &Taken) {
-        if self.terms != terms {
+    /// What a node gave out of its own share says nothing about the window.
+    fn learn(&mut self, (then_ms, now_ms): (u64, u64), terms: Terms, obtained: &Obtained) {
+        if self.terms != terms || obtained.alone {
             return;
         }
+        let taken = &obtained.taken;
         self.remaining = taken.remaining;
         self.reset_at_ms = now_ms + taken.reset_in_ms;
         if taken.granted == 0 {
@@ -189,12 +205,15 @@ impl Lease {
 mod tests {
     use super::*;
 
-    fn taken(granted: u32, remaining: u32, retry_in_ms: u64) -> Taken {
-        Taken {
-            granted,
-            remaining,
-            reset_in_ms: 60_000,
-            retry_in_ms,
+    fn taken(granted: u32, remaining: u32, retry_in_ms: u64) -> Obtained {
+        Obtained {
+            taken: Taken {
+                granted,
+                remaining,
+                reset_in_ms: 60_000,
+                retry_in_ms,
+            },
+            alone: false,
         }
     }
 
@@ -209,16 +228,16 @@ mod tests {
     fn a_small_limit_is_asked_for_each_time_until_it_is_known_to_be_used_up() {
         let terms = Terms::new(1_200, 3);
         let mut lease = Lease::new(terms);
-        assert_eq!(lease.take(0, terms), Step::Ask);
+        assert_eq!(lease.take(0, terms), Step::Ask(None));
         assert!(lease.asked((0, 0), terms, &taken(1, 7, 0)).admitted);
-        assert_eq!(lease.take(1, terms), Step::Ask);
+        assert_eq!(lease.take(1, terms), Step::Ask(None));
         assert!(!lease.asked((0, 1), terms, &taken(0, 0, 900)).admitted);
         let Step::Decided(verdict, None) = lease.take(2, terms) else {
             panic!("asked again in vain");
         };
         assert_eq!((verdict.admitted, verdict.retry_in_ms), (false, 900));
         // The window may have said so at the beginning of the millisecond that it took.
-        assert_eq!(lease.take(900, terms), Step::Ask);
+        assert_eq!(lease.take(900, terms), Step::Ask(None));
     }
 
     #[test]
@@ -248,12 +267,17 @@ mod tests {
         for _ in 1..200 {
             admitted(lease.take(0, terms));
         }
-        assert_eq!(lease.take(0, terms), Step::Ask);
+        assert_eq!(lease.take(0, terms), Step::Ask(None));
         // What was asked for one request is that request's.
         assert!(lease.asked((0, 0), terms, &taken(1, 10, 0)).admitted);
-        assert_eq!(lease.take(0, terms), Step::Ask);
+        assert_eq!(lease.take(0, terms), Step::Ask(None));
         lease.refilled((0, 0), terms, &taken(1, 0, 0));
         assert_eq!(admitted(lease.take(0, terms)), Some(400));
+        // All of the credit is spent, and what was asked for last is lost.
+        assert_eq!(lease.take(1, terms), Step::Ask(None));
+        assert_eq!(lease.take(REFILL_MS_MAX, terms), Step::Ask(Some(400)));
+        lease.refilled((REFILL_MS_MAX, REFILL_MS_MAX), terms, &taken(400, 0, 0));
+        assert_eq!(admitted(lease.take(REFILL_MS_MAX, terms)), None);
     }
 
     #[test]
@@ -273,13 +297,29 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_of_a_node_that_is_alone_is_not_remembered() {
+        for limit in [60, 60_000] {
+            let terms = Terms::new(limit, 3);
+            let mut lease = Lease::new(terms);
+            let alone = Obtained {
+                alone: true,
+                ..taken(0, 0, 60_000)
+            };
+            assert!(!lease.asked((0, 0), terms, &alone).admitted);
+            lease.refilled((0, 0), terms, &alone);
+            let again = lease.take(1, terms);
+            assert!(!matches!(again, Step::Decided(verdict, _) if !verdict.admitted));
+        }
+    }
+
+    #[test]
     fn other_terms_start_over() {
         let (free, starter) = (Terms::new(60, 3), Terms::new(300, 3));
         let mut lease = Lease::new(free);
         lease.asked((0, 0), free, &taken(0, 0, 9_000));
-        assert_eq!(lease.take(1, starter), Step::Ask);
+        assert_eq!(lease.take(1, starter), Step::Ask(None));
         // An answer under the old ones comes late.
         lease.asked((1, 1), free, &taken(0, 0, 9_000));
-        assert_eq!(lease.take(2, starter), Step::Ask);
+        assert_eq!(lease.take(2, starter), Step::Ask(None));
     }
 }

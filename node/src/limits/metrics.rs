@@ -14,7 +14,7 @@ pub struct LimitMetrics {
     pub(super) alone: Counter,
     /// Questions to other nodes.
     pub(super) asked: Counter,
-    /// Notes that reached nobody.
+    /// Notes that did not arrive while they counted.
     pub(super) notes_lost: Counter,
 }
 

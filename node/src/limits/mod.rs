@@ -12,10 +12,13 @@
 //! ```
 //!
 //! **A keeper is lost.** Whoever asked it goes on to the next in the order, which has noted what was
-//! granted, but for notes that were under way. **A node comes back** with empty windows: it says that
-//! it is fresh and is asked only if all others are as well, until a minute has passed, while it takes
-//! notes. **A node is cut off** from most others: it lets through its share of each limit, the limit
-//! divided by the number of members, so that nothing is blocked and nothing is unbounded.
+//! granted, but for notes that were under way. **A node comes back** with empty windows, or with old
+//! ones because it was cut off or stood still: it says that it is fresh and is asked only if all
+//! others are as well, until a minute has passed, while it takes notes. **A note does not arrive**: it
+//! is sent again, with its age, for as long as it counts. **A node is cut off** from most others: it
+//! lets through its share of each limit, the limit divided by the number of members, and no more than
+//! it knows to be left, so that nothing is blocked and nothing is unbounded; it tells what it let
+//! through when it is heard again.
 //!
 //! What a request is told stands in `rest`.
 
@@ -25,8 +28,10 @@ mod id;
 mod keeper;
 mod lease;
 mod metrics;
+mod notes;
 mod order;
 mod outbox;
+mod presence;
 mod quota;
 mod shards;
 #[cfg(test)]
@@ -35,8 +40,8 @@ mod window;
 mod wire;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -53,18 +58,18 @@ pub(crate) use quota::Quota;
 use cluster::Cluster;
 use desk::Desk;
 use keeper::{Keeper, Wish};
-use lease::{Lease, Step, Terms};
+use lease::{Lease, Obtained, Step, Terms};
 use order::{Choice, Fitness};
-use outbox::{Outbox, Posted};
+use outbox::Outbox;
 use shards::Shards;
 use window::{Taken, Window};
-use wire::{Note, Query, Reply};
+use wire::{Query, Reply};
 
 /// How long a node has to answer: many round trips, and a stall of a busy machine.
 const ASK_DEADLINE: Duration = Duration::from_millis(500);
 
-/// How many members know of each grant: the one that made it, and two more that can be lost.
-const KEEPERS: usize = 3;
+/// How often a node looks whether it is in contact, also when nobody asks it for anything.
+const LOOKS_APART: Duration = Duration::from_millis(500);
 
 /// What the limits are put together from.
 pub struct LimitParts {
@@ -74,6 +79,8 @@ pub struct LimitParts {
     pub control: Arc<dyn ControlPlane>,
     /// Asks other nodes.
     pub peers: Arc<dyn PeerLimits>,
+    /// A random number that names this process for the others.
+    pub process: u64,
     /// What is counted.
     pub metrics: LimitMetrics,
 }
@@ -131,12 +138,12 @@ impl Limits {
             shares: Shards::new(),
             fitness: Mutex::default(),
             cluster: RwLock::new(cluster),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(parts.process),
             alone: AtomicBool::new(false),
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        let inner = Arc::new(inner);
+        tokio::spawn(look_around(Arc::downgrade(&inner)));
+        Self { inner }
     }
 
     /// What answers other nodes. It does not keep the limits alive.
@@ -177,7 +184,10 @@ impl Limits {
                 }
                 verdict
             }
-            Step::Ask => {
+            Step::Ask(refill) => {
+                if let Some(amount) = refill {
+                    tokio::spawn(self.clone().refill(wish(amount), terms));
+                }
                 let taken = self.obtain(&wish(1)).await;
                 let (then_ms, now_ms) = (now_ms, inner.now_ms());
                 let hear = |lease: &mut Lease| lease.asked((then_ms, now_ms), terms, &taken);
@@ -197,7 +207,7 @@ impl Limits {
     }
 
     /// Takes from the window, at whoever keeps it.
-    async fn obtain(&self, wish: &Wish) -> Taken {
+    async fn obtain(&self, wish: &Wish) -> Obtained {
         let inner = &self.inner;
         let cluster = inner.cluster(inner.now_ms());
         let order = order::order(&cluster.members, wish.id);
@@ -209,10 +219,14 @@ impl Limits {
             if let Some(taken) = self.ask(choice, wish).await {
                 inner.alone.store(false, Ordering::Relaxed);
                 self.tell(&order, choice.member, wish.id, taken.granted);
-                return taken;
+                let alone = false;
+                return Obtained { taken, alone };
             }
         }
-        inner.spend_share(wish, cluster.members.len())
+        let taken = inner.spend_share(wish, cluster.members.len());
+        self.tell(&order, inner.this, wish.id, taken.granted);
+        let alone = true;
+        Obtained { taken, alone }
     }
 
     /// What a member gives; `None` if somebody else is to be asked.
@@ -244,46 +258,6 @@ impl Limits {
         None
     }
 
-    /// Tells the members that may have to keep the window what was granted.
-    fn tell(&self, order: &[MemberId], granted_by: MemberId, id: WindowId, count: u32) {
-        if count == 0 {
-            return;
-        }
-        let inner = &self.inner;
-        let note = Note { id, count };
-        for &member in order
-            .iter()
-            .take(KEEPERS)
-            .filter(|member| **member != granted_by)
-        {
-            if member == inner.this {
-                inner.keeper.note(inner.now_ms(), &note);
-                continue;
-            }
-            match inner.outbox.post(member, note) {
-                Posted::Send => drop(tokio::spawn(self.clone().deliver(member))),
-                Posted::Waits => {}
-                Posted::Lost => drop(inner.metrics.notes_lost.inc()),
-            }
-        }
-    }
-
-    /// Sends a member its notes until there are no more.
-    async fn deliver(self, member: MemberId) {
-        let inner = &self.inner;
-        while let Some(notes) = inner.outbox.collect(member) {
-            let count = notes.len() as u64;
-            let reply = self.send(member, &Query::Notes(notes)).await;
-            let mut fitness = inner.fitness.lock();
-            if reply == Some(Reply::Noted) {
-                fitness.answered(member);
-            } else {
-                fitness.silent(inner.now_ms(), member);
-                inner.metrics.notes_lost.inc_by(count);
-            }
-        }
-    }
-
     async fn send(&self, member: MemberId, query: &Query) -> Option<Reply> {
         let asking = self.inner.peers.ask_limits(member, wire::encode(query));
         match tokio::time::timeout(ASK_DEADLINE, asking).await {
@@ -308,8 +282,14 @@ impl Inner {
         if known.is_recent(now_ms) {
             return known;
         }
+        self.look(now_ms)
+    }
+
+    fn look(&self, now_ms: u64) -> Arc<Cluster> {
         let seen = Arc::new(Cluster::look(&*self.control, now_ms));
+        self.keeper.saw(now_ms, seen.includes(self.this));
         self.fitness.lock().keep(&seen.members);
+        self.outbox.keep(&seen.members);
         *self.cluster.write() = Arc::clone(&seen);
         seen
     }
@@ -319,7 +299,7 @@ impl Inner {
     fn choose(&self, cluster: &Cluster, order: &[MemberId]) -> Option<Choice> {
         let now_ms = self.now_ms();
         let mut fitness = self.fitness.lock();
-        match Keeper::fresh_for_ms(now_ms) {
+        match self.keeper.fresh_for_ms(now_ms) {
             0 => {}
             for_ms => fitness.fresh(now_ms, self.this, for_ms),
         }
@@ -331,7 +311,7 @@ impl Inner {
         fitness.choose(now_ms, order)
     }
 
-    /// Takes from this node's own share of the limit.
+    /// Takes from this node's own share of the limit what the node knows to be left of the whole.
     fn spend_share(&self, wish: &Wish, nodes: usize) -> Taken {
         self.metrics.alone.inc();
         if !self.alone.swap(true, Ordering::Relaxed) {
@@ -340,8 +320,29 @@ impl Inner {
             );
         }
         let now_ms = self.now_ms();
+        let ask = |amount| self.keeper.take(now_ms, &Wish { amount, ..*wish });
+        let known = ask(0);
         let share = (wish.limit / u32::try_from(nodes).unwrap_or(u32::MAX).max(1)).max(1);
-        let take = |window: &mut Window| window.take(now_ms, share, wish.amount);
-        self.shares.with(wish.id, now_ms, Window::new, take)
+        let wanted = wish.amount.min(known.remaining);
+        let take = |window: &mut Window| window.take(now_ms, share, wanted);
+        let of_share = self.shares.with(wish.id, now_ms, Window::new, take);
+        let taken = ask(of_share.granted);
+        Taken {
+            granted: taken.granted,
+            remaining: taken.remaining.min(of_share.remaining),
+            reset_in_ms: taken.reset_in_ms,
+            retry_in_ms: taken.retry_in_ms.max(of_share.retry_in_ms),
+        }
+    }
+}
+
+/// Keeps looking, so that a node notices its own absence also while nobody asks it for anything.
+async fn look_around(limits: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(LOOKS_APART).await;
+        let Some(inner) = limits.upgrade() else {
+            return;
+        };
+        inner.look(inner.now_ms());
     }
 }

@@ -14,7 +14,7 @@
 pub(crate) const SPAN_MS: u64 = 60_000;
 
 /// How long a bucket is.
-const BUCKET_MS: u64 = 500;
+pub(crate) const BUCKET_MS: u64 = 500;
 
 /// The bucket that is being filled, and those that still count.
 const BUCKETS: usize = (SPAN_MS / BUCKET_MS) as usize + 1;
@@ -60,7 +60,7 @@ impl Window {
     pub(crate) fn take(&mut self, now_ms: u64, limit: u32, wanted: u32) -> Taken {
         self.advance(now_ms);
         let granted = wanted.min(self.left(limit));
-        self.put(granted);
+        self.put(self.newest, granted);
         Taken {
             granted,
             remaining: self.left(limit),
@@ -69,10 +69,13 @@ impl Window {
         }
     }
 
-    /// Counts what somebody else granted, even beyond the limit.
-    pub(crate) fn note(&mut self, now_ms: u64, count: u32) {
+    /// Counts what somebody else granted so long ago, even beyond the limit.
+    pub(crate) fn note(&mut self, now_ms: u64, age_ms: u64, count: u32) {
         self.advance(now_ms);
-        self.put(count);
+        let bucket = (now_ms.saturating_sub(age_ms) / BUCKET_MS).min(self.newest);
+        if self.newest - bucket < BUCKETS as u64 {
+            self.put(bucket, count);
+        }
     }
 
     /// Forgets what no longer counts. Time that goes back counts as standing still.
@@ -87,11 +90,11 @@ impl Window {
         self.newest = self.newest.max(bucket);
     }
 
-    fn put(&mut self, count: u32) {
-        let bucket = &mut self.counts[slot(self.newest)];
-        let before = *bucket;
-        *bucket = before.saturating_add(count);
-        self.total += u64::from(*bucket - before);
+    fn put(&mut self, bucket: u64, count: u32) {
+        let counted = &mut self.counts[slot(bucket)];
+        let before = *counted;
+        *counted = before.saturating_add(count);
+        self.total += u64::from(*counted - before);
     }
 
     fn left(&self, limit: u32) -> u32 {
@@ -171,19 +174,34 @@ mod tests {
     #[test]
     fn what_others_granted_counts_even_beyond_the_limit_and_a_clock_may_stand_still() {
         let mut window = Window::new();
-        window.note(1_000, 70);
+        window.note(1_000, 0, 70);
         assert_eq!(window.take(500, 60, 1).granted, 0);
         // Ten too many have to go before one more can be had: all of that bucket goes at once.
         assert_eq!(window.take(1_000, 60, 1).retry_in_ms, 60_500);
-        window.note(1_000, u32::MAX);
-        window.note(1_000, u32::MAX);
+        window.note(1_000, 0, u32::MAX);
+        window.note(1_000, 0, u32::MAX);
         assert_eq!(window.take(1_000 + SPAN_MS_MAX, 60, 1).granted, 1);
+    }
+
+    #[test]
+    fn what_others_granted_some_time_ago_counts_no_longer_than_where_it_was_granted() {
+        let mut window = Window::new();
+        window.note(100_000, 20_000, 60);
+        let refused = window.take(100_000, 60, 1);
+        assert_eq!((refused.granted, refused.retry_in_ms), (0, 40_500));
+        assert_eq!(window.take(140_500, 60, 60).granted, 60);
+        // Older than anything that counts, and older than the node.
+        window.note(300_000, SPAN_MS_MAX, 60);
+        assert_eq!(window.take(300_000, 60, 0).remaining, 60);
+        let mut young = Window::new();
+        young.note(1_000, 5_000, 60);
+        assert_eq!(young.take(1_000, 60, 1).granted, 0);
     }
 
     #[test]
     fn a_window_that_was_left_alone_is_whole_again() {
         let mut window = Window::new();
-        window.note(0, 60);
+        window.note(0, 0, 60);
         let taken = window.take(10_000_000, 60, 0);
         assert_eq!(
             (taken.remaining, taken.reset_in_ms, taken.retry_in_ms),

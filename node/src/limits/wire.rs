@@ -8,7 +8,7 @@ use super::window::Taken;
 
 const FORMAT: u8 = 1;
 
-/// How many notes one message holds: some 90 KB, far below what a message may have.
+/// How many notes one message holds: some 100 KB, far below what a message may have.
 pub(super) const NOTES_MAX: usize = 4_096;
 
 /// What another node is told or asked.
@@ -23,7 +23,17 @@ pub(super) enum Query {
         insist: bool,
     },
     /// Tells what was granted elsewhere.
-    Notes(Vec<Note>),
+    Notes(Batch),
+}
+
+/// Notes that are confirmed, or sent again, together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Batch {
+    /// The process that sends them, by a random number.
+    pub(super) sender: u64,
+    /// Grows with each batch. One that is sent again has its number again.
+    pub(super) number: u64,
+    pub(super) notes: Vec<Note>,
 }
 
 /// So much of a window was granted elsewhere.
@@ -31,6 +41,8 @@ pub(super) enum Query {
 pub(super) struct Note {
     pub(super) id: WindowId,
     pub(super) count: u32,
+    /// How long ago, at least.
+    pub(super) age_ms: u32,
 }
 
 /// What it answers.
@@ -93,11 +105,20 @@ mod tests {
             amount: 1,
             insist: true,
         };
-        let notes = Query::Notes(vec![Note { id: id(), count: 2 }]);
+        let note = Note {
+            id: id(),
+            count: 2,
+            age_ms: 5,
+        };
+        let notes = Query::Notes(Batch {
+            sender: 3,
+            number: 4,
+            notes: vec![note],
+        });
         let hash = &hex::encode(postcard::to_stdvec(&id()).unwrap());
         for (query, expect) in [
             (take, format!("0100{hash}3c0101")),
-            (notes, format!("010101{hash}02")),
+            (notes, format!("0101030401{hash}0205")),
         ] {
             assert_eq!(hex::encode(encode(&query)), expect);
             assert_eq!(decode(&encode(&query)), Some(query));

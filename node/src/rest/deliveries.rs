@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use domain::command::{Command, ReplayEvent, RetryDelivery};
 use domain::id::{EventId, WebhookDeliveryId, WebhookEndpointId};
+use domain::limits::ENDPOINTS_MAX;
 use domain::model::{EndpointStatus, WebhookDelivery};
 use domain::outcome::Outcome;
 use domain::query;
@@ -201,6 +202,10 @@ fn endpoint_ids(fields: &mut Fields) -> Result<Option<Vec<WebhookEndpointId>>, A
     let Some(items) = fields.array("endpoint_ids")? else {
         return Ok(None);
     };
+    if items.len() > ENDPOINTS_MAX {
+        let message = format!("Must be at most {ENDPOINTS_MAX}.");
+        return Err(ApiError::invalid("endpoint_ids", message));
+    }
     let parse = |(index, item): (usize, serde_json::Value)| {
         let text = item.as_str().unwrap_or_default();
         WebhookEndpointId::parse(text).map_err(|_| {

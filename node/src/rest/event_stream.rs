@@ -76,6 +76,7 @@ pub(crate) async fn open(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
         changes,
         place,
         skip: passed,
+        rows: VecDeque::new(),
         waiting: VecDeque::from([Bytes::from_static(RETRY.as_bytes())]),
         spoke: Instant::now(),
         _slot: slot,
@@ -140,7 +141,9 @@ struct EventStream {
     place: JournalPlace,
     /// Up to which event the next row was told before.
     skip: Option<EventId>,
-    /// Frames to be sent.
+    /// Rows that were read and not told.
+    rows: VecDeque<JournalRow>,
+    /// Frames to be sent: those of one row at a time.
     waiting: VecDeque<Bytes>,
     /// When something was last sent.
     spoke: Instant,
@@ -155,23 +158,25 @@ impl EventStream {
                 self.spoke = Instant::now();
                 return Some((Ok(frame), self));
             }
+            if let Some(row) = self.rows.pop_front() {
+                self.tell(row);
+                continue;
+            }
+            if self.spoke.elapsed() >= KEEP_ALIVE {
+                let comment = Bytes::from_static(b": still here\n\n");
+                self.waiting.push_back(comment);
+                continue;
+            }
             if !self.may_go_on().await {
                 return None;
             }
             self.changes.borrow_and_update();
-            let rows = self.read()?;
-            if rows.is_empty() {
+            self.rows = self.read()?.into();
+            if self.rows.is_empty() {
                 self.wait().await?;
             } else {
                 // There may be much to pass by, and others wait for the thread.
                 tokio::task::yield_now().await;
-            }
-            for row in rows {
-                self.tell(row);
-            }
-            if self.waiting.is_empty() && self.spoke.elapsed() >= KEEP_ALIVE {
-                let comment = Bytes::from_static(b": still here\n\n");
-                self.waiting.push_back(comment);
             }
         }
     }
@@ -206,7 +211,7 @@ impl EventStream {
     fn tell(&mut self, row: JournalRow) {
         self.place = row.place;
         let mut skip = self.skip.take();
-        for event in row.notices() {
+        for event in row.notices_from(0) {
             if skip.is_some() {
                 if skip.as_ref() == Some(&event.id) {
                     skip = None;

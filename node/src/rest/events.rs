@@ -153,8 +153,10 @@ fn find(
     page::spread(limit, after, fetch, |row| {
         let place = row.place;
         let is_left = |index| begun.is_none_or(|(row, told)| row != place || index < told);
-        let events = row.notices().into_iter().enumerate().rev();
+        let events: Vec<_> = row.notices_from(0).enumerate().collect();
         let mut parts: Vec<_> = events
+            .into_iter()
+            .rev()
             .filter(|(index, _)| is_left(*index))
             .map(|(index, event)| {
                 let kept = filter.keeps(caller, &event.notice);

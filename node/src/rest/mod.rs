@@ -108,8 +108,8 @@ use cursor::Cursors;
 use error::ApiError;
 use operation::Operation;
 use pipeline::Call;
-use turns::Turns;
 use slots::Slots;
+use turns::Turns;
 
 /// What the API needs of the node.
 #[derive(Clone)]

@@ -88,6 +88,7 @@ fn sample(api: &Api, kind: NoticeKind, endpoint: &WebhookEndpointId) -> JournalN
             at: api.clock.now(),
             ..JournalPlace::default()
         },
+        index: 0,
         id: EventId::new(seed),
         notice: Notice { kind, about },
     }

@@ -42,14 +42,17 @@ const REFUSED_V4: [Ipv4Net; 16] = [
     Ipv4Net::new_assert(Ipv4Addr::new(168, 63, 129, 16), 32),
 ];
 
-/// Of IPv6, the part that is given out to the public: everything else is refused.
+/// Of IPv6, the part that is given out to the public: everything else is refused, with the IPv4
+/// addresses in it (`::ffff:0:0/96`, `64:ff9b::/96`). Where a packet to one of these ends up is a
+/// network's secret.
 const GLOBAL_V6: Ipv6Net = v6(0x2000, 0, 3);
 
 /// What is not public inside [`GLOBAL_V6`].
-const REFUSED_V6: [Ipv6Net; 3] = [
+const REFUSED_V6: [Ipv6Net; 4] = [
     v6(0x2001, 0, 23),     // protocol assignments, with Teredo and benchmarking
     v6(0x2001, 0xdb8, 32), // documentation
-    v6(0x3fff, 0, 20),     // documentation
+    SIX_TO_FOUR,
+    v6(0x3fff, 0, 20), // documentation
 ];
 
 const COMPATIBLE: Ipv6Net = v6(0, 0, 96);
@@ -104,7 +107,7 @@ impl AddressPolicy {
     /// With the reason, which may be shown to the endpoint's owner, when it may not.
     pub(crate) fn check(&self, scheme: Scheme, address: IpAddr) -> Result<(), String> {
         let (good, reason) = match scheme {
-            Scheme::Https => (self.allows(address) || self.is_public(address), REFUSED),
+            Scheme::Https => (self.allows(address) || Self::is_public(address), REFUSED),
             Scheme::Http => (self.allows(address), REFUSED_PLAIN),
         };
         if good { Ok(()) } else { Err(reason.to_owned()) }
@@ -116,12 +119,10 @@ impl AddressPolicy {
         within(address) || embedded(address).is_some_and(|inner| within(IpAddr::V4(inner)))
     }
 
-    fn is_public(&self, address: IpAddr) -> bool {
-        match (address, embedded(address)) {
-            (IpAddr::V4(inner), _) | (IpAddr::V6(_), Some(inner)) => {
-                !REFUSED_V4.iter().any(|range| range.contains(&inner))
-            }
-            (IpAddr::V6(address), None) => {
+    fn is_public(address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => !REFUSED_V4.iter().any(|range| range.contains(&address)),
+            IpAddr::V6(address) => {
                 GLOBAL_V6.contains(&address)
                     && !REFUSED_V6.iter().any(|range| range.contains(&address))
             }

@@ -1,4 +1,5 @@
-//! Keeps a [worker](super::worker) at work for each enabled endpoint, on the node that leads. A slow
+//! Keeps a [worker](super::worker) at work for each enabled endpoint, and for each that was removed and
+//! has deliveries to be ended, on the node that leads. A slow
 //! receiver holds up its own worker and nobody else's. Workers end by themselves; this starts those
 //! that are missing, and waits for them when the node stops.
 
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::id::WebhookEndpointId;
-use domain::model::EndpointStatus;
+use domain::model::{EndpointStatus, WebhookEndpoint};
 use domain::query;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -67,18 +68,25 @@ async fn run(shared: Arc<Shared>, stopping: CancellationToken) {
 
 fn start_missing(shared: &Arc<Shared>, workers: &mut Workers, stopping: &CancellationToken) {
     workers.retain(|_, worker| !worker.is_finished());
-    let endpoints = shared
-        .control
-        .read_local(|view| query::all_webhook_endpoints(view));
+    let read = shared.control.read_local(|view| {
+        let enabled = |endpoint: &WebhookEndpoint| endpoint.status == EndpointStatus::Enabled;
+        let endpoints = query::all_webhook_endpoints(view).into_iter();
+        let endpoints = endpoints.filter(enabled);
+        let mut all: Vec<_> = endpoints
+            .map(|endpoint| (endpoint.environment_id, endpoint.id))
+            .collect();
+        all.extend(query::orphaned_endpoints(view));
+        all
+    });
     // A storage fault ends the process.
-    let Ok((endpoints, _)) = endpoints else {
+    let Ok((endpoints, _)) = read else {
         return;
     };
-    for endpoint in endpoints {
-        if endpoint.status == EndpointStatus::Enabled && !workers.contains_key(&endpoint.id) {
-            let worker = Worker::new(Arc::clone(shared), &endpoint).run(stopping.clone());
-            let task = AbortOnDropHandle::new(tokio::spawn(worker));
-            workers.insert(endpoint.id, task);
+    for (environment, id) in endpoints {
+        if !workers.contains_key(&id) {
+            let worker = Worker::new(Arc::clone(shared), environment, id.clone());
+            let task = AbortOnDropHandle::new(tokio::spawn(worker.run(stopping.clone())));
+            workers.insert(id, task);
         }
     }
 }

@@ -27,6 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 use url::Host;
 
 use super::address::{AddressPolicy, Receiver, Scheme};
+use super::resolver::Resolver;
 
 /// How long an attempt may take, from resolving the name to the last byte that is read. Receivers
 /// are told to answer first and work later.
@@ -42,7 +43,7 @@ const ADDRESSES_MAX: usize = 3;
 /// something, and little enough for thousands of attempts at once.
 const READ_BYTES_MAX: usize = 16 * 1024;
 
-/// How much of a response's body is kept, for its reader to see what went wrong.
+/// How much of a response's body, or of an error, is kept, for its reader to see what went wrong.
 const KEPT_BYTES_MAX: usize = 1024;
 
 const AGENT: HeaderValue =
@@ -52,6 +53,7 @@ const AGENT: HeaderValue =
 #[derive(Clone)]
 pub(crate) struct Sender<N> {
     network: N,
+    resolver: Resolver<N>,
     policy: AddressPolicy,
     tls: TlsConnector,
     deadline: Duration,
@@ -89,6 +91,7 @@ impl<N: Network> Sender<N> {
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
+            resolver: Resolver::new(network.clone()),
             network,
             policy,
             tls: TlsConnector::from(Arc::new(config)),
@@ -140,7 +143,7 @@ impl<N: Network> Sender<N> {
             }
             Err(error) => Attempted {
                 status: None,
-                error: Some(error),
+                error: Some(shortened(error)),
                 latency,
                 head: String::new(),
             },
@@ -183,11 +186,8 @@ impl<N: Network> Sender<N> {
     }
 
     async fn resolve(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-        let resolved = self.network.resolve(&format!("{name}:{port}")).await;
-        match resolved {
-            Ok(addresses) if !addresses.is_empty() => Ok(addresses),
-            Ok(_) | Err(_) => Err("the host's name does not resolve".to_owned()),
-        }
+        let resolved = self.resolver.resolve(format!("{name}:{port}")).await;
+        resolved.ok_or_else(|| "the host's name does not resolve".to_owned())
     }
 
     /// Connects to the first address that answers. An address as text is not resolved again.
@@ -256,7 +256,12 @@ async fn keep(mut body: Incoming, kept: &mut Vec<u8>) {
 /// Text of at most [`KEPT_BYTES_MAX`] bytes: what stands for a byte that is no UTF-8 is longer than
 /// the byte.
 fn lossy(bytes: &[u8]) -> String {
-    let mut text = String::from_utf8_lossy(bytes).into_owned();
+    shortened(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// Text of at most [`KEPT_BYTES_MAX`] bytes: an error may tell what the receiver sent, such as all the
+/// names in its certificate.
+fn shortened(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(KEPT_BYTES_MAX));
     text
 }

@@ -1,7 +1,7 @@
 //! Delivers to one endpoint, in rounds: read what there is to do, send it, have the state machine
 //! write down what came of all of it in one entry, and read again.
 //!
-//! A worker remembers nothing from one round to the next: what is not in the state was not done.
+//! A worker remembers nothing of its work from one round to the next: what is not in the state was not done.
 //! Whoever leads next goes on where the state stands, so that an event is sent again if the record
 //! of its attempt was lost, and never left out. A proposal that fails is such a loss, too.
 
@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use domain::command::{Command, Origin, RecordDeliveries, RecordedAttempt, Stamped};
 use domain::id::{EnvironmentId, RequestId, WebhookEndpointId};
-use domain::model::{DeliveryAttempt, RETRY_JITTER_MAX, WebhookEndpoint};
+use domain::model::{DeliveryAttempt, NoticePlace, RETRY_JITTER_MAX, WebhookEndpoint};
+use domain::query;
 use domain::rows::View;
 use domain::time::{Revision, Timestamp};
 use futures_util::{StreamExt, stream};
@@ -20,6 +21,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
+use super::log_time::LogTime;
 use super::metrics::WebhookMetrics;
 use super::sender::Attempted;
 use super::worklist::{Job, TAKEN, Worklist};
@@ -57,8 +59,20 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     environment_id: EnvironmentId,
     endpoint_id: WebhookEndpointId,
+    started: Instant,
+    time: LogTime,
     /// When a place without attempts was last recorded, or might have been.
     placed: Instant,
+}
+
+/// What a look at the state finds.
+enum Seen {
+    /// The endpoint, and what there is to do for it.
+    Work(Worklist),
+    /// The endpoint was removed, and deliveries wait that nobody will make.
+    Orphans,
+    /// The endpoint is gone or disabled.
+    Nothing,
 }
 
 /// What follows a round.
@@ -74,11 +88,17 @@ enum Next {
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, endpoint: &WebhookEndpoint) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        environment_id: EnvironmentId,
+        endpoint_id: WebhookEndpointId,
+    ) -> Self {
         Self {
             shared,
-            environment_id: endpoint.environment_id.clone(),
-            endpoint_id: endpoint.id.clone(),
+            environment_id,
+            endpoint_id,
+            started: Instant::now(),
+            time: LogTime::new(),
             placed: Instant::now(),
         }
     }
@@ -90,7 +110,7 @@ impl Worker {
         while !stopping.is_cancelled() {
             changes.borrow_and_update();
             let looked = Instant::now();
-            let goes_on = match self.round().await {
+            let goes_on = match self.round(&stopping).await {
                 Next::Now => true,
                 Next::Wait(most) => pause(&mut changes, looked, most, &stopping).await,
                 Next::Failed => {
@@ -105,12 +125,14 @@ impl Worker {
         }
     }
 
-    async fn round(&mut self) -> Next {
+    async fn round(&mut self, stopping: &CancellationToken) -> Next {
         let control = Arc::clone(&self.shared.control);
-        let Ok((list, _)) = control.read_local(|view| self.look(view)) else {
+        let Ok((seen, _)) = control.read_local(|view| self.look(view)) else {
             return Next::Failed;
         };
-        if let Some(wait) = list.as_ref().and_then(|list| self.idle(list)) {
+        if let Seen::Work(list) = &seen
+            && let Some(wait) = self.idle(list)
+        {
             return if self.shared.leads() {
                 Next::Wait(wait)
             } else {
@@ -121,15 +143,27 @@ impl Worker {
         let fresh = control.read(Consistency::Linearizable, |view| self.look(view));
         match fresh.await {
             Ok(_) if !self.shared.leads() => Next::End,
-            Ok((Some(list), _)) => self.work(list).await,
-            Ok((None, _)) => Next::End,
+            Ok((Seen::Work(list), _)) => self.work(list, stopping).await,
+            Ok((Seen::Orphans, _)) => self.record(NoticePlace::default(), Vec::new()).await,
+            Ok((Seen::Nothing, _)) => Next::End,
             Err(_) => Next::Failed,
         }
     }
 
-    fn look(&self, view: &dyn View) -> Option<Worklist> {
-        let endpoint = (&self.environment_id, &self.endpoint_id);
-        Worklist::read(view, endpoint, self.shared.clock.now())
+    fn look(&mut self, view: &dyn View) -> Seen {
+        self.time.saw(query::log_time(view), self.started.elapsed());
+        let (environment, endpoint) = (&self.environment_id, &self.endpoint_id);
+        match Worklist::read(view, (environment, endpoint), self.now()) {
+            Some(list) => Seen::Work(list),
+            None if query::is_orphaned(view, environment, endpoint) => Seen::Orphans,
+            None => Seen::Nothing,
+        }
+    }
+
+    /// The log's time.
+    fn now(&self) -> Timestamp {
+        let wall = self.shared.clock.now();
+        self.time.at(wall, self.started.elapsed())
     }
 
     /// For how long there is nothing to do, if there is nothing.
@@ -137,8 +171,7 @@ impl Worker {
         if !list.jobs.is_empty() {
             return None;
         }
-        let now = self.shared.clock.now();
-        let until_due = |at: Timestamp| at.0.saturating_sub(now.0);
+        let until_due = |at: Timestamp| at.0.saturating_sub(list.now.0);
         let due = list.next_due.map(until_due).map(Duration::from_millis);
         let wait = due.unwrap_or(TICK).min(TICK);
         if !list.moved() {
@@ -148,8 +181,8 @@ impl Worker {
         (!list.more && !place.is_zero()).then(|| wait.min(place))
     }
 
-    /// Sends all of it and records what came of it.
-    async fn work(&mut self, list: Worklist) -> Next {
+    /// Sends all of it, or what it comes to before the node stops, and records what came of it.
+    async fn work(&mut self, list: Worklist, stopping: &CancellationToken) -> Next {
         if list.jobs.is_empty() && !list.moved() {
             return Next::Now;
         }
@@ -160,21 +193,40 @@ impl Worker {
             delivered,
             ..
         } = list;
-        let attempts: Vec<_> = jobs
+        let making: Vec<_> = jobs
             .into_iter()
-            .map(|job| self.attempt(&endpoint, job))
+            .map(|job| self.attempt(&endpoint, job, stopping))
             .collect();
-        let attempts = stream::iter(attempts).buffer_unordered(TAKEN).collect();
-        let record = RecordDeliveries {
-            environment_id: self.environment_id.clone(),
-            endpoint_id: self.endpoint_id.clone(),
-            delivered,
-            attempts: attempts.await,
-        };
-        self.record(record).await
+        let made: Vec<_> = stream::iter(making).buffer_unordered(TAKEN).collect().await;
+        let (mut attempts, mut delivered) = (Vec::new(), delivered);
+        for attempt in made {
+            match attempt {
+                Ok(recorded) => attempts.push(recorded),
+                // Whoever leads next takes over from here.
+                Err(Job {
+                    is_new: true,
+                    event_at,
+                    ..
+                }) => delivered = delivered.min(event_at),
+                Err(_) => {}
+            }
+        }
+        if attempts.is_empty() && stopping.is_cancelled() {
+            return Next::End;
+        }
+        self.record(delivered, attempts).await
     }
 
-    async fn attempt(&self, endpoint: &WebhookEndpoint, job: Job) -> RecordedAttempt {
+    /// Makes an attempt, or gives the job back if the node is stopping.
+    async fn attempt(
+        &self,
+        endpoint: &WebhookEndpoint,
+        job: Job,
+        stopping: &CancellationToken,
+    ) -> Result<RecordedAttempt, Job> {
+        if stopping.is_cancelled() {
+            return Err(job);
+        }
         let shared = &self.shared;
         let at = shared.clock.now();
         let attempted = match job.body {
@@ -183,10 +235,12 @@ impl Worker {
         };
         shared.metrics.attempted(&attempted);
         let jitter = shared.entropy.next_u64() % (u64::from(RETRY_JITTER_MAX) + 1);
-        RecordedAttempt {
+        Ok(RecordedAttempt {
             delivery_id: job.delivery_id,
             event_id: job.event_id,
+            event_at: job.event_at,
             kind: job.kind,
+            retries_used: job.retries_used,
             attempt: DeliveryAttempt {
                 at,
                 status: attempted.status,
@@ -195,12 +249,18 @@ impl Worker {
                 head: attempted.head,
             },
             jitter: u32::try_from(jitter).unwrap_or(0),
-        }
+        })
     }
 
-    async fn record(&self, record: RecordDeliveries) -> Next {
+    async fn record(&self, delivered: NoticePlace, attempts: Vec<RecordedAttempt>) -> Next {
         let shared = &self.shared;
-        let at = shared.clock.now();
+        let record = RecordDeliveries {
+            environment_id: self.environment_id.clone(),
+            endpoint_id: self.endpoint_id.clone(),
+            delivered,
+            attempts,
+        };
+        let at = self.now();
         let stamped = Stamped {
             at,
             request_id: RequestId::new(shared.entropy.seed(at)),

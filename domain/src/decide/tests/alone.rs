@@ -28,7 +28,7 @@ impl World {
         self.apply(Command::SwitchRule(self.actor.clone(), command))
     }
 
-    fn enable(&mut self, number: u64, enabled: bool, publish: bool) -> Reply {
+    pub(super) fn enable(&mut self, number: u64, enabled: bool, publish: bool) -> Reply {
         let command = SwitchRoute {
             id: route(number),
             draft_id: self.draw(),

@@ -2,7 +2,7 @@
 
 use super::world::{World, furnished};
 use crate::command::{Command, DesiredStatus, RollbackTo};
-use crate::model::{JournalPlace, NoticeKind, ObjectKind, Priority};
+use crate::model::{JournalPlace, NoticeKind, ObjectKind, Priority, Rule};
 use crate::query::{self, JournalRow};
 
 fn rows(world: &World) -> Vec<JournalRow> {
@@ -59,6 +59,25 @@ fn a_rule_is_told_of_from_its_beginning_to_its_end() {
 }
 
 #[test]
+fn each_change_of_a_rule_is_told_also_when_its_history_keeps_no_trace_of_the_one_before() {
+    let mut world = furnished();
+    world.create_rule(1, 10).unwrap();
+    let now = world.now;
+    for number in 0..2 * u32::try_from(Rule::EVENTS_MAX).unwrap() {
+        // All in one millisecond of the log's time, so that the lines of the history look alike.
+        world.now = now;
+        world
+            .update_rule(1, |rule| rule.priority = Some(Priority(20 + number)))
+            .unwrap();
+        assert_eq!(
+            last(&world).0,
+            ["rule.updated", "rule.validated"],
+            "{number}"
+        );
+    }
+}
+
+#[test]
 fn a_publication_is_one_event_however_many_rules_it_takes_live() {
     let mut world = furnished();
     for number in 1..=3 {
@@ -80,6 +99,62 @@ fn a_publication_is_one_event_however_many_rules_it_takes_live() {
     world.publish(1).unwrap();
     world.roll_back(1, RollbackTo::Steps(1), false).unwrap();
     assert_eq!(last(&world).0, ["route.rollback"]);
+}
+
+#[test]
+fn a_rollback_is_one_event_however_much_of_the_draft_it_resets() {
+    let mut world = furnished();
+    world.create_rule(1, 10).unwrap();
+    world.publish(1).unwrap();
+    world
+        .update_route(1, |route| route.name = Some("renamed".to_owned()))
+        .unwrap();
+    world.publish(1).unwrap();
+    let drafted = |world: &mut World| {
+        for number in 2..=4 {
+            let id = world.revision + number;
+            world.create_rule(id, u32::try_from(id).unwrap()).unwrap();
+        }
+    };
+    let objects = |changes: &[(ObjectKind, String, String)], object| {
+        changes.iter().filter(|change| change.0 == object).count()
+    };
+    drafted(&mut world);
+    world.roll_back(1, RollbackTo::Steps(1), true).unwrap();
+    let (events, changes) = last(&world);
+    assert_eq!(events, ["route.rollback"]);
+    // The audit log has each of the changes, that of the route as well.
+    assert_eq!(
+        [ObjectKind::Rule, ObjectKind::Route, ObjectKind::Snapshot]
+            .map(|object| objects(&changes, object)),
+        [3, 1, 1]
+    );
+    // Nothing is published where only the draft is taken back.
+    drafted(&mut world);
+    let live = world.route(1).0.published.unwrap().snapshot_id;
+    world
+        .roll_back(1, RollbackTo::Snapshot(live), true)
+        .unwrap();
+    let (events, changes) = last(&world);
+    assert_eq!(events, ["route.updated"]);
+    assert_eq!(objects(&changes, ObjectKind::Rule), 3);
+}
+
+#[test]
+fn a_route_that_is_switched_and_published_at_once_is_told_beside_its_snapshot() {
+    let mut world = furnished();
+    world.publish(1).unwrap();
+    world.enable(1, false, true).unwrap();
+    let (events, changes) = last(&world);
+    let mut events = events;
+    events.sort_unstable();
+    assert_eq!(events, ["route.published", "route.updated"]);
+    let route = (
+        ObjectKind::Route,
+        "{\"enabled\":true}".to_owned(),
+        "{\"enabled\":false}".to_owned(),
+    );
+    assert!(changes.contains(&route), "{changes:?}");
 }
 
 #[test]
@@ -115,6 +190,8 @@ fn events_and_audit_entries_are_found_by_their_identifiers() {
         .collect();
     for notice in &all {
         let found = query::event(&world.rows, &environment, &notice.id);
+        assert_eq!(found.as_ref(), Some(notice));
+        let found = query::event_at(&world.rows, &environment, notice.at());
         assert_eq!(found.as_ref(), Some(notice));
     }
     for row in rows(&world) {

@@ -5,10 +5,11 @@ use crate::command::{
     Command, CreateWebhookEndpoint, DeleteWebhookEndpoint, RecordDeliveries, RecordedAttempt,
     ReplayEvent, RetryDelivery, RotateWebhookSecret, UpdateWebhookEndpoint,
 };
+use crate::decide::webhook::{ENDPOINTS_MAX, ORPHANS_PER_STEP};
 use crate::id::{EventId, Seed, WebhookDeliveryId, WebhookEndpointId};
 use crate::model::{
     DeliveryAttempt, DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalPlace, NoticeKind,
-    RETRY_DELAYS_MS, WebhookDelivery, WebhookEndpoint,
+    NoticePlace, RETRY_DELAYS_MS, WebhookDelivery, WebhookEndpoint,
 };
 use crate::outcome::{Outcome, Reply};
 use crate::query::{self, JournalNotice};
@@ -22,7 +23,9 @@ fn seed(random: u64) -> Seed {
 fn newest_event(world: &World) -> JournalNotice {
     let environment = &world.actor.environment_id;
     let rows = query::journal_page(&world.rows, environment, None, 10).items;
-    let mut newest = rows.into_iter().filter_map(|row| row.notices().pop());
+    let mut newest = rows
+        .into_iter()
+        .filter_map(|row| row.notices_from(0).last());
     newest.next().unwrap()
 }
 
@@ -56,11 +59,15 @@ impl World {
     }
 
     /// An attempt that was answered with `status`, without jitter.
-    fn attempt(&mut self, number: u64, status: u16) {
-        let attempt = RecordedAttempt {
+    fn attempted(&self, number: u64, status: u16) -> RecordedAttempt {
+        let environment = &self.actor.environment_id;
+        let known = query::webhook_delivery(&self.rows, environment, &delivery_id(number));
+        RecordedAttempt {
             delivery_id: delivery_id(number),
             event_id: EventId::new(seed(number)),
+            event_at: NoticePlace::default(),
             kind: NoticeKind::RuleCreated,
+            retries_used: known.map_or(0, |delivery| delivery.retries_used),
             attempt: DeliveryAttempt {
                 at: Timestamp(self.now),
                 status: Some(status),
@@ -69,15 +76,22 @@ impl World {
                 head: String::new(),
             },
             jitter: 0,
-        };
+        }
+    }
+
+    fn attempt(&mut self, number: u64, status: u16) {
+        self.record(vec![self.attempted(number, status)]);
+    }
+
+    fn record(&mut self, attempts: Vec<RecordedAttempt>) {
         let command = RecordDeliveries {
             environment_id: self.actor.environment_id.clone(),
             endpoint_id: endpoint_id(),
-            delivered: JournalPlace {
+            delivered: NoticePlace::behind(JournalPlace {
                 at: Timestamp(self.now),
                 revision: Revision(self.revision),
-            },
-            attempts: vec![attempt],
+            }),
+            attempts,
         };
         let reply = self.apply(Command::RecordDeliveries(command));
         assert_eq!(reply, Ok(Outcome::Recorded));
@@ -151,18 +165,79 @@ fn what_was_delivered_stays_so_when_an_older_attempt_turns_out_to_have_failed() 
 }
 
 #[test]
+fn an_attempt_that_two_leaders_made_uses_one_retry() {
+    let mut world = furnished();
+    world.create_endpoint().unwrap();
+    for used in 0..5 {
+        let twice = [world.attempted(7, 500), world.attempted(7, 500)];
+        let at = world.now;
+        for attempt in twice {
+            world.record(vec![attempt]);
+            let next_at = Timestamp(at + RETRY_DELAYS_MS[used]);
+            assert_eq!(world.delivery(7).state, DeliveryState::Pending { next_at });
+        }
+        world.now = at + RETRY_DELAYS_MS[used];
+    }
+    let twice = [world.attempted(7, 500), world.attempted(7, 500)];
+    for attempt in twice {
+        world.record(vec![attempt]);
+        assert_eq!(world.delivery(7).state, DeliveryState::Failed);
+    }
+    assert_eq!(world.delivery(7).attempts_made, 12);
+}
+
+const HOUR_MS: u64 = 60 * 60 * 1000;
+
+#[test]
 fn an_endpoint_that_is_gone_or_fails_for_days_is_disabled_and_that_is_an_event() {
-    for (status, after_ms, expected) in [
-        (410, 0, EndpointStatus::Gone),
-        (500, FAILING_MAX_MS, EndpointStatus::Failing),
-        (500, FAILING_MAX_MS - 2, EndpointStatus::Enabled),
+    let days = FAILING_MAX_MS / HOUR_MS;
+    let often: Vec<_> = (0..=days).map(|hour| (hour, vec![500])).collect();
+    let good_in_between = |mut attempts: Vec<(u64, Vec<u16>)>, statuses: &[u16]| {
+        attempts.last_mut().unwrap().1 = statuses.to_vec();
+        attempts
+    };
+    for (attempts, expected) in [
+        (vec![(0, vec![500]), (0, vec![410])], EndpointStatus::Gone),
+        (vec![(0, vec![200, 410])], EndpointStatus::Gone),
+        (often.clone(), EndpointStatus::Failing),
+        (often[..often.len() - 1].to_vec(), EndpointStatus::Enabled),
+        (
+            vec![(0, vec![500]), (days - 13, vec![500]), (days, vec![500])],
+            EndpointStatus::Failing,
+        ),
+        // Side by side, in whatever order they ended.
+        (
+            good_in_between(often.clone(), &[500, 200]),
+            EndpointStatus::Enabled,
+        ),
+        (
+            good_in_between(often.clone(), &[200, 500]),
+            EndpointStatus::Enabled,
+        ),
+        // Seldom, or once after a long time.
+        (
+            vec![(0, vec![500]), (days, vec![500]), (days + 3, vec![500])],
+            EndpointStatus::Enabled,
+        ),
+        (
+            vec![(0, vec![500]), (days, vec![500]), (days + 30, vec![500])],
+            EndpointStatus::Enabled,
+        ),
     ] {
         let mut world = furnished();
         world.create_endpoint().unwrap();
-        world.attempt(1, 500);
-        world.now += after_ms;
-        world.attempt(2, status);
-        assert_eq!(world.endpoint().status, expected);
+        let begun = world.now;
+        let mut number = 0;
+        for (hour, statuses) in &attempts {
+            world.now = begun + hour * HOUR_MS;
+            let mut recorded = Vec::new();
+            for status in statuses {
+                number += 1;
+                recorded.push(world.attempted(number, *status));
+            }
+            world.record(recorded);
+        }
+        assert_eq!(world.endpoint().status, expected, "{attempts:?}");
         let told = newest_event(&world).notice.kind == NoticeKind::WebhookEndpointDisabled;
         assert_eq!(told, expected != EndpointStatus::Enabled, "{expected:?}");
         if expected != EndpointStatus::Enabled {
@@ -175,13 +250,42 @@ fn an_endpoint_that_is_gone_or_fails_for_days_is_disabled_and_that_is_an_event()
 }
 
 #[test]
+fn another_url_is_not_blamed_for_what_the_one_before_did() {
+    let mut world = furnished();
+    world.create_endpoint().unwrap();
+    for (url, blamed) in [
+        ("https://hooks.example.net/", true),
+        ("https://other.example.net/", false),
+    ] {
+        world.attempt(1, 500);
+        let command = UpdateWebhookEndpoint {
+            id: endpoint_id(),
+            url: Some(url.to_owned()),
+            events: None,
+            description: None,
+            enabled: None,
+        };
+        world
+            .apply(Command::UpdateWebhookEndpoint(world.actor.clone(), command))
+            .unwrap();
+        assert_eq!(world.endpoint().failing_since.is_some(), blamed);
+    }
+}
+
+#[test]
 fn an_endpoint_begins_where_it_is_made_or_enabled_and_never_goes_back() {
     let mut world = furnished();
     world.create_rule(1, 10).unwrap();
     world.create_endpoint().unwrap();
     let environment = world.actor.environment_id.clone();
     let behind = |world: &World| {
-        query::journal_after(&world.rows, &environment, world.endpoint().delivered, 100).len()
+        query::journal_after(
+            &world.rows,
+            &environment,
+            world.endpoint().delivered.row,
+            100,
+        )
+        .len()
     };
     assert_eq!(behind(&world), 0);
     world.create_rule(2, 20).unwrap();
@@ -189,18 +293,58 @@ fn an_endpoint_begins_where_it_is_made_or_enabled_and_never_goes_back() {
     world.attempt(1, 200);
     assert_eq!(behind(&world), 0);
     let delivered = world.endpoint().delivered;
-    let command = RecordDeliveries {
-        environment_id: environment.clone(),
-        endpoint_id: endpoint_id(),
-        delivered: JournalPlace::default(),
-        attempts: Vec::new(),
+    let parts = [0, 8].map(|index| NoticePlace {
+        row: delivered.row,
+        index,
+    });
+    for before in [NoticePlace::default(), parts[0], parts[1]] {
+        let command = RecordDeliveries {
+            environment_id: environment.clone(),
+            endpoint_id: endpoint_id(),
+            delivered: before,
+            attempts: Vec::new(),
+        };
+        world.apply(Command::RecordDeliveries(command)).unwrap();
+        assert_eq!(world.endpoint().delivered, delivered);
+    }
+}
+
+#[test]
+fn an_endpoint_that_was_disabled_gets_what_happened_before_and_since_but_not_meanwhile() {
+    let mut world = furnished();
+    world.create_endpoint().unwrap();
+    let environment = world.actor.environment_id.clone();
+    // Of the rows that were not taken over, how many are for the endpoint.
+    let wanted = |world: &World| {
+        let endpoint = world.endpoint();
+        let rows = query::journal_after(&world.rows, &environment, endpoint.delivered.row, 1000);
+        let wanted = rows
+            .iter()
+            .filter(|row| endpoint.gap_at(row.place).is_none());
+        wanted.count()
     };
-    world.apply(Command::RecordDeliveries(command)).unwrap();
-    assert_eq!(world.endpoint().delivered, delivered);
-    world.update_endpoint(false).unwrap();
-    world.create_rule(3, 30).unwrap();
-    world.update_endpoint(true).unwrap();
-    assert_eq!(behind(&world), 0);
+    let priority = |number| u32::try_from(number).unwrap();
+    let mut expected = 0;
+    for round in 1..=3 {
+        world.create_rule(2 * round, priority(20 * round)).unwrap();
+        expected += 1;
+        assert_eq!(wanted(&world), expected);
+        world.update_endpoint(false).unwrap();
+        world
+            .create_rule(2 * round + 1, priority(20 * round + 1))
+            .unwrap();
+        world.update_endpoint(true).unwrap();
+        assert_eq!(wanted(&world), expected);
+    }
+    assert_eq!(world.endpoint().gaps.len(), 3);
+    // What is behind is forgotten.
+    world.attempt(1, 200);
+    assert_eq!((wanted(&world), world.endpoint().gaps.len()), (0, 0));
+    for _ in 0..2 * WebhookEndpoint::GAPS_MAX {
+        world.update_endpoint(false).unwrap();
+        world.update_endpoint(true).unwrap();
+    }
+    assert_eq!(world.endpoint().gaps.len(), WebhookEndpoint::GAPS_MAX);
 }
 
 #[test]
@@ -228,7 +372,27 @@ fn an_event_is_replayed_to_endpoints_that_are_enabled() {
 }
 
 #[test]
-fn a_secret_is_rotated_with_an_overlap_and_what_is_pending_goes_with_its_endpoint() {
+fn an_event_is_replayed_to_each_endpoint_once_and_to_no_more_than_there_may_be() {
+    let mut world = furnished();
+    world.create_endpoint().unwrap();
+    let event = newest_event(&world);
+    for many in [2, ENDPOINTS_MAX as u64 + 1] {
+        let command = ReplayEvent {
+            event_id: event.id.clone(),
+            to: (0..many)
+                .map(|number| (endpoint_id(), delivery_id(number)))
+                .collect(),
+        };
+        let reply = world.apply(Command::ReplayEvent(world.actor.clone(), command));
+        assert_eq!(
+            refused(reply),
+            ("InvalidParameter", "endpoint_ids".to_owned())
+        );
+    }
+}
+
+#[test]
+fn a_secret_is_rotated_with_an_overlap() {
     let mut world = furnished();
     world.create_endpoint().unwrap();
     let rotate = RotateWebhookSecret {
@@ -242,18 +406,37 @@ fn a_secret_is_rotated_with_an_overlap_and_what_is_pending_goes_with_its_endpoin
     let endpoint = world.endpoint();
     assert_eq!(endpoint.secret_generation, 2);
     assert_eq!(endpoint.previous_secret_until, Some(Timestamp(at + 60_000)));
-    world.attempt(1, 500);
+}
+
+#[test]
+fn what_is_pending_fails_after_its_endpoint_was_removed_a_few_with_each_entry() {
+    let mut world = furnished();
+    world.create_endpoint().unwrap();
+    for number in 1..=40 {
+        world.attempt(number, 500);
+    }
     let delete = DeleteWebhookEndpoint { id: endpoint_id() };
     world
         .apply(Command::DeleteWebhookEndpoint(world.actor.clone(), delete))
         .unwrap();
-    assert!(world.due(u64::MAX).is_empty());
-    assert_eq!(world.delivery(1).state, DeliveryState::Failed);
-    // What is recorded afterwards changes nothing.
-    world.attempt(2, 200);
+    let orphan = (world.actor.environment_id.clone(), endpoint_id());
+    assert_eq!(query::orphaned_endpoints(&world.rows), [orphan]);
+    let mut entries = 0;
+    while !world.due(u64::MAX).is_empty() {
+        let before = world.due(u64::MAX).len();
+        // What is recorded afterwards makes no delivery.
+        world.attempt(99, 200);
+        entries += 1;
+        assert!(before - world.due(u64::MAX).len() <= ORPHANS_PER_STEP);
+    }
+    assert_eq!(entries, 40_usize.div_ceil(ORPHANS_PER_STEP));
+    for number in 1..=40 {
+        assert_eq!(world.delivery(number).state, DeliveryState::Failed);
+    }
+    assert_eq!(query::orphaned_endpoints(&world.rows), []);
     let environment = &world.actor.environment_id;
     assert_eq!(
-        query::webhook_delivery(&world.rows, environment, &delivery_id(2)),
+        query::webhook_delivery(&world.rows, environment, &delivery_id(99)),
         None
     );
 }

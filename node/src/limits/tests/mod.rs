@@ -9,8 +9,12 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::time::sleep;
 
-use super::wire::{self, Query, Reply};
+use super::wire::{self, Batch, Query, Reply};
 use world::{LATENCY, World};
+
+/// By when all of a minute's requests have ceased to count, whoever counted them: a minute, the half second
+/// of a window's bucket and that of a note's, and the time between two of a test's questions.
+const GONE_MS: u64 = 61_500;
 
 #[tokio::test(start_paused = true)]
 async fn five_nodes_let_through_together_exactly_what_one_key_may() {
@@ -149,6 +153,90 @@ async fn a_node_that_is_cut_off_lets_through_its_share_and_the_others_the_limit(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_keeper_that_was_cut_off_gives_no_second_limit_when_it_is_heard_again() {
+    for seconds in [1, 5, 20, 50] {
+        let mut world = World::settled(5, 60).await;
+        let keeper = world.order()[0];
+        world.cut(keeper);
+        sleep(Duration::from_secs(1)).await;
+        let cut_off = world.nodes.remove(&keeper).unwrap();
+        assert_eq!(world.ask_around(200).await, 60);
+        sleep(Duration::from_secs(seconds)).await;
+        world.heal(keeper);
+        world.nodes.insert(keeper, cut_off);
+        // Whoever asks first: the keeper's own callers, then the others.
+        for _ in 0..100 {
+            assert!(!world.ask(keeper).await.admitted, "after {seconds} s");
+        }
+        for _ in 0..600 {
+            world.ask_around(5).await;
+            sleep(Duration::from_millis(200)).await;
+        }
+        assert!(world.most() <= 61, "after {seconds} s: {}", world.most());
+        let blocked_ms = world.passed[60] - world.passed[0];
+        assert!(blocked_ms <= GONE_MS, "after {seconds} s: {blocked_ms}");
+        let whole = world.passed[119] - world.passed[59];
+        assert!(whole <= GONE_MS, "after {seconds} s: {whole}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_node_did_not_hear_it_is_told_again_and_counts_from_when_it_was() {
+    let mut world = World::settled(5, 60).await;
+    let keeper = world.order()[0];
+    world.deafen(keeper, true);
+    let deaf = world.nodes.remove(&keeper).unwrap();
+    assert_eq!(world.ask_around(200).await, 60);
+    // It does not notice that nobody reaches it.
+    sleep(Duration::from_secs(2)).await;
+    world.deafen(keeper, false);
+    sleep(Duration::from_secs(1)).await;
+    world.nodes.insert(keeper, deaf);
+    assert!(!world.ask(keeper).await.admitted);
+    let told_ms = world.ask(keeper).await.retry_in_ms;
+    assert!(world.now_ms() + told_ms <= world.passed[0] + GONE_MS);
+    for _ in 0..600 {
+        world.ask_around(5).await;
+        sleep(Duration::from_millis(200)).await;
+    }
+    assert!(world.most() <= 61, "{}", world.most());
+    assert!(world.passed[60] - world.passed[0] <= GONE_MS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_is_no_more_than_what_is_left_and_what_went_by_it_is_told_later() {
+    let mut world = World::settled(5, 60).await;
+    let keeper = world.order()[0];
+    assert_eq!(world.ask_around(55).await, 55);
+    world.cut(keeper);
+    sleep(Duration::from_secs(1)).await;
+    for _ in 0..100 {
+        world.ask(keeper).await;
+    }
+    assert_eq!(world.passed.len(), 60);
+    world.heal(keeper);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(world.ask_around(200).await, 0);
+    assert_eq!(world.most(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_that_was_used_up_blocks_nobody_once_the_node_is_heard_again() {
+    let mut world = World::settled(5, 60).await;
+    let keeper = world.order()[0];
+    world.cut(keeper);
+    sleep(Duration::from_secs(1)).await;
+    for _ in 0..100 {
+        world.ask(keeper).await;
+    }
+    assert_eq!(world.passed.len(), 60 / 5);
+    world.heal(keeper);
+    sleep(Duration::from_secs(2)).await;
+    assert!(world.ask(keeper).await.admitted);
+    assert_eq!(world.ask_around(600).await, 60 - 60 / 5 - 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_large_limit_is_held_within_two_percent_and_no_request_waits_while_it_lasts() {
     let limit = 20_000;
     let mut world = World::settled(5, limit).await;
@@ -191,7 +279,11 @@ async fn what_is_left_and_when_all_is_back_is_said_and_true() {
 async fn limits_that_are_gone_answer_nobody() {
     let mut world = World::settled(2, 60).await;
     let desk = world.nodes[&1].desk();
-    let notes = wire::encode(&Query::Notes(Vec::new()));
+    let notes = wire::encode(&Query::Notes(Batch {
+        sender: 1,
+        number: 1,
+        notes: Vec::new(),
+    }));
     assert_eq!(desk.answer(&notes), Some(wire::encode(&Reply::Noted)));
     assert_eq!(desk.answer(b"garbage"), None);
     world.kill(1);

@@ -12,7 +12,7 @@ use domain::time::Revision;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use tokio::time::{Instant, advance, sleep};
+use tokio::time::{Instant, sleep};
 
 use super::super::id::WindowId;
 use super::super::lease::Verdict;
@@ -33,6 +33,9 @@ pub(super) struct Network {
     desks: BTreeMap<MemberId, Arc<dyn LocalLimits>>,
     members: Vec<MemberId>,
     cut: BTreeSet<MemberId>,
+    /// Whom no message reaches, which they do not notice.
+    deaf: BTreeSet<MemberId>,
+    processes: u64,
     /// How many were sent.
     pub(super) messages: usize,
 }
@@ -66,7 +69,8 @@ impl PeerLimits for Port {
                 let mut network = self.network.lock();
                 network.messages += 1;
                 let there = |id| network.desks.contains_key(id) && !network.cut.contains(id);
-                let reached = there(&member) && there(&self.this);
+                let heard = !network.deaf.contains(&member);
+                let reached = heard && there(&member) && there(&self.this);
                 network.desks.get(&member).filter(|_| reached).cloned()
             };
             let answer = desk.and_then(|desk| desk.answer(&query));
@@ -172,7 +176,7 @@ impl World {
     /// The same, when none of them can have missed anything any more.
     pub(super) async fn settled(size: u64, limit: u32) -> Self {
         let world = Self::new(size, limit);
-        advance(Duration::from_secs(70)).await;
+        sleep(Duration::from_secs(70)).await;
         world
     }
 
@@ -181,10 +185,16 @@ impl World {
             this: id,
             network: Arc::clone(&self.network),
         });
+        let process = {
+            let mut network = self.network.lock();
+            network.processes += 1;
+            network.processes
+        };
         let limits = Limits::new(LimitParts {
             settings: LimitSettings::default(),
             control: Arc::clone(&port) as _,
             peers: port,
+            process,
             metrics: LimitMetrics::register(&mut Registry::default()),
         });
         self.network.lock().desks.insert(id, limits.desk());
@@ -198,6 +208,19 @@ impl World {
 
     pub(super) fn cut(&self, id: MemberId) {
         self.network.lock().cut.insert(id);
+    }
+
+    pub(super) fn heal(&self, id: MemberId) {
+        self.network.lock().cut.remove(&id);
+    }
+
+    pub(super) fn deafen(&self, id: MemberId, deaf: bool) {
+        let mut network = self.network.lock();
+        if deaf {
+            network.deaf.insert(id);
+        } else {
+            network.deaf.remove(&id);
+        }
     }
 
     /// Who keeps the window when all are well, and who would next.

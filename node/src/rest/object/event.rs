@@ -59,7 +59,9 @@ pub(crate) fn region(kind: NoticeKind) -> Option<&'static str> {
 impl<'a> EventObject<'a> {
     /// Shows an event; `environment` is the name of the environment that it happened in.
     pub(crate) fn new(event: &'a JournalNotice, environment: &'a str) -> Self {
-        let JournalNotice { place, id, notice } = event;
+        let JournalNotice {
+            place, id, notice, ..
+        } = event;
         let about = &notice.about;
         let region = region(notice.kind);
         Self {

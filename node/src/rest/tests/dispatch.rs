@@ -5,7 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::command::{Command, RecordDeliveries, Stamped};
+use domain::id::{RequestId, WebhookEndpointId};
+use domain::time::Timestamp;
 use http::Method;
+use platform::{Clock, Entropy};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -153,6 +157,49 @@ async fn a_failed_attempt_is_repeated_when_its_time_has_come_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retry_is_not_late_by_as_much_as_the_log_is_ahead_of_the_clock() {
+    let world = World::new();
+    world.receivers.script(
+        URL,
+        [
+            Behaviour::Say(500),
+            Behaviour::Say(500),
+            Behaviour::Say(204),
+        ],
+    );
+    let body = json!({"url": URL, "enabled_events": ["route.created"]});
+    endpoint(&world, body).await;
+    // An entry of a node whose clock is an hour fast.
+    let at = Timestamp(world.clock.now().0 + 3_600_000);
+    let command = RecordDeliveries {
+        environment_id: world.control.environment("production"),
+        endpoint_id: WebhookEndpointId::new(world.entropy.seed(at)),
+        delivered: Default::default(),
+        attempts: Vec::new(),
+    };
+    let stamped = Stamped {
+        at,
+        request_id: RequestId::new(world.entropy.seed(at)),
+        idempotency: None,
+        command: Command::RecordDeliveries(command),
+        origin: Default::default(),
+        precondition: None,
+    };
+    world.control.apply(&stamped).reply.unwrap();
+    let _dispatcher = dispatch(&world);
+    world.route("api.example.net").await;
+    let sent = posted(&world, URL, 1).await;
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(world.receivers.posted(URL).len(), 2);
+    // The second delay is half a minute, by the log's time as well.
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(world.receivers.posted(URL).len(), 2);
+    sleep(Duration::from_secs(20)).await;
+    let all = settled(&world, "succeeded", 1).await;
+    assert_eq!(all[0]["event_id"], ids(&sent)[0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_receiver_that_hangs_holds_nobody_else_up() {
     let world = World::new();
     world.receivers.script(URL, [Behaviour::Hang]);
@@ -235,6 +282,32 @@ async fn a_disabled_endpoint_gets_nothing_and_starts_afresh_when_it_is_enabled()
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_happened_while_an_endpoint_was_enabled_is_sent_also_when_it_was_disabled_since() {
+    let world = World::new();
+    let body = json!({"url": URL, "enabled_events": ["route.created"]});
+    let path = endpoint(&world, body).await;
+    let switch = |word| world.request(Method::POST, &format!("{path}/{word}"));
+    let mut expected = Vec::new();
+    for round in 0..3 {
+        // Nobody delivers: the cluster is between two leaders.
+        expected.push(world.route(&format!("{round}.example.net")).await.0);
+        switch("disable").ok().await;
+        world.route(&format!("{round}.example.org")).await;
+        switch("enable").ok().await;
+    }
+    let _dispatcher = dispatch(&world);
+    settled(&world, "succeeded", 3).await;
+    sleep(A_WHILE).await;
+    let posted = world.receivers.posted(URL);
+    let routes: Vec<_> = posted
+        .iter()
+        .map(|sent| sent.json()["data"]["route_id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(routes.len(), 3);
+    assert!(expected.iter().all(|route| routes.contains(route)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_receiver_that_is_gone_is_not_asked_again() {
     let world = World::new();
     world.receivers.script(URL, [Behaviour::Say(410)]);
@@ -248,6 +321,28 @@ async fn a_receiver_that_is_gone_is_not_asked_again() {
     world.route("two.example.net").await;
     sleep(A_WHILE).await;
     assert_eq!(world.receivers.posted(URL).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_an_endpoint_fails_when_it_is_removed_whether_or_not_it_was_enabled() {
+    for disabled in [false, true] {
+        let world = World::new();
+        world.receivers.script(URL, [Behaviour::Say(500)]);
+        let path = endpoint(&world, json!({"url": URL})).await;
+        let _dispatcher = dispatch(&world);
+        for number in 0..20 {
+            world.route(&format!("{number}.example.net")).await;
+        }
+        settled(&world, "pending", 20).await;
+        if disabled {
+            let disable = format!("{path}/disable");
+            world.request(Method::POST, &disable).ok().await;
+            sleep(A_WHILE).await;
+        }
+        world.delete(&path).ok().await;
+        let all = settled(&world, "failed", 20).await;
+        assert_eq!(with_status(&all, "pending"), 0, "disabled: {disabled}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -403,6 +498,41 @@ async fn many_events_of_one_change_are_recorded_as_they_are_sent_and_none_comes_
         times.count() == 1
     }));
     assert_eq!(sent.len(), 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stops_begins_no_attempt_and_leaves_what_it_did_not_make_to_the_next() {
+    let world = World::new();
+    let body = json!({"url": URL, "enabled_events": ["route.created"]});
+    endpoint(&world, body).await;
+    let gate = Arc::new(Semaphore::new(0));
+    world
+        .receivers
+        .script(URL, [Behaviour::Wait(Arc::clone(&gate), 500)]);
+    for number in 0..8 {
+        world.route(&format!("{number}.example.net")).await;
+    }
+    let dispatcher = dispatch(&world);
+    gate.add_permits(8);
+    settled(&world, "pending", 8).await;
+    // Eight retries and eight new events are one round, of which eight are under way at a time.
+    dispatcher.shut_down().await;
+    for number in 8..16 {
+        world.route(&format!("{number}.example.net")).await;
+    }
+    world.advance_ms(2_000);
+    let dispatcher = dispatch(&world);
+    posted(&world, URL, 16).await;
+    let stopping = tokio::spawn(dispatcher.shut_down());
+    sleep(Duration::from_secs(1)).await;
+    gate.add_permits(100);
+    stopping.await.unwrap();
+    assert_eq!(world.receivers.posted(URL).len(), 16);
+    world.receivers.script(URL, [Behaviour::Say(200)]);
+    let _dispatcher = dispatch(&world);
+    world.advance_ms(60_000);
+    let all = settled(&world, "succeeded", 16).await;
+    assert_eq!(all.len(), 16);
 }
 
 #[tokio::test(start_paused = true)]

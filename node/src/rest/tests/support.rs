@@ -288,6 +288,7 @@ impl World {
             settings,
             control: control.clone(),
             peers: Arc::new(NoPeers),
+            process: 1,
             metrics: LimitMetrics::register(&mut registry),
         });
         let receivers = Arc::new(Receivers::default());

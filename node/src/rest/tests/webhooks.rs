@@ -2,7 +2,7 @@
 
 use domain::command::{Command, RecordDeliveries, RecordedAttempt, Stamped};
 use domain::id::{EventId, RequestId, Seed, WebhookDeliveryId, WebhookEndpointId};
-use domain::model::{DeliveryAttempt, JournalPlace, NoticeKind};
+use domain::model::{DeliveryAttempt, NoticeKind, NoticePlace};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -191,11 +191,13 @@ fn record(world: &World, endpoint: &Value, number: u64, status: u16) -> String {
     let command = RecordDeliveries {
         environment_id: caller,
         endpoint_id: WebhookEndpointId::parse(endpoint["id"].as_str().unwrap()).unwrap(),
-        delivered: JournalPlace::default(),
+        delivered: NoticePlace::default(),
         attempts: vec![RecordedAttempt {
             delivery_id: delivery_id.clone(),
             event_id: EventId::new(seed),
+            event_at: NoticePlace::default(),
             kind: NoticeKind::RuleCreated,
+            retries_used: 0,
             attempt: DeliveryAttempt {
                 at: domain::time::Timestamp(1_714_320_000_000),
                 status: Some(status),
@@ -279,6 +281,12 @@ async fn an_event_is_replayed_to_all_or_to_named_endpoints() {
         .await;
     assert_eq!(one["data"][0]["endpoint_id"], first["id"]);
     assert_eq!(one["data"][0]["event_id"], events["data"][0]["id"]);
+    for ids in [vec![&first["id"]; 2], vec![&first["id"]; 51]] {
+        world
+            .post(&path, json!({"endpoint_ids": ids}))
+            .fails(400, "invalid_parameter", Some("endpoint_ids"))
+            .await;
+    }
     world
         .post(&path, json!({"endpoint_ids": ["wh_00000000"]}))
         .fails(404, "resource_not_found", Some("endpoint_ids"))

@@ -324,6 +324,9 @@ mod tests {
         }
         let pin = ApiVersion("2030-01-01".to_owned());
         assert_eq!(Release::of(&pin), Release::NEWEST);
+    }
+
+    #[test]
     fn what_cannot_be_read_is_not_shown_as_another_release_has_it() {
         let answer = || Answer::bytes(http::StatusCode::OK, JSON, "{");
         let shown = show(Release::Baseline, answer());

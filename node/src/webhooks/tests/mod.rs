@@ -1,7 +1,8 @@
 //! Tests of delivery's parts: signatures against the document's own verifier, addresses by table,
-//! sending against real sockets.
+//! sending against real sockets, resolving names.
 
 mod address;
+mod resolver;
 mod sender;
 mod signature;
 mod tls;

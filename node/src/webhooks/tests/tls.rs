@@ -53,6 +53,16 @@ async fn another_name_or_another_authority_gets_nothing() {
 }
 
 #[tokio::test]
+async fn of_an_error_that_a_receiver_has_made_long_only_the_beginning_is_kept() {
+    let names = (0..500).map(|number| dns(&format!("{number}.other.test")));
+    let shown = TestAuthority::new("ours").issue("other.test", names.collect());
+    let (attempted, _) = attempt(&shown, &shown).await;
+    let error = attempted.error.unwrap();
+    assert!(error.starts_with("TLS failed: "), "{error}");
+    assert_eq!(error.len(), 1024);
+}
+
+#[tokio::test]
 async fn a_receiver_that_does_not_speak_tls_gets_nothing() {
     let listening = Listening::start(Behaviour::Say(b"HTTP/1.1 400 No\r\n\r\n"), None).await;
     let network = Scripted::new([Scripted::addresses(["127.0.0.1"])]);
