@@ -170,7 +170,10 @@ pub(super) fn delete<V: View + ?Sized>(
     let mut events: Vec<_> = DELIVERIES_DUE
         .walk(context.view, due)
         .filter_map(|((_, _, _, id), ())| query::webhook_delivery(context.view, environment, &id))
-        .map(|delivery| delivery_changed(environment, delivery, DeliveryState::Failed))
+        .map(|delivery| {
+            let failed = DeliveryState::Failed { at: context.at };
+            delivery_changed(environment, delivery, failed)
+        })
         .collect();
     events.push(Event::WebhookEndpointDeleted(endpoint));
     Ok(Decision {
@@ -211,11 +214,13 @@ pub(super) fn retry<V: View + ?Sized>(
     let delivery = query::webhook_delivery(context.view, environment, &command.id)
         .ok_or_else(|| not_found("webhook_delivery", &command.id, None))?;
     enabled(context, environment, &delivery.endpoint_id, None)?;
+    let state = DeliveryState::Pending {
+        next_at: context.at,
+    };
+    check_deliverable(context, &delivery, state)?;
     let after = WebhookDelivery {
         retries_used: 0,
-        state: DeliveryState::Pending {
-            next_at: context.at,
-        },
+        state,
         ..delivery.clone()
     };
     Ok(Decision {
@@ -246,7 +251,9 @@ pub(super) fn replay<V: View + ?Sized>(
             next_at: context.at,
         };
         let first = (event.id.clone(), event.notice.kind);
-        deliveries.push(new_delivery(context.at, endpoint_id, id, first, state));
+        let delivery = new_delivery(context.at, endpoint_id, id, first, state);
+        check_deliverable(context, &delivery, state)?;
+        deliveries.push(delivery);
     }
     let made = |after: &WebhookDelivery| Event::DeliveryChanged {
         environment_id: environment.clone(),
@@ -257,6 +264,18 @@ pub(super) fn replay<V: View + ?Sized>(
         events: deliveries.iter().map(made).collect(),
         outcome: Outcome::Deliveries(deliveries),
     })
+}
+
+/// The event must be there for as long as attempts are made.
+fn check_deliverable<V: ?Sized>(
+    context: &Context<'_, V>,
+    delivery: &WebhookDelivery,
+    state: DeliveryState,
+) -> Result<(), Rejection> {
+    if context.at < delivery.ends_at(state) {
+        return Ok(());
+    }
+    Err(not_found("event", &delivery.event_id, None))
 }
 
 fn new_delivery(
@@ -350,7 +369,7 @@ fn attempted(
     let mut delivery = known.unwrap_or_else(|| {
         let first = (recorded.event_id.clone(), recorded.kind);
         let (endpoint, id) = (&endpoint.id, &recorded.delivery_id);
-        new_delivery(at, endpoint, id, first, DeliveryState::Failed)
+        new_delivery(at, endpoint, id, first, DeliveryState::Failed { at })
     });
     delivery.attempts_made = delivery.attempts_made.saturating_add(1);
     delivery.attempts.push(recorded.attempt.clone());
@@ -361,10 +380,10 @@ fn attempted(
     delivery.attempts.drain(..surplus);
     delivery.state = if recorded.attempt.succeeded() {
         endpoint.failing_since = None;
-        DeliveryState::Succeeded
-    } else if before == Some(DeliveryState::Succeeded) {
+        DeliveryState::Succeeded { at }
+    } else if let Some(succeeded @ DeliveryState::Succeeded { .. }) = before {
         // Two who led one after the other made the same attempt, and one of them got through.
-        DeliveryState::Succeeded
+        succeeded
     } else {
         failed(at, endpoint, recorded, &mut delivery)
     };
@@ -384,14 +403,14 @@ fn failed(
     let since = *endpoint.failing_since.get_or_insert(at);
     if recorded.attempt.status == Some(GONE) {
         endpoint.status = EndpointStatus::Gone;
-        return DeliveryState::Failed;
+        return DeliveryState::Failed { at };
     }
     if endpoint.status == EndpointStatus::Enabled && at >= since.plus_ms(FAILING_MAX_MS) {
         endpoint.status = EndpointStatus::Failing;
     }
     let used = usize::try_from(delivery.retries_used).unwrap_or(usize::MAX);
     let Some(delay) = RETRY_DELAYS_MS.get(used) else {
-        return DeliveryState::Failed;
+        return DeliveryState::Failed { at };
     };
     delivery.retries_used += 1;
     let jitter = u64::from(recorded.jitter.min(RETRY_JITTER_MAX));

@@ -13,8 +13,8 @@ use domain::model::{
     Algorithm, ApiKey, Environment, EnvironmentKind, Epoch, Fingerprint, Grant, IdempotencyKey,
     IdempotencyRecord, KeyHash, KeyKind, KeySalt, Manifest, ManifestVersion, Mode, Plan,
     PreviousSecret, Priority, PublishedRoute, PublishedRule, Resource, ResourceScope, Route, Rule,
-    RuleChange, RuleEvent, RuleEventKind, RuleStatus, Scopes, Snapshot, SnapshotState,
-    SnapshotVersion, Target, Upstream, Verb, Workspace,
+    RuleChange, RuleEvent, RuleEventKind, RuleField, RuleStatus, Scopes, Snapshot, SnapshotState,
+    SnapshotVersion, StoredReply, Target, Upstream, Verb, Workspace,
 };
 use domain::outcome::{Applied, Outcome, Reply};
 use domain::rejection::{Problem, RefusedItem, Rejection};
@@ -247,9 +247,10 @@ pub(crate) fn rule() -> Rule {
             .collect(),
         versions: vec![RuleChange {
             version: 1,
-            changed_fields: vec!["name".to_owned()],
+            changed_fields: vec![RuleField::Name],
             actor: api_key_id(),
             at: Timestamp(22),
+            revision: Revision(21),
             snapshot_id: Some(snapshot_id()),
         }],
         revision: Revision(23),
@@ -307,7 +308,7 @@ pub(crate) fn object_counts() -> ObjectCounts {
 pub(crate) fn answer() -> IdempotencyRecord {
     IdempotencyRecord {
         fingerprint: Fingerprint([0xef; 32]),
-        reply: Err(Rejection::RulePublished),
+        reply: StoredReply::Whole(Err(Rejection::RulePublished)),
         revision: Revision(30),
         expires_at: Timestamp(31),
     }

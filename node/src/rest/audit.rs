@@ -166,9 +166,12 @@ fn find(
         });
         query::journal_page(view, &caller.environment_id, Some(before), limit)
     };
-    page::filtered(limit, after, position, fetch, |row| {
+    let mut found = page::filtered(limit, after, position, fetch, |row| {
         filter.keeps(caller, row)
-    })
+    });
+    let told = |row| query::told_in_full(view, &caller.environment_id, row);
+    found.items = found.items.into_iter().map(told).collect();
+    found
 }
 
 /// The revision tells rows of one millisecond apart, and is what a cursor's identifier holds here.
@@ -223,15 +226,19 @@ impl Export {
     fn next(&mut self) -> Option<Bytes> {
         let last = self.last.filter(|last| self.place < *last)?;
         let read = |view: &dyn View| {
-            query::journal_after(view, &self.caller.environment_id, self.place, EXPORT_STEP)
+            let environment = &self.caller.environment_id;
+            let rows = query::journal_after(view, environment, self.place, EXPORT_STEP);
+            let end = rows.last().map(|row| row.place);
+            let wanted = rows
+                .into_iter()
+                .filter(|row| row.place <= last && self.filter.keeps(&self.caller, row));
+            let told = wanted.map(|row| query::told_in_full(view, environment, row));
+            (told.collect::<Vec<_>>(), end)
         };
-        let (rows, _) = self.api.control.read_local(read).ok()?;
-        self.place = rows.last()?.place;
+        let ((rows, end), _) = self.api.control.read_local(read).ok()?;
+        self.place = end?;
         let mut bytes = Vec::new();
-        let wanted = rows
-            .iter()
-            .filter(|row| row.place <= last && self.filter.keeps(&self.caller, row));
-        for row in wanted {
+        for row in &rows {
             render::append(&mut bytes, &AuditObject::new(row, &self.caller.environment));
             bytes.push(b'\n');
         }
