@@ -107,6 +107,9 @@ fn making_a_rule_writes_few_rows_and_bytes() {
     }
     let entry = postcard::to_stdvec(&create(20)).unwrap().len();
     println!("{} rows, {bytes} bytes; entry {entry}", rows.written.len());
-    assert!(rows.written.len() <= 13, "{} rows", rows.written.len());
-    assert!(bytes <= 5_000, "{bytes} bytes");
+    assert!(rows.written.len() <= 11, "{} rows", rows.written.len());
+    assert!(
+        bytes <= 1_000 && entry <= 350,
+        "{bytes} bytes, entry {entry}"
+    );
 }
