@@ -191,7 +191,7 @@ mod tests {
         let encoded = query.encode().unwrap();
         assert_eq!(
             hex::encode(&encoded),
-            format!("011a656e765f{}010165", "30".repeat(22))
+            format!("010e{}010165", "00".repeat(14))
         );
         assert_eq!(Query::decode(&encoded), Some(query));
 
