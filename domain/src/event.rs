@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WorkspaceId};
+use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId};
 use crate::model::{
     ApiKey, DeliveryState, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash,
     Manifest, ManifestVersion, Priority, Route, Rule, RuleStatus, RuleVersion, RuleVersionNumber,
     Snapshot, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
 };
-use crate::schema::{BootstrapRecord, Draft, LogClock, Uses};
+use crate::schema::{BootstrapRecord, Draft, History, LogClock, Uses};
 use crate::time::{Revision, Timestamp};
 use crate::tree::Hash;
 
@@ -137,6 +137,29 @@ pub enum Event {
         /// The delivery.
         after: WebhookDelivery,
     },
+    /// A delivery that was finished long ago was removed.
+    DeliveryRemoved {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// The delivery.
+        delivery: WebhookDelivery,
+    },
+    /// A row of the journal was removed: its time was over.
+    JournalTrimmed {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// When it was written.
+        at: Timestamp,
+        /// The log entry that it told of.
+        revision: Revision,
+    },
+    /// The kept history of an environment begins elsewhere, or other deliveries are pending.
+    HistoryMoved {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// Where.
+        history: History,
+    },
     /// A rule got a version.
     RuleVersioned {
         /// The environment.
@@ -145,6 +168,15 @@ pub enum Event {
         rule_id: RuleId,
         /// The version.
         version: RuleVersion,
+    },
+    /// A rule's version was removed: there are many newer ones, and nothing tells of it.
+    RuleVersionRemoved {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// The rule.
+        rule_id: RuleId,
+        /// Its version.
+        version: RuleVersionNumber,
     },
     /// A rule's version went live for the first time.
     RuleVersionPublished {
@@ -175,9 +207,7 @@ pub enum Event {
 /// Within what an idempotency key means one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswerScope {
-    /// The workspace.
-    pub workspace_id: WorkspaceId,
-    /// The environment.
+    /// The environment, which is of one workspace.
     pub environment_id: EnvironmentId,
     /// The client's key.
     pub key: IdempotencyKey,

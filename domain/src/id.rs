@@ -2,11 +2,16 @@
 //! first ten are the creation time in milliseconds and the rest is random.
 //!
 //! Time and randomness are given by the caller ([`Seed`]); nothing here draws them. To clients
-//! identifiers are opaque: any `[0-9A-Za-z]{8,64}` after the right prefix parses.
+//! identifiers are opaque: any `[0-9A-Za-z]{8,64}` after the right prefix parses. On disks and wires
+//! those of our own making are [packed](self::packed); the rest, and all in JSON, are text.
+
+pub(crate) mod packed;
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use packed::{Packed, Read};
 
 /// Crockford's base-32 alphabet (<https://www.crockford.com/base32.html>).
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -61,15 +66,14 @@ fn unix_ms(text: &str) -> Option<u64> {
     let (_, body) = text.rsplit_once('_')?;
     let time = body.as_bytes().get(..10).filter(|_| body.len() == 22)?;
     time.iter().try_fold(0, |time, byte| {
-        let digit = ALPHABET.iter().position(|letter| letter == byte)?;
-        Some(time << 5 | digit as u64)
+        Some(time << 5 | u64::from(packed::digit(*byte)?))
     })
 }
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
 
         impl $name {
@@ -100,6 +104,38 @@ macro_rules! ids {
             #[must_use]
             pub fn unix_ms(&self) -> Option<u64> {
                 unix_ms(&self.0)
+            }
+        }
+
+        impl Packed for $name {
+            const BYTES: usize = packed::ID_BYTES;
+
+            fn pack(&self) -> Option<Vec<u8>> {
+                packed::pack_id(self.0.strip_prefix($prefix)?.strip_prefix('_')?)
+            }
+
+            fn unpack(bytes: &[u8]) -> Option<Self> {
+                packed::unpack_id($prefix, bytes).map(Self)
+            }
+
+            fn text(&self) -> &str {
+                &self.0
+            }
+
+            fn of_text(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                packed::serialize(self, serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Read::new().deserialize(deserializer)
             }
         }
 

@@ -6,6 +6,7 @@
 //! [`query`] reads them, and [`tree`] turns a route's rules into content-addressed chunks.
 #![forbid(unsafe_code)]
 
+mod answers;
 pub mod command;
 pub mod content;
 mod decide;
@@ -20,6 +21,7 @@ pub mod model;
 pub mod outcome;
 pub mod query;
 pub mod rejection;
+mod retention;
 pub mod rows;
 pub mod schema;
 pub mod table;

@@ -11,16 +11,16 @@
 //!
 //! So a route without dirty parts is published as it is drafted, to the last bit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
 use super::content::{References, upstream_content};
 use crate::event::{Event, RulePlace};
-use crate::id::{EnvironmentId, RouteId, SnapshotId, UpstreamId};
+use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId};
 use crate::model::{Rule, RuleStatus, SnapshotVersion, Upstream};
 use crate::rejection::Rejection;
 use crate::rows::View;
-use crate::schema::{Draft, UPSTREAMS, USES, Uses};
+use crate::schema::{DIRTY_RULES, Draft, ROUTE_RULES_BY_STATUS, UPSTREAMS, USES, Uses};
 use crate::tree::Hash;
 
 /// A route's draft, while a command changes it.
@@ -62,6 +62,19 @@ impl RuleBefore {
 /// Whether the next snapshot has rules with this status.
 pub(super) fn is_wanted(status: RuleStatus) -> bool {
     matches!(status, RuleStatus::Draft | RuleStatus::Active)
+}
+
+/// The rules of a route whose part of the snapshot the next publish changes.
+pub(super) fn dirty_rules(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    route: &RouteId,
+) -> BTreeSet<RuleId> {
+    let marked = DIRTY_RULES.walk(view, DIRTY_RULES.under((environment, route)));
+    let drafts = ROUTE_RULES_BY_STATUS.under((environment, route, &RuleStatus::Draft));
+    let drafts = ROUTE_RULES_BY_STATUS.walk(view, drafts);
+    let marked = marked.map(|((_, _, id), ())| id);
+    marked.chain(drafts.map(|((.., id), ())| id)).collect()
 }
 
 /// Whether a rule's draft differs from what is live of it; `content` is the draft's hash.

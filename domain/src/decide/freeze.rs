@@ -8,14 +8,14 @@ use super::Context;
 use super::content::{
     Inspector, Parsed, References, problem, read_config, references, upstream_content,
 };
-use super::draft::is_wanted;
+use super::draft::{dirty_rules, is_wanted};
 use crate::content::{RouteContent, load_head, rule_key, upstream_key};
 use crate::id::UpstreamId;
 use crate::model::{Route, Rule, Upstream};
 use crate::query::ViewChunks;
 use crate::rejection::{Problem, Rejection};
 use crate::rows::View;
-use crate::schema::{DIRTY_RULES, DIRTY_UPSTREAMS, RULES, UPSTREAMS, USES};
+use crate::schema::{DIRTY_UPSTREAMS, RULES, UPSTREAMS, USES};
 use crate::tree::{self, Chunks, Edits, Hash, TreeKind};
 
 pub(super) use single::freeze_rule;
@@ -193,11 +193,11 @@ impl<'c, 'v, V: View + ?Sized> Freezing<'c, 'v, V> {
 
     fn rules(&mut self) -> Result<Vec<FrozenRule>, Rejection> {
         let view = self.context.view;
-        let span = DIRTY_RULES.under((&self.route.environment_id, &self.route.id));
+        let (environment, route) = (&self.route.environment_id, &self.route.id);
         let mut edits = Edits::new();
         let mut rules = Vec::new();
-        for ((environment, _, id), ()) in DIRTY_RULES.walk(view, span) {
-            let rule = RULES.get(view, (&environment, &id));
+        for id in dirty_rules(view, environment, route) {
+            let rule = RULES.get(view, (environment, &id));
             let rule = rule.ok_or_else(|| {
                 self.context
                     .broken(&format!("dirty rule {id} does not exist"))

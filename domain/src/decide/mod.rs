@@ -43,6 +43,7 @@ use crate::time::{Revision, Timestamp};
 
 pub use check::{BATCH_MAX, RULES_PER_ROUTE_MAX, TARGETS_MAX};
 pub(crate) use freeze::{Frozen, freeze};
+pub(crate) use history::only_version;
 pub use validate::Validation;
 pub(crate) use validate::validate;
 pub use webhook::ENDPOINTS_MAX;

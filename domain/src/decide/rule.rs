@@ -16,7 +16,7 @@ use super::{Context, Judgement, check, id_taken, not_found, nothing};
 use crate::command::{Actor, ArchiveRule, CreateRule, DesiredStatus, UpdateRule};
 use crate::id::RuleId;
 use crate::machine::Decision;
-use crate::model::{Rule, RuleEventKind, RuleStatus};
+use crate::model::{Rule, RuleEventKind, RuleField, RuleStatus};
 use crate::outcome::Outcome;
 use crate::rejection::Rejection;
 use crate::rows::View;
@@ -196,7 +196,7 @@ pub(super) fn record_update<V: View + ?Sized>(
     rule: &mut Rule,
     parsed: Option<&Parsed>,
 ) {
-    if changed_fields(before, rule) != ["status"] {
+    if changed_fields(before, rule) != [RuleField::Status] {
         log(rule, RuleEventKind::Updated, context.at);
         if parsed.is_some_and(|parsed| is_valid(context, rule, parsed)) {
             log(rule, RuleEventKind::Validated, context.at);

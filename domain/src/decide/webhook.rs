@@ -248,11 +248,13 @@ pub(super) fn retry<V: View + ?Sized>(
     let delivery = query::webhook_delivery(context.view, environment, &command.id)
         .ok_or_else(|| not_found("webhook_delivery", &command.id, None))?;
     enabled(context, environment, &delivery.endpoint_id, None)?;
+    let state = DeliveryState::Pending {
+        next_at: context.at,
+    };
+    check_deliverable(context, &delivery, state)?;
     let after = WebhookDelivery {
         retries_used: 0,
-        state: DeliveryState::Pending {
-            next_at: context.at,
-        },
+        state,
         ..delivery.clone()
     };
     Ok(Decision {
@@ -284,7 +286,9 @@ pub(super) fn replay<V: View + ?Sized>(
             next_at: context.at,
         };
         let of = (event.id.clone(), event.at(), event.notice.kind);
-        deliveries.push(new_delivery(context.at, endpoint_id, id, of, state));
+        let delivery = new_delivery(context.at, endpoint_id, id, of, state);
+        check_deliverable(context, &delivery, state)?;
+        deliveries.push(delivery);
     }
     let made = |after: &WebhookDelivery| Event::DeliveryChanged {
         environment_id: environment.clone(),
@@ -314,6 +318,18 @@ fn check_replayed_to(command: &ReplayEvent) -> Result<(), Rejection> {
     twice.map_or(Ok(()), |(endpoint, _)| {
         Err(invalid(format!("{endpoint} is named twice.")))
     })
+}
+
+/// The event must be there for as long as attempts are made.
+fn check_deliverable<V: ?Sized>(
+    context: &Context<'_, V>,
+    delivery: &WebhookDelivery,
+    state: DeliveryState,
+) -> Result<(), Rejection> {
+    if context.at < delivery.ends_at(state) {
+        return Ok(());
+    }
+    Err(not_found("event", &delivery.event_id, None))
 }
 
 fn new_delivery(
@@ -382,7 +398,9 @@ pub(super) fn record<V: View + ?Sized>(
     let mut heard = Heard::default();
     for recorded in &command.attempts {
         let known = query::webhook_delivery(context.view, environment, &recorded.delivery_id);
-        events.push(attempted(context, &endpoint, recorded, known, &mut heard));
+        events.push(attempted(
+            context.at, &endpoint, recorded, known, &mut heard,
+        ));
     }
     conclude(context, &mut endpoint, heard);
     if endpoint.status != before.status {
@@ -406,8 +424,8 @@ struct Heard {
     gone: bool,
 }
 
-fn attempted<V: ?Sized>(
-    context: &Context<'_, V>,
+fn attempted(
+    at: Timestamp,
     endpoint: &WebhookEndpoint,
     recorded: &RecordedAttempt,
     known: Option<WebhookDelivery>,
@@ -417,7 +435,7 @@ fn attempted<V: ?Sized>(
     let mut delivery = known.unwrap_or_else(|| {
         let of = (recorded.event_id.clone(), recorded.event_at, recorded.kind);
         let (endpoint, id) = (&endpoint.id, &recorded.delivery_id);
-        new_delivery(context.at, endpoint, id, of, DeliveryState::Failed)
+        new_delivery(at, endpoint, id, of, DeliveryState::Failed { at })
     });
     delivery.attempts_made = delivery.attempts_made.saturating_add(1);
     delivery.attempts.push(recorded.attempt.clone());
@@ -428,11 +446,11 @@ fn attempted<V: ?Sized>(
     delivery.attempts.drain(..surplus);
     if recorded.attempt.succeeded() {
         heard.succeeded = true;
-        delivery.state = DeliveryState::Succeeded;
+        delivery.state = DeliveryState::Succeeded { at };
     } else if is_awaited(before, &delivery, recorded) {
         heard.failed = true;
         heard.gone |= recorded.attempt.status == Some(GONE);
-        delivery.state = failed(context, recorded, &mut delivery);
+        delivery.state = failed(at, recorded, &mut delivery);
     }
     Event::DeliveryChanged {
         environment_id: endpoint.environment_id.clone(),
@@ -451,12 +469,12 @@ fn is_awaited(
     match before {
         None => true,
         Some(DeliveryState::Pending { .. }) => delivery.retries_used == recorded.retries_used,
-        Some(DeliveryState::Succeeded | DeliveryState::Failed) => false,
+        Some(DeliveryState::Succeeded { .. } | DeliveryState::Failed { .. }) => false,
     }
 }
 
-fn failed<V: ?Sized>(
-    context: &Context<'_, V>,
+fn failed(
+    at: Timestamp,
     recorded: &RecordedAttempt,
     delivery: &mut WebhookDelivery,
 ) -> DeliveryState {
@@ -465,12 +483,12 @@ fn failed<V: ?Sized>(
         recorded.attempt.status == Some(GONE),
         RETRY_DELAYS_MS.get(used),
     ) else {
-        return DeliveryState::Failed;
+        return DeliveryState::Failed { at };
     };
     delivery.retries_used += 1;
     let jitter = u64::from(recorded.jitter.min(RETRY_JITTER_MAX));
     DeliveryState::Pending {
-        next_at: context.at.plus_ms(delay + delay * jitter / 1000),
+        next_at: at.plus_ms(delay + delay * jitter / 1000),
     }
 }
 
@@ -523,7 +541,7 @@ fn orphans<V: View + ?Sized>(context: &Context<'_, V>, command: &RecordDeliverie
             environment_id: environment.clone(),
             before: Some(delivery.state),
             after: WebhookDelivery {
-                state: DeliveryState::Failed,
+                state: DeliveryState::Failed { at: context.at },
                 ..delivery
             },
         })

@@ -13,45 +13,17 @@ pub(super) fn answered(
     replaces: Option<Timestamp>,
 ) {
     if let Some(expires_at) = replaces {
-        ANSWER_EXPIRIES.delete(
-            rows,
-            (
-                &expires_at,
-                &scope.workspace_id,
-                &scope.environment_id,
-                &scope.key,
-            ),
-        );
+        ANSWER_EXPIRIES.delete(rows, (&expires_at, &scope.environment_id, &scope.key));
     }
-    ANSWERS.put(
-        rows,
-        (&scope.workspace_id, &scope.environment_id, &scope.key),
-        record,
-    );
+    ANSWERS.put(rows, (&scope.environment_id, &scope.key), record);
     ANSWER_EXPIRIES.put(
         rows,
-        (
-            &record.expires_at,
-            &scope.workspace_id,
-            &scope.environment_id,
-            &scope.key,
-        ),
+        (&record.expires_at, &scope.environment_id, &scope.key),
         &(),
     );
 }
 
 pub(super) fn expired(rows: &mut impl Rows, scope: &AnswerScope, expires_at: Timestamp) {
-    ANSWERS.delete(
-        rows,
-        (&scope.workspace_id, &scope.environment_id, &scope.key),
-    );
-    ANSWER_EXPIRIES.delete(
-        rows,
-        (
-            &expires_at,
-            &scope.workspace_id,
-            &scope.environment_id,
-            &scope.key,
-        ),
-    );
+    ANSWERS.delete(rows, (&scope.environment_id, &scope.key));
+    ANSWER_EXPIRIES.delete(rows, (&expires_at, &scope.environment_id, &scope.key));
 }

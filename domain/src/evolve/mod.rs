@@ -13,7 +13,7 @@ mod webhooks;
 
 use crate::event::Event;
 use crate::rows::Rows;
-use crate::schema::{CLOCK, DRAFTS, JOURNAL, RULE_VERSION_SNAPSHOTS, RULE_VERSIONS};
+use crate::schema::{CLOCK, DRAFTS, HISTORIES, JOURNAL, RULE_VERSION_SNAPSHOTS, RULE_VERSIONS};
 
 /// Writes `event` into `rows`.
 pub fn evolve(rows: &mut impl Rows, event: &Event) {
@@ -74,6 +74,27 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
             before,
             after,
         } => webhooks::delivery(rows, environment_id, *before, after),
+        Event::DeliveryRemoved {
+            environment_id,
+            delivery,
+        } => webhooks::delivery_removed(rows, environment_id, delivery),
+        Event::JournalTrimmed {
+            environment_id,
+            at,
+            revision,
+        } => JOURNAL.delete(rows, (environment_id, at, revision)),
+        Event::HistoryMoved {
+            environment_id,
+            history,
+        } => HISTORIES.put(rows, (environment_id,), history),
+        Event::RuleVersionRemoved {
+            environment_id,
+            rule_id,
+            version,
+        } => {
+            RULE_VERSIONS.delete(rows, (environment_id, rule_id, version));
+            RULE_VERSION_SNAPSHOTS.delete(rows, (environment_id, rule_id, version));
+        }
         Event::RuleVersioned {
             environment_id,
             rule_id,

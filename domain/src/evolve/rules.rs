@@ -11,7 +11,6 @@ pub(super) fn created(rows: &mut impl Rows, rule: &Rule) {
     count(rows, &rule.environment_id, |counts| counts.rules += 1);
     list(rows, rule, place);
     hold_priority(rows, rule);
-    mark(rows, rule, false);
     RULES.put(rows, (&rule.environment_id, &rule.id), rule);
 }
 
@@ -29,7 +28,7 @@ pub(super) fn changed(rows: &mut impl Rows, before: RulePlace, rule: &Rule) {
         release_priority(rows, rule, before);
         hold_priority(rows, rule);
     }
-    mark(rows, rule, before.pending);
+    mark(rows, rule, before);
     RULES.put(rows, (&rule.environment_id, &rule.id), rule);
 }
 
@@ -73,9 +72,11 @@ fn release_priority(rows: &mut impl Rows, rule: &Rule, before: RulePlace) {
     }
 }
 
-fn mark(rows: &mut impl Rows, rule: &Rule, before: bool) {
+/// A rule in draft is always pending, and found by its status.
+fn mark(rows: &mut impl Rows, rule: &Rule, before: RulePlace) {
+    let marked = |place: RulePlace| place.pending && place.status != RuleStatus::Draft;
     let key = (&rule.environment_id, &rule.route_id, &rule.id);
-    match (before, rule.pending_changes) {
+    match (marked(before), marked(RulePlace::of(rule))) {
         (false, true) => DIRTY_RULES.put(rows, key, &()),
         (true, false) => DIRTY_RULES.delete(rows, key),
         _ => {}

@@ -4,17 +4,24 @@
 use super::ensure;
 use super::expected::Expected;
 use super::state::State;
-use crate::model::IDEMPOTENCY_TTL_MS;
+use crate::answers;
+use crate::model::{IDEMPOTENCY_TTL_MS, StoredReply};
 use crate::schema::{ANSWER_EXPIRIES, ANSWERS};
 
 pub(super) fn derive(state: &State, expected: &mut Expected) -> Result<(), String> {
     expected.cover(&ANSWER_EXPIRIES);
-    for ((workspace, environment, key), record) in ANSWERS.walk(&state.rows, ANSWERS.all()) {
+    for ((environment, key), record) in ANSWERS.walk(&state.rows, ANSWERS.all()) {
         expected.add(
             &ANSWER_EXPIRIES,
-            (&record.expires_at, &workspace, &environment, &key),
+            (&record.expires_at, &environment, &key),
             &(),
         )?;
+        if let StoredReply::RuleCreated { rule_id, .. } = &record.reply {
+            let told = answers::tell(&state.rows, &environment, record.clone());
+            ensure(told.is_some(), || {
+                format!("the answer to {} cannot tell how {rule_id} was made", key.0)
+            })?;
+        }
         ensure(state.clock.next_expiry <= record.expires_at, || {
             format!("the answer to {} is overslept", key.0)
         })?;

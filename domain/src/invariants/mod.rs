@@ -8,7 +8,7 @@
 //! | a priority has one holder among a route's rules that are not archived | `rules` |
 //! | lists, priorities and dirty marks of rules are what the rules say | `rules` |
 //! | a rule is pending if and only if its draft differs from what is live | `rules` |
-//! | a rule's versions are all there and tell how it became what it is | `versions` |
+//! | a rule's versions are there and tell how it became what it is | `versions` |
 //! | what is live is what rules say of themselves; archived rules are not live | `rules` |
 //! | a hostname has one holder; routes are counted and listed | `routes` |
 //! | which upstreams are used how often, and which are dirty | `uses` |
@@ -18,13 +18,15 @@
 //! | chunks are counted exactly, and none is there that nobody names | `chunks` |
 //! | keys are found by their secrets, in environments of their own | `access` |
 //! | answers and their expiries match; nothing expires unseen | `answers` |
-//! | pending deliveries are listed under their time | `webhooks` |
+//! | deliveries are listed under their times and counted | `webhooks` |
+//! | the journal is whole from where it begins, and can be told in full | `journal` |
 
 mod access;
 mod answers;
 mod chunks;
 mod counts;
 mod expected;
+mod journal;
 mod routes;
 mod rules;
 mod snapshots;
@@ -50,6 +52,7 @@ pub fn check(view: &(impl View + ?Sized)) -> Result<(), String> {
     rules::derive(&state, &mut expected)?;
     uses::derive(&state, &mut expected)?;
     versions::check(&state)?;
+    journal::check(&state)?;
     snapshots::derive(&state, &mut expected)?;
     counts::derive(&state, &mut expected)?;
     chunks::derive(&state, &mut expected)?;

@@ -41,9 +41,13 @@ fn derive_rule(rule: &Rule, expected: &mut Expected) -> Result<(), String> {
     if rule.status != RuleStatus::Archived {
         expected.add(&RULE_PRIORITIES, (environment, route, &rule.priority), id)?;
     }
-    if rule.pending_changes {
+    if rule.pending_changes && rule.status != RuleStatus::Draft {
         expected.add(&DIRTY_RULES, (environment, route, id), &())?;
     }
+    ensure(
+        rule.status != RuleStatus::Draft || (rule.pending_changes && rule.published.is_none()),
+        || format!("rule {id} is in draft, but there is nothing to publish"),
+    )?;
     ensure(
         (rule.status == RuleStatus::Archived) == rule.archived_at.is_some(),
         || format!("rule {id}: archived, but not both in status and time"),

@@ -2,6 +2,7 @@
 //! the object is in its life.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use serde::Serialize;
 
@@ -143,7 +144,8 @@ pub(super) fn differing(
     }
 }
 
-fn object(fields: &Fields) -> String {
+/// Raw JSON values as an object.
+pub(super) fn object<V: Display>(fields: &BTreeMap<&str, V>) -> String {
     let members: Vec<_> = fields
         .iter()
         .map(|(field, value)| format!("\"{field}\":{value}"))

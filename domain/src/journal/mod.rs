@@ -19,6 +19,8 @@ use crate::time::{Revision, Timestamp};
 use fields::Fields;
 use rules::{Followed, RuleHistory};
 
+pub(crate) use rules::told_by;
+
 /// The row for an entry that changed something on somebody's behalf; `view` is the state before it.
 pub(crate) fn record(
     view: &(impl View + ?Sized),
@@ -56,7 +58,7 @@ pub(crate) fn record(
 }
 
 /// Which environment a command changes, and whose key asked for it.
-fn on_whose_behalf(command: &Command) -> Option<(&EnvironmentId, Option<&ApiKeyId>)> {
+pub(crate) fn on_whose_behalf(command: &Command) -> Option<(&EnvironmentId, Option<&ApiKeyId>)> {
     if let Command::RecordDeliveries(command) = command {
         return Some((&command.environment_id, None));
     }
@@ -106,6 +108,9 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
                 let followed = self.rules.changed(after);
                 self.rule(followed);
             }
+            Event::RuleVersioned {
+                rule_id, version, ..
+            } => self.rules.versioned(rule_id, version),
             Event::RouteCreated(route) => self.route(None, route, NoticeKind::RouteCreated),
             Event::RouteChanged { after, .. } => self.route_changed(after),
             Event::UpstreamCreated(upstream) => self.upstream(None, Some(upstream)),
@@ -159,9 +164,12 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             | Event::TreeKept { .. }
             | Event::TreeDropped { .. }
             | Event::ManifestMoved { .. }
-            | Event::RuleVersioned { .. }
             | Event::RuleVersionPublished { .. }
+            | Event::RuleVersionRemoved { .. }
             | Event::DeliveryChanged { .. }
+            | Event::DeliveryRemoved { .. }
+            | Event::JournalTrimmed { .. }
+            | Event::HistoryMoved { .. }
             | Event::Journaled { .. } => {}
         }
     }
@@ -317,6 +325,7 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             route_id,
             before,
             after,
+            version: None,
         });
     }
 }

@@ -1,11 +1,15 @@
 //! What happened to rules, by comparing each with itself: its own history says what was logged,
-//! its fields what differs.
+//! its fields what differs. What a version of the rule says is not said again, but told from there.
 
 use std::collections::BTreeMap;
 
 use super::fields;
+use crate::decide::only_version;
 use crate::id::RuleId;
-use crate::model::{About, Change, Notice, NoticeKind, ObjectKind, Rule, RuleEvent, RuleEventKind};
+use crate::model::{
+    About, Change, Notice, NoticeKind, ObjectKind, Rule, RuleEvent, RuleEventKind, RuleVersion,
+    RuleVersionNumber,
+};
 use crate::rows::View;
 use crate::schema::RULES;
 
@@ -13,6 +17,7 @@ use crate::schema::RULES;
 pub(super) struct RuleHistory<'a, V: ?Sized> {
     view: &'a V,
     changed: BTreeMap<RuleId, Rule>,
+    versions: BTreeMap<RuleId, RuleVersion>,
 }
 
 /// What became of a rule.
@@ -27,13 +32,19 @@ impl<'a, V: View + ?Sized> RuleHistory<'a, V> {
         Self {
             view,
             changed: BTreeMap::new(),
+            versions: BTreeMap::new(),
         }
+    }
+
+    /// A rule got a version, by the change that is told next.
+    pub(super) fn versioned(&mut self, id: &RuleId, version: &RuleVersion) {
+        self.versions.insert(id.clone(), version.clone());
     }
 
     /// A rule was made.
     pub(super) fn created(&mut self, rule: &Rule) -> Followed {
         self.changed.insert(rule.id.clone(), rule.clone());
-        followed(None, rule)
+        followed(None, rule, only_version(rule))
     }
 
     /// A rule was changed. One entry may do so several times.
@@ -42,11 +53,12 @@ impl<'a, V: View + ?Sized> RuleHistory<'a, V> {
             Some(before) => Some(before),
             None => RULES.get(self.view, (&after.environment_id, &after.id)),
         };
-        followed(before.as_ref(), after)
+        let version = self.versions.remove(&after.id);
+        followed(before.as_ref(), after, version)
     }
 }
 
-fn followed(before: Option<&Rule>, after: &Rule) -> Followed {
+fn followed(before: Option<&Rule>, after: &Rule, version: Option<RuleVersion>) -> Followed {
     let logged = before.map_or(0, |before| before.events_logged);
     let notices = new_events(logged, after)
         .iter()
@@ -55,23 +67,49 @@ fn followed(before: Option<&Rule>, after: &Rule) -> Followed {
         .collect();
     Followed {
         notices,
-        change: change(before, after),
+        change: change(before, after, version),
     }
 }
 
-fn change(before: Option<&Rule>, after: &Rule) -> Option<Change> {
-    let (fields_before, fields_after) =
-        fields::differing(before.map(fields::rule), Some(fields::rule(after)));
-    if fields_before.as_deref() == Some("{}") {
+fn change(before: Option<&Rule>, after: &Rule, version: Option<RuleVersion>) -> Option<Change> {
+    let said = fields::differing(before.map(fields::rule), Some(fields::rule(after)));
+    if said.0.as_deref() == Some("{}") {
         return None;
     }
+    let told = version.as_ref().map(told_by);
+    let (fields_before, fields_after) = if told.as_ref() == Some(&said) {
+        (None, None)
+    } else {
+        said
+    };
     Some(Change {
         object: ObjectKind::Rule,
         id: after.id.to_string(),
         route_id: Some(after.route_id.clone()),
         before: fields_before,
         after: fields_after,
+        version: version.map(|version| version.version),
     })
+}
+
+/// What a version says, in the words of the audit log.
+pub(crate) fn told_by(version: &RuleVersion) -> (Option<String>, Option<String>) {
+    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+    let first = version.version == RuleVersionNumber(1);
+    if first {
+        after.extend([("metadata", "{}"), ("status", "\"draft\"")]);
+    }
+    for change in &version.changes {
+        after.insert(change.field.as_str(), &change.after);
+        before.extend(
+            change
+                .before
+                .as_deref()
+                .map(|value| (change.field.as_str(), value)),
+        );
+    }
+    let before = (!first).then(|| fields::object(&before));
+    (before, Some(fields::object(&after)))
 }
 
 /// The events of `after` that came after the first `logged`. A history keeps the newest ones only.

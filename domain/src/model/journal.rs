@@ -10,8 +10,12 @@ use crate::id::{
     ApiKeyId, AuditId, EventId, RequestId, RouteId, RuleId, Seed, SnapshotId, UpstreamId,
     WebhookEndpointId,
 };
-use crate::model::IdempotencyKey;
+use crate::model::{IdempotencyKey, RuleVersionNumber};
 use crate::time::{Revision, Timestamp};
+
+/// How long a row is kept at least, in log time: 400 days, so that the audit log tells of a whole
+/// year. Events are shown as long.
+pub const JOURNAL_KEPT_MS: u64 = 400 * 24 * 60 * 60 * 1000;
 
 /// A place in the journal: before the first row, or a row that has been seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -112,6 +116,8 @@ pub struct Change {
     pub before: Option<String>,
     /// The same fields as they are. Nothing if it is not there any more.
     pub after: Option<String>,
+    /// The version of the rule that says both of these, which are not said here then.
+    pub version: Option<RuleVersionNumber>,
 }
 
 macro_rules! names {

@@ -19,22 +19,26 @@ mod webhook;
 pub use access::{Environment, EnvironmentKind, Plan, Workspace};
 pub use api_key::{ApiKey, KeyHash, KeyKind, KeySalt, PreviousSecret};
 pub use api_version::ApiVersion;
-pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord};
+pub use idempotency::{
+    Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord, StoredReply,
+};
 pub use ip_range::IpRange;
 pub use journal::{
-    About, Change, JournalEntry, JournalPlace, Notice, NoticeKind, NoticePlace, ObjectKind,
+    About, Change, JOURNAL_KEPT_MS, JournalEntry, JournalPlace, Notice, NoticeKind, NoticePlace,
+    ObjectKind,
 };
 pub use manifest::{Epoch, Manifest, ManifestVersion};
 pub use route::{Mode, PublishedRoute, Route, RouteDraft};
 pub use rule::{
     Metadata, PRIORITY_MAX, Priority, PublishedRule, Rule, RuleChange, RuleEvent, RuleEventKind,
-    RuleStatus,
+    RuleField, RuleStatus,
 };
 pub use rule_version::{FieldChange, RuleVersion, RuleVersionNumber};
 pub use scopes::{Grant, Resource, ResourceScope, Scopes, Verb};
 pub use snapshot::{Snapshot, SnapshotState, SnapshotVersion};
 pub use upstream::{Algorithm, Target, Upstream, WEIGHT_MAX};
 pub use webhook::{
-    DeliveryAttempt, DeliveryState, EndpointStatus, FAILING_MAX_MS, JournalGap, RETRY_DELAYS_MS,
-    RETRY_JITTER_MAX, WebhookDelivery, WebhookEndpoint,
+    DELIVERABLE_MS, DELIVERY_KEPT_MS, DeliveryAttempt, DeliveryState, EndpointStatus,
+    FAILING_MAX_MS, JournalGap, RETRY_DELAYS_MS, RETRY_JITTER_MAX, WebhookDelivery,
+    WebhookEndpoint,
 };

@@ -98,17 +98,51 @@ pub struct RuleEvent {
     pub at: Timestamp,
 }
 
+/// A field of a rule whose changes make versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RuleField {
+    /// The label.
+    Name,
+    /// The place in the route.
+    Priority,
+    /// Which requests are meant.
+    Match,
+    /// What is done with them.
+    Action,
+    /// The labels.
+    Metadata,
+    /// Where it is in its life.
+    Status,
+}
+
+impl RuleField {
+    /// The name as the API shows it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Priority => "priority",
+            Self::Match => "match",
+            Self::Action => "action",
+            Self::Metadata => "metadata",
+            Self::Status => "status",
+        }
+    }
+}
+
 /// One entry of a rule's version history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleChange {
     /// Counts from 1.
     pub version: u32,
-    /// The names of the fields that changed.
-    pub changed_fields: Vec<String>,
+    /// The fields that changed.
+    pub changed_fields: Vec<RuleField>,
     /// Who changed them.
     pub actor: ApiKeyId,
     /// When.
     pub at: Timestamp,
+    /// The entry that changed them.
+    pub revision: Revision,
     /// The snapshot in which this version first went live, if it did.
     pub snapshot_id: Option<SnapshotId>,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{
     ApiKeyId, EnvironmentId, EventId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
-use crate::model::{ApiVersion, JournalPlace, NoticeKind, NoticePlace};
+use crate::model::{ApiVersion, JOURNAL_KEPT_MS, JournalPlace, NoticeKind, NoticePlace};
 use crate::time::{Revision, Timestamp};
 
 /// How long after each failed attempt the next one follows, in milliseconds: 1 s, 30 s, 5 min,
@@ -19,6 +19,13 @@ pub const RETRY_JITTER_MAX: u32 = 100;
 
 /// For how long everything may fail before an endpoint is disabled: five days, in milliseconds.
 pub const FAILING_MAX_MS: u64 = 5 * 24 * 60 * 60 * 1000;
+
+/// How long a delivery is kept after it has succeeded or failed, in log time: 30 days.
+pub const DELIVERY_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// For how long an event may be delivered: a day less than it is kept, so that it does not go while a
+/// delivery waits for its next attempt.
+pub const DELIVERABLE_MS: u64 = JOURNAL_KEPT_MS - 24 * 60 * 60 * 1000;
 
 /// Where events of an environment are sent to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,6 +155,20 @@ pub struct WebhookDelivery {
 impl WebhookDelivery {
     /// How many attempts are kept: all of the usual course, and another after a manual retry.
     pub const ATTEMPTS_KEPT: usize = 12;
+
+    /// When it ends, were it in `state`: one that waits fails, one that is finished is removed.
+    #[must_use]
+    pub fn ends_at(&self, state: DeliveryState) -> Timestamp {
+        match state {
+            DeliveryState::Pending { .. } => {
+                let happened = self.event_id.unix_ms().map(Timestamp);
+                happened.unwrap_or(self.created_at).plus_ms(DELIVERABLE_MS)
+            }
+            DeliveryState::Succeeded { at } | DeliveryState::Failed { at } => {
+                at.plus_ms(DELIVERY_KEPT_MS)
+            }
+        }
+    }
 }
 
 /// How a delivery stands.
@@ -159,9 +180,15 @@ pub enum DeliveryState {
         next_at: Timestamp,
     },
     /// The receiver took it.
-    Succeeded,
+    Succeeded {
+        /// When that was recorded.
+        at: Timestamp,
+    },
     /// No attempt will be made unless somebody asks for one.
-    Failed,
+    Failed {
+        /// Since when.
+        at: Timestamp,
+    },
 }
 
 impl DeliveryState {
@@ -170,9 +197,15 @@ impl DeliveryState {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending { .. } => "pending",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
+            Self::Succeeded { .. } => "succeeded",
+            Self::Failed { .. } => "failed",
         }
+    }
+
+    /// Whether an attempt will be made.
+    #[must_use]
+    pub fn is_pending(self) -> bool {
+        matches!(self, Self::Pending { .. })
     }
 }
 

@@ -1,7 +1,9 @@
 //! Workspaces, environments, keys, the log's time and what was answered.
 
+use crate::answers;
 use crate::id::{ApiKeyId, EnvironmentId, WorkspaceId};
-use crate::model::{ApiKey, Environment, IdempotencyKey, IdempotencyRecord, KeyHash, Workspace};
+use crate::model::{ApiKey, Environment, IdempotencyKey, KeyHash, Workspace};
+use crate::outcome::Applied;
 use crate::query::page::{Page, merged};
 use crate::rows::View;
 use crate::schema::{
@@ -113,11 +115,10 @@ pub fn api_keys_page(
 /// What was answered under an idempotency key, if that has not been forgotten.
 pub fn idempotency(
     view: &(impl View + ?Sized),
-    workspace: &WorkspaceId,
     environment: &EnvironmentId,
     key: &IdempotencyKey,
-) -> Option<IdempotencyRecord> {
-    ANSWERS
-        .get(view, (workspace, environment, key))
-        .filter(|record| log_time(view) < record.expires_at)
+) -> Option<Applied> {
+    let record = ANSWERS.get(view, (environment, key));
+    let record = record.filter(|record| log_time(view) < record.expires_at)?;
+    answers::tell(view, environment, record)
 }

@@ -1,9 +1,11 @@
 //! What happened in an environment, as the journal has it: the audit log, row by row, and the
 //! events that clients hear of, of which a row may have none or several.
 
-use crate::id::{AuditId, EnvironmentId, EventId};
-use crate::model::{JournalEntry, JournalPlace, Notice, NoticePlace};
+use crate::id::{AuditId, EnvironmentId, EventId, RuleId};
+use crate::journal::told_by;
+use crate::model::{JOURNAL_KEPT_MS, JournalEntry, JournalPlace, Notice, NoticePlace};
 use crate::query::page::Page;
+use crate::query::{log_time, rule_version};
 use crate::rows::View;
 use crate::schema::JOURNAL;
 use crate::table::Span;
@@ -23,12 +25,6 @@ impl JournalRow {
     #[must_use]
     pub fn audit_id(&self) -> AuditId {
         self.entry.audit_id(self.place.at)
-    }
-
-    /// Its events, in the order in which they happened.
-    #[must_use]
-    pub fn notices(self) -> Vec<JournalNotice> {
-        self.notices_from(0).collect()
     }
 
     /// Its events from one on, each made when it is asked for.
@@ -76,6 +72,25 @@ type Row = ((EnvironmentId, Timestamp, Revision), JournalEntry);
 fn row(((_, at, revision), entry): Row) -> JournalRow {
     let place = JournalPlace { at, revision };
     JournalRow { place, entry }
+}
+
+/// A row as the audit log shows it: with what its changes leave to versions of rules.
+pub fn told_in_full(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    mut row: JournalRow,
+) -> JournalRow {
+    for change in &mut row.entry.changes {
+        let (Some(version), None, None) = (change.version, &change.before, &change.after) else {
+            continue;
+        };
+        let id = RuleId::parse(&change.id).ok();
+        match id.and_then(|id| rule_version(view, environment, &id, version)) {
+            Some((version, _)) => (change.before, change.after) = told_by(&version),
+            None => view.broken(&format!("the journal tells of a version of {}", change.id)),
+        }
+    }
+    row
 }
 
 /// Rows, newest first, from before the given place on.
@@ -132,7 +147,8 @@ pub fn audit_entry(
     id: &AuditId,
 ) -> Option<JournalRow> {
     let at = Timestamp(id.unix_ms()?);
-    journal_at(view, environment, at).find(|row| row.audit_id() == *id)
+    let row = journal_at(view, environment, at).find(|row| row.audit_id() == *id)?;
+    Some(told_in_full(view, environment, row))
 }
 
 /// The event at this place.
@@ -154,4 +170,9 @@ pub fn event(
     let at = Timestamp(id.unix_ms()?);
     journal_at(view, environment, at)
         .find_map(|row| row.notices_from(0).find(|notice| notice.id == *id))
+}
+
+/// Whether what happened at this time may be known no more.
+pub fn is_beyond_journal(view: &(impl View + ?Sized), at: Timestamp) -> bool {
+    at.plus_ms(JOURNAL_KEPT_MS) <= log_time(view)
 }

@@ -20,7 +20,8 @@ pub use access::{
 };
 pub use draft::{draft_head, validate};
 pub use journal::{
-    JournalNotice, JournalRow, audit_entry, event, event_at, journal_after, journal_page,
+    JournalNotice, JournalRow, audit_entry, event, event_at, is_beyond_journal, journal_after,
+    journal_page, told_in_full,
 };
 pub use page::Page;
 pub use routes::{route, routes_page};
@@ -32,6 +33,7 @@ pub use snapshots::{
 };
 pub use upstreams::{upstream, upstreams_page};
 pub use webhooks::{
-    all_webhook_endpoints, due_deliveries, is_orphaned, orphaned_endpoints,
-    webhook_deliveries_page, webhook_delivery, webhook_endpoint, webhook_endpoints,
+    PendingDeliveries, all_webhook_endpoints, due_deliveries, is_orphaned, orphaned_endpoints,
+    pending_deliveries, webhook_deliveries_page, webhook_delivery, webhook_endpoint,
+    webhook_endpoints,
 };

@@ -1,10 +1,14 @@
 //! Rules' versions.
 
+use crate::decide::only_version;
 use crate::id::{EnvironmentId, RuleId, SnapshotId};
 use crate::model::{RuleVersion, RuleVersionNumber};
 use crate::query::page::Page;
 use crate::rows::View;
-use crate::schema::{RULE_VERSION_SNAPSHOTS, RULE_VERSIONS};
+use crate::schema::{RULE_VERSION_SNAPSHOTS, RULE_VERSIONS, RULES};
+
+/// A rule that has no other version has no record of this one.
+const FIRST: RuleVersionNumber = RuleVersionNumber(1);
 
 /// A version of a rule, and the snapshot in which it first went live, if it did.
 pub fn rule_version(
@@ -14,7 +18,11 @@ pub fn rule_version(
     number: RuleVersionNumber,
 ) -> Option<(RuleVersion, Option<SnapshotId>)> {
     let key = (environment, rule, &number);
-    let version = RULE_VERSIONS.get(view, key)?;
+    let version = match RULE_VERSIONS.get(view, key) {
+        Some(version) => version,
+        None if number == FIRST => only_version(&RULES.get(view, (environment, rule))?)?,
+        None => return None,
+    };
     Some((version, RULE_VERSION_SNAPSHOTS.get(view, key)))
 }
 
@@ -26,6 +34,18 @@ pub fn rule_versions_page(
     before: Option<RuleVersionNumber>,
     limit: usize,
 ) -> Page<(RuleVersion, Option<SnapshotId>)> {
+    if before.is_none_or(|before| before > FIRST)
+        && let Some(only) = RULES
+            .get(view, (environment, rule))
+            .as_ref()
+            .and_then(only_version)
+    {
+        let snapshot = RULE_VERSION_SNAPSHOTS.get(view, (environment, rule, &FIRST));
+        return Page {
+            items: vec![(only, snapshot)],
+            has_more: false,
+        };
+    }
     let mut span = RULE_VERSIONS.under((environment, rule));
     if let Some(before) = &before {
         span.until = RULE_VERSIONS.key((environment, rule, before));

@@ -4,7 +4,9 @@ use crate::id::{EnvironmentId, WebhookDeliveryId, WebhookEndpointId};
 use crate::model::{WebhookDelivery, WebhookEndpoint};
 use crate::query::page::Page;
 use crate::rows::View;
-use crate::schema::{DELIVERIES_DUE, WEBHOOK_DELIVERIES, WEBHOOK_ENDPOINTS};
+use crate::schema::{
+    DELIVERIES_DUE, DELIVERY_ENDS, HISTORIES, WEBHOOK_DELIVERIES, WEBHOOK_ENDPOINTS,
+};
 use crate::table::Span;
 use crate::time::Timestamp;
 
@@ -106,4 +108,32 @@ pub fn due_deliveries(
         due.extend(webhook_delivery(view, environment, &id));
     }
     (due, None)
+}
+
+/// The deliveries of an environment that wait for an attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PendingDeliveries {
+    /// How many there are.
+    pub count: u64,
+    /// When the oldest was made.
+    pub oldest: Option<Timestamp>,
+}
+
+/// What waits in an environment, without counting it.
+pub fn pending_deliveries(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+) -> PendingDeliveries {
+    let history = HISTORIES.get(view, (environment,));
+    let count = history.map_or(0, |history| history.pending);
+    if count == 0 {
+        return PendingDeliveries::default();
+    }
+    let pending = DELIVERY_ENDS.under((environment, &true));
+    let first = DELIVERY_ENDS.scan(view, &pending, 1).into_iter().next();
+    let oldest = first.and_then(|((.., id), ())| webhook_delivery(view, environment, &id));
+    PendingDeliveries {
+        count,
+        oldest: oldest.map(|delivery| delivery.created_at),
+    }
 }

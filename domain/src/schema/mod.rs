@@ -27,8 +27,8 @@
 //! 21   RULE_PRIORITIES        env, route, priority                   RuleId   not archived
 //! 22   RULES_BY_STATUS        env, status, priority, rule            –
 //! 23   ROUTE_RULES_BY_STATUS  env, route, status, priority, rule     –
-//! 24   DIRTY_RULES            env, route, rule                       –        has pending changes
-//! 25   RULE_VERSIONS          env, rule, version                     RuleVersion
+//! 24   DIRTY_RULES            env, route, rule                       –        pending, and no draft
+//! 25   RULE_VERSIONS          env, rule, version                     RuleVersion  not the only one
 //! 26   RULE_VERSION_SNAPSHOTS env, rule, version                     SnapshotId  once it went live
 //! 28   SNAPSHOTS              env, snapshot                          Snapshot
 //! 29   SNAPSHOT_VERSIONS      env, route, version                    SnapshotId
@@ -38,19 +38,21 @@
 //! 31   MANIFEST_ROOTS         env, version                           Hash     the newest few
 //! 38   CHUNKS                 hash                                   the chunk's bytes
 //! 39   CHUNK_COUNTS           hash                                   u64      how often referenced
-//! 40   ANSWERS                workspace, env, idempotency key        IdempotencyRecord
-//! 41   ANSWER_EXPIRIES        expires, workspace, env, key           –
+//! 40   ANSWERS                env, idempotency key                   IdempotencyRecord
+//! 41   ANSWER_EXPIRIES        expires, env, key                      –
 //! 48   JOURNAL                env, time, revision                    JournalEntry
+//! 49   HISTORIES              env                                    History
 //! 50   WEBHOOK_ENDPOINTS      env, endpoint                          WebhookEndpoint
 //! 51   WEBHOOK_DELIVERIES     env, delivery                          WebhookDelivery
 //! 52   DELIVERIES_DUE         env, endpoint, next attempt, delivery  –        pending ones
+//! 53   DELIVERY_ENDS          env, pending, ends, delivery           –
 //! ```
 
 mod chunks;
 mod records;
 
 pub use chunks::{delete_chunk, get_chunk, put_chunk};
-pub use records::{BootstrapRecord, Draft, LogClock, ObjectCounts, Uses};
+pub use records::{BootstrapRecord, Draft, History, LogClock, ObjectCounts, Uses};
 
 use crate::id::{
     ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WebhookDeliveryId,
@@ -126,10 +128,11 @@ pub const RULES_BY_STATUS: Table<(EnvironmentId, RuleStatus, Priority, RuleId), 
 /// A route's rules, by status and then in evaluation order.
 pub const ROUTE_RULES_BY_STATUS: Table<(EnvironmentId, RouteId, RuleStatus, Priority, RuleId), ()> =
     Table::new(0x23, "route_rules_by_status");
-/// The rules whose part of the route's snapshot the next publish changes.
+/// The rules whose part of the route's snapshot the next publish changes, but for those in draft, all
+/// of which it changes: [`ROUTE_RULES_BY_STATUS`] has them.
 pub const DIRTY_RULES: Table<(EnvironmentId, RouteId, RuleId), ()> =
     Table::new(0x24, "dirty_rules");
-/// All versions of rules.
+/// Versions of rules that have several.
 pub const RULE_VERSIONS: Table<(EnvironmentId, RuleId, RuleVersionNumber), RuleVersion> =
     Table::new(0x25, "rule_versions");
 /// The snapshots in which versions of rules first went live.
@@ -159,15 +162,17 @@ pub const CHUNKS: Table<(Hash,), ()> = Table::new(0x38, "chunks");
 pub const CHUNK_COUNTS: Table<(Hash,), u64> = Table::new(0x39, "chunk_counts");
 
 /// Finished requests by idempotency key.
-pub const ANSWERS: Table<(WorkspaceId, EnvironmentId, IdempotencyKey), IdempotencyRecord> =
+pub const ANSWERS: Table<(EnvironmentId, IdempotencyKey), IdempotencyRecord> =
     Table::new(0x40, "answers");
 /// Finished requests in order of expiry.
-pub const ANSWER_EXPIRIES: Table<(Timestamp, WorkspaceId, EnvironmentId, IdempotencyKey), ()> =
+pub const ANSWER_EXPIRIES: Table<(Timestamp, EnvironmentId, IdempotencyKey), ()> =
     Table::new(0x41, "answer_expiries");
 
 /// What each log entry did to an environment, in log order: log time never goes back.
 pub const JOURNAL: Table<(EnvironmentId, Timestamp, Revision), JournalEntry> =
     Table::new(0x48, "journal");
+/// Where the kept history of environments begins.
+pub const HISTORIES: Table<(EnvironmentId,), History> = Table::new(0x49, "histories");
 
 /// Webhook endpoints.
 pub const WEBHOOK_ENDPOINTS: Table<(EnvironmentId, WebhookEndpointId), WebhookEndpoint> =
@@ -185,6 +190,9 @@ pub const DELIVERIES_DUE: Table<
     ),
     (),
 > = Table::new(0x52, "deliveries_due");
+/// Deliveries in the order in which they end, those that are not pending first.
+pub const DELIVERY_ENDS: Table<(EnvironmentId, bool, Timestamp, WebhookDeliveryId), ()> =
+    Table::new(0x53, "delivery_ends");
 
 /// How many manifest roots keep their chunks: an edge that is still fetching an earlier manifest
 /// may finish, unless more than this many publications overtake it.

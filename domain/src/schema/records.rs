@@ -110,3 +110,27 @@ pub struct ObjectCounts {
     /// Snapshots.
     pub snapshots: u64,
 }
+
+/// Where the kept history of an environment begins, so that what is to be removed is found where it
+/// is, and nobody looks before there is anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// No row of the journal is older.
+    pub journal_from: Timestamp,
+    /// No finished delivery ends before this.
+    pub finished_from: Timestamp,
+    /// No pending delivery ends before this.
+    pub pending_from: Timestamp,
+    /// How many deliveries are pending.
+    pub pending: u64,
+}
+
+impl History {
+    /// Before the first row.
+    pub const START: Self = Self {
+        journal_from: Timestamp(u64::MAX),
+        finished_from: Timestamp(u64::MAX),
+        pending_from: Timestamp(u64::MAX),
+        pending: 0,
+    };
+}

@@ -2,7 +2,7 @@
 
 use crate::id::{
     ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WebhookDeliveryId,
-    WebhookEndpointId, WorkspaceId,
+    WebhookEndpointId, WorkspaceId, packed,
 };
 use crate::model::{
     IdempotencyKey, KeyHash, ManifestVersion, Priority, RuleStatus, RuleVersionNumber,
@@ -66,33 +66,24 @@ impl Part for String {
     }
 }
 
-impl Part for IdempotencyKey {
-    fn write(&self, out: &mut Vec<u8>) {
-        write_text(&self.0, out);
-    }
-
-    fn read(bytes: &mut &[u8]) -> Option<Self> {
-        read_text(bytes).map(|text| Self(text.to_owned()))
-    }
-}
-
-macro_rules! id_parts {
+macro_rules! packed_parts {
     ($($id:ty),*) => {$(
         impl Part for $id {
             fn write(&self, out: &mut Vec<u8>) {
-                write_text(self.as_str(), out);
+                packed::write_part(self, out);
             }
 
             fn read(bytes: &mut &[u8]) -> Option<Self> {
-                Self::parse(read_text(bytes)?).ok()
+                packed::read_part(bytes)
             }
         }
     )*};
 }
 
-id_parts!(
+packed_parts!(
     ApiKeyId,
     EnvironmentId,
+    IdempotencyKey,
     RouteId,
     RuleId,
     SnapshotId,

@@ -4,6 +4,7 @@
 //! ```text
 //! row key    tag (1 byte), then the key's parts in order
 //!   text       its bytes, then 0x00 (no text of the model holds a NUL)
+//!   identifier 14 bytes, a UUID 17; one that is not of our making as its text
 //!   number     big-endian, 4 or 8 bytes
 //!   flag, enum 1 byte
 //!   hash       32 bytes

@@ -12,8 +12,8 @@ use domain::id::{
     UpstreamId, WorkspaceId,
 };
 use domain::model::{
-    Algorithm, Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, KeyHash, Mode, Plan, Priority,
-    SnapshotVersion, Target,
+    Algorithm, Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, JOURNAL_KEPT_MS, KeyHash, Mode,
+    Plan, Priority, SnapshotVersion, Target,
 };
 use domain::time::{Revision, Timestamp};
 use proptest::collection::vec;
@@ -159,6 +159,7 @@ fn entry() -> impl Strategy<Value = (Passed, Option<Idempotency>, Option<Precond
         20 => (0..50u64).prop_map(Passed::On),
         2 => (0..1_000u64).prop_map(Passed::Back),
         1 => (0..IDEMPOTENCY_TTL_MS * 2).prop_map(Passed::On),
+        1 => (0..JOURNAL_KEPT_MS / 2).prop_map(Passed::On),
     ];
     (
         passed,
@@ -207,6 +208,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         8 => (who(), batch()).prop_map(|(actor, command)| Command::BatchRules(actor, command)),
         5 => (who(), change_target()).prop_map(|(actor, command)| Command::ChangeTarget(actor, command)),
         16 => crate::access::command(),
+        18 => crate::webhooks::command(),
     ]
 }
 

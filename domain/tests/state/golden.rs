@@ -68,6 +68,7 @@ fn rows_have_their_bytes() {
     let (version, manifest) = (SnapshotVersion(3), ManifestVersion(26));
     let status = RuleStatus::Paused;
     let rule_version = RuleVersionNumber(3);
+    let (endpoint, delivery) = (history::endpoint_id(), history::delivery_id());
     check(
         "rows.txt",
         &[
@@ -184,18 +185,35 @@ fn rows_have_their_bytes() {
             row(&schema::CHUNK_COUNTS, (&hash,), 300),
             row(
                 &schema::ANSWERS,
-                (&workspace, &environment, &request),
+                (&environment, &request),
                 samples::answer(),
             ),
-            row(
-                &schema::ANSWER_EXPIRIES,
-                (&at, &workspace, &environment, &request),
-                (),
-            ),
+            row(&schema::ANSWER_EXPIRIES, (&at, &environment, &request), ()),
             row(
                 &schema::JOURNAL,
                 (&environment, &at, &Revision(7)),
                 history::journal_entry(),
+            ),
+            row(&schema::HISTORIES, (&environment,), history::history()),
+            row(
+                &schema::WEBHOOK_ENDPOINTS,
+                (&environment, &endpoint),
+                history::webhook_endpoint(),
+            ),
+            row(
+                &schema::WEBHOOK_DELIVERIES,
+                (&environment, &delivery),
+                history::webhook_delivery(),
+            ),
+            row(
+                &schema::DELIVERIES_DUE,
+                (&environment, &endpoint, &at, &delivery),
+                (),
+            ),
+            row(
+                &schema::DELIVERY_ENDS,
+                (&environment, &true, &at, &delivery),
+                (),
             ),
         ],
     );

@@ -1,10 +1,17 @@
-//! A sample of what is written down about a change.
+//! Samples of what is written down about a change, and of what becomes of it.
 
 use domain::command::Origin;
-use domain::id::{RequestId, Seed};
-use domain::model::{About, Change, JournalEntry, Notice, NoticeKind, ObjectKind};
+use domain::id::{EventId, RequestId, Seed, WebhookDeliveryId, WebhookEndpointId};
+use domain::model::{
+    About, Change, DeliveryAttempt, DeliveryState, EndpointStatus, JournalEntry, JournalPlace,
+    Notice, NoticeKind, ObjectKind, RuleVersionNumber, WebhookDelivery, WebhookEndpoint,
+};
+use domain::schema::History;
+use domain::time::{Revision, Timestamp};
 
-use crate::samples::{api_key_id, idempotency_key, route_id, rule_id};
+use crate::samples::{
+    api_key_id, environment_id, idempotency_key, route_id, rule_id, workspace_id,
+};
 
 fn seed(random: u64) -> Seed {
     Seed {
@@ -26,6 +33,7 @@ pub(crate) fn journal_entry() -> JournalEntry {
             route_id: Some(route_id()),
             before: Some("{\"priority\":40}".to_owned()),
             after: Some("{\"priority\":50}".to_owned()),
+            version: Some(RuleVersionNumber(2)),
         }],
         notices: vec![Notice {
             kind: NoticeKind::RuleUpdated,
@@ -43,5 +51,65 @@ pub(crate) fn origin() -> Origin {
         method: "POST".to_owned(),
         path: "/v2/rules".to_owned(),
         address: Some("192.0.2.7".to_owned()),
+    }
+}
+
+pub(crate) fn history() -> History {
+    History {
+        journal_from: Timestamp(1_714_320_000_000),
+        finished_from: Timestamp(1_714_320_000_001),
+        pending_from: Timestamp(u64::MAX),
+        pending: 300,
+    }
+}
+
+pub(crate) fn endpoint_id() -> WebhookEndpointId {
+    WebhookEndpointId::new(seed(14))
+}
+
+pub(crate) fn delivery_id() -> WebhookDeliveryId {
+    WebhookDeliveryId::new(seed(15))
+}
+
+pub(crate) fn webhook_endpoint() -> WebhookEndpoint {
+    WebhookEndpoint {
+        id: endpoint_id(),
+        workspace_id: workspace_id(),
+        environment_id: environment_id(),
+        url: "https://hooks.example.net/".to_owned(),
+        events: vec![NoticeKind::RuleCreated, NoticeKind::ApiKeyCreated],
+        description: Some("ours".to_owned()),
+        status: EndpointStatus::Failing,
+        secret_generation: 2,
+        previous_secret_until: Some(Timestamp(3)),
+        failing_since: Some(Timestamp(4)),
+        delivered: JournalPlace {
+            at: Timestamp(5),
+            revision: Revision(6),
+        },
+        created_by: api_key_id(),
+        created_at: Timestamp(7),
+        updated_at: Some(Timestamp(8)),
+        revision: Revision(9),
+    }
+}
+
+pub(crate) fn webhook_delivery() -> WebhookDelivery {
+    WebhookDelivery {
+        id: delivery_id(),
+        endpoint_id: endpoint_id(),
+        event_id: EventId::new(seed(16)),
+        kind: NoticeKind::RoutePublished,
+        state: DeliveryState::Failed { at: Timestamp(10) },
+        attempts_made: 7,
+        retries_used: 5,
+        attempts: vec![DeliveryAttempt {
+            at: Timestamp(11),
+            status: Some(500),
+            error: Some("late".to_owned()),
+            latency_ms: 12,
+            head: "no".to_owned(),
+        }],
+        created_at: Timestamp(13),
     }
 }

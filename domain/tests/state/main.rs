@@ -9,3 +9,5 @@ mod history;
 mod properties;
 mod samples;
 mod several;
+mod webhooks;
+mod weights;

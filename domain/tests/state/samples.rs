@@ -13,8 +13,9 @@ use domain::model::{
     Algorithm, ApiKey, ApiVersion, Environment, EnvironmentKind, Epoch, Fingerprint, Grant,
     IdempotencyKey, IdempotencyRecord, IpRange, KeyHash, KeyKind, KeySalt, Manifest,
     ManifestVersion, Mode, Plan, PreviousSecret, Priority, PublishedRoute, PublishedRule, Resource,
-    ResourceScope, Route, Rule, RuleChange, RuleEvent, RuleEventKind, RuleStatus, Scopes, Snapshot,
-    SnapshotState, SnapshotVersion, Target, Upstream, Verb, Workspace,
+    ResourceScope, Route, Rule, RuleChange, RuleEvent, RuleEventKind, RuleField, RuleStatus,
+    Scopes, Snapshot, SnapshotState, SnapshotVersion, StoredReply, Target, Upstream, Verb,
+    Workspace,
 };
 use domain::outcome::{Applied, Outcome, Reply};
 use domain::rejection::{Problem, RefusedItem, Rejection};
@@ -258,9 +259,10 @@ pub(crate) fn rule() -> Rule {
         events_logged: 60,
         versions: vec![RuleChange {
             version: 1,
-            changed_fields: vec!["name".to_owned()],
+            changed_fields: vec![RuleField::Name],
             actor: api_key_id(),
             at: Timestamp(22),
+            revision: Revision(21),
             snapshot_id: Some(snapshot_id()),
         }],
         revision: Revision(23),
@@ -318,7 +320,7 @@ pub(crate) fn object_counts() -> ObjectCounts {
 pub(crate) fn answer() -> IdempotencyRecord {
     IdempotencyRecord {
         fingerprint: Fingerprint([0xef; 32]),
-        reply: Err(Rejection::RulePublished),
+        reply: StoredReply::Whole(Err(Rejection::RulePublished)),
         revision: Revision(30),
         expires_at: Timestamp(31),
     }

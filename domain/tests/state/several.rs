@@ -4,9 +4,9 @@ use domain::command::{
     ArchiveRule, BatchRules, ChangeTarget, Command, DesiredStatus, DraftSeed, PublishAlone,
     ReorderRules, RuleOperation, RuleOrder, SwitchRoute, SwitchRule, TargetChange,
 };
-use domain::model::{FieldChange, Priority, RuleVersion, RuleVersionNumber};
+use domain::model::{FieldChange, Priority, RuleField, RuleVersion, RuleVersionNumber};
 use domain::outcome::Outcome;
-use domain::time::Timestamp;
+use domain::time::{Revision, Timestamp};
 
 use crate::commands::actor;
 use crate::samples::{
@@ -17,12 +17,13 @@ pub(crate) fn rule_version() -> RuleVersion {
     RuleVersion {
         version: RuleVersionNumber(3),
         changes: vec![FieldChange {
-            field: "priority".to_owned(),
+            field: RuleField::Priority,
             before: Some("40".to_owned()),
             after: "41".to_owned(),
         }],
         actor: api_key_id(),
         at: Timestamp(24),
+        revision: Revision(25),
     }
 }
 

@@ -217,7 +217,7 @@ mod tests {
         let encoded = page.encode().unwrap();
         assert_eq!(
             hex::encode(&encoded),
-            format!("02001a656e765f{}010165", "30".repeat(22))
+            format!("02000e{}010165", "00".repeat(14))
         );
         assert_eq!(Question::decode(&encoded), Some(page));
         let news = Question::News(Mark(300));

@@ -185,9 +185,12 @@ fn find(
         let before = after.and_then(place).unwrap_or_else(|| filter.end());
         query::journal_page(view, &caller.environment_id, Some(before), limit)
     };
-    page::filtered(limit, after, position, fetch, |row| {
+    let mut found = page::filtered(limit, after, position, fetch, |row| {
         filter.keeps(caller, row)
-    })
+    });
+    let told = |row| query::told_in_full(view, &caller.environment_id, row);
+    found.items = found.items.into_iter().map(told).collect();
+    found
 }
 
 /// The revision tells rows of one millisecond apart, and is what a cursor's identifier holds here.
@@ -265,10 +268,14 @@ impl Export {
             let rows = query::journal_after(view, environment, self.place, EXPORT_ROWS_READ);
             self.place = rows.last().map_or(last, |row| row.place);
             let wanted = rows
-                .iter()
+                .into_iter()
                 .filter(|row| row.place <= last && self.filter.keeps(&self.caller, row));
             for row in wanted {
-                render::append(&mut lines, &AuditObject::new(row, &self.caller.environment));
+                let row = query::told_in_full(view, environment, row);
+                render::append(
+                    &mut lines,
+                    &AuditObject::new(&row, &self.caller.environment),
+                );
                 lines.push(b'\n');
             }
             if self.place >= last || lines.len() >= EXPORT_BYTES_STEP {

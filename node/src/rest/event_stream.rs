@@ -16,7 +16,7 @@ use domain::id::EventId;
 use domain::model::JournalPlace;
 use domain::query::{self, JournalNotice, JournalRow};
 use domain::rows::View;
-use domain::time::Revision;
+use domain::time::{Revision, Timestamp};
 use futures_util::stream;
 use http::header::HeaderName;
 use http::{HeaderMap, StatusCode};
@@ -67,7 +67,11 @@ pub(crate) async fn open(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let changes = api.control.changes();
     let find = |view: &dyn View| start(view, &caller, last.as_ref());
     let seen = api.read(call.consistency, find).await?;
-    let (place, passed) = seen.value?;
+    let Start {
+        place,
+        passed,
+        opening,
+    } = seen.value?;
     let stream = EventStream {
         // Access may have changed since the caller was looked up.
         stamp: Revision::default(),
@@ -77,7 +81,10 @@ pub(crate) async fn open(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
         place,
         skip: passed,
         rows: VecDeque::new(),
-        waiting: VecDeque::from([Bytes::from_static(RETRY.as_bytes())]),
+        waiting: [Some(Bytes::from_static(RETRY.as_bytes())), opening]
+            .into_iter()
+            .flatten()
+            .collect(),
         spoke: Instant::now(),
         _slot: slot,
         api,
@@ -102,28 +109,64 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, ApiError> {
 fn unknown_last_event() -> ApiError {
     ApiError::invalid(
         "Last-Event-ID",
-        "There is no such event any more. List the events since, and stream without this header.",
+        "There is no such event. List the events since, and stream without this header.",
     )
 }
 
-/// Behind which row to begin, and which event of the next row was seen already.
-fn start(
-    view: &dyn View,
-    caller: &Caller,
-    last: Option<&EventId>,
-) -> Result<(JournalPlace, Option<EventId>), ApiError> {
+/// Where a stream begins.
+#[derive(Default)]
+struct Start {
+    /// Behind which row.
+    place: JournalPlace,
+    /// Which event of the next row was seen already.
+    passed: Option<EventId>,
+    /// What is said first.
+    opening: Option<Bytes>,
+}
+
+fn start(view: &dyn View, caller: &Caller, last: Option<&EventId>) -> Result<Start, ApiError> {
     let environment = &caller.environment_id;
     let Some(last) = last else {
         let newest = query::journal_page(view, environment, None, 1);
         let place = newest.items.first().map(|row| row.place);
-        return Ok((place.unwrap_or_default(), None));
+        return Ok(Start {
+            place: place.unwrap_or_default(),
+            ..Start::default()
+        });
     };
-    let seen = query::event(view, environment, last).ok_or_else(unknown_last_event)?;
-    let before = JournalPlace {
-        revision: Revision(seen.place.revision.0.saturating_sub(1)),
-        ..seen.place
+    let Some(seen) = query::event(view, environment, last) else {
+        return beyond(view, last).ok_or_else(unknown_last_event);
     };
-    Ok((before, Some(last.clone())))
+    Ok(Start {
+        place: JournalPlace {
+            revision: Revision(seen.place.revision.0.saturating_sub(1)),
+            ..seen.place
+        },
+        passed: Some(last.clone()),
+        opening: None,
+    })
+}
+
+/// The oldest event that is kept, where the last one seen is so old that it may have gone, and others
+/// after it.
+fn beyond(view: &dyn View, last: &EventId) -> Option<Start> {
+    let at = Timestamp(last.unix_ms()?);
+    query::is_beyond_journal(view, at).then(|| Start {
+        place: JournalPlace {
+            at,
+            revision: Revision(0),
+        },
+        passed: None,
+        opening: Some(gap(last)),
+    })
+}
+
+/// Tells that events may be missing. It has no identifier, as it is no place to come back to.
+fn gap(after: &EventId) -> Bytes {
+    format!(
+        "event: gap\ndata: {{\"object\":\"event_gap\",\"type\":\"gap\",\"after\":\"{after}\"}}\n\n"
+    )
+    .into()
 }
 
 struct EventStream {

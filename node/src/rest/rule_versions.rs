@@ -47,7 +47,7 @@ struct Changes<'a>(&'a [FieldChange]);
 impl Serialize for Changes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(|change| ChangeObject {
-            field: &change.field,
+            field: change.field.as_str(),
             before: change.before.as_deref().map(Stored),
             after: Stored(&change.after),
         }))

@@ -3,13 +3,15 @@
 //! receiver holds up its own worker and nobody else's. Workers end by themselves; this starts those
 //! that are missing, and waits for them when the node stops.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::id::WebhookEndpointId;
 use domain::model::{EndpointStatus, WebhookEndpoint};
-use domain::query;
+use domain::query::{self, PendingDeliveries};
+use domain::rows::View;
+use domain::time::Timestamp;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -55,6 +57,8 @@ async fn run(shared: Arc<Shared>, stopping: CancellationToken) {
         let looked = Instant::now();
         if shared.leads() {
             start_missing(&shared, &mut workers, &stopping);
+        } else {
+            shared.metrics.waiting(0, 0);
         }
         if !pause(&mut changes, looked, TICK, &stopping).await {
             break;
@@ -69,19 +73,26 @@ async fn run(shared: Arc<Shared>, stopping: CancellationToken) {
 fn start_missing(shared: &Arc<Shared>, workers: &mut Workers, stopping: &CancellationToken) {
     workers.retain(|_, worker| !worker.is_finished());
     let read = shared.control.read_local(|view| {
+        let endpoints = query::all_webhook_endpoints(view);
+        let waiting = waiting(view, &endpoints);
         let enabled = |endpoint: &WebhookEndpoint| endpoint.status == EndpointStatus::Enabled;
-        let endpoints = query::all_webhook_endpoints(view).into_iter();
-        let endpoints = endpoints.filter(enabled);
         let mut all: Vec<_> = endpoints
+            .into_iter()
+            .filter(enabled)
             .map(|endpoint| (endpoint.environment_id, endpoint.id))
             .collect();
         all.extend(query::orphaned_endpoints(view));
-        all
+        (all, waiting)
     });
     // A storage fault ends the process.
-    let Ok((endpoints, _)) = read else {
+    let Ok(((endpoints, waiting), _)) = read else {
         return;
     };
+    let now = shared.clock.now();
+    let age = |at: Timestamp| now.0.saturating_sub(at.0) / 1000;
+    shared
+        .metrics
+        .waiting(waiting.count, waiting.oldest.map_or(0, age));
     for (environment, id) in endpoints {
         if !workers.contains_key(&id) {
             let worker = Worker::new(Arc::clone(shared), environment, id.clone());
@@ -89,4 +100,21 @@ fn start_missing(shared: &Arc<Shared>, workers: &mut Workers, stopping: &Cancell
             workers.insert(id, task);
         }
     }
+}
+
+/// What waits in the environments that have endpoints; an endpoint that goes leaves nothing pending.
+fn waiting(view: &dyn View, endpoints: &[WebhookEndpoint]) -> PendingDeliveries {
+    let environments: BTreeSet<_> = endpoints
+        .iter()
+        .map(|endpoint| &endpoint.environment_id)
+        .collect();
+    let waiting = environments
+        .into_iter()
+        .map(|environment| query::pending_deliveries(view, environment));
+    waiting.fold(PendingDeliveries::default(), |all, some| {
+        PendingDeliveries {
+            count: all.count + some.count,
+            oldest: [all.oldest, some.oldest].into_iter().flatten().min(),
+        }
+    })
 }

@@ -9,7 +9,7 @@ use crate::command::Actor;
 use crate::content::rule_key;
 use crate::decide::Context;
 use crate::decide::content::{Parsed, references};
-use crate::decide::draft::{Drafting, RuleBefore, is_pending, is_wanted};
+use crate::decide::draft::{Drafting, RuleBefore, dirty_rules, is_pending, is_wanted};
 use crate::decide::history::{add_version, changed_fields, log, version_published};
 use crate::decide::priorities::Priorities;
 use crate::decide::publish::set_live;
@@ -18,7 +18,7 @@ use crate::model::{Route, Rule, RuleEventKind, RuleStatus};
 use crate::query::ViewChunks;
 use crate::rejection::Rejection;
 use crate::rows::View;
-use crate::schema::{DIRTY_RULES, RULES};
+use crate::schema::RULES;
 use crate::tree::{self, Hash, TreeKind};
 
 /// Rules in the course of being rewritten.
@@ -114,13 +114,13 @@ impl<V: View + ?Sized> Rewriting<'_, '_, V> {
         mut targets: BTreeMap<RuleId, Option<LiveRule>>,
     ) -> Result<BTreeMap<RuleId, Option<LiveRule>>, Rejection> {
         let view = self.context.view;
-        let span = DIRTY_RULES.under((&self.route.environment_id, &self.route.id));
-        for ((environment, _, id), ()) in DIRTY_RULES.walk(view, span) {
+        let environment = &self.route.environment_id;
+        for id in dirty_rules(view, environment, &self.route.id) {
             let Entry::Vacant(entry) = targets.entry(id) else {
                 continue;
             };
             let published = RULES
-                .get(view, (&environment, entry.key()))
+                .get(view, (environment, entry.key()))
                 .and_then(|rule| rule.published);
             let Some(published) = published else {
                 entry.insert(None);

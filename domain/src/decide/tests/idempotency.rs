@@ -100,7 +100,6 @@ fn an_answer_is_forgotten_after_24_hours_of_log_time() {
         let actor = &world.actor;
         query::idempotency(
             &world.rows,
-            &actor.workspace_id,
             &actor.environment_id,
             &IdempotencyKey("a".to_owned()),
         )

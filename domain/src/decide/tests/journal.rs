@@ -15,6 +15,7 @@ type Told = (Vec<&'static str>, Vec<(ObjectKind, String, String)>);
 
 fn last(world: &World) -> Told {
     let row = rows(world).pop().expect("something was written down");
+    let row = query::told_in_full(&world.rows, &world.actor.environment_id, row);
     let shown = |fields: &Option<String>| fields.clone().unwrap_or_else(|| "-".to_owned());
     let changes = &row.entry.changes;
     (
@@ -196,7 +197,8 @@ fn events_and_audit_entries_are_found_by_their_identifiers() {
     }
     for row in rows(&world) {
         let found = query::audit_entry(&world.rows, &environment, &row.audit_id());
-        assert_eq!(found, Some(row));
+        let told = query::told_in_full(&world.rows, &environment, row);
+        assert_eq!(found, Some(told));
     }
     assert!(
         all.iter()

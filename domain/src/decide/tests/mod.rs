@@ -10,6 +10,7 @@ mod manifests;
 mod preconditions;
 mod publish;
 mod reads;
+mod retention;
 mod rollback;
 mod routes;
 mod rules;

@@ -2,7 +2,7 @@
 
 use super::world::{World, forward, furnished, made_rule, metadata, published, refused, rule};
 use crate::command::{Command, DesiredStatus};
-use crate::model::{Priority, Rule, RuleEventKind, RuleStatus};
+use crate::model::{Priority, Rule, RuleEventKind, RuleField, RuleStatus};
 
 use RuleEventKind::{Archived, Created, Paused, Published, Resumed, Updated, Validated};
 
@@ -27,7 +27,13 @@ fn a_new_rule_is_a_draft_with_its_objects_as_sent() {
     );
     assert_eq!(
         rule.versions[0].changed_fields,
-        ["name", "priority", "match", "action", "metadata"]
+        [
+            RuleField::Name,
+            RuleField::Priority,
+            RuleField::Match,
+            RuleField::Action,
+            RuleField::Metadata
+        ]
     );
     assert_eq!(world.rule(1), rule);
 }
@@ -161,7 +167,7 @@ fn a_change_is_drafted_and_what_is_live_stays() {
     assert_eq!(rule_1.status, RuleStatus::Active);
     assert_eq!(
         rule_1.versions.last().unwrap().changed_fields,
-        ["priority", "metadata"]
+        [RuleField::Priority, RuleField::Metadata]
     );
     assert_eq!(
         events(&rule_1),

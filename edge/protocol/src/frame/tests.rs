@@ -111,10 +111,7 @@ fn messages_of_a_node_keep_their_bytes() {
             environment_id,
             publishers: vec!["a:1".to_owned()],
         }),
-        &format!(
-            "00000023 01 00 03 1a 656e765f {} 01 03613a31",
-            "30".repeat(22)
-        ),
+        &format!("00000017 01 00 03 0e {} 01 03613a31", "00".repeat(14)),
     );
     golden(
         &ToEdge::Manifest(manifest()),

@@ -46,7 +46,7 @@ struct EventObject {
 #[derive(Serialize)]
 struct VersionObject<'a> {
     version: u32,
-    changed_fields: &'a [String],
+    changed_fields: Vec<&'static str>,
     actor: &'a str,
     at: Seconds,
     snapshot_id: Option<&'a str>,
@@ -67,12 +67,18 @@ struct Versions<'a>(&'a [RuleChange]);
 
 impl Serialize for Versions<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|change| VersionObject {
-            version: change.version,
-            changed_fields: &change.changed_fields,
-            actor: change.actor.as_str(),
-            at: Seconds(change.at),
-            snapshot_id: change.snapshot_id.as_ref().map(AsRef::as_ref),
+        serializer.collect_seq(self.0.iter().map(|change| {
+            VersionObject {
+                version: change.version,
+                changed_fields: change
+                    .changed_fields
+                    .iter()
+                    .map(|field| field.as_str())
+                    .collect(),
+                actor: change.actor.as_str(),
+                at: Seconds(change.at),
+                snapshot_id: change.snapshot_id.as_ref().map(AsRef::as_ref),
+            }
         }))
     }
 }

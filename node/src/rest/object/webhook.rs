@@ -125,7 +125,7 @@ impl<'a> WebhookDeliveryObject<'a> {
             attempt_count: delivery.attempts_made,
             next_attempt_at: match delivery.state {
                 DeliveryState::Pending { next_at } => Some(next_at.unix_seconds()),
-                DeliveryState::Succeeded | DeliveryState::Failed => None,
+                DeliveryState::Succeeded { .. } | DeliveryState::Failed { .. } => None,
             },
             attempts: Attempts(&delivery.attempts),
             created_at: Seconds(delivery.created_at),

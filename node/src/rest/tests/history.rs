@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
+use domain::model::JOURNAL_KEPT_MS;
 use http::Method;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -271,6 +272,44 @@ async fn a_region_hears_of_what_concerns_it_or_all_regions() {
         let listed = events(&world, &format!("?region={region}")).await;
         assert_eq!(listed, [published.clone()], "{region}");
     }
+}
+
+#[tokio::test]
+async fn who_comes_back_after_more_than_is_kept_is_told_of_the_gap_and_goes_on() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    world.rule(&route, 1).await;
+    let first = events(&world, "?limit=100").await.pop().unwrap();
+    assert_eq!(first["type"], "route.created");
+    let page = world.get("/v2/events?limit=1").ok().await;
+    world.advance_ms(JOURNAL_KEPT_MS + 60_000);
+    // What was there before goes with what comes now.
+    for priority in 2..=4 {
+        world.rule(&route, priority).await;
+    }
+    let mut kept = events(&world, "?limit=100").await;
+    kept.reverse();
+    assert_eq!(types(&kept), ["rule.created", "rule.validated"].repeat(3));
+    world
+        .get(&format!("/v2/events/{}", id(&first)))
+        .fails(404, "resource_not_found", None)
+        .await;
+    let mut stream = Stream::open(&world, "/v2/events/stream", Some(id(&first))).await;
+    let gap = json!({"object": "event_gap", "type": "gap", "after": id(&first)});
+    assert_eq!(stream.next().await, Some(gap));
+    for expected in &kept {
+        assert_eq!(stream.next().await.as_ref(), Some(expected));
+    }
+    // A page of a list goes on with what is older than its cursor, and there is nothing.
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let rest = world
+        .get(&format!("/v2/events?limit=1&cursor={cursor}"))
+        .ok()
+        .await;
+    assert_eq!(
+        (&rest["data"], &rest["has_more"]),
+        (&json!([]), &json!(false))
+    );
 }
 
 #[tokio::test]

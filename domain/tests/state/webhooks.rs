@@ -1,0 +1,100 @@
+//! Arbitrary commands on webhook endpoints, and what becomes of deliveries to them.
+
+use domain::command::{
+    Command, CreateWebhookEndpoint, DeleteWebhookEndpoint, RecordDeliveries, RecordedAttempt,
+    RetryDelivery, UpdateWebhookEndpoint,
+};
+use domain::id::{EventId, Seed, WebhookDeliveryId, WebhookEndpointId};
+use domain::model::{DeliveryAttempt, JournalPlace, NoticeKind};
+use domain::query;
+use domain::rows::MemoryRows;
+use domain::schema::{DELIVERIES_DUE, WEBHOOK_DELIVERIES};
+use domain::time::{Revision, Timestamp};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::commands::{seed, who};
+
+fn endpoint() -> impl Strategy<Value = WebhookEndpointId> {
+    (0..2u64).prop_map(|number| WebhookEndpointId::new(seed(number)))
+}
+
+fn delivery() -> impl Strategy<Value = WebhookDeliveryId> {
+    (0..4u64).prop_map(|number| WebhookDeliveryId::new(seed(number)))
+}
+
+/// Events of the log's first seconds; whether they are there is not asked when they are recorded.
+fn attempt() -> impl Strategy<Value = RecordedAttempt> {
+    let status = prop_oneof![9 => Just(500u16), 10 => Just(204), 1 => Just(410)];
+    (delivery(), 1_000..4_000u64, status).prop_map(|(delivery_id, unix_ms, status)| {
+        RecordedAttempt {
+            delivery_id,
+            event_id: EventId::new(Seed { unix_ms, random: 1 }),
+            kind: NoticeKind::RuleCreated,
+            attempt: DeliveryAttempt {
+                at: Timestamp(unix_ms),
+                status: Some(status),
+                error: None,
+                latency_ms: 3,
+                head: String::new(),
+            },
+            jitter: 7,
+        }
+    })
+}
+
+fn record() -> impl Strategy<Value = RecordDeliveries> {
+    (who(), endpoint(), 0..4_000u64, vec(attempt(), 1..6)).prop_map(
+        |(who, endpoint_id, at, mut attempts)| {
+            // An attempt for each delivery, as whoever delivers makes them.
+            attempts.sort_by(|a, b| a.delivery_id.cmp(&b.delivery_id));
+            attempts.dedup_by(|a, b| a.delivery_id == b.delivery_id);
+            RecordDeliveries {
+                environment_id: who.environment_id,
+                endpoint_id,
+                delivered: JournalPlace {
+                    at: Timestamp(at),
+                    revision: Revision(1),
+                },
+                attempts,
+            }
+        },
+    )
+}
+
+/// Anything that concerns webhooks.
+pub(crate) fn command() -> impl Strategy<Value = Command> {
+    let create = endpoint().prop_map(|id| CreateWebhookEndpoint {
+        id,
+        url: "https://hooks.example.net/".to_owned(),
+        events: Vec::new(),
+        description: None,
+    });
+    let update =
+        (endpoint(), prop::bool::weighted(0.8)).prop_map(|(id, enabled)| UpdateWebhookEndpoint {
+            id,
+            url: None,
+            events: None,
+            description: None,
+            enabled: Some(enabled),
+        });
+    prop_oneof![
+        7 => (who(), create).prop_map(|(actor, command)| Command::CreateWebhookEndpoint(actor, command)),
+        4 => (who(), update).prop_map(|(actor, command)| Command::UpdateWebhookEndpoint(actor, command)),
+        4 => (who(), endpoint())
+            .prop_map(|(actor, id)| Command::DeleteWebhookEndpoint(actor, DeleteWebhookEndpoint { id })),
+        8 => record().prop_map(Command::RecordDeliveries),
+        8 => (who(), delivery()).prop_map(|(actor, id)| Command::RetryDelivery(actor, RetryDelivery { id })),
+    ]
+}
+
+/// The events that pending deliveries wait to deliver, and whether each is there.
+pub(crate) fn awaited(rows: &MemoryRows) -> Vec<(WebhookDeliveryId, EventId, bool)> {
+    let due = DELIVERIES_DUE.walk(rows, DELIVERIES_DUE.all());
+    due.map(|((environment, _, _, id), ())| {
+        let delivery = WEBHOOK_DELIVERIES.get(rows, (&environment, &id)).unwrap();
+        let there = query::event(rows, &environment, &delivery.event_id).is_some();
+        (id, delivery.event_id, there)
+    })
+    .collect()
+}
