@@ -26,25 +26,35 @@ use super::page::{self, Paging};
 use super::pipeline::{Call, Presence};
 use super::{Api, idempotency, render};
 
-const KINDS: [(&str, KeyKind); 3] = [
+pub(crate) const KINDS: [(&str, KeyKind); 3] = [
     ("live", KeyKind::Live),
     ("test", KeyKind::Test),
     ("restricted", KeyKind::Restricted),
 ];
 
 /// How long the text before a roll goes on working, unless the client says: a day.
-const OVERLAP_S_DEFAULT: u64 = 24 * 60 * 60;
+pub(crate) const OVERLAP_S_DEFAULT: u64 = 24 * 60 * 60;
 
 /// The longest overlap: a week.
-const OVERLAP_S_MAX: u64 = 7 * 24 * 60 * 60;
+pub(crate) const OVERLAP_S_MAX: u64 = 7 * 24 * 60 * 60;
 
 /// The latest time that can be said in seconds: far beyond any key's life, and safe to multiply.
-const SECONDS_MAX: u64 = 1 << 40;
+pub(crate) const SECONDS_MAX: u64 = 1 << 40;
+
+/// What a key is made of, and what its scopes are.
+pub(crate) const CREATED: [&str; 4] = ["type", "name", "scopes", "expires_at"];
+pub(crate) const SCOPES: [&str; 4] = ["environments", "routes", "methods", "resources"];
+
+/// What of a key can be changed.
+pub(crate) const UPDATED: [&str; 1] = ["name"];
+
+/// What rolling a key takes.
+pub(crate) const ROLLED: [&str; 1] = ["overlap_s"];
 
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
     bind(&mut call, &caller);
-    let mut fields = Fields::new(body, &["type", "name", "scopes", "expires_at"])?;
+    let mut fields = Fields::new(body, &CREATED)?;
     let (kind, name) = (fields.choice("type", &KINDS)?, fields.text("name")?);
     let (kind, name) = (
         fields.required("type", kind)?,
@@ -78,7 +88,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
 pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("api key", ApiKeyId::parse)?;
     let body = call.object(Presence::Required).await?;
-    let name = Fields::new(body, &["name"])?.text("name")?;
+    let name = Fields::new(body, &UPDATED)?.text("name")?;
     let command = UpdateApiKey { id, name };
     let applied = api
         .propose(&caller, &call, |actor| {
@@ -92,7 +102,7 @@ pub(crate) async fn roll(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let id = call.id("api key", ApiKeyId::parse)?;
     let body = call.object(Presence::Optional).await?;
     bind(&mut call, &caller);
-    let mut fields = Fields::new(body, &["overlap_s"])?;
+    let mut fields = Fields::new(body, &ROLLED)?;
     let overlap_s = fields.integer("overlap_s", 0, OVERLAP_S_MAX)?;
     // Which kind a key is never changes, so the text that is made here fits whatever came between.
     let find = |view: &dyn View| visible(view, &caller, &id).map(|key| key.kind);
@@ -251,8 +261,7 @@ impl NewScopes {
         let Some(scopes) = fields.object("scopes")? else {
             return Ok(Self::default());
         };
-        let known = ["environments", "routes", "methods", "resources"];
-        let mut scopes = Fields::of(Value::Object(scopes), "scopes", &known)?;
+        let mut scopes = Fields::of(Value::Object(scopes), "scopes", &SCOPES)?;
         let verb = |text: &str| Verb::ALL.into_iter().find(|verb| verb.as_str() == text);
         Ok(Self {
             environments: texts(&mut scopes, "environments", |text, _| Ok(text.to_owned()))?,

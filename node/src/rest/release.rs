@@ -20,13 +20,24 @@ use super::render;
 /// The highest number that every JSON reader keeps exactly.
 const INTEGER_MAX: u64 = (1 << 53) - 1;
 
+/// What a publish takes.
+pub(crate) const PUBLISH_FIELDS: [&str; 3] =
+    ["snapshot_id", "expected_active_snapshot_id", "comment"];
+
+/// What a rollback takes.
+pub(crate) const ROLLBACK_FIELDS: [&str; 6] = [
+    "snapshot_id",
+    "version",
+    "steps",
+    "expected_active_snapshot_id",
+    "reset_draft",
+    "comment",
+];
+
 pub(crate) async fn publish(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let route_id = call.id("route", RouteId::parse)?;
     let body = call.object(Presence::Optional).await?;
-    let mut fields = Fields::new(
-        body,
-        &["snapshot_id", "expected_active_snapshot_id", "comment"],
-    )?;
+    let mut fields = Fields::new(body, &PUBLISH_FIELDS)?;
     let publish = Publish {
         route_id,
         next_draft_id: SnapshotId::new(api.seed()),
@@ -43,15 +54,7 @@ pub(crate) async fn publish(api: Arc<Api>, caller: Caller, mut call: Call) -> An
 pub(crate) async fn rollback(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let route_id = call.id("route", RouteId::parse)?;
     let body = call.object(Presence::Optional).await?;
-    let known = [
-        "snapshot_id",
-        "version",
-        "steps",
-        "expected_active_snapshot_id",
-        "reset_draft",
-        "comment",
-    ];
-    let mut fields = Fields::new(body, &known)?;
+    let mut fields = Fields::new(body, &ROLLBACK_FIELDS)?;
     let rollback = Rollback {
         route_id,
         snapshot_id: SnapshotId::new(api.seed()),

@@ -27,14 +27,20 @@ use super::pipeline::{Call, Presence};
 use super::{Api, render};
 
 /// For how long an old secret signs beside the new one, unless the client says: a day.
-const GRACE_S_DEFAULT: u64 = 24 * 60 * 60;
+pub(crate) const GRACE_S_DEFAULT: u64 = 24 * 60 * 60;
 
 /// The longest such time: a week.
-const GRACE_S_MAX: u64 = 7 * GRACE_S_DEFAULT;
+pub(crate) const GRACE_S_MAX: u64 = 7 * GRACE_S_DEFAULT;
+
+/// What an endpoint is made of, and what of it can be changed.
+pub(crate) const FIELDS: [&str; 3] = ["url", "enabled_events", "description"];
+
+/// What rotating its secret takes.
+pub(crate) const ROTATE_FIELDS: [&str; 1] = ["grace_seconds"];
 
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["url", "enabled_events", "description"])?;
+    let mut fields = Fields::new(body, &FIELDS)?;
     let url = url(&api, &mut fields)?;
     let endpoint = CreateWebhookEndpoint {
         id: WebhookEndpointId::new(api.seed()),
@@ -55,7 +61,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
 pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("webhook endpoint", WebhookEndpointId::parse)?;
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["url", "enabled_events", "description"])?;
+    let mut fields = Fields::new(body, &FIELDS)?;
     let endpoint = UpdateWebhookEndpoint {
         id,
         url: url(&api, &mut fields)?,
@@ -114,7 +120,7 @@ async fn change(
 pub(crate) async fn rotate_secret(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("webhook endpoint", WebhookEndpointId::parse)?;
     let body = call.object(Presence::Optional).await?;
-    let mut fields = Fields::new(body, &["grace_seconds"])?;
+    let mut fields = Fields::new(body, &ROTATE_FIELDS)?;
     let grace = fields.integer("grace_seconds", 0, GRACE_S_MAX)?;
     let rotate = RotateWebhookSecret {
         id,

@@ -17,9 +17,12 @@ use super::object::{LimitsObject, UsageObject, WorkspaceObject};
 use super::pipeline::{Call, Presence};
 use super::{Api, render};
 
+/// What of a workspace can be changed.
+pub(crate) const FIELDS: [&str; 1] = ["name"];
+
 pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
-    let name = Fields::new(body, &["name"])?.text("name")?;
+    let name = Fields::new(body, &FIELDS)?.text("name")?;
     let command = UpdateWorkspace { name };
     let applied = api
         .propose(&caller, &call, |actor| {
