@@ -30,5 +30,9 @@ pub mod tree;
 
 /// Limits that commands are held to and that clients are told.
 pub mod limits {
-    pub use crate::decide::{BATCH_MAX, ENDPOINTS_MAX, RULES_PER_ROUTE_MAX, TARGETS_MAX};
+    pub use crate::decide::{
+        BATCH_MAX, COMMENT_CHARS_MAX, ENDPOINTS_MAX, ENVIRONMENT_NAME_CHARS_MAX, IP_RANGES_MAX,
+        METADATA_KEY_CHARS_MAX, METADATA_KEYS_MAX, METADATA_VALUE_CHARS_MAX, NAME_CHARS_MAX,
+        REORDERED_MAX, RULES_PER_ROUTE_MAX, TARGETS_MAX,
+    };
 }

@@ -37,6 +37,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Prints the OpenAPI document of the REST API. Needs no settings.
+    Openapi,
     /// Makes the first workspace of a running cluster and prints its keys, once.
     Bootstrap {
         /// The workspace's name.
@@ -96,6 +98,9 @@ impl Failure {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    if let Some(Task::Openapi) = arguments.task {
+        return print(node::rest::openapi::text().trim_end());
+    }
     let file = arguments.settings.ok_or(Failure::NoSettings)?;
     let settings = Settings::load(&file, std::env::vars())?;
     start_logging(&settings.log)?;
@@ -106,7 +111,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let runtime = runtime.enable_all().build().map_err(Failure::Runtime)?;
     match arguments.task {
-        None => runtime.block_on(serve(settings, identity)),
+        None | Some(Task::Openapi) => runtime.block_on(serve(settings, identity)),
         Some(Task::Bootstrap { workspace_name }) => {
             let made = runtime.block_on(command::run(
                 TokioNetwork,
@@ -116,9 +121,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             ))?;
             let text =
                 serde_json::to_string(&made).map_err(|error| Failure::Output(error.into()))?;
-            writeln!(std::io::stdout(), "{text}").map_err(Failure::Output)
+            print(&text)
         }
     }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{text}").map_err(Failure::Output)
 }
 
 async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::commands::{bench, down, env, lint, process, sim, status, test, up};
+use xtask::commands::{bench, down, env, lint, openapi, process, sim, status, test, up};
 use xtask::local::Name;
 use xtask::local::process::End;
 use xtask::local::topology::{EDGES_MAX, NODES_MAX};
@@ -83,6 +83,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Writes docs/openapi.json anew, from the code.
+    Openapi,
     /// Prints the environment that builds use, for `source <(cargo xtask env)`.
     Env,
 }
@@ -113,6 +115,7 @@ fn run(command: Command) -> Result<()> {
         Command::Lint => lint::run(repository),
         Command::Sim { arguments } => sim::run(repository, &arguments),
         Command::Bench { name, arguments } => bench::run(repository, &name, &arguments),
+        Command::Openapi => openapi::run(repository),
         Command::Env => env::run(repository),
     }
 }

@@ -48,7 +48,8 @@ pub(super) fn check_hash_free<V: View + ?Sized>(
 }
 
 /// How many ranges a key may be confined to: each request with the key may be compared with all.
-const IP_RANGES_MAX: usize = 50;
+/// How many networks a key may be confined to.
+pub const IP_RANGES_MAX: usize = 50;
 
 pub(super) fn check_ip_allowlist(ranges: &[IpRange]) -> Result<(), Rejection> {
     if ranges.len() <= IP_RANGES_MAX {

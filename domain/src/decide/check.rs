@@ -7,19 +7,19 @@ use crate::model::{Metadata, PRIORITY_MAX, Priority, Rule, Target, WEIGHT_MAX};
 use crate::rejection::Rejection;
 
 /// The longest name of anything, in characters.
-pub(crate) const NAME_CHARS_MAX: usize = 200;
+pub const NAME_CHARS_MAX: usize = 200;
 
 /// The longest name of an environment.
-pub(crate) const ENVIRONMENT_NAME_CHARS_MAX: usize = 40;
+pub const ENVIRONMENT_NAME_CHARS_MAX: usize = 40;
 
 /// The most labels on a rule.
-pub(crate) const METADATA_KEYS_MAX: usize = 50;
+pub const METADATA_KEYS_MAX: usize = 50;
 
 /// The longest label name, in characters.
-pub(crate) const METADATA_KEY_CHARS_MAX: usize = 40;
+pub const METADATA_KEY_CHARS_MAX: usize = 40;
 
 /// The longest label value, in characters.
-pub(crate) const METADATA_VALUE_CHARS_MAX: usize = 500;
+pub const METADATA_VALUE_CHARS_MAX: usize = 500;
 
 /// The longest `match` object, as compact JSON.
 pub(crate) const CRITERIA_BYTES_MAX: usize = 64 * 1024;
@@ -34,7 +34,7 @@ pub(crate) const CONFIG_BYTES_MAX: usize = 64 * 1024;
 pub const TARGETS_MAX: usize = 256;
 
 /// The longest comment on a snapshot, in characters.
-pub(crate) const COMMENT_CHARS_MAX: usize = 1000;
+pub const COMMENT_CHARS_MAX: usize = 1000;
 
 /// The most rules of a route that are not archived: what an edge compiles in bounded time, and
 /// less than there are priorities, so that one is always free.
@@ -44,7 +44,7 @@ pub const RULES_PER_ROUTE_MAX: u64 = 200_000;
 pub const BATCH_MAX: usize = 100;
 
 /// The most rules that are reordered at once: each is read and written anew in one log entry.
-pub(crate) const REORDERED_MAX: usize = 500;
+pub const REORDERED_MAX: usize = 500;
 
 /// How much the rules of one answer may hold in objects and labels: answers are stored with their
 /// idempotency keys, and what a page of a list may have is enough for them.

@@ -41,7 +41,12 @@ use crate::rows::View;
 use crate::schema::{DRAFTS, Draft, ROUTES};
 use crate::time::{Revision, Timestamp};
 
-pub use check::{BATCH_MAX, RULES_PER_ROUTE_MAX, TARGETS_MAX};
+pub use api_key::IP_RANGES_MAX;
+pub use check::{
+    BATCH_MAX, COMMENT_CHARS_MAX, ENVIRONMENT_NAME_CHARS_MAX, METADATA_KEY_CHARS_MAX,
+    METADATA_KEYS_MAX, METADATA_VALUE_CHARS_MAX, NAME_CHARS_MAX, REORDERED_MAX,
+    RULES_PER_ROUTE_MAX, TARGETS_MAX,
+};
 pub(crate) use freeze::{Frozen, freeze};
 pub(crate) use history::only_version;
 pub use validate::Validation;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::id::SnapshotId;
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Api;
 use super::answer::{Answer, Answered, JSON};
@@ -12,13 +13,14 @@ use super::auth::Caller;
 use super::cursor::{Position, Scope};
 use super::edges::window;
 use super::error::ApiError;
+use super::openapi::shape;
 use super::page::{self, Paging};
 use super::pipeline::Call;
 use super::propagation::{EdgeProgress, Progress, progress};
 use super::render;
 use crate::control_plane::MemberId;
 
-const STATES: [(&str, Progress); 5] = [
+pub(crate) const STATES: [(&str, Progress); 5] = [
     ("rejected", Progress::Rejected),
     ("pending", Progress::Pending),
     ("offline", Progress::Offline),
@@ -26,18 +28,25 @@ const STATES: [(&str, Progress); 5] = [
     ("superseded", Progress::Superseded),
 ];
 
-#[derive(Serialize)]
-struct AckObject<'a> {
+/// Where an edge stands with a snapshot.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Ack)]
+pub(crate) struct AckObject<'a> {
     object: &'static str,
     environment: &'a str,
+    #[schema(value_type = shape::SnapshotId)]
     snapshot_id: &'a str,
     edge_id: &'a str,
     region: &'a str,
+    #[schema(value_type = shape::AckState)]
     state: Progress,
+    /// Why it was refused.
     reason: Option<&'a str>,
+    #[schema(value_type = u64)]
     node_id: MemberId,
     applied_at: Option<u64>,
     latency_ms: Option<u64>,
+    /// How long applying took the edge.
     apply_ms: Option<u64>,
 }
 

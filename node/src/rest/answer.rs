@@ -30,6 +30,8 @@ pub(crate) struct Answer {
     pub(crate) replayed: bool,
     /// Which state of which object it shows, if it shows one.
     pub(crate) etag: Option<ETag>,
+    /// Headers that it has beside the usual ones, or in their place.
+    pub(crate) headers: &'static [(&'static str, &'static str)],
 }
 
 impl Answer {
@@ -50,7 +52,12 @@ impl Answer {
             revision: None,
             replayed: false,
             etag: None,
+            headers: &[],
         }
+    }
+
+    pub(crate) fn with_headers(self, headers: &'static [(&'static str, &'static str)]) -> Self {
+        Self { headers, ..self }
     }
 
     pub(crate) fn streamed(self, stream: Body) -> Self {
@@ -167,5 +174,6 @@ pub(crate) fn applied(
         revision: Some(revision),
         replayed,
         etag: ETag::of_outcome(&outcome),
+        headers: &[],
     })
 }

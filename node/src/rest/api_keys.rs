@@ -26,26 +26,35 @@ use super::page::{self, Paging};
 use super::pipeline::{Call, Presence};
 use super::{Api, render};
 
-const KINDS: [(&str, KeyKind); 3] = [
+pub(crate) const KINDS: [(&str, KeyKind); 3] = [
     ("live", KeyKind::Live),
     ("test", KeyKind::Test),
     ("restricted", KeyKind::Restricted),
 ];
 
 /// How long the text before a roll goes on working, unless the client says: a day.
-const OVERLAP_S_DEFAULT: u64 = 24 * 60 * 60;
+pub(crate) const OVERLAP_S_DEFAULT: u64 = 24 * 60 * 60;
 
 /// The longest overlap: a week.
-const OVERLAP_S_MAX: u64 = 7 * 24 * 60 * 60;
+pub(crate) const OVERLAP_S_MAX: u64 = 7 * 24 * 60 * 60;
 
 /// The latest time that can be said in seconds: far beyond any key's life, and safe to multiply.
-const SECONDS_MAX: u64 = 1 << 40;
+pub(crate) const SECONDS_MAX: u64 = 1 << 40;
+
+/// What a key is made of, and what its scopes are.
+pub(crate) const CREATED: [&str; 5] = ["type", "name", "scopes", "ip_allowlist", "expires_at"];
+pub(crate) const SCOPES: [&str; 4] = ["environments", "routes", "methods", "resources"];
+
+/// What of a key can be changed.
+pub(crate) const UPDATED: [&str; 2] = ["name", "ip_allowlist"];
+
+/// What rolling a key takes.
+pub(crate) const ROLLED: [&str; 1] = ["overlap_s"];
 
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
     call.bind(&caller);
-    let known = ["type", "name", "scopes", "ip_allowlist", "expires_at"];
-    let mut fields = Fields::new(body, &known)?;
+    let mut fields = Fields::new(body, &CREATED)?;
     let (kind, name) = (fields.choice("type", &KINDS)?, fields.text("name")?);
     let (kind, name) = (
         fields.required("type", kind)?,
@@ -81,7 +90,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
 pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("api key", ApiKeyId::parse)?;
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["name", "ip_allowlist"])?;
+    let mut fields = Fields::new(body, &UPDATED)?;
     let command = UpdateApiKey {
         name: fields.text("name")?,
         ip_allowlist: ip_allowlist(&mut fields)?,
@@ -123,7 +132,7 @@ pub(crate) async fn roll(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let id = call.id("api key", ApiKeyId::parse)?;
     let body = call.object(Presence::Optional).await?;
     call.bind(&caller);
-    let mut fields = Fields::new(body, &["overlap_s"])?;
+    let mut fields = Fields::new(body, &ROLLED)?;
     let overlap_s = fields.integer("overlap_s", 0, OVERLAP_S_MAX)?;
     // Which kind a key is never changes, so the text that is made here fits whatever came between.
     let find = |view: &dyn View| visible(view, &caller, &id).map(|key| key.kind);
@@ -274,8 +283,7 @@ impl NewScopes {
         let Some(scopes) = fields.object("scopes")? else {
             return Ok(Self::default());
         };
-        let known = ["environments", "routes", "methods", "resources"];
-        let mut scopes = Fields::of(Value::Object(scopes), "scopes", &known)?;
+        let mut scopes = Fields::of(Value::Object(scopes), "scopes", &SCOPES)?;
         let verb = |text: &str| Verb::ALL.into_iter().find(|verb| verb.as_str() == text);
         Ok(Self {
             environments: texts(&mut scopes, "environments", |text, _| Ok(text.to_owned()))?,

@@ -10,9 +10,12 @@ use domain::rows::View;
 use domain::tree::{ChunkSource, Hash, Layered};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::error::{ApiError, Code};
 use super::object::{CONTENT_BYTES_MAX, broken};
+use super::openapi::shape;
+use super::openapi::snapshot::SnapshotChanges;
 
 /// Chunks that were made and not stored.
 type Chunks = BTreeMap<Hash, Vec<u8>>;
@@ -41,10 +44,13 @@ impl Side {
 }
 
 /// What one side turned out to be.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ComparedSide)]
 struct Described {
+    #[schema(value_type = Option<shape::SnapshotId>)]
     snapshot_id: Option<String>,
     version: Option<u64>,
+    #[schema(value_type = shape::ComparedState)]
     state: &'static str,
     #[serde(skip)]
     head: Option<Hash>,
@@ -158,14 +164,17 @@ fn too_large() -> ApiError {
 }
 
 /// A comparison as clients see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SnapshotDiff)]
 pub(crate) struct ComparisonObject<'a> {
     object: &'static str,
+    #[schema(value_type = shape::RouteId)]
     route_id: &'a str,
     from: &'a Described,
     to: &'a Described,
     /// `identical`, `route`, `rules` and `upstreams`.
     #[serde(flatten)]
+    #[schema(value_type = SnapshotChanges)]
     diff: Value,
 }
 

@@ -25,11 +25,14 @@ use super::query::Query;
 use super::{Api, render};
 use crate::control_plane::Consistency;
 
-const STATES: [(&str, &str); 3] = [
+pub(crate) const STATES: [(&str, &str); 3] = [
     ("pending", "pending"),
     ("succeeded", "succeeded"),
     ("failed", "failed"),
 ];
+
+/// What the replay of an event takes.
+pub(crate) const REPLAY_FIELDS: [&str; 1] = ["endpoint_ids"];
 
 /// Which deliveries are wanted.
 struct Filter {
@@ -160,7 +163,7 @@ pub(crate) async fn retry(api: Arc<Api>, caller: Caller, mut call: Call) -> Answ
 pub(crate) async fn replay(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let event_id = call.id("event", EventId::parse)?;
     let body = call.object(Presence::Optional).await?;
-    let mut fields = Fields::new(body, &["endpoint_ids"])?;
+    let mut fields = Fields::new(body, &REPLAY_FIELDS)?;
     let endpoints = match endpoint_ids(&mut fields)? {
         Some(named) => named,
         None => enabled(&api, &caller, call.consistency).await?,

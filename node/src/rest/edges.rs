@@ -14,12 +14,14 @@ use domain::time::Timestamp;
 use edge_protocol::ManifestRef;
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Api;
 use super::answer::{Answer, Answered, JSON};
 use super::auth::Caller;
 use super::cursor::{Position, Scope};
 use super::error::ApiError;
+use super::openapi::shape;
 use super::page::{self, Paging};
 use super::pipeline::Call;
 use super::propagation::{Propagation, Window};
@@ -139,30 +141,42 @@ impl EdgeView {
     }
 }
 
-#[derive(Serialize)]
-struct EdgeObject<'a> {
+/// An edge as the nodes see it now.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Edge)]
+pub(crate) struct EdgeObject<'a> {
     id: &'a str,
     object: &'static str,
     environment: &'a str,
     region: &'a str,
+    #[schema(value_type = shape::EdgeLabels)]
     labels: &'a BTreeMap<String, String>,
+    /// Of its software.
     version: &'a str,
+    #[schema(value_type = shape::EdgeStatus)]
     status: Freshness,
+    /// The node that it is, or was last, connected to.
+    #[schema(value_type = u64)]
     node_id: MemberId,
     last_seen_at: Seconds,
+    /// What it serves by.
     manifest: Option<ManifestObject>,
     applied_at: Option<u64>,
+    /// The newest manifest that it refused.
     rejected: Option<RejectedObject<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ManifestReference)]
 pub(crate) struct ManifestObject {
     epoch: u64,
     version: u64,
+    #[schema(value_type = shape::Hash)]
     root: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RejectedManifestReference)]
 struct RejectedObject<'a> {
     manifest: ManifestObject,
     reason: &'a str,
@@ -213,7 +227,7 @@ impl<'a> EdgeObject<'a> {
     }
 }
 
-const STATUSES: [(&str, Freshness); 3] = [
+pub(crate) const STATUSES: [(&str, Freshness); 3] = [
     ("online", Freshness::Online),
     ("stale", Freshness::Stale),
     ("offline", Freshness::Offline),

@@ -22,14 +22,17 @@ use super::page::{Paging, Scanned};
 use super::pipeline::{Call, Presence};
 use super::{Api, render};
 
-const KINDS: [(&str, EnvironmentKind); 2] = [
+pub(crate) const KINDS: [(&str, EnvironmentKind); 2] = [
     ("live", EnvironmentKind::Live),
     ("test", EnvironmentKind::Test),
 ];
 
+/// What an environment is made of.
+pub(crate) const FIELDS: [&str; 2] = ["name", "kind"];
+
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["name", "kind"])?;
+    let mut fields = Fields::new(body, &FIELDS)?;
     let (name, kind) = (fields.text("name")?, fields.choice("kind", &KINDS)?);
     let command = CreateEnvironment {
         id: EnvironmentId::new(api.seed()),

@@ -5,7 +5,9 @@
 use domain::rejection::{Problem, Rejection};
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::openapi::shape;
 use crate::control_plane::{ProposeError, ReadError};
 
 /// A machine-readable reason.
@@ -118,8 +120,34 @@ impl Code {
     }
 }
 
+/// The body of an answer that is no success.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(crate) struct Envelope<'a> {
+    error: Inner<'a>,
+}
+
+/// Why a request failed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ErrorReason)]
+struct Inner<'a> {
+    /// For programs.
+    code: &'a str,
+    /// For people.
+    message: &'a str,
+    /// The field, dotted, the query parameter or the header that is meant.
+    param: Option<&'a str>,
+    #[schema(value_type = shape::RequestId)]
+    request_id: &'a str,
+    /// All problems, where there are several.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<Detail>)]
+    details: &'a [Detail],
+}
+
 /// One of several things that are wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub(crate) struct Detail {
     code: String,
     message: String,
@@ -263,19 +291,6 @@ impl ApiError {
 
     /// The body, always of the same shape.
     pub(crate) fn body(&self, request_id: &str) -> Vec<u8> {
-        #[derive(Serialize)]
-        struct Envelope<'a> {
-            error: Inner<'a>,
-        }
-        #[derive(Serialize)]
-        struct Inner<'a> {
-            code: &'a str,
-            message: &'a str,
-            param: Option<&'a str>,
-            request_id: &'a str,
-            #[serde(skip_serializing_if = "<[_]>::is_empty")]
-            details: &'a [Detail],
-        }
         let error = Inner {
             code: self.code.as_str(),
             message: &self.message,

@@ -26,6 +26,11 @@ impl ETag {
         Self(format!("\"{}\"", revision.0))
     }
 
+    /// The tag of what is no object of the state machine's, by a text that tells its states apart.
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self(format!("\"{text}\""))
+    }
+
     /// The tag of a route, which shows its draft as well.
     pub(crate) fn of_route(route: &Route, draft: &RouteDraft) -> Self {
         Self::at(route.last_written(draft))

@@ -11,34 +11,46 @@ use domain::time::Timestamp;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::Api;
 use super::answer::{Answer, Answered};
 use super::auth::Caller;
 use super::cursor::{Position, Scope};
 use super::error::ApiError;
+use super::openapi::shape;
 use super::page::{self, Paging};
 use super::pipeline::Call;
 use super::render::{self, seconds};
 
-#[derive(Serialize)]
-struct CurrentManifest<'a> {
+/// What the edges of an environment follow.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Manifest)]
+pub(crate) struct CurrentManifest<'a> {
     object: &'static str,
     environment: &'a str,
     epoch: u64,
     version: u64,
+    /// It stands for everything that an edge runs.
+    #[schema(value_type = shape::Hash)]
     root: String,
     updated_at: Option<u64>,
+    #[schema(value_type = shape::ManifestRouteList)]
     routes: Box<RawValue>,
 }
 
-#[derive(Serialize)]
-struct MemberObject<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ManifestRoute)]
+pub(crate) struct MemberObject<'a> {
+    #[schema(value_type = shape::RouteId)]
     route_id: &'a str,
+    #[schema(value_type = shape::Hostname)]
     hostname: &'a str,
     enabled: bool,
+    #[schema(value_type = shape::SnapshotId)]
     snapshot_id: &'a str,
     version: u64,
+    #[schema(value_type = shape::Hash)]
     content_hash: String,
 }
 

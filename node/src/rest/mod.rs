@@ -9,6 +9,7 @@
 //! policy     what a key needs for an operation; authorize compares it with the caller's key
 //! rules …    one file per resource: an operation reads its fields, proposes or reads, answers
 //! object     how records look in JSON
+//! openapi    what the API is, as a document and as a page
 //! json, fields, query, cursor, page, error, etag, answer, render     the tools of these
 //! ```
 //!
@@ -45,6 +46,7 @@ mod listing;
 mod manifests;
 mod metrics;
 mod object;
+pub mod openapi;
 mod operation;
 mod page;
 mod pipeline;
@@ -273,6 +275,7 @@ fn assembled(api: Arc<Api>) -> Routes {
         api,
         router: Router::new(),
         guarded: Vec::new(),
+        open: Vec::new(),
     };
     routes.resources();
     routes.changes();
@@ -292,6 +295,8 @@ struct Routes {
     router: Router,
     /// What was added for callers with a key.
     guarded: Vec<(MethodFilter, Operation)>,
+    /// What was added for anybody.
+    open: Vec<(MethodFilter, Operation)>,
 }
 
 impl Routes {
@@ -502,6 +507,12 @@ impl Routes {
         self.add_open(MethodFilter::GET, operation::LIVEZ, health::livez);
         self.add_open(MethodFilter::GET, operation::READYZ, health::readyz);
         self.add_open(MethodFilter::GET, operation::METRICS, health::metrics);
+        self.add_open(
+            MethodFilter::GET,
+            operation::OPENAPI,
+            openapi::serve_document,
+        );
+        self.add_open(MethodFilter::GET, operation::DOCS, openapi::serve_page);
     }
 
     /// What is left of v1, for any method.
@@ -553,6 +564,7 @@ impl Routes {
     {
         let api = Arc::clone(&self.api);
         let serve = move |request: Request| pipeline::open(api, operation, request, handler);
+        self.open.push((method, operation));
         self.router = std::mem::take(&mut self.router).route(operation.path, on(method, serve));
     }
 }

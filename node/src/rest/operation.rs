@@ -429,6 +429,9 @@ pub(crate) const LIVEZ: Operation = read("livez", "/livez", Policy::Open);
 pub(crate) const READYZ: Operation = read("readyz", "/readyz", Policy::Open);
 pub(crate) const METRICS: Operation = read("metrics", "/metrics", Policy::Open);
 
+pub(crate) const OPENAPI: Operation = read("openapi", "/v2/openapi.json", Policy::Open);
+pub(crate) const DOCS: Operation = read("docs", "/docs", Policy::Open);
+
 pub(crate) const V1: Operation = read("v1", "/v1", Policy::Open);
 pub(crate) const V1_SLASH: Operation = read("v1", "/v1/", Policy::Open);
 pub(crate) const V1_BELOW: Operation = read("v1", "/v1/{*rest}", Policy::Open);

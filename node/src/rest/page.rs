@@ -16,7 +16,7 @@ use super::render;
 pub(crate) const LIMIT_MAX: u64 = 100;
 
 /// How many items a page has, unless the client says.
-const LIMIT_DEFAULT: u64 = 20;
+pub(crate) const LIMIT_DEFAULT: u64 = 20;
 
 /// The most rows that are looked at for one page under a filter without an index: some
 /// milliseconds of work.

@@ -299,7 +299,7 @@ fn panicked(operation: Operation, dry_run: bool) -> ApiError {
 
 fn respond(api: &Api, request_id: &RequestId, stale: bool, answered: Answered) -> Response {
     let applied = || api.applied();
-    let (response, revision, replayed, etag) = match answered {
+    let (response, revision, replayed, etag, own) = match answered {
         Ok(Answer {
             status,
             content_type,
@@ -308,6 +308,7 @@ fn respond(api: &Api, request_id: &RequestId, stale: bool, answered: Answered) -
             revision,
             replayed,
             etag,
+            headers,
         }) => {
             let response = match stream {
                 None => plain(status, content_type, Body::from(body)),
@@ -317,13 +318,19 @@ fn respond(api: &Api, request_id: &RequestId, stale: bool, answered: Answered) -
                     response
                 }
             };
-            (response, revision, replayed, etag)
+            (response, revision, replayed, etag, headers)
         }
         Err(Failure {
             error,
             revision,
             replayed,
-        }) => (failed(&error, request_id), revision, replayed, None),
+        }) => (
+            failed(&error, request_id),
+            revision,
+            replayed,
+            None,
+            &[][..],
+        ),
     };
     let mut response = response;
     let headers = response.headers_mut();
@@ -334,6 +341,9 @@ fn respond(api: &Api, request_id: &RequestId, stale: bool, answered: Answered) -
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
+    for (name, value) in own {
+        headers.insert(*name, HeaderValue::from_static(value));
+    }
     if let Some(etag) = etag {
         headers.insert(header::ETAG, etag.header());
     }

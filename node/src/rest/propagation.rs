@@ -7,8 +7,10 @@ use domain::model::{Epoch, ManifestVersion, Snapshot};
 use domain::time::Timestamp;
 use edge_protocol::ManifestRef;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::edges::{EdgeView, FleetView, Freshness};
+use super::openapi::shape;
 use super::render::seconds;
 use crate::control_plane::MemberId;
 
@@ -61,7 +63,8 @@ pub(crate) enum Progress {
     Superseded,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+#[schema(as = PropagationTotals)]
 struct Totals {
     edges: u64,
     applied: u64,
@@ -84,7 +87,8 @@ impl Totals {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PropagationRegion)]
 struct Region<'a> {
     region: &'a str,
     #[serde(flatten)]
@@ -92,12 +96,15 @@ struct Region<'a> {
 }
 
 /// Where one edge stands with a snapshot.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EdgeProgress)]
 pub(crate) struct EdgeProgress<'a> {
     pub(crate) id: &'a str,
     pub(crate) region: &'a str,
+    #[schema(value_type = shape::AckState)]
     pub(crate) state: Progress,
     pub(crate) reason: Option<&'a str>,
+    #[schema(value_type = u64)]
     pub(crate) node_id: MemberId,
     pub(crate) applied_at: Option<u64>,
     pub(crate) latency_ms: Option<u64>,
@@ -107,7 +114,8 @@ pub(crate) struct EdgeProgress<'a> {
 
 /// From publication to an edge's word that it applied a manifest with the snapshot (or a later one,
 /// if it skipped that), over the edges of which that is remembered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Latency)]
 pub(crate) struct Latency {
     edges: usize,
     p50: u64,
@@ -137,21 +145,29 @@ impl Latency {
 }
 
 /// The propagation of a snapshot as clients see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Propagation)]
 pub(crate) struct Propagation<'a> {
     object: &'static str,
     environment: &'a str,
+    #[schema(value_type = shape::SnapshotId)]
     snapshot_id: &'a str,
+    #[schema(value_type = shape::RouteId)]
     route_id: &'a str,
+    #[schema(value_type = shape::SnapshotState)]
     snapshot_state: &'static str,
     manifest_version: u64,
+    #[schema(value_type = shape::Time)]
     published_at: u64,
     totals: Totals,
     regions: Vec<Region<'a>>,
     latency_ms: Option<Latency>,
     first_applied_at: Option<u64>,
     last_applied_at: Option<u64>,
+    /// Up to 100, those that need looking at first.
     edges: Vec<EdgeProgress<'a>>,
+    /// Members that did not answer: their edges are missing.
+    #[schema(value_type = Vec<u64>)]
     silent_nodes: &'a [MemberId],
 }
 

@@ -10,6 +10,7 @@ use domain::time::{Revision, Timestamp};
 use edge_protocol::ManifestRef;
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::answer::{Answer, Answered, JSON};
 use super::auth::Caller;
@@ -23,7 +24,8 @@ use super::render;
 use super::{Api, Seen};
 use crate::control_plane::Consistency;
 
-#[derive(Clone, Copy, Default, Serialize)]
+#[derive(Clone, Copy, Default, Serialize, ToSchema)]
+#[schema(as = RegionEdges)]
 struct Counts {
     total: u64,
     online: u64,
@@ -70,17 +72,24 @@ impl Region {
     }
 }
 
-#[derive(Serialize)]
-struct RegionObject<'a> {
+/// Edges of one region.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Region)]
+pub(crate) struct RegionObject<'a> {
     id: &'a str,
     object: &'static str,
     environment: &'a str,
     edges: Counts,
     manifest: ManifestObject,
+    /// How many edges serve by the current manifest.
     current: u64,
+    /// How many do not.
     behind: u64,
+    /// How many refused it.
     rejected: u64,
+    /// How many manifests the edge has to go that is furthest behind.
     versions_behind_max: u64,
+    /// From publication to the word of the edges that serve by it.
     latency_ms: Option<Latency>,
 }
 

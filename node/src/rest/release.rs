@@ -15,24 +15,35 @@ use super::error::ApiError;
 use super::fields::Fields;
 use super::object::SnapshotObject;
 use super::pipeline::{Call, Presence};
+use super::render;
 use super::wait::Wait;
-use super::{page, render};
 
 /// The highest number that every JSON reader keeps exactly.
 const INTEGER_MAX: u64 = (1 << 53) - 1;
 
+/// What a publish takes.
+pub(crate) const PUBLISH_FIELDS: [&str; 4] = [
+    "snapshot_id",
+    "expected_active_snapshot_id",
+    "comment",
+    "wait",
+];
+
+/// What a rollback takes.
+pub(crate) const ROLLBACK_FIELDS: [&str; 7] = [
+    "snapshot_id",
+    "version",
+    "steps",
+    "expected_active_snapshot_id",
+    "reset_draft",
+    "comment",
+    "wait",
+];
+
 pub(crate) async fn publish(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let route_id = call.id("route", RouteId::parse)?;
     let body = call.object(Presence::Optional).await?;
-    let mut fields = Fields::new(
-        body,
-        &[
-            "snapshot_id",
-            "expected_active_snapshot_id",
-            "comment",
-            "wait",
-        ],
-    )?;
+    let mut fields = Fields::new(body, &PUBLISH_FIELDS)?;
     let publish = Publish {
         route_id,
         next_draft_id: SnapshotId::new(api.seed()),
@@ -50,16 +61,7 @@ pub(crate) async fn publish(api: Arc<Api>, caller: Caller, mut call: Call) -> An
 pub(crate) async fn rollback(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let route_id = call.id("route", RouteId::parse)?;
     let body = call.object(Presence::Optional).await?;
-    let known = [
-        "snapshot_id",
-        "version",
-        "steps",
-        "expected_active_snapshot_id",
-        "reset_draft",
-        "comment",
-        "wait",
-    ];
-    let mut fields = Fields::new(body, &known)?;
+    let mut fields = Fields::new(body, &ROLLBACK_FIELDS)?;
     let rollback = Rollback {
         route_id,
         snapshot_id: SnapshotId::new(api.seed()),
@@ -112,20 +114,19 @@ async fn answer(
         Ok(Outcome::Published { snapshot, .. }) => Some(snapshot.clone()),
         _ => None,
     };
-    let mut answer = answer::applied(applied, StatusCode::OK, |outcome| match outcome {
+    let waited = match wait.zip(committed) {
+        Some((wait, snapshot)) => Some(wait.out(api, caller, call, &snapshot).await),
+        None => None,
+    };
+    answer::applied(applied, StatusCode::OK, |outcome| match outcome {
         Outcome::Published {
             snapshot,
             unchanged,
         } => Some(render::to_bytes(
-            &SnapshotObject::new(snapshot, &caller.environment).unchanged(*unchanged),
+            &SnapshotObject::new(snapshot, &caller.environment)
+                .unchanged(*unchanged)
+                .waited(waited.as_ref()),
         )),
         _ => None,
-    })?;
-    if let Some((wait, snapshot)) = wait.zip(committed) {
-        let waited = wait.out(api, caller, call, &snapshot).await;
-        let mut body = answer.body.to_vec();
-        page::add_field(&mut body, "wait", &waited);
-        answer.body = body.into();
-    }
-    Ok(answer)
+    })
 }

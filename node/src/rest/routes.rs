@@ -27,18 +27,21 @@ use super::pipeline::{Call, Presence};
 use super::render;
 use super::rules::wrong;
 
-const MODES: [(&str, Mode); 3] = [
+pub(crate) const MODES: [(&str, Mode); 3] = [
     ("balanced", Mode::Balanced),
     ("cache_first", Mode::CacheFirst),
     ("origin_first", Mode::OriginFirst),
 ];
+
+/// What a route is made of, and what of it can be changed.
+pub(crate) const FIELDS: [&str; 5] = ["name", "hostname", "mode", "enabled", "config"];
 
 /// Without a limit the list has all routes, up to this many.
 const UNLIMITED_ROUTES_MAX: usize = 1_000;
 
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["name", "hostname", "mode", "enabled", "config"])?;
+    let mut fields = Fields::new(body, &FIELDS)?;
     let (name, hostname) = (fields.text("name")?, hostname(&mut fields)?);
     let mode = fields.choice("mode", &MODES)?;
     let config = fields.object("config")?.map(Value::Object);
@@ -69,7 +72,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
 pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("route", RouteId::parse)?;
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["name", "hostname", "mode", "enabled", "config"])?;
+    let mut fields = Fields::new(body, &FIELDS)?;
     let route = UpdateRoute {
         id,
         draft_id: SnapshotId::new(api.seed()),

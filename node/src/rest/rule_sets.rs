@@ -23,10 +23,17 @@ use super::pipeline::{Call, Presence};
 use super::render;
 use super::rules;
 
+/// What reordering takes, and what each of its moves.
+pub(crate) const REORDER_FIELDS: [&str; 2] = ["rule_ids", "moves"];
+pub(crate) const MOVE_FIELDS: [&str; 2] = ["rule_id", "priority"];
+
+/// What a batch takes.
+pub(crate) const BATCH_FIELDS: [&str; 1] = ["operations"];
+
 pub(crate) async fn reorder(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let route_id = call.id("route", RouteId::parse)?;
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["rule_ids", "moves"])?;
+    let mut fields = Fields::new(body, &REORDER_FIELDS)?;
     let reorder = ReorderRules {
         route_id,
         draft_id: SnapshotId::new(api.seed()),
@@ -69,7 +76,7 @@ fn rule_id((index, value): (usize, Value)) -> Result<RuleId, ApiError> {
 
 fn one_move((index, value): (usize, Value)) -> Result<(RuleId, Priority), ApiError> {
     let path = format!("moves[{index}]");
-    let mut fields = Fields::of(value, &path, &["rule_id", "priority"])?;
+    let mut fields = Fields::of(value, &path, &MOVE_FIELDS)?;
     let id = fields.id("rule_id", "rule", RuleId::parse)?;
     let priority = rules::priority(&mut fields)?;
     Ok((
@@ -80,7 +87,7 @@ fn one_move((index, value): (usize, Value)) -> Result<(RuleId, Priority), ApiErr
 
 pub(crate) async fn batch(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["operations"])?;
+    let mut fields = Fields::new(body, &BATCH_FIELDS)?;
     let items = fields.array("operations")?;
     let items = fields.required("operations", items)?;
     // Before they are looked at: each may be wrong in words of its own.

@@ -8,6 +8,7 @@ use domain::query;
 use domain::rows::View;
 use http::StatusCode;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::Api;
 use super::answer::{Answer, Answered};
@@ -15,6 +16,7 @@ use super::auth::Caller;
 use super::cursor::Position;
 use super::error::ApiError;
 use super::listing::Listing;
+use super::openapi::shape;
 use super::page::{self, Paging};
 use super::pipeline::Call;
 use super::render::{self, Seconds, Stored};
@@ -22,23 +24,35 @@ use super::render::{self, Seconds, Stored};
 /// A version, and the snapshot in which it first went live.
 type Versioned = (RuleVersion, Option<SnapshotId>);
 
-#[derive(Serialize)]
-struct VersionObject<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RuleVersion)]
+pub(crate) struct VersionObject<'a> {
     object: &'static str,
     environment: &'a str,
+    #[schema(value_type = shape::RuleId)]
     rule_id: &'a str,
+    /// Counts from 1 without gaps.
     version: u32,
+    #[schema(value_type = Vec<String>)]
     changed_fields: Vec<&'a str>,
+    #[schema(value_type = Vec<ChangeObject<'static>>)]
     changes: Changes<'a>,
+    #[schema(value_type = shape::ApiKeyId)]
     actor: &'a str,
     at: Seconds,
+    /// The snapshot in which it first went live.
+    #[schema(value_type = Option<shape::SnapshotId>)]
     snapshot_id: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RuleFieldChange)]
 struct ChangeObject<'a> {
     field: &'a str,
+    /// None in the first version.
+    #[schema(value_type = Option<serde_json::Value>)]
     before: Option<Stored<'a>>,
+    #[schema(value_type = serde_json::Value)]
     after: Stored<'a>,
 }
 

@@ -26,14 +26,14 @@ use super::pipeline::{Call, Presence};
 use super::query::Query;
 use super::{Api, authorize, render};
 
-const STATUSES: [(&str, RuleStatus); 4] = [
+pub(crate) const STATUSES: [(&str, RuleStatus); 4] = [
     ("draft", RuleStatus::Draft),
     ("active", RuleStatus::Active),
     ("paused", RuleStatus::Paused),
     ("archived", RuleStatus::Archived),
 ];
 
-const DESIRED: [(&str, DesiredStatus); 2] = [
+pub(crate) const DESIRED: [(&str, DesiredStatus); 2] = [
     ("active", DesiredStatus::Active),
     ("paused", DesiredStatus::Paused),
 ];

@@ -22,7 +22,7 @@ use super::pipeline::Call;
 use super::query::Query;
 use super::{Api, authorize, render};
 
-const STATES: [(&str, SnapshotState); 3] = [
+pub(crate) const STATES: [(&str, SnapshotState); 3] = [
     ("published", SnapshotState::Published),
     ("superseded", SnapshotState::Superseded),
     ("rolled_back", SnapshotState::RolledBack),

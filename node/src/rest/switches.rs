@@ -19,6 +19,9 @@ use super::pipeline::{Call, Presence};
 use super::render;
 use super::{Api, authorize};
 
+/// What switching takes.
+pub(crate) const FIELDS: [&str; 2] = ["publish", "comment"];
+
 pub(crate) async fn pause(api: Arc<Api>, caller: Caller, call: Call) -> Answered {
     rule(api, caller, call, DesiredStatus::Paused).await
 }
@@ -72,7 +75,7 @@ async fn alone(
     call: &mut Call,
 ) -> Result<Option<PublishAlone>, ApiError> {
     let body = call.object(Presence::Optional).await?;
-    let mut fields = Fields::new(body, &["publish", "comment"])?;
+    let mut fields = Fields::new(body, &FIELDS)?;
     let publish = fields.boolean("publish")?.unwrap_or(false);
     let comment = fields.text("comment")?;
     if !publish && comment.is_some() {

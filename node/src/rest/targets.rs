@@ -21,13 +21,13 @@ use super::object::{Deleted, TargetObject};
 use super::page::{self, Paging};
 use super::pipeline::{Call, Presence};
 use super::render;
-use super::upstreams::{TargetFields, draft_seed};
+use super::upstreams::{TARGET_FIELDS, TargetFields, draft_seed};
 use crate::control_plane::BoxFuture;
 
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let upstream_id = call.id("upstream", UpstreamId::parse)?;
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["address", "port", "weight"])?;
+    let mut fields = Fields::new(body, &TARGET_FIELDS)?;
     let target = TargetFields::take(&mut fields)?.new_target(TargetId::new(api.seed()), &fields)?;
     let change = TargetChange::Add(target);
     let applied = propose(&api, &caller, &call, upstream_id, change).await?;
@@ -37,7 +37,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
 pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let (upstream_id, id) = ids(&call)?;
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["address", "port", "weight"])?;
+    let mut fields = Fields::new(body, &TARGET_FIELDS)?;
     let TargetFields {
         address,
         port,

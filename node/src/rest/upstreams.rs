@@ -25,15 +25,24 @@ use super::page::{self, Paging};
 use super::pipeline::{Call, Presence};
 use super::render;
 
-const ALGORITHMS: [(&str, Algorithm); 1] =
+pub(crate) const ALGORITHMS: [(&str, Algorithm); 1] =
     [("weighted_round_robin", Algorithm::WeightedRoundRobin)];
+
+/// What an upstream is made of, and what of it can be changed.
+pub(crate) const FIELDS: [&str; 3] = ["name", "algorithm", "targets"];
+
+/// What a target is made of.
+pub(crate) const TARGET_FIELDS: [&str; 3] = ["address", "port", "weight"];
+
+/// What a target may have that stays.
+pub(crate) const KEPT_TARGET_FIELDS: [&str; 5] = ["id", "object", "address", "port", "weight"];
 
 /// The share of a target whose weight is not given: all of them alike, with room on both sides.
 const WEIGHT_DEFAULT: u32 = 100;
 
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["name", "algorithm", "targets"])?;
+    let mut fields = Fields::new(body, &FIELDS)?;
     let (name, targets) = (
         fields.text("name")?,
         targets(&api, &mut fields, Identity::New)?.map(|targets| targets.all),
@@ -57,7 +66,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
 pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("upstream", UpstreamId::parse)?;
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["name", "algorithm", "targets"])?;
+    let mut fields = Fields::new(body, &FIELDS)?;
     let (name, algorithm) = (
         fields.text("name")?,
         fields.choice("algorithm", &ALGORITHMS)?,
@@ -213,8 +222,8 @@ impl Targets {
         identity: Identity,
     ) -> Result<(), ApiError> {
         let known: &[&str] = match identity {
-            Identity::New => &["address", "port", "weight"],
-            Identity::Kept => &["id", "object", "address", "port", "weight"],
+            Identity::New => &TARGET_FIELDS,
+            Identity::Kept => &KEPT_TARGET_FIELDS,
         };
         let mut fields = Fields::of(item, path, known)?;
         // What a target looks like in an answer may be sent back as it is.

@@ -7,21 +7,31 @@ use domain::query::{self, Validation};
 use domain::rejection::Problem;
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Api;
 use super::answer::{Answer, Answered};
 use super::auth::Caller;
 use super::error::{ApiError, Detail};
+use super::openapi::shape;
 use super::pipeline::{Call, Presence};
 
-#[derive(Serialize)]
-struct ValidationObject<'a> {
+/// What publishing would say.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Validation)]
+pub(crate) struct ValidationObject<'a> {
     object: &'static str,
     environment: &'a str,
+    #[schema(value_type = shape::RouteId)]
     route_id: &'a str,
+    /// The draft that was looked at.
+    #[schema(value_type = shape::SnapshotId)]
     draft_snapshot_id: &'a str,
+    /// Whether there are no errors.
     valid: bool,
+    /// What keeps it from being published, up to 100.
     errors: Vec<Detail>,
+    /// What is published all the same, up to 100.
     warnings: Vec<Detail>,
 }
 

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::Api;
 use super::auth::Caller;
@@ -27,10 +28,10 @@ use super::propagation::{self, Progress, Window};
 use crate::control_plane::MemberId;
 
 /// The longest time that a client may ask for.
-const TIMEOUT_S_MAX: u64 = 60;
+pub(crate) const TIMEOUT_S_MAX: u64 = 60;
 
 /// How long is waited, unless the client says.
-const TIMEOUT_S_DEFAULT: u64 = 30;
+pub(crate) const TIMEOUT_S_DEFAULT: u64 = 30;
 
 /// How much longer than its time a wait may take: the edges are gathered once more at the end.
 const OVERTIME: Duration = Duration::from_secs(5);
@@ -44,6 +45,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// How often it is looked whether the node is stopping.
 const TICK: Duration = Duration::from_secs(1);
+
+/// What a wait takes.
+pub(crate) const FIELDS: [&str; 2] = ["quorum", "timeout_s"];
 
 /// The most edges that are named one by one.
 const EDGES_SHOWN_MAX: usize = 20;
@@ -109,8 +113,9 @@ pub(crate) struct Wait {
 }
 
 /// What came of a wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = WaitOutcome)]
 enum Verdict {
     /// Enough edges serve by it.
     Reached,
@@ -125,22 +130,30 @@ enum Verdict {
 }
 
 /// What came of a wait, as clients see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WaitResult)]
 pub(crate) struct WaitObject {
+    /// Whether enough edges serve by the snapshot.
     reached: bool,
     outcome: Verdict,
+    /// How many edges count.
     edges: u64,
+    /// How many of them have to serve by it.
     needed: u64,
     applied: u64,
     rejected: u64,
+    /// How many neither serve by it nor refused it.
     missing: u64,
     waited_ms: u64,
+    /// Edges that do not serve by it, up to 20.
     behind: Vec<Behind>,
+    /// Nodes that did not answer, whose edges are not known.
     silent_nodes: Vec<MemberId>,
 }
 
 /// An edge that does not serve by the snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = EdgeBehind)]
 struct Behind {
     id: String,
     region: String,
@@ -149,8 +162,9 @@ struct Behind {
 }
 
 /// How an edge stands, those first that need looking at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = EdgeStanding)]
 enum Standing {
     /// It refused the snapshot.
     Rejected,
@@ -180,7 +194,7 @@ impl Wait {
         let Some(wait) = fields.object("wait")? else {
             return Ok(None);
         };
-        let mut fields = Fields::of(Value::Object(wait), "wait", &["quorum", "timeout_s"])?;
+        let mut fields = Fields::of(Value::Object(wait), "wait", &FIELDS)?;
         let quorum = Quorum::take(&mut fields)?;
         let timeout_s = fields.integer("timeout_s", 1, TIMEOUT_S_MAX)?;
         if call.dry_run {

@@ -8,33 +8,46 @@ use domain::model::{About, JournalPlace, Notice, NoticeKind};
 use domain::query::{self, JournalNotice};
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::answer::{Answer, Answered};
 use super::auth::Caller;
 use super::error::ApiError;
 use super::fields::Fields;
 use super::object::EventObject;
+use super::openapi::shape;
 use super::pipeline::{Call, Presence};
 use super::{Api, render};
 
-#[derive(Serialize)]
-struct WebhookTestObject<'a> {
+/// What came of a sample.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookTest)]
+pub(crate) struct WebhookTestObject<'a> {
     object: &'static str,
     environment: &'a str,
+    #[schema(value_type = shape::WebhookEndpointId)]
     endpoint_id: &'a str,
+    #[schema(value_type = shape::EventId)]
     event_id: &'a str,
+    #[schema(value_type = shape::EventType)]
     event_type: &'static str,
+    /// Whether the endpoint answered 2xx.
     delivered: bool,
     response_status: Option<u16>,
+    /// Why there was no answer.
     error: Option<&'a str>,
     latency_ms: u64,
+    /// How the answer's body began, up to 1 KiB.
     response_head: &'a str,
 }
+
+/// What a test takes.
+pub(crate) const FIELDS: [&str; 1] = ["type"];
 
 pub(crate) async fn send(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("webhook endpoint", WebhookEndpointId::parse)?;
     let body = call.object(Presence::Optional).await?;
-    let mut fields = Fields::new(body, &["type"])?;
+    let mut fields = Fields::new(body, &FIELDS)?;
     let kind = fields.choice("type", NoticeKind::NAMES)?;
     let seen = api
         .read(call.consistency, |view| {

@@ -29,13 +29,16 @@ use super::pipeline::{Call, Presence};
 use super::{Api, render, version};
 
 /// For how long an old secret signs beside the new one, unless the client says: a day.
-const GRACE_S_DEFAULT: u64 = 24 * 60 * 60;
+pub(crate) const GRACE_S_DEFAULT: u64 = 24 * 60 * 60;
 
 /// The longest such time: a week.
-const GRACE_S_MAX: u64 = 7 * GRACE_S_DEFAULT;
+pub(crate) const GRACE_S_MAX: u64 = 7 * GRACE_S_DEFAULT;
 
-/// What can be said of an endpoint.
-const FIELDS: [&str; 4] = ["url", "enabled_events", "description", "api_version"];
+/// What an endpoint is made of, and what of it can be changed.
+pub(crate) const FIELDS: [&str; 4] = ["url", "enabled_events", "description", "api_version"];
+
+/// What rotating its secret takes.
+pub(crate) const ROTATE_FIELDS: [&str; 1] = ["grace_seconds"];
 
 pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
@@ -124,7 +127,7 @@ pub(crate) async fn rotate_secret(api: Arc<Api>, caller: Caller, mut call: Call)
     let id = call.id("webhook endpoint", WebhookEndpointId::parse)?;
     let body = call.object(Presence::Optional).await?;
     call.bind(&caller);
-    let mut fields = Fields::new(body, &["grace_seconds"])?;
+    let mut fields = Fields::new(body, &ROTATE_FIELDS)?;
     let grace = fields.integer("grace_seconds", 0, GRACE_S_MAX)?;
     let rotate = RotateWebhookSecret {
         id,

@@ -17,9 +17,12 @@ use super::object::{LimitsObject, UsageObject, WorkspaceObject};
 use super::pipeline::{Call, Presence};
 use super::{Api, render, version};
 
+/// What of a workspace can be changed.
+pub(crate) const FIELDS: [&str; 2] = ["name", "api_version"];
+
 pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let body = call.object(Presence::Required).await?;
-    let mut fields = Fields::new(body, &["name", "api_version"])?;
+    let mut fields = Fields::new(body, &FIELDS)?;
     let command = UpdateWorkspace {
         name: fields.text("name")?,
         api_version: version::take(&mut fields, api.clock.now())?,

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod down;
 pub mod env;
 pub mod lint;
+pub mod openapi;
 pub mod process;
 pub mod sim;
 pub mod status;

@@ -2,34 +2,54 @@
 
 use domain::model::{ApiKey, Environment};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::super::openapi::shape;
 use super::super::render::{Seconds, seconds};
 
 /// An API key as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 pub(crate) struct ApiKeyObject<'a> {
+    #[schema(value_type = shape::ApiKeyId)]
     id: &'a str,
     object: &'static str,
+    /// Where it acts unless told otherwise.
     environment: &'a str,
+    #[schema(value_type = shape::KeyType)]
     r#type: &'static str,
     name: &'a str,
+    /// The key's text, in the answers that make it and in retries of those requests.
     key: Option<&'a str>,
     scopes: ScopesObject<'a>,
+    /// Networks that it works from; none is anywhere.
     ip_allowlist: Vec<String>,
+    /// The key that made it; none for those of bootstrap.
+    #[schema(value_type = Option<shape::ApiKeyId>)]
     created_by: Option<&'a str>,
     created_at: Seconds,
     updated_at: Option<u64>,
     expires_at: Option<u64>,
     revoked_at: Option<u64>,
+    /// Until when the text before the last roll works.
     previous_key_expires_at: Option<u64>,
+    /// Good to about five minutes.
     last_used_at: Option<u64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKeyScopes)]
 struct ScopesObject<'a> {
+    /// By name; the first is where the key acts by default.
     environments: Vec<&'a str>,
+    /// Only these; none is all.
+    #[schema(value_type = Vec<shape::RouteId>)]
     routes: Vec<&'a str>,
+    /// Only these; none is all.
+    #[schema(value_type = Vec<shape::KeyMethod>)]
     methods: Vec<&'static str>,
+    /// Only these; none is all.
+    #[schema(value_type = Vec<shape::ResourceScope>)]
     resources: Vec<String>,
 }
 

@@ -4,43 +4,60 @@
 use domain::model::{Change, JournalEntry, NoticeKind};
 use domain::query::{JournalNotice, JournalRow};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::super::openapi::shape;
 use super::super::render::{Seconds, Stored};
 
 /// An event as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Event)]
 pub(crate) struct EventObject<'a> {
+    #[schema(value_type = shape::EventId)]
     id: &'a str,
     object: &'static str,
+    #[schema(value_type = shape::EventType)]
     r#type: &'static str,
     created_at: Seconds,
     environment: &'a str,
     data: EventData<'a>,
     /// Whether it is a sample that nothing happened for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
     test: bool,
 }
 
 /// What the event is about. A type's members are those that it has, and no others.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventData)]
 struct EventData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shape::RuleId>, nullable = false)]
     rule_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shape::RouteId>, nullable = false)]
     route_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shape::UpstreamId>, nullable = false)]
     upstream_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shape::ApiKeyId>, nullable = false)]
     api_key_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shape::WebhookEndpointId>, nullable = false)]
     webhook_endpoint_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shape::SnapshotId>, nullable = false)]
     snapshot_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// Whose content was brought back.
+    #[schema(value_type = Option<shape::SnapshotId>, nullable = false)]
     source_snapshot_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     region: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     published_at: Option<Seconds>,
 }
 
@@ -96,35 +113,52 @@ fn text<T: AsRef<str>>(id: Option<&T>) -> Option<&str> {
 }
 
 /// An entry of the audit log as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
 pub(crate) struct AuditObject<'a> {
+    #[schema(value_type = shape::AuditId)]
     id: String,
     object: &'static str,
     created_at: Seconds,
     environment: &'a str,
     actor: Actor<'a>,
+    /// Where the request came from.
     ip: Option<&'a str>,
     method: &'a str,
     path: &'a str,
+    /// What was asked for, such as `rules.create`.
     operation: &'a str,
     changes: Vec<ChangeObject<'a>>,
+    #[schema(value_type = shape::RequestId)]
     request_id: &'a str,
     idempotency_key: Option<&'a str>,
+    /// The log entry that made the change.
     revision: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditActor)]
 struct Actor<'a> {
+    #[schema(value_type = shape::ActorType)]
     r#type: &'static str,
+    #[schema(value_type = Option<shape::ApiKeyId>)]
     id: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditChange)]
 struct ChangeObject<'a> {
+    #[schema(value_type = shape::AuditedKind)]
     object: &'static str,
+    /// The object's identifier.
     id: &'a str,
+    #[schema(value_type = Option<shape::RouteId>)]
     route_id: Option<&'a str>,
+    /// The object as it was, of one that stays only what differs; none of a new one.
+    #[schema(value_type = Option<Object>)]
     before: Option<Stored<'a>>,
+    /// The same of the object as it is; none of one that is gone.
+    #[schema(value_type = Option<Object>)]
     after: Option<Stored<'a>>,
 }
 

@@ -2,26 +2,43 @@
 
 use domain::model::{Route, RouteDraft};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::super::openapi::shape;
 use super::super::render::{Seconds, Stored, seconds};
 
 /// A route as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Route)]
 pub(crate) struct RouteObject<'a> {
+    #[schema(value_type = shape::RouteId)]
     id: &'a str,
     object: &'static str,
     environment: &'a str,
+    #[schema(value_type = shape::Name)]
     name: &'a str,
+    #[schema(value_type = shape::Hostname)]
     hostname: &'a str,
+    #[schema(value_type = shape::RouteMode)]
     mode: &'static str,
+    /// Whether edges serve it, from the next publish on.
     enabled: bool,
+    #[schema(value_type = shape::RouteStatus)]
     status: &'static str,
+    #[schema(value_type = shape::RouteConfig)]
     config: Stored<'a>,
+    /// The snapshot that the next publish would make.
+    #[schema(value_type = shape::SnapshotId)]
     draft_snapshot_id: &'a str,
+    /// The live snapshot.
+    #[schema(value_type = Option<shape::SnapshotId>)]
     active_snapshot_id: Option<&'a str>,
+    /// The live snapshot's version.
     active_version: Option<u64>,
+    /// Whether the draft differs from what is live.
     pending_changes: bool,
     published_at: Option<u64>,
+    #[schema(value_type = shape::ApiKeyId)]
     created_by: &'a str,
     created_at: Seconds,
     updated_at: Option<u64>,

@@ -2,26 +2,44 @@
 
 use domain::model::{Metadata, Rule, RuleChange, RuleEvent};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
+use super::super::openapi::shape;
 use super::super::render::{Seconds, Stored, seconds};
 
 /// A rule as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Rule)]
 pub(crate) struct RuleObject<'a> {
+    #[schema(value_type = shape::RuleId)]
     id: &'a str,
     object: &'static str,
     environment: &'a str,
+    #[schema(value_type = shape::RouteId)]
     route_id: &'a str,
+    #[schema(value_type = shape::Name)]
     name: &'a str,
+    #[schema(value_type = shape::Priority)]
     priority: u32,
+    #[schema(value_type = shape::RuleStatus)]
     status: &'static str,
     #[serde(rename = "match")]
+    /// As it was sent.
+    #[schema(value_type = shape::Match)]
     criteria: Stored<'a>,
+    /// As it was sent.
+    #[schema(value_type = shape::Action)]
     action: Stored<'a>,
+    #[schema(value_type = shape::Metadata)]
     metadata: &'a Metadata,
     publication: Publication<'a>,
+    /// What happened to it, the oldest first, the last 50.
+    #[schema(value_type = Vec<EventObject>)]
     events: Events<'a>,
+    /// Its versions, the oldest first, the last 50.
+    #[schema(value_type = Vec<VersionObject<'static>>)]
     versions: Versions<'a>,
+    /// When it last went live.
     published_at: Option<u64>,
     created_at: Seconds,
     updated_at: Option<u64>,
@@ -29,26 +47,38 @@ pub(crate) struct RuleObject<'a> {
 }
 
 /// What of a rule is live.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RulePublication)]
 struct Publication<'a> {
+    #[schema(value_type = shape::PublicationStatus)]
     status: &'static str,
+    /// The snapshot that it is live with.
+    #[schema(value_type = Option<shape::SnapshotId>)]
     snapshot_id: Option<&'a str>,
     published_at: Option<u64>,
+    /// Whether the draft has another state of it than what is live.
     pending_changes: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RuleEvent)]
 struct EventObject {
+    #[schema(value_type = shape::RuleEventType)]
     r#type: &'static str,
     at: Seconds,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RuleVersionSummary)]
 struct VersionObject<'a> {
     version: u32,
+    #[schema(value_type = Vec<String>)]
     changed_fields: Vec<&'static str>,
+    #[schema(value_type = shape::ApiKeyId)]
     actor: &'a str,
     at: Seconds,
+    /// The snapshot in which it first went live.
+    #[schema(value_type = Option<shape::SnapshotId>)]
     snapshot_id: Option<&'a str>,
 }
 

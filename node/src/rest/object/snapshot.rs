@@ -3,32 +3,54 @@
 use domain::model::Snapshot;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
+use super::super::openapi::shape;
+use super::super::openapi::snapshot::SnapshotContent;
 use super::super::render::Seconds;
+use super::super::wait::WaitObject;
 
 /// A snapshot as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Snapshot)]
 pub(crate) struct SnapshotObject<'a> {
+    #[schema(value_type = shape::SnapshotId)]
     id: &'a str,
     object: &'static str,
     environment: &'a str,
+    #[schema(value_type = shape::RouteId)]
     route_id: &'a str,
+    /// Counts the snapshots of the route, from 1.
     version: u64,
+    #[schema(value_type = shape::SnapshotState)]
     state: &'static str,
+    /// What was active before.
+    #[schema(value_type = Option<shape::SnapshotId>)]
     parent_id: Option<&'a str>,
+    /// Whose content a rollback brought back.
+    #[schema(value_type = Option<shape::SnapshotId>)]
     source_snapshot_id: Option<&'a str>,
+    #[schema(value_type = shape::Hash)]
     content_hash: String,
     rule_count: u64,
+    /// The first manifest with it.
     manifest_version: u64,
     comment: Option<&'a str>,
+    #[schema(value_type = shape::ApiKeyId)]
     created_by: &'a str,
     created_at: Seconds,
     published_at: Seconds,
     /// Only in the answer to a publish: whether it found nothing to change.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     unchanged: Option<bool>,
+    /// Only in the answer to a publication that waited for edges.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<WaitObject>, nullable = false)]
+    wait: Option<&'a WaitObject>,
     /// Only where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<SnapshotContent>, nullable = false)]
     content: Option<Box<RawValue>>,
 }
 
@@ -52,6 +74,7 @@ impl<'a> SnapshotObject<'a> {
             created_at: Seconds(snapshot.published_at),
             published_at: Seconds(snapshot.published_at),
             unchanged: None,
+            wait: None,
             content: None,
         }
     }
@@ -62,6 +85,11 @@ impl<'a> SnapshotObject<'a> {
             unchanged: Some(unchanged),
             ..self
         }
+    }
+
+    /// Says what came of the wait for edges.
+    pub(crate) fn waited(self, wait: Option<&'a WaitObject>) -> Self {
+        Self { wait, ..self }
     }
 
     /// Adds the content.

@@ -4,16 +4,22 @@ use domain::limits::{RULES_PER_ROUTE_MAX, TARGETS_MAX};
 use domain::model::{Environment, Plan, Workspace};
 use domain::query::Usage;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::json::BODY_BYTES_MAX;
+use super::super::openapi::shape;
 use super::super::render::{Seconds, seconds};
 
 /// An environment as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Environment)]
 pub(crate) struct EnvironmentObject<'a> {
+    #[schema(value_type = shape::EnvironmentId)]
     id: &'a str,
     object: &'static str,
+    #[schema(value_type = shape::EnvironmentName)]
     name: &'a str,
+    #[schema(value_type = shape::EnvironmentKind)]
     kind: &'static str,
     created_at: Seconds,
 }
@@ -31,11 +37,15 @@ impl<'a> EnvironmentObject<'a> {
 }
 
 /// A workspace as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Workspace)]
 pub(crate) struct WorkspaceObject<'a> {
+    #[schema(value_type = shape::WorkspaceId)]
     id: &'a str,
     object: &'static str,
+    #[schema(value_type = shape::Name)]
     name: &'a str,
+    #[schema(value_type = shape::Plan)]
     plan: &'static str,
     api_version: &'a str,
     created_at: Seconds,
@@ -57,9 +67,11 @@ impl<'a> WorkspaceObject<'a> {
 }
 
 /// A workspace's limits as clients see them; `null` is none.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WorkspaceLimits)]
 pub(crate) struct LimitsObject {
     object: &'static str,
+    #[schema(value_type = shape::Plan)]
     plan: &'static str,
     environments: u64,
     routes_per_environment: Option<u64>,
@@ -83,18 +95,23 @@ impl LimitsObject {
 }
 
 /// What a workspace uses, as clients see it, in the environments that exist for the caller.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WorkspaceUsage)]
 pub(crate) struct UsageObject<'a> {
     object: &'static str,
+    #[schema(value_type = shape::Plan)]
     plan: &'static str,
     environments: Vec<EnvironmentUsage<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EnvironmentUsage)]
 struct EnvironmentUsage<'a> {
     environment: &'a str,
+    /// Those that are not archived.
     routes: u64,
     routes_limit: Option<u64>,
+    /// Those that are not archived.
     rules: u64,
     upstreams: u64,
     snapshots: u64,

@@ -3,30 +3,43 @@
 use domain::model::{Target, Upstream};
 use domain::time::Timestamp;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
+use super::super::openapi::shape;
 use super::super::render::{Seconds, seconds};
 
 /// An upstream as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Upstream)]
 pub(crate) struct UpstreamObject<'a> {
+    #[schema(value_type = shape::UpstreamId)]
     id: &'a str,
     object: &'static str,
     environment: &'a str,
+    #[schema(value_type = shape::Name)]
     name: &'a str,
+    #[schema(value_type = shape::Algorithm)]
     algorithm: &'static str,
+    #[schema(value_type = Vec<TargetObject<'static>>)]
     targets: Targets<'a>,
+    #[schema(value_type = shape::ApiKeyId)]
     created_by: &'a str,
     created_at: Seconds,
     updated_at: Option<u64>,
 }
 
 /// A target as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Target)]
 pub(crate) struct TargetObject<'a> {
+    #[schema(value_type = shape::TargetId)]
     id: &'a str,
     object: &'static str,
+    #[schema(value_type = shape::Address)]
     address: &'a str,
+    #[schema(value_type = shape::Port)]
     port: u16,
+    #[schema(value_type = shape::Weight)]
     weight: u32,
 }
 
@@ -69,9 +82,12 @@ impl<'a> UpstreamObject<'a> {
 }
 
 /// What is left of an upstream or a target that was removed.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Deleted)]
 pub(crate) struct Deleted<'a> {
+    /// What its identifier was.
     id: &'a str,
+    #[schema(value_type = shape::DeletedKind)]
     object: &'static str,
     deleted: bool,
     deleted_at: Seconds,

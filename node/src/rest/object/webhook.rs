@@ -4,27 +4,40 @@ use domain::model::{
     DeliveryAttempt, DeliveryState, EndpointStatus, WebhookDelivery, WebhookEndpoint,
 };
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
+use super::super::openapi::shape;
 use super::super::render::{Seconds, seconds};
 
 /// A webhook endpoint as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookEndpoint)]
 pub(crate) struct WebhookEndpointObject<'a> {
+    #[schema(value_type = shape::WebhookEndpointId)]
     id: &'a str,
     object: &'static str,
     environment: &'a str,
+    #[schema(value_type = shape::WebhookUrl)]
     url: &'a str,
+    #[schema(value_type = shape::EnabledEvents)]
     enabled_events: Vec<&'static str>,
     description: Option<&'a str>,
+    /// The release of the API that shows it events.
     api_version: &'a str,
+    #[schema(value_type = shape::EndpointStatus)]
     status: &'static str,
+    #[schema(value_type = Option<shape::DisabledReason>)]
     disabled_reason: Option<&'static str>,
+    /// Since when every attempt has failed.
     failing_since: Option<u64>,
     secret_generation: u32,
+    /// Until when the secret before signs as well.
     previous_secret_expires_at: Option<u64>,
     /// Shown when it is made or rotated, and never again; `null` where that is only judged.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     secret: Option<Option<String>>,
+    #[schema(value_type = shape::ApiKeyId)]
     created_by: &'a str,
     created_at: Seconds,
     updated_at: Option<u64>,
@@ -71,28 +84,40 @@ impl<'a> WebhookEndpointObject<'a> {
 }
 
 /// A delivery as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookDelivery)]
 pub(crate) struct WebhookDeliveryObject<'a> {
+    #[schema(value_type = shape::WebhookDeliveryId)]
     id: &'a str,
     object: &'static str,
     environment: &'a str,
+    #[schema(value_type = shape::WebhookEndpointId)]
     endpoint_id: &'a str,
+    #[schema(value_type = shape::EventId)]
     event_id: &'a str,
+    #[schema(value_type = shape::EventType)]
     event_type: &'static str,
+    #[schema(value_type = shape::DeliveryStatus)]
     status: &'static str,
     attempt_count: u32,
     next_attempt_at: Option<u64>,
+    /// The newest twelve.
+    #[schema(value_type = Vec<AttemptObject<'static>>)]
     attempts: Attempts<'a>,
     created_at: Seconds,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeliveryAttempt)]
 struct AttemptObject<'a> {
     at: Seconds,
     succeeded: bool,
+    /// What the endpoint answered.
     response_status: Option<u16>,
+    /// Why there was no answer.
     error: Option<&'a str>,
     latency_ms: u32,
+    /// How the answer's body began, up to 1 KiB.
     response_head: &'a str,
 }
 

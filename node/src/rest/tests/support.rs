@@ -30,6 +30,7 @@ use tower::ServiceExt;
 use super::super::operation::Operation;
 use super::super::pipeline::ClientAddress;
 use super::super::{HttpMetrics, KeyUses, RestState, assembled};
+use super::contract::{self, Asked};
 use super::fleet::FakeFleet;
 use super::ports::{Counting, HandClock};
 use super::receivers::Receivers;
@@ -249,6 +250,8 @@ pub(super) struct World {
     pub(super) router: Router,
     /// What the router serves to callers with a key.
     pub(super) operations: Vec<(MethodFilter, Operation)>,
+    /// What it serves to anybody.
+    pub(super) open_operations: Vec<(MethodFilter, Operation)>,
 }
 
 pub(super) fn keys() -> KeyRing {
@@ -313,7 +316,7 @@ impl World {
             }),
         };
         let routes = assembled(Arc::new(state.into()));
-        let operations = routes.guarded.clone();
+        let (operations, open_operations) = (routes.guarded.clone(), routes.open.clone());
         let router = routes.unknown();
         let text = |(secret, _): (Secret, KeyHash)| secret.reveal().to_owned();
         let (live, test, stranger) = (text(live), text(test), text(stranger));
@@ -330,6 +333,7 @@ impl World {
             key_uses,
             router,
             operations,
+            open_operations,
         }
     }
 
@@ -531,14 +535,22 @@ impl Asking<'_> {
 
     /// Sends it.
     pub(super) async fn send(self) -> Reply {
+        let (method, path, body_sent) = (self.method.clone(), self.path.clone(), self.body.clone());
         let (parts, body) = self.open().await.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         check_common(&parts.headers);
-        Reply {
+        let reply = Reply {
             status: parts.status,
             headers: parts.headers,
             bytes,
-        }
+        };
+        let asked = Asked {
+            method: &method,
+            target: &path,
+            body: &body_sent,
+        };
+        contract::check(&asked, &reply);
+        reply
     }
 
     /// Sends it and expects 200.

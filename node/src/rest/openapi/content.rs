@@ -1,0 +1,301 @@
+//! The shapes of `match`, `action` and `config`, which the state machine's own parsers read. That
+//! these say the same as the parsers is shown by samples on both sides of every limit.
+
+use domain::content::{ALTERNATIVES_MAX, BODY_BYTES_MAX, UPSTREAMS_MAX};
+use domain::matching::PATTERN_BYTES_MAX;
+use serde_json::{Value, json};
+
+use super::shape::reference;
+
+/// What names of methods, regions and headers are held to.
+const NAME_BYTES_MAX: usize = 64;
+const HEADER_NAME_BYTES_MAX: usize = 100;
+const HEADERS_MAX: usize = 50;
+const HEADER_BYTES_MAX: usize = 4096;
+const URL_BYTES_MAX: usize = 2048;
+const CACHE_SECONDS_MAX: u32 = 365 * 24 * 60 * 60;
+/// Letters of a path: visible ASCII without `?` and `#`.
+const PATH: &str = r##"^/[!"$->@-~]*$"##;
+/// The same without a `*`, but at the end, where it means what is below.
+const PATH_TEXT: &str = r##"^/[!"$-)+->@-~]*\*?$"##;
+/// The same without a `*` at the end.
+const PATH_PREFIX: &str = r##"^/([!"$->@-~]*[!"$-)+->@-~])?$"##;
+/// A path, or an absolute URL without credentials.
+const URL: &str = r##"^(/(?!/)[!#-;=?-\[\]-~]*|[hH][tT][tT][pP][sS]?://([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][!#-;=?-\[\]-~]*)?)$"##;
+const HEADER_NAME: &str = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
+/// A value, or an array of alternatives.
+fn one_or_several(item: &Value, description: &str) -> Value {
+    json!({
+        "description": description,
+        "oneOf": [item, {"type": "array", "items": item, "minItems": 1, "maxItems": ALTERNATIVES_MAX}],
+    })
+}
+
+pub(super) fn criteria() -> Value {
+    let word = |letters: &str| json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX, "pattern": format!("^[{letters}]+$")});
+    json!({
+        "type": "object",
+        "description": "Which requests are meant. All criteria that are present must hold, each by one of its \
+                        alternatives; `{}` takes every request. Up to 20 regular expressions in one rule.",
+        "properties": {
+            "path": one_or_several(&reference("PathPattern"), "The path, without the query."),
+            "method": one_or_several(&word("0-9A-Za-z_-"), "The method, in any case."),
+            "region": one_or_several(&word("0-9A-Za-z_.-"), "The edge's region."),
+            "header": {
+                "type": "object",
+                "description": "Header names and what their values must be.",
+                "minProperties": 1,
+                "maxProperties": HEADERS_MAX,
+                "propertyNames": {"minLength": 1, "maxLength": HEADER_NAME_BYTES_MAX, "pattern": HEADER_NAME},
+                "additionalProperties": one_or_several(&reference("HeaderPattern"), "What the value must be."),
+            },
+        },
+        "additionalProperties": false,
+        "examples": [{"region": ["eu-central-1"], "method": "GET"}],
+    })
+}
+
+/// An object with one of these fields.
+fn single(name: &str, value: Value) -> Value {
+    json!({"type": "object", "properties": {name: value}, "required": [name], "additionalProperties": false})
+}
+
+fn regex() -> Value {
+    let description =
+        "A regular expression that must match the whole text, and runs in linear time.";
+    json!({
+        "type": "string", "format": "regex", "minLength": 1, "maxLength": PATTERN_BYTES_MAX,
+        "description": description,
+    })
+}
+
+pub(super) fn path_pattern() -> Value {
+    let path = |pattern: &str| json!({"type": "string", "minLength": 1, "maxLength": PATTERN_BYTES_MAX, "pattern": pattern});
+    json!({
+        "description": "`\"/a\"` is the path itself, `\"/a*\"` the path and what is below it, `\"/a/*\"` only what \
+                        is below. A prefix ends where a path segment ends.",
+        "oneOf": [
+            {"type": "string", "minLength": 1, "maxLength": PATTERN_BYTES_MAX + 1, "pattern": PATH_TEXT},
+            single("exact", path(PATH)),
+            single("prefix", path(PATH_PREFIX)),
+            single("regex", regex()),
+        ],
+        "examples": ["/api/*"],
+    })
+}
+
+pub(super) fn header_pattern() -> Value {
+    let text = || json!({"type": "string", "minLength": 1, "maxLength": PATTERN_BYTES_MAX, "pattern": r"^[!-~]([ -~]*[!-~])?$"});
+    json!({
+        "description": "A text is the whole value.",
+        "oneOf": [
+            text(),
+            single("exact", text()),
+            single("prefix", text()),
+            single("regex", regex()),
+            single("present", json!({"type": "boolean"})),
+        ],
+        "examples": [{"prefix": "canary-"}],
+    })
+}
+
+pub(super) fn action() -> Value {
+    let kinds = [
+        ("forward", "ForwardAction"),
+        ("redirect", "RedirectAction"),
+        ("fixed_response", "FixedResponseAction"),
+    ];
+    let locations = kinds.map(|(word, name)| (word.to_owned(), reference(name)["$ref"].clone()));
+    let mapping = Value::Object(locations.into_iter().collect());
+    json!({
+        "description": "What is done with the requests.",
+        "oneOf": kinds.map(|(_, name)| reference(name)),
+        "discriminator": {"propertyName": "type", "mapping": mapping},
+        "examples": [{"type": "forward", "upstream_id": "up_01HW2J9Q4NB3RSTU8V2K5C"}],
+    })
+}
+
+pub(super) fn forward() -> Value {
+    json!({
+        "type": "object",
+        "description": "Sends them to an upstream, or to several by weight.",
+        "properties": {
+            "type": {"const": "forward"},
+            "upstream_id": reference("UpstreamId"),
+            "upstreams": weighted_upstreams(),
+        },
+        "required": ["type"],
+        "oneOf": [{"required": ["upstream_id"]}, {"required": ["upstreams"]}],
+        "additionalProperties": false,
+        "examples": [{"type": "forward", "upstream_id": "up_01HW2J9Q4NB3RSTU8V2K5C"}],
+    })
+}
+
+fn weighted_upstreams() -> Value {
+    json!({
+        "type": "array", "items": reference("WeightedUpstream"), "minItems": 1, "maxItems": UPSTREAMS_MAX,
+        "description": "Upstreams among which requests are divided; each at most once.",
+    })
+}
+
+pub(super) fn weighted_upstream() -> Value {
+    json!({
+        "type": "object",
+        "description": "An upstream and its share.",
+        "properties": {"upstream_id": reference("UpstreamId"), "weight": reference("Weight")},
+        "required": ["upstream_id"],
+        "additionalProperties": false,
+        "examples": [{"upstream_id": "up_01HW2J9Q4NB3RSTU8V2K5C", "weight": 100}],
+    })
+}
+
+pub(super) fn redirect() -> Value {
+    json!({
+        "type": "object",
+        "description": "Answers with another place.",
+        "properties": {
+            "type": {"const": "redirect"},
+            "url": {
+                "type": "string", "minLength": 1, "maxLength": URL_BYTES_MAX,
+                "pattern": URL,
+                "description": "An absolute URL without credentials, or a path that starts with one `/`.",
+            },
+            "status": {"enum": [301, 302, 307, 308], "default": 302},
+            "preserve_path": {
+                "type": "boolean", "default": false,
+                "description": "Whether the request's path is put behind the URL, which then has neither query nor fragment.",
+            },
+        },
+        "required": ["type", "url"],
+        "additionalProperties": false,
+        "examples": [{"type": "redirect", "url": "https://www.example.net/", "status": 308}],
+    })
+}
+
+pub(super) fn fixed_response() -> Value {
+    json!({
+        "type": "object",
+        "description": "Answers at the edge.",
+        "properties": {
+            "type": {"const": "fixed_response"},
+            "status": {"type": "integer", "minimum": 200, "maximum": 599},
+            "headers": {
+                "type": "object",
+                "maxProperties": HEADERS_MAX,
+                "propertyNames": {"minLength": 1, "maxLength": HEADER_NAME_BYTES_MAX, "pattern": HEADER_NAME},
+                "additionalProperties": {"type": "string", "maxLength": HEADER_BYTES_MAX, "pattern": r"^([!-~]([ -~\t]*[!-~])?)?$"},
+                "description": "Headers of the answer, but for those that the edge itself decides about.",
+            },
+            "body": {
+                "type": "string", "maxLength": BODY_BYTES_MAX,
+                "description": "Up to 64 KiB; none with 204, 205 and 304.",
+            },
+        },
+        "required": ["type", "status"],
+        "additionalProperties": false,
+        "examples": [{"type": "fixed_response", "status": 503, "body": "Back soon."}],
+    })
+}
+
+pub(super) fn route_config() -> Value {
+    json!({
+        "type": "object",
+        "description": "What a route does with requests that no rule takes. Which fields there are depends on `mode`: \
+                        `balanced` needs `upstreams`; `cache_first` needs `origin_upstream_id` and `cache`; \
+                        `origin_first` needs `origin_upstream_id` and `fallback`.",
+        "properties": {
+            "upstreams": weighted_upstreams(),
+            "origin_upstream_id": reference("UpstreamId"),
+            "cache": reference("CacheConfig"),
+            "fallback": reference("FallbackConfig"),
+            "tls": reference("TlsConfig"),
+            "health_check": reference("HealthCheckConfig"),
+        },
+        "additionalProperties": false,
+        "oneOf": [
+            {"required": ["upstreams"], "not": {"anyOf": [{"required": ["cache"]}, {"required": ["origin_upstream_id"]}]}},
+            {"required": ["origin_upstream_id", "cache"], "not": {"required": ["upstreams"]}},
+            {"required": ["origin_upstream_id", "fallback"],
+             "not": {"anyOf": [{"required": ["upstreams"]}, {"required": ["cache"]}]}},
+        ],
+        "examples": [{"upstreams": [{"upstream_id": "up_01HW2J9Q4NB3RSTU8V2K5C", "weight": 100}]}],
+    })
+}
+
+pub(super) fn route_config_patch() -> Value {
+    json!({
+        "type": "object",
+        "description": "Merged into `config` (RFC 7396): objects merge, `null` removes, everything else replaces. \
+                        What comes out must be a RouteConfig of the route's mode.",
+        "examples": [{"tls": {"policy": "flexible"}}],
+    })
+}
+
+pub(super) fn cache() -> Value {
+    json!({
+        "type": "object",
+        "description": "How answers are kept.",
+        "properties": {
+            "ttl_s": {"type": "integer", "minimum": 1, "maximum": CACHE_SECONDS_MAX},
+            "stale_while_revalidate_s": {"type": "integer", "minimum": 0, "maximum": CACHE_SECONDS_MAX},
+            "key": {
+                "type": "array", "minItems": 1, "maxItems": 20, "uniqueItems": true,
+                "items": {"type": "string", "pattern": r"^(host|path|query|method|(header|query|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100})$"},
+                "description": "What makes two requests the same.",
+            },
+        },
+        "required": ["ttl_s"],
+        "additionalProperties": false,
+        "examples": [{"ttl_s": 60}],
+    })
+}
+
+pub(super) fn fallback() -> Value {
+    json!({
+        "description": "What is done when the origin fails.",
+        "oneOf": [single("upstream_id", reference("UpstreamId")), single("action", reference("Action"))],
+    })
+}
+
+pub(super) fn tls() -> Value {
+    let none = |name: &str| json!({"required": [name]});
+    json!({
+        "type": "object",
+        "description": "How clients connect. `strict` needs `certificate_id`; `passthrough` and `off` take no other field.",
+        "properties": {
+            "policy": {"enum": ["strict", "flexible", "passthrough", "off"]},
+            "min_version": {"enum": ["1.2", "1.3"]},
+            "certificate_id": {"type": "string", "pattern": "^cert_[0-9A-Za-z]{8,64}$"},
+        },
+        "required": ["policy"],
+        "oneOf": [
+            {"properties": {"policy": {"const": "strict"}}, "required": ["certificate_id"]},
+            {"properties": {"policy": {"const": "flexible"}}},
+            {"properties": {"policy": {"enum": ["passthrough", "off"]}},
+             "not": {"anyOf": [none("min_version"), none("certificate_id")]}},
+        ],
+        "additionalProperties": false,
+        "examples": [{"policy": "flexible", "min_version": "1.3"}],
+    })
+}
+
+pub(super) fn health_check() -> Value {
+    let status = json!({"type": "integer", "minimum": 200, "maximum": 599});
+    json!({
+        "type": "object",
+        "description": "How targets are probed. `timeout_s` is at most `interval_s`.",
+        "properties": {
+            "path": {"type": "string", "minLength": 1, "maxLength": PATTERN_BYTES_MAX, "pattern": PATH},
+            "method": {"enum": ["GET", "HEAD"]},
+            "interval_s": {"type": "integer", "minimum": 5, "maximum": 300},
+            "timeout_s": {"type": "integer", "minimum": 1, "maximum": 300},
+            "healthy_threshold": {"type": "integer", "minimum": 1, "maximum": 100},
+            "unhealthy_threshold": {"type": "integer", "minimum": 1, "maximum": 100},
+            "expected_status": {"oneOf": [status, {"type": "array", "items": status, "minItems": 1, "maxItems": 20}]},
+        },
+        "required": ["path"],
+        "additionalProperties": false,
+        "examples": [{"path": "/healthz", "interval_s": 10}],
+    })
+}

@@ -1,0 +1,56 @@
+//! Upstreams and their targets.
+
+use utoipa::ToSchema;
+
+use super::super::shape;
+
+/// A new upstream.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpstreamCreate {
+    name: shape::Name,
+    algorithm: Option<shape::Algorithm>,
+    targets: shape::NewTargets,
+}
+
+/// A change of an upstream: the fields that are there.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpstreamUpdate {
+    name: Option<shape::Name>,
+    algorithm: Option<shape::Algorithm>,
+    targets: Option<shape::KeptTargets>,
+}
+
+/// A new target.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewTarget {
+    address: shape::Address,
+    port: shape::Port,
+    /// 100 unless given.
+    weight: Option<shape::Weight>,
+}
+
+/// A target that stays, by its `id`, or a new one without.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeptTarget {
+    id: Option<shape::TargetId>,
+    /// Taken so that a target can be sent as it was shown.
+    #[schema(pattern = "^target$")]
+    object: Option<String>,
+    address: shape::Address,
+    port: shape::Port,
+    /// 100 unless given.
+    weight: Option<shape::Weight>,
+}
+
+/// A change of a target: the fields that are there.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TargetUpdate {
+    address: Option<shape::Address>,
+    port: Option<shape::Port>,
+    weight: Option<shape::Weight>,
+}
