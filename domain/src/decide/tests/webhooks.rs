@@ -100,6 +100,7 @@ impl World {
     }
 }
 
+/// Contract, D-58.
 #[test]
 fn a_delivery_is_tried_again_after_the_documented_delays_and_then_has_failed() {
     let mut world = furnished();
@@ -141,6 +142,7 @@ fn what_was_delivered_stays_so_when_an_older_attempt_turns_out_to_have_failed() 
     assert_eq!(world.endpoint().failing_since, None);
 }
 
+/// Contract: D-58.
 #[test]
 fn an_endpoint_that_is_gone_or_fails_for_days_is_disabled_and_that_is_an_event() {
     for (status, after_ms, expected) in [

@@ -1,6 +1,7 @@
 //! The rule object.
 
 use domain::model::{Metadata, Rule, RuleChange, RuleEvent};
+use domain::rejection::Problem;
 use serde::{Serialize, Serializer};
 
 use super::super::render::{Seconds, Stored, seconds};
@@ -20,6 +21,7 @@ pub(crate) struct RuleObject<'a> {
     action: Stored<'a>,
     metadata: &'a Metadata,
     publication: Publication<'a>,
+    validation: Validation<'a>,
     events: Events<'a>,
     versions: Versions<'a>,
     published_at: Option<u64>,
@@ -37,6 +39,20 @@ struct Publication<'a> {
     pending_changes: bool,
 }
 
+/// What the last validation found.
+#[derive(Serialize)]
+struct Validation<'a> {
+    status: &'static str,
+    errors: Errors<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorObject<'a> {
+    code: &'a str,
+    message: &'a str,
+    param: Option<&'a str>,
+}
+
 #[derive(Serialize)]
 struct EventObject {
     r#type: &'static str,
@@ -50,6 +66,18 @@ struct VersionObject<'a> {
     actor: &'a str,
     at: Seconds,
     snapshot_id: Option<&'a str>,
+}
+
+struct Errors<'a>(&'a [Problem]);
+
+impl Serialize for Errors<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|problem| ErrorObject {
+            code: &problem.code,
+            message: &problem.message,
+            param: problem.param.as_deref(),
+        }))
+    }
 }
 
 struct Events<'a>(&'a [RuleEvent]);
@@ -104,6 +132,14 @@ impl<'a> RuleObject<'a> {
                     .map(|published| published.snapshot_id.as_str()),
                 published_at,
                 pending_changes: rule.pending_changes,
+            },
+            validation: Validation {
+                status: if rule.problems.is_empty() {
+                    "passed"
+                } else {
+                    "failed"
+                },
+                errors: Errors(&rule.problems),
             },
             events: Events(&rule.events),
             versions: Versions(&rule.versions),
