@@ -5,6 +5,7 @@ mod api_keys;
 mod auth;
 mod bad_input;
 mod cluster;
+mod contract;
 mod dispatch;
 mod document;
 mod dry_run;
