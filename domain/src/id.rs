@@ -188,6 +188,7 @@ ids! {
 mod tests {
     use super::*;
 
+    /// Contract: D-01.
     #[test]
     fn an_identifier_has_22_characters_after_its_prefix_and_sorts_by_time() {
         let early = RuleId::new(Seed {
@@ -207,6 +208,7 @@ mod tests {
         }
     }
 
+    /// Contract: D-01.
     #[test]
     fn parsing_accepts_the_documented_samples_and_refuses_the_rest() {
         for good in ["rule_01HX9K3M7PQ6RSTV2W4N8A", "rule_01J2A8K6"] {

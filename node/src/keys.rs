@@ -285,6 +285,7 @@ mod tests {
         }
     }
 
+    /// Contract.
     #[test]
     fn a_minted_key_parses_as_its_kind_and_hashes_as_stored() {
         for kind in KINDS {
@@ -317,6 +318,7 @@ mod tests {
         assert!(others.iter().all(|other| other[9..] != first[9..]));
     }
 
+    /// Contract: D-11.
     #[test]
     fn every_single_character_change_is_noticed() {
         let (secret, _) = ring().mint(KeyKind::Live, &SystemEntropy);
@@ -355,6 +357,7 @@ mod tests {
         }
     }
 
+    /// Contract: R-13.
     #[test]
     fn the_text_of_a_key_is_fixed_for_fixed_entropy() {
         let (secret, _) = ring().mint(KeyKind::Live, &Counting(240.into()));

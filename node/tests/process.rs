@@ -215,6 +215,7 @@ fn fails(mut command: Command, code: i32, named: &str) {
     assert!(said.contains(named), "{named} is missing in {said}");
 }
 
+/// Contract: D-19.
 #[test]
 fn a_node_starts_is_bootstrapped_once_stops_and_keeps_what_it_had() {
     let place = Place::new();

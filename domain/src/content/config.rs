@@ -5,7 +5,7 @@
 //! | field | where | |
 //! |---|---|---|
 //! | `upstreams` | `balanced`, required | array of `{upstream_id, weight}` |
-//! | `cache` | `cache_first`, required | `ttl_s`, `stale_while_revalidate_s`, `key` |
+//! | `cache` | `cache_first`: required; `origin_first` | `ttl_s`, `stale_while_revalidate_s`, `key` |
 //! | `origin_upstream_id` | `cache_first` and `origin_first`, required | |
 //! | `fallback` | `origin_first`: required; elsewhere optional | `upstream_id` or `action` |
 //! | `tls` | optional | `policy`, `min_version`, `certificate_id` |
@@ -81,11 +81,12 @@ pub fn route_config(mode: Mode, config: &Value) -> Result<RouteConfig, Invalid> 
         Mode::CacheFirst | Mode::OriginFirst => vec![WeightedUpstream::alone(origin(&fields)?)],
     };
     if mode == Mode::CacheFirst {
-        check_cache(fields.require("cache")?)?;
+        fields.require("cache")?;
     }
     if mode == Mode::OriginFirst {
         fields.require("fallback")?;
     }
+    fields.get("cache").map(check_cache).transpose()?;
     fields.get("tls").map(check_tls).transpose()?;
     fields
         .get("health_check")
@@ -99,12 +100,13 @@ pub fn route_config(mode: Mode, config: &Value) -> Result<RouteConfig, Invalid> 
     })
 }
 
-/// A field of another mode would be ignored in silence.
+/// A field of another mode would be ignored in silence. A cache is none where the origin is asked
+/// first: so a route can be switched between the two by its mode alone, and back.
 fn refuse_other_modes(mode: Mode, fields: &Fields<'_>) -> Result<(), Invalid> {
     let others: &[&str] = match mode {
         Mode::Balanced => &["cache", "origin_upstream_id"],
         Mode::CacheFirst => &["upstreams"],
-        Mode::OriginFirst => &["upstreams", "cache"],
+        Mode::OriginFirst => &["upstreams"],
     };
     match others.iter().find(|name| fields.has(name)) {
         Some(name) => {

@@ -41,10 +41,11 @@ impl Parsed {
         })
     }
 
-    /// Reads both objects of a rule's record, which were read when they were stored.
+    /// Reads both objects of a rule's record, which were read when they were stored. A problem is
+    /// placed within the rule.
     pub(super) fn of(rule: &Rule) -> Result<Self, Problem> {
         let problem = |code: &str, field: &str, invalid: Invalid| {
-            let invalid = invalid.under(field).under(rule.id.as_str());
+            let invalid = invalid.under(field);
             Problem {
                 code: code.to_owned(),
                 message: invalid.message,
@@ -106,15 +107,15 @@ impl<'a, V: View + ?Sized> Inspector<'a, V> {
         }
     }
 
-    /// What is wrong with a rule; `place` is how its fields are named.
-    pub(super) fn rule(&mut self, place: &str, parsed: &Parsed) -> Vec<Problem> {
+    /// What is wrong with a rule; problems are placed within it.
+    pub(super) fn rule(&mut self, parsed: &Parsed) -> Vec<Problem> {
         let mut problems = Vec::new();
         if let Err((pattern, error)) = CompiledCriteria::compile(&parsed.criteria) {
             let pattern: String = pattern.chars().take(100).collect();
             problems.push(problem(
                 "invalid_match",
                 format!("{error}: {pattern}"),
-                format!("{place}.match"),
+                "match".to_owned(),
             ));
         }
         if let Action::Forward { upstreams } = &parsed.action
@@ -123,14 +124,10 @@ impl<'a, V: View + ?Sized> Inspector<'a, V> {
             problems.push(problem(
                 "no_weight",
                 "The weights add up to 0.".to_owned(),
-                format!("{place}.action"),
+                "action".to_owned(),
             ));
         }
-        self.upstreams(
-            &format!("{place}.action"),
-            parsed.references(),
-            &mut problems,
-        );
+        self.upstreams("action", parsed.references(), &mut problems);
         problems
     }
 
@@ -173,6 +170,12 @@ impl<'a, V: View + ?Sized> Inspector<'a, V> {
         self.known.insert(id.clone(), exists);
         exists
     }
+}
+
+/// A problem with a rule, placed within its route's draft.
+pub(super) fn placed(rule: &Rule, problem: Problem) -> Problem {
+    let param = problem.param.map(|param| format!("{}.{param}", rule.id));
+    Problem { param, ..problem }
 }
 
 pub(super) fn problem(code: &str, message: String, param: String) -> Problem {

@@ -6,7 +6,7 @@ mod single;
 
 use super::Context;
 use super::content::{
-    Inspector, Parsed, References, problem, read_config, references, upstream_content,
+    Inspector, Parsed, References, placed, problem, read_config, references, upstream_content,
 };
 use super::draft::{dirty_rules, is_wanted};
 use crate::content::{RouteContent, load_head, rule_key, upstream_key};
@@ -250,12 +250,12 @@ impl<'c, 'v, V: View + ?Sized> Freezing<'c, 'v, V> {
     fn inspected(&mut self, rule: &Rule) -> Option<Parsed> {
         match Parsed::of(rule) {
             Ok(parsed) => {
-                let problems = self.inspector.rule(rule.id.as_str(), &parsed);
-                self.complain(problems);
+                let problems = self.inspector.rule(&parsed);
+                self.complain(problems.into_iter().map(|problem| placed(rule, problem)));
                 Some(parsed)
             }
             Err(problem) => {
-                self.complain([problem]);
+                self.complain([placed(rule, problem)]);
                 None
             }
         }

@@ -26,6 +26,7 @@ mod target;
 mod tests;
 mod upstream;
 mod validate;
+mod verdict;
 mod webhook;
 
 use std::fmt::Display;

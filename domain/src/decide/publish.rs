@@ -5,7 +5,7 @@ use super::draft::{Drafting, RuleBefore};
 use super::freeze::{FrozenRule, freeze};
 use super::history::{log, version_published};
 use super::manifest::move_manifest;
-use super::{Context, Judgement, check, id_taken, nothing};
+use super::{Context, Judgement, check, id_taken, nothing, verdict};
 use crate::command::{Actor, Publish};
 use crate::content::{RouteContent, RouteEntry, route_key};
 use crate::event::{Event, RoutePlace};
@@ -168,9 +168,7 @@ pub(super) fn rule_published<V: View + ?Sized>(
     } = frozen;
     if content.is_some() {
         rule.status = RuleStatus::Active;
-        if !is_validated(&rule) {
-            log(&mut rule, RuleEventKind::Validated, context.at);
-        }
+        verdict::passed(context, &mut rule);
         version_published(drafting, &mut rule, snapshot_id);
     }
     let priority = rule.priority;
@@ -203,22 +201,6 @@ pub(super) fn set_live<V: View + ?Sized>(
     if rule.published.is_some() {
         log(rule, RuleEventKind::Published, context.at);
     }
-}
-
-/// Whether the rule was found good since it last changed.
-fn is_validated(rule: &Rule) -> bool {
-    let last = rule
-        .events
-        .iter()
-        .rev()
-        .map(|event| event.kind)
-        .find(|kind| {
-            matches!(
-                kind,
-                RuleEventKind::Created | RuleEventKind::Updated | RuleEventKind::Validated
-            )
-        });
-    last == Some(RuleEventKind::Validated)
 }
 
 /// A content that becomes the active one.

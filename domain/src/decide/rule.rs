@@ -4,19 +4,19 @@
 //! | | draft | active | paused | archived |
 //! |---|---|---|---|---|
 //! | pause | paused | paused | – | refused |
-//! | resume | – | – | active | refused |
+//! | resume | – | – | active, or draft if it never was | refused |
 //! | archive | archived | archived, unless live | archived, unless live | – |
 //! | publish | active | active | – | – |
 //! | rollback to a snapshot with it | – | – | – | active |
 
-use super::content::{Inspector, Parsed, references};
+use super::content::{Parsed, references};
 use super::draft::{Drafting, RuleBefore, is_pending};
 use super::history::{add_version, changed_fields, log};
-use super::{Context, Judgement, check, id_taken, not_found, nothing};
+use super::{Context, Judgement, check, id_taken, not_found, nothing, verdict};
 use crate::command::{Actor, ArchiveRule, CreateRule, DesiredStatus, UpdateRule};
 use crate::id::RuleId;
 use crate::machine::Decision;
-use crate::model::{Rule, RuleEventKind, RuleField, RuleStatus};
+use crate::model::{Rule, RuleEvent, RuleEventKind, RuleField, RuleStatus};
 use crate::outcome::Outcome;
 use crate::rejection::Rejection;
 use crate::rows::View;
@@ -45,9 +45,7 @@ pub(super) fn create<V: View + ?Sized>(
     let mut rule = drafted(context, actor, command);
     check_priority_free(context, &rule)?;
     add_version(context, &mut drafting, actor, None, &mut rule);
-    if is_valid(context, &rule, &parsed) {
-        log(&mut rule, RuleEventKind::Validated, context.at);
-    }
+    verdict::judge(context, &mut rule, Some(&parsed));
     drafting.rule_created(&rule, &parsed.references());
     drafting.renamed(&command.draft_id);
     Ok(Decision {
@@ -80,6 +78,7 @@ fn drafted<V: View + ?Sized>(
         events: Vec::new(),
         events_logged: 0,
         versions: Vec::new(),
+        problems: Vec::new(),
         revision: context.revision,
     };
     log(&mut rule, RuleEventKind::Created, context.at);
@@ -176,15 +175,23 @@ fn apply(command: &UpdateRule, rule: &mut Rule) -> Result<(), Rejection> {
         };
     }
     check::metadata(&rule.metadata)?;
-    rule.status = desired(rule.status, command.status);
+    rule.status = desired(rule, command.status);
     Ok(())
 }
 
-/// The status of a rule of which this is asked.
-pub(super) fn desired(status: RuleStatus, asked: Option<DesiredStatus>) -> RuleStatus {
-    match (asked, status) {
+/// The status of a rule of which this is asked. Only publishing makes a draft active, so one that was
+/// paused is a draft again; so is a rule whose publication lies further back than its history.
+pub(super) fn desired(rule: &Rule, asked: Option<DesiredStatus>) -> RuleStatus {
+    let published = |event: &RuleEvent| event.kind == RuleEventKind::Published;
+    match (asked, rule.status) {
         (Some(DesiredStatus::Paused), _) => RuleStatus::Paused,
-        (Some(DesiredStatus::Active), RuleStatus::Paused) => RuleStatus::Active,
+        (Some(DesiredStatus::Active), RuleStatus::Paused) => {
+            if rule.published.is_some() || rule.events.iter().any(published) {
+                RuleStatus::Active
+            } else {
+                RuleStatus::Draft
+            }
+        }
         (_, status) => status,
     }
 }
@@ -198,15 +205,15 @@ pub(super) fn record_update<V: View + ?Sized>(
 ) {
     if changed_fields(before, rule) != [RuleField::Status] {
         log(rule, RuleEventKind::Updated, context.at);
-        if parsed.is_some_and(|parsed| is_valid(context, rule, parsed)) {
-            log(rule, RuleEventKind::Validated, context.at);
-        }
+        verdict::judge(context, rule, parsed);
     }
     match (before.status, rule.status) {
         (before, RuleStatus::Paused) if before != RuleStatus::Paused => {
             log(rule, RuleEventKind::Paused, context.at)
         }
-        (RuleStatus::Paused, RuleStatus::Active) => log(rule, RuleEventKind::Resumed, context.at),
+        (RuleStatus::Paused, RuleStatus::Active | RuleStatus::Draft) => {
+            log(rule, RuleEventKind::Resumed, context.at)
+        }
         _ => {}
     }
 }
@@ -279,10 +286,4 @@ fn check_priority_free<V: View + ?Sized>(
         }),
         None => Ok(()),
     }
-}
-
-fn is_valid<V: View + ?Sized>(context: &Context<'_, V>, rule: &Rule, parsed: &Parsed) -> bool {
-    Inspector::new(context.view, &rule.environment_id)
-        .rule(rule.id.as_str(), parsed)
-        .is_empty()
 }

@@ -38,7 +38,7 @@ pub(super) fn rule<V: View + ?Sized>(
         });
     }
     let switched = Rule {
-        status: desired(before.status, Some(command.status)),
+        status: desired(&before, Some(command.status)),
         ..before.clone()
     };
     let mut frozen = freeze_rule(context, &route, &before, switched)?;

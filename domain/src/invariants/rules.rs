@@ -7,7 +7,7 @@ use super::ensure;
 use super::expected::Expected;
 use super::state::{LiveState, RouteState, State};
 use crate::content::{Action, Criteria, RuleContent, rule_key};
-use crate::model::{Rule, RuleStatus};
+use crate::model::{Rule, RuleEventKind, RuleStatus};
 use crate::schema::{DIRTY_RULES, ROUTE_RULES_BY_STATUS, RULE_PRIORITIES, RULES_BY_STATUS};
 use crate::tree::{self, Chunks, Edits, Hash, TreeKind};
 
@@ -44,6 +44,7 @@ fn derive_rule(rule: &Rule, expected: &mut Expected) -> Result<(), String> {
     if rule.pending_changes && rule.status != RuleStatus::Draft {
         expected.add(&DIRTY_RULES, (environment, route, id), &())?;
     }
+    check_verdict(rule)?;
     ensure(
         rule.status != RuleStatus::Draft || (rule.pending_changes && rule.published.is_none()),
         || format!("rule {id} is in draft, but there is nothing to publish"),
@@ -52,6 +53,22 @@ fn derive_rule(rule: &Rule, expected: &mut Expected) -> Result<(), String> {
         (rule.status == RuleStatus::Archived) == rule.archived_at.is_some(),
         || format!("rule {id}: archived, but not both in status and time"),
     )
+}
+
+/// What validation found is what the rule's history says of it, as far back as it goes.
+fn check_verdict(rule: &Rule) -> Result<(), String> {
+    use RuleEventKind::{Created, Updated, Validated, ValidationFailed};
+    let mut kinds = rule.events.iter().rev().map(|event| event.kind);
+    let last = kinds.find(|kind| matches!(kind, Created | Updated | Validated | ValidationFailed));
+    let agrees = match last {
+        Some(Validated) => rule.problems.is_empty(),
+        Some(ValidationFailed) => !rule.problems.is_empty(),
+        Some(_) => false,
+        None => true,
+    };
+    ensure(agrees, || {
+        format!("rule {}: {last:?}, but {:?}", rule.id, rule.problems)
+    })
 }
 
 fn check_pending(rule: &Rule, live: Option<&LiveState>) -> Result<(), String> {

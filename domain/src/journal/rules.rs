@@ -122,6 +122,7 @@ fn notice_kind(kind: RuleEventKind) -> Option<NoticeKind> {
     match kind {
         RuleEventKind::Created => Some(NoticeKind::RuleCreated),
         RuleEventKind::Validated => Some(NoticeKind::RuleValidated),
+        RuleEventKind::ValidationFailed => Some(NoticeKind::RuleValidationFailed),
         RuleEventKind::Updated => Some(NoticeKind::RuleUpdated),
         RuleEventKind::Paused => Some(NoticeKind::RulePaused),
         RuleEventKind::Resumed => Some(NoticeKind::RuleResumed),

@@ -235,6 +235,7 @@ mod tests {
         }
     }
 
+    /// Contract: D-40.
     #[test]
     fn without_criteria_every_request_is_taken() {
         assert!(holds(&Criteria::default(), GET, "eu", &[]));
@@ -265,6 +266,7 @@ mod tests {
         }
     }
 
+    /// Contract: R-02, D-40.
     #[test]
     fn alternatives_are_or_and_criteria_are_and() {
         let criteria = Criteria {
@@ -319,6 +321,7 @@ mod tests {
         ));
     }
 
+    /// Contract: D-40.
     #[test]
     fn presence_and_absence_can_be_asked_for() {
         let (there, gone) = (ValuePattern::Present(true), ValuePattern::Present(false));

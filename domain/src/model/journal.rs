@@ -198,6 +198,8 @@ names! {
         WebhookEndpointDisabled = "webhook_endpoint.disabled",
         /// An API key was made.
         ApiKeyCreated = "api_key.created",
+        /// A rule did not pass the checks of syntax and references.
+        RuleValidationFailed = "rule.validation_failed",
     }
 }
 

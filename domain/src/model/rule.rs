@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, WorkspaceId};
+use crate::rejection::Problem;
 use crate::time::{Revision, Timestamp};
 use crate::tree::Hash;
 
@@ -70,6 +71,8 @@ pub enum RuleEventKind {
     Archived,
     /// Brought back from the archive by a rollback.
     Restored,
+    /// Its syntax and references were checked and found bad.
+    ValidationFailed,
 }
 
 impl RuleEventKind {
@@ -85,6 +88,7 @@ impl RuleEventKind {
             Self::Resumed => "resumed",
             Self::Archived => "archived",
             Self::Restored => "restored",
+            Self::ValidationFailed => "validation_failed",
         }
     }
 }
@@ -199,6 +203,8 @@ pub struct Rule {
     pub events_logged: u32,
     /// Its versions, oldest first; the newest [`Self::VERSIONS_MAX`].
     pub versions: Vec<RuleChange>,
+    /// What its last validation found: nothing if it passed.
+    pub problems: Vec<Problem>,
     /// The entry that last wrote it.
     pub revision: Revision,
 }

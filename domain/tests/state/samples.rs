@@ -265,6 +265,11 @@ pub(crate) fn rule() -> Rule {
             revision: Revision(21),
             snapshot_id: Some(snapshot_id()),
         }],
+        problems: vec![Problem {
+            code: "unknown_upstream".to_owned(),
+            message: "No such upstream: up_01J2A8K6".to_owned(),
+            param: Some("action".to_owned()),
+        }],
         revision: Revision(23),
     }
 }
@@ -272,9 +277,18 @@ pub(crate) fn rule() -> Rule {
 fn event_kinds() -> Vec<RuleEventKind> {
     use RuleEventKind::{
         Archived, Created, Paused, Published, Restored, Resumed, Updated, Validated,
+        ValidationFailed,
     };
     vec![
-        Created, Validated, Published, Updated, Paused, Resumed, Archived, Restored,
+        Created,
+        Validated,
+        Published,
+        Updated,
+        Paused,
+        Resumed,
+        Archived,
+        Restored,
+        ValidationFailed,
     ]
 }
 

@@ -37,6 +37,7 @@ fn redirect(url: &str, preserve_path: bool) -> Action {
     }
 }
 
+/// Contract.
 #[test]
 fn the_first_rule_that_matches_decides() {
     run(async {

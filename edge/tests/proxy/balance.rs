@@ -10,6 +10,7 @@ use crate::origin::Origin;
 use crate::publish::{Draft, HOST, forward};
 use crate::world::{Options, World, run};
 
+/// Contract.
 #[test]
 fn ratios_are_exact_over_all_threads_connections_and_publishes() {
     run(async {

@@ -39,6 +39,7 @@ impl Quota {
 mod tests {
     use super::*;
 
+    /// Contract: R-71, D-20.
     #[test]
     fn each_plan_has_its_quota_and_enterprise_takes_it_from_the_settings() {
         let settings = LimitSettings {

@@ -163,6 +163,7 @@ mod tests {
         assert_eq!(window.take(start + 60_300, 60, 100).granted, 60);
     }
 
+    /// Contract: R-70.
     #[test]
     fn two_bursts_around_the_end_of_a_minute_share_one_limit() {
         let mut window = Window::new();

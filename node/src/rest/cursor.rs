@@ -219,6 +219,7 @@ mod tests {
         }
     }
 
+    /// Contract: D-02.
     #[test]
     fn a_cursor_of_another_list_filter_environment_or_cluster_is_refused() {
         let (mine, other) = (environment(1), environment(2));

@@ -85,6 +85,7 @@ mod tests {
 
     const KEY: &str = "550e8400-e29b-41d4-a716-446655440000";
 
+    /// Contract: D-22.
     #[test]
     fn a_key_is_a_uuid_v4_in_either_form_and_case() {
         let quoted = format!("\"{KEY}\"");
@@ -107,6 +108,7 @@ mod tests {
         }
     }
 
+    /// Contract: D-23.
     #[test]
     fn the_fingerprint_tells_requests_apart_but_not_spellings_of_one() {
         let of = |method: Method, path: &str, body: Value| {

@@ -217,6 +217,7 @@ mod tests {
         assert!(Query::parse(Some(&many.join("&"))).is_err());
     }
 
+    /// Contract: R-31, D-28.
     #[test]
     fn a_limit_is_never_clamped() {
         for bad in [

@@ -22,7 +22,8 @@ pub(crate) fn seed(random: u64) -> Seed {
     }
 }
 
-fn stamped(number: u64, command: Command) -> Stamped {
+/// A command as that number's request.
+pub(crate) fn stamped(number: u64, command: Command) -> Stamped {
     Stamped {
         at: Timestamp(1_700_000_000_000 + number),
         request_id: RequestId::new(seed(number)),
@@ -58,7 +59,8 @@ pub(crate) fn bootstrap_with(plan: Plan, key: KeyHash) -> Stamped {
     stamped(0, Command::Bootstrap(Box::new(bootstrap)))
 }
 
-fn actor() -> Actor {
+/// The first key, in `production`.
+pub(crate) fn actor() -> Actor {
     Actor {
         workspace_id: WorkspaceId::new(seed(0)),
         environment_id: EnvironmentId::new(seed(1)),

@@ -28,6 +28,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// Contract: D-25.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_leader_costs_no_acknowledged_write_and_no_client_that_has_an_idempotency_key() {
     let mut world = World::formed().await;
@@ -203,6 +204,7 @@ async fn a_leader_does_not_hammer_a_member_that_is_away() {
     );
 }
 
+/// Contract: D-24.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_on_another_node_is_answered_with_the_first_effect() {
     let world = World::formed().await;
@@ -222,6 +224,7 @@ async fn a_retry_on_another_node_is_answered_with_the_first_effect() {
     }
 }
 
+/// Contract: D-60.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_node_reads_what_any_node_has_acknowledged() {
     let world = World::formed().await;
@@ -236,6 +239,7 @@ async fn every_node_reads_what_any_node_has_acknowledged() {
     }
 }
 
+/// Contract: D-60.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_quorum_writes_and_reads_are_refused_in_time_and_nothing_is_applied() {
     let mut world = World::formed().await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::model::Plan;
 use domain::rejection::Rejection;
 use node::assembly::StartError;
 use node::bootstrap::command::{self, BootstrapError};
@@ -78,6 +79,7 @@ async fn a_single_node_is_a_cluster() {
     }
 }
 
+/// Contract: D-19, D-20.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_workspace_is_made_once_and_its_keys_are_good() {
     let world = World::formed().await;
@@ -102,10 +104,15 @@ async fn the_first_workspace_is_made_once_and_its_keys_are_good() {
     let (found, _) = control
         .read_local(|view| domain::query::api_key_by_hash(view, &hash))
         .unwrap();
+    let found = found.unwrap();
     assert_eq!(
-        found.unwrap().environment_id.to_string(),
+        found.environment_id.to_string(),
         made.environments.production.id
     );
+    let (workspace, _) = control
+        .read_local(|view| domain::query::workspace(view, &found.workspace_id))
+        .unwrap();
+    assert_eq!(workspace.unwrap().plan, Plan::Enterprise);
 
     let again = command::run(TokioNetwork, &identity, &settings, "Acme").await;
     assert!(matches!(again, Err(BootstrapError::Already)), "{again:?}");

@@ -101,6 +101,7 @@ async fn five_nodes() -> (World, String) {
     (world, secret.reveal().to_owned())
 }
 
+/// Contract: D-59.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_nodes_hold_one_limit_while_its_keeper_and_the_leader_are_killed() {
     let (mut world, key) = five_nodes().await;

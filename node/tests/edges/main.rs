@@ -15,6 +15,7 @@ use state::{State, production};
 use tokio::time::Instant;
 use world::{Edge, Maker, Node, PATIENCE, gather, reader};
 
+/// Contract: R-05.
 #[tokio::test]
 async fn a_publish_is_applied_and_reported() {
     let state = State::with_rules(3);
@@ -85,6 +86,7 @@ async fn the_second_publish_ships_only_what_changed() {
     edge.stop().await;
 }
 
+/// Contract: D-60.
 #[tokio::test]
 async fn an_edge_starts_from_its_disk_with_every_node_down() {
     let state = State::with_rules(50);

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::report;
 use crate::repository::Repository;
-use crate::toolchain::{Toolchain, announce, describe, find_program};
+use crate::toolchain::{Toolchain, announce, describe, find_program, packages};
 
 /// Time limits and retries (none) of nextest.
 const NEXTEST_CONFIG: &str = "deploy/nextest.toml";
@@ -21,6 +21,7 @@ const NEXTEST_CONFIG: &str = "deploy/nextest.toml";
 /// When one fails, after all have run.
 pub fn run(repository: &Repository, filter: &[String]) -> Result<()> {
     let toolchain = Toolchain::prepare(repository)?;
+    packages::ensure(packages::TO_TEST)?;
     let cargo = |arguments: &[&str]| {
         let mut command = toolchain.cargo();
         command.args(arguments);

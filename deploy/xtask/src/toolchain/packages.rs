@@ -37,6 +37,20 @@ pub const TO_BUILD: &[Need] = &[
     },
 ];
 
+/// What the tests take besides: they do what clients do, with clients' programs.
+pub const TO_TEST: &[Need] = &[
+    Need {
+        package: "curl",
+        purpose: "sends the requests that the API's documentation shows",
+        is_there: || find_program("curl").is_some(),
+    },
+    Need {
+        package: "python3",
+        purpose: "verifies webhooks as receivers do",
+        is_there: || find_program("python3").is_some(),
+    },
+];
+
 /// What the benchmarks that compare with etcd take besides.
 pub const TO_COMPARE_WITH_ETCD: &[Need] = &[Need {
     package: "etcd-server",

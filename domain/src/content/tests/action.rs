@@ -25,6 +25,7 @@ fn check_refused(input: &str, kind: InvalidKind, param: &str) {
     );
 }
 
+/// Contract: D-41.
 #[test]
 fn forward_takes_one_upstream_or_several_with_weights() {
     check(
@@ -102,6 +103,7 @@ fn forward_takes_one_upstream_or_several_with_weights() {
     );
 }
 
+/// Contract: D-41.
 #[test]
 fn redirect_takes_an_absolute_url_or_a_path() {
     check(
@@ -178,6 +180,7 @@ fn redirect_takes_an_absolute_url_or_a_path() {
     );
 }
 
+/// Contract: D-41.
 #[test]
 fn fixed_response_takes_a_status_headers_and_a_body() {
     check(
@@ -246,6 +249,7 @@ fn fixed_response_takes_a_status_headers_and_a_body() {
     );
 }
 
+/// Contract: D-41.
 #[test]
 fn an_action_has_one_of_three_types() {
     check_refused("{}", Missing, "type");

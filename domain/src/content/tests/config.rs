@@ -41,6 +41,7 @@ fn merged(base: &str, more: &str) -> serde_json::Value {
     config
 }
 
+/// Contract: D-52.
 #[test]
 fn each_mode_asks_for_its_fields() {
     check(Balanced, BALANCED, "{}", &["up_AAAAAAAA", "up_BBBBBBBB"]);
@@ -115,13 +116,7 @@ fn fields_of_another_mode_conflict_and_unknown_ones_are_refused() {
         "config.origin_upstream_id",
     );
     check_refused(CacheFirst, CACHE, BALANCED, Conflict, "config.upstreams");
-    check_refused(
-        OriginFirst,
-        ORIGIN,
-        r#"{"cache":{"ttl_s":60}}"#,
-        Conflict,
-        "config.cache",
-    );
+    check_refused(OriginFirst, ORIGIN, BALANCED, Conflict, "config.upstreams");
     check_refused(
         Balanced,
         BALANCED,
@@ -136,6 +131,21 @@ fn fields_of_another_mode_conflict_and_unknown_ones_are_refused() {
         "}".repeat(JSON_DEPTH_MAX + 1)
     );
     check_refused(Balanced, &deep, "{}", Invalid, "config");
+}
+
+/// Contract: D-52.
+#[test]
+fn one_config_can_fit_cache_first_and_origin_first() {
+    let both = ["up_AAAAAAAA", "up_BBBBBBBB"];
+    check(OriginFirst, ORIGIN, r#"{"cache":{"ttl_s":60}}"#, &both);
+    check(CacheFirst, ORIGIN, r#"{"cache":{"ttl_s":60}}"#, &both);
+    check_refused(
+        OriginFirst,
+        ORIGIN,
+        r#"{"cache":{}}"#,
+        Missing,
+        "config.cache.ttl_s",
+    );
 }
 
 #[test]
@@ -180,6 +190,7 @@ fn the_cache_has_times_and_a_key() {
     refused(r#"{"cache":7}"#, Invalid, "config.cache");
 }
 
+/// Contract: D-52.
 #[test]
 fn the_tls_policy_decides_what_goes_with_it() {
     let check = |more: &str| check(Balanced, BALANCED, more, &["up_AAAAAAAA", "up_BBBBBBBB"]);
@@ -229,6 +240,7 @@ fn the_tls_policy_decides_what_goes_with_it() {
     refused(r#"{"tls":"strict"}"#, Invalid, "config.tls");
 }
 
+/// Contract: R-40, D-52.
 #[test]
 fn health_checks_have_ranges() {
     let check = |more: &str| check(Balanced, BALANCED, more, &["up_AAAAAAAA", "up_BBBBBBBB"]);
@@ -280,6 +292,7 @@ fn health_checks_have_ranges() {
     );
 }
 
+/// Contract: D-52.
 #[test]
 fn a_fallback_is_an_upstream_or_an_action() {
     check(

@@ -26,6 +26,7 @@ fn check_refused(input: &str, kind: InvalidKind, param: &str) {
     );
 }
 
+/// Contract: D-40.
 #[test]
 fn criteria_take_one_value_or_alternatives() {
     check("{}", "{}");
@@ -84,6 +85,7 @@ fn a_trailing_star_is_a_prefix_and_any_other_is_refused() {
     check_refused(r#"{"path":["/a",{"exact":"b"}]}"#, Invalid, "path[1].exact");
 }
 
+/// Contract: D-40.
 #[test]
 fn header_values_are_literal_or_patterns() {
     check(r#"{"header":{"a":"x*"}}"#, r#"{"header":{"a":["x*"]}}"#);
@@ -147,6 +149,7 @@ fn what_is_not_known_or_has_the_wrong_type_is_refused_where_it_stands() {
     assert_eq!((kind, param.len()), (Unknown, 100));
 }
 
+/// Contract: D-40.
 #[test]
 fn limits_hold() {
     let path = |length: usize| {

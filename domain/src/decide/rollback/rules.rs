@@ -13,6 +13,7 @@ use crate::decide::draft::{Drafting, RuleBefore, dirty_rules, is_pending, is_wan
 use crate::decide::history::{add_version, changed_fields, log, version_published};
 use crate::decide::priorities::Priorities;
 use crate::decide::publish::set_live;
+use crate::decide::verdict;
 use crate::id::RuleId;
 use crate::model::{Route, Rule, RuleEventKind, RuleStatus};
 use crate::query::ViewChunks;
@@ -222,6 +223,13 @@ fn take_out<V: View + ?Sized>(context: &Context<'_, V>, rule: &mut Rule) {
     }
 }
 
+/// Whether what a rule's draft says is not what it was last judged by. What an archived rule names
+/// may have been removed meanwhile.
+fn says_otherwise(before: &Rule, after: &Rule) -> bool {
+    before.status == RuleStatus::Archived
+        || (&before.criteria, &before.action) != (&after.criteria, &after.action)
+}
+
 fn write<V: View + ?Sized>(
     context: &Context<'_, V>,
     actor: &Actor,
@@ -231,6 +239,9 @@ fn write<V: View + ?Sized>(
     mut after: Rule,
 ) {
     let parsed = Parsed::of(&after).ok();
+    if says_otherwise(&before, &after) {
+        verdict::judge_again(context, &mut after, parsed.as_ref());
+    }
     after.pending_changes =
         is_pending(&after, || parsed.as_ref().map(|parsed| parsed.hash(&after)));
     if !changed_fields(&before, &after).is_empty() {

@@ -7,6 +7,7 @@ use crate::model::{ApiVersion, EnvironmentKind, KeyHash, KeyKind, Plan};
 use crate::outcome::{Outcome, Reply};
 use crate::query;
 
+/// Contract: D-14, D-19.
 #[test]
 fn bootstrapping_makes_two_environments_and_a_key_for_each() {
     let world = world();
@@ -114,6 +115,7 @@ fn a_test_key_makes_test_environments_only_and_leaves_the_workspace_alone() {
     assert!(workspace.updated_at.is_some());
 }
 
+/// Contract: D-14.
 #[test]
 fn a_plan_bounds_the_number_of_environments() {
     let mut world = world_with(Plan::Starter);

@@ -142,6 +142,7 @@ fn expired_answers_go_a_few_at_a_time() {
     assert_eq!(kept(&world), 0);
 }
 
+/// Contract: D-10.
 #[test]
 fn log_time_never_goes_back_and_objects_carry_it() {
     let mut world = furnished();

@@ -1,6 +1,6 @@
 //! What each command leaves in the journal.
 
-use super::world::{World, furnished};
+use super::world::{World, forward, furnished};
 use crate::command::{Command, DesiredStatus, RollbackTo};
 use crate::model::{JournalPlace, NoticeKind, ObjectKind, Priority, Rule};
 use crate::query::{self, JournalRow};
@@ -59,6 +59,22 @@ fn a_rule_is_told_of_from_its_beginning_to_its_end() {
     assert_eq!(last(&world).0, ["rule.archived"]);
 }
 
+/// Contract: D-39.
+#[test]
+fn a_rule_that_fails_validation_is_told_of_in_the_entry_that_made_it_so() {
+    let mut world = furnished();
+    let mut dangling = world.new_rule(1, 10);
+    dangling.action = forward(3);
+    let command = Command::CreateRule(world.actor.clone(), dangling);
+    world.apply(command).unwrap();
+    assert_eq!(last(&world).0, ["rule.created", "rule.validation_failed"]);
+    world
+        .update_rule(1, |rule| rule.action = Some(forward(1)))
+        .unwrap();
+    assert_eq!(last(&world).0, ["rule.updated", "rule.validated"]);
+}
+
+/// Contract: D-56.
 #[test]
 fn each_change_of_a_rule_is_told_also_when_its_history_keeps_no_trace_of_the_one_before() {
     let mut world = furnished();

@@ -61,6 +61,7 @@ fn archiving_the_last_route_leaves_an_empty_manifest() {
     assert_eq!((manifest.root, manifest.version.0), (Hash::EMPTY_TREE, 3));
 }
 
+/// Contract: D-13, D-47.
 #[test]
 fn environments_have_manifests_of_their_own() {
     let mut world = furnished();

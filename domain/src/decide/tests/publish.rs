@@ -5,6 +5,7 @@ use crate::command::{Command, DesiredStatus};
 use crate::model::{Priority, RuleEventKind, RuleStatus, SnapshotState};
 use crate::query;
 
+/// Contract: R-05, D-45.
 #[test]
 fn publishing_makes_the_draft_the_active_snapshot() {
     let mut world = furnished();
@@ -33,6 +34,7 @@ fn publishing_makes_the_draft_the_active_snapshot() {
     assert_eq!(route.updated_at, Some(snapshot.published_at));
 }
 
+/// Contract: D-34.
 #[test]
 fn a_published_rule_is_active_since_the_publish() {
     let mut world = furnished();
@@ -113,6 +115,7 @@ fn the_first_publish_works_without_rules() {
     assert_eq!((snapshot.rule_count, unchanged), (0, false));
 }
 
+/// Contract: D-49.
 #[test]
 fn a_newer_snapshot_supersedes_the_active_one() {
     let mut world = furnished();

@@ -1,6 +1,6 @@
 //! Rollback.
 
-use super::world::{World, config, furnished, published, refused, rule, snapshot};
+use super::world::{World, config, forward, furnished, published, refused, rule, snapshot};
 use crate::command::{DesiredStatus, RollbackTo};
 use crate::model::{Priority, RuleEventKind, RuleStatus, SnapshotState, SnapshotVersion};
 use crate::query;
@@ -35,6 +35,7 @@ fn a_rollback_is_a_new_version_with_old_content() {
     assert_eq!(world.live_rules(1), []);
 }
 
+/// Contract: D-46.
 #[test]
 fn the_draft_stays_and_is_pending_against_what_is_live_now() {
     let mut world = furnished();
@@ -70,6 +71,7 @@ fn rolling_back_and_forth_ends_where_it_began() {
     assert!(!world.is_pending(1));
 }
 
+/// Contract: D-46.
 #[test]
 fn an_archived_rule_comes_back_to_life() {
     let mut world = furnished();
@@ -91,6 +93,28 @@ fn an_archived_rule_comes_back_to_life() {
         .collect();
     assert_eq!(kinds, [RuleEventKind::Published, RuleEventKind::Restored]);
     assert!(!restored.pending_changes);
+}
+
+#[test]
+fn a_restored_rule_whose_upstream_is_gone_is_live_and_does_not_pass_again() {
+    let mut world = furnished();
+    world.create_upstream(3).unwrap();
+    world.create_rule(1, 10).unwrap();
+    world
+        .update_rule(1, |rule| rule.action = Some(forward(3)))
+        .unwrap();
+    world.publish(1).unwrap();
+    archive_live(&mut world, 1);
+    world.delete_upstream(3).unwrap();
+    assert!(world.rule(1).problems.is_empty());
+    world.roll_back(1, version(1), false).unwrap();
+    let restored = world.rule(1);
+    assert!(restored.published.is_some());
+    assert_eq!(restored.problems[0].code, "unknown_upstream");
+    assert_eq!(
+        restored.events.last().unwrap().kind,
+        RuleEventKind::ValidationFailed
+    );
 }
 
 #[test]

@@ -96,6 +96,7 @@ fn config_is_merged_and_checked_as_a_whole() {
     assert_eq!(refused(world.delete_upstream(2)).0, "UpstreamInUse");
 }
 
+/// Contract: D-53.
 #[test]
 fn a_hostname_has_one_owner_in_an_environment() {
     let mut world = furnished();
@@ -157,6 +158,7 @@ fn hostnames_must_come_in_their_normal_form() {
     }
 }
 
+/// Contract: R-71, D-54.
 #[test]
 fn the_plan_limits_routes_that_are_not_archived() {
     let mut world = world_with(Plan::Free);
@@ -221,6 +223,7 @@ fn an_archived_route_is_frozen_with_its_rules() {
     );
 }
 
+/// Contract: D-50.
 #[test]
 fn a_disabled_route_takes_no_rules_and_no_publish_until_it_is_enabled() {
     let mut world = furnished();

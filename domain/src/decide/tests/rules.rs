@@ -4,10 +4,20 @@ use super::world::{World, forward, furnished, made_rule, metadata, published, re
 use crate::command::{Command, DesiredStatus};
 use crate::model::{Priority, Rule, RuleEventKind, RuleField, RuleStatus};
 
-use RuleEventKind::{Archived, Created, Paused, Published, Resumed, Updated, Validated};
+use RuleEventKind::{
+    Archived, Created, Paused, Published, Resumed, Updated, Validated, ValidationFailed,
+};
 
 fn events(rule: &Rule) -> Vec<RuleEventKind> {
     rule.events.iter().map(|event| event.kind).collect()
+}
+
+/// Code and place of each problem.
+fn problems(rule: &Rule) -> Vec<(&str, &str)> {
+    let problems = rule.problems.iter();
+    problems
+        .map(|problem| (problem.code.as_str(), problem.param.as_deref().unwrap()))
+        .collect()
 }
 
 #[test]
@@ -38,6 +48,7 @@ fn a_new_rule_is_a_draft_with_its_objects_as_sent() {
     assert_eq!(world.rule(1), rule);
 }
 
+/// Contract: D-39.
 #[test]
 fn a_rule_is_validated_at_once_if_its_references_are_good_and_else_when_published() {
     let mut world = furnished();
@@ -48,16 +59,53 @@ fn a_rule_is_validated_at_once_if_its_references_are_good_and_else_when_publishe
     let mut dangling = world.new_rule(2, 20);
     dangling.action = forward(3);
     let rule = made_rule(world.apply(Command::CreateRule(world.actor.clone(), dangling)));
-    assert_eq!(events(&rule), [Created]);
+    assert_eq!(events(&rule), [Created, ValidationFailed]);
+    assert_eq!(problems(&rule), [("unknown_upstream", "action")]);
     assert_eq!(
         refused(world.publish(1)),
         ("ValidationFailed", "unknown_upstream".to_owned())
     );
     world.create_upstream(3).unwrap();
     world.publish(1).unwrap();
-    assert_eq!(events(&world.rule(2)), [Created, Validated, Published]);
+    let rule = world.rule(2);
+    assert_eq!(
+        events(&rule),
+        [Created, ValidationFailed, Validated, Published]
+    );
+    assert_eq!(problems(&rule), []);
 }
 
+/// Contract: D-39.
+#[test]
+fn a_change_is_judged_anew_and_a_pause_is_no_change_to_judge() {
+    let mut world = furnished();
+    world.create_rule(1, 10).unwrap();
+    let broken = made_rule(world.update_rule(1, |rule| rule.action = Some(forward(3))));
+    assert_eq!(problems(&broken), [("unknown_upstream", "action")]);
+    let paused = made_rule(world.update_rule(1, |rule| {
+        rule.status = Some(DesiredStatus::Paused);
+    }));
+    assert_eq!(paused.problems, broken.problems);
+    // That the upstream is made later changes nothing by itself; the next change is judged again.
+    world.create_upstream(3).unwrap();
+    assert_eq!(world.rule(1), paused);
+    let good = made_rule(world.update_rule(1, |rule| rule.name = Some("good".to_owned())));
+    assert_eq!(problems(&good), []);
+    assert_eq!(
+        events(&good),
+        [
+            Created,
+            Validated,
+            Updated,
+            ValidationFailed,
+            Paused,
+            Updated,
+            Validated
+        ]
+    );
+}
+
+/// Contract: D-36.
 #[test]
 fn two_rules_of_a_route_cannot_have_one_priority() {
     let mut world = furnished();
@@ -260,6 +308,29 @@ fn a_paused_draft_is_not_pending_and_not_published() {
     assert!(published(world.publish(1)).1);
 }
 
+/// Contract: D-34.
+#[test]
+fn a_paused_draft_is_a_draft_when_it_is_resumed() {
+    let mut world = furnished();
+    world.create_rule(1, 10).unwrap();
+    let set = |world: &mut World, status| {
+        made_rule(world.update_rule(1, |rule| rule.status = Some(status)))
+    };
+    assert_eq!(
+        set(&mut world, DesiredStatus::Active).status,
+        RuleStatus::Draft
+    );
+    set(&mut world, DesiredStatus::Paused);
+    let resumed = set(&mut world, DesiredStatus::Active);
+    assert_eq!(
+        (resumed.status, resumed.pending_changes),
+        (RuleStatus::Draft, true)
+    );
+    assert_eq!(events(&resumed), [Created, Validated, Paused, Resumed]);
+    world.publish(1).unwrap();
+    assert_eq!(world.rule(1).status, RuleStatus::Active);
+}
+
 #[test]
 fn a_live_rule_is_not_archived() {
     let mut world = furnished();
@@ -280,6 +351,7 @@ fn archiving_again_gives_the_same_answer() {
     assert_eq!(refused(changed), ("Archived", "rule".to_owned()));
 }
 
+/// Contract: D-44.
 #[test]
 fn history_keeps_the_newest_and_versions_go_on() {
     let mut world = furnished();

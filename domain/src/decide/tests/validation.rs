@@ -69,6 +69,7 @@ fn a_hostname_that_is_live_elsewhere_and_a_disabled_route_are_errors() {
     assert_eq!(refused(world.publish(1)).0, "RouteDisabled");
 }
 
+/// Contract: D-40.
 #[test]
 fn warnings_are_about_rules_that_would_be_published() {
     let mut world = furnished();

@@ -131,6 +131,7 @@ impl World {
     }
 }
 
+/// Contract, D-58.
 #[test]
 fn a_delivery_is_tried_again_after_the_documented_delays_and_then_has_failed() {
     let mut world = furnished();
@@ -178,6 +179,7 @@ fn what_was_delivered_stays_so_when_an_older_attempt_turns_out_to_have_failed() 
     assert_eq!(world.endpoint().failing_since, None);
 }
 
+/// Contract: D-58.
 #[test]
 fn an_attempt_that_two_leaders_made_uses_one_retry() {
     let mut world = furnished();

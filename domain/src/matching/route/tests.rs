@@ -89,6 +89,7 @@ fn request<'a>(
     }
 }
 
+/// Contract: R-30.
 #[test]
 fn the_lowest_priority_that_matches_wins_and_ties_go_by_identifier() {
     let methods = |method: &str| Criteria {

@@ -1,6 +1,7 @@
 //! The rule object.
 
 use domain::model::{Metadata, Rule, RuleChange, RuleEvent};
+use domain::rejection::Problem;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
@@ -33,6 +34,7 @@ pub(crate) struct RuleObject<'a> {
     #[schema(value_type = shape::Metadata)]
     metadata: &'a Metadata,
     publication: Publication<'a>,
+    validation: Validation<'a>,
     /// What happened to it, the oldest first, the last 50.
     #[schema(value_type = Vec<EventObject>)]
     events: Events<'a>,
@@ -60,6 +62,25 @@ struct Publication<'a> {
     pending_changes: bool,
 }
 
+/// What the last validation found.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RuleValidation)]
+struct Validation<'a> {
+    #[schema(value_type = shape::ValidationStatus)]
+    status: &'static str,
+    #[schema(value_type = Vec<ErrorObject<'static>>)]
+    errors: Errors<'a>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = RuleProblem)]
+struct ErrorObject<'a> {
+    code: &'a str,
+    message: &'a str,
+    /// Where in the rule.
+    param: Option<&'a str>,
+}
+
 #[derive(Serialize, ToSchema)]
 #[schema(as = RuleEvent)]
 struct EventObject {
@@ -80,6 +101,18 @@ struct VersionObject<'a> {
     /// The snapshot in which it first went live.
     #[schema(value_type = Option<shape::SnapshotId>)]
     snapshot_id: Option<&'a str>,
+}
+
+struct Errors<'a>(&'a [Problem]);
+
+impl Serialize for Errors<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|problem| ErrorObject {
+            code: &problem.code,
+            message: &problem.message,
+            param: problem.param.as_deref(),
+        }))
+    }
 }
 
 struct Events<'a>(&'a [RuleEvent]);
@@ -140,6 +173,14 @@ impl<'a> RuleObject<'a> {
                     .map(|published| published.snapshot_id.as_str()),
                 published_at,
                 pending_changes: rule.pending_changes,
+            },
+            validation: Validation {
+                status: if rule.problems.is_empty() {
+                    "passed"
+                } else {
+                    "failed"
+                },
+                errors: Errors(&rule.problems),
             },
             events: Events(&rule.events),
             versions: Versions(&rule.versions),

@@ -158,9 +158,10 @@ shapes! {
     DesiredRuleStatus => words(rules::DESIRED.iter().map(|(word, _)| *word), "What the next publish makes of it.");
     PublicationStatus => words(["published", "unpublished"], "Whether some version of it is live.");
     RuleEventType => words(
-        ["created", "validated", "published", "updated", "paused", "resumed", "archived", "restored"],
+        ["created", "validated", "validation_failed", "published", "updated", "paused", "resumed", "archived", "restored"],
         "What happened to it.",
     );
+    ValidationStatus => words(["passed", "failed"], "Whether it could be published.");
     RouteMode => words(routes::MODES.iter().map(|(word, _)| *word), "The traffic mode. Which fields `config` has depends on it.");
     RouteStatus => words(["active", "archived"], "An archived route is kept and changes no more.");
     Algorithm => words(upstreams::ALGORITHMS.iter().map(|(word, _)| *word), "How targets are chosen.");

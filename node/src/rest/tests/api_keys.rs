@@ -23,6 +23,7 @@ fn path(key: &Value, action: &str) -> String {
 
 const RETRY: &str = "550e8400-e29b-41d4-a716-446655440000";
 
+/// Contract: R-13, D-11, D-12.
 #[tokio::test]
 async fn a_new_key_shows_all_of_its_fields_and_its_text_never_again() {
     let world = World::new();
@@ -146,6 +147,7 @@ async fn a_rolled_key_works_with_both_texts_until_the_overlap_ends() {
     assert_eq!(day["previous_key_expires_at"], 1_714_320_060 + 86_400);
 }
 
+/// Contract: D-11.
 #[tokio::test]
 async fn an_expired_key_and_a_revoked_one_are_refused_at_once() {
     let world = World::new();
@@ -173,6 +175,7 @@ async fn an_expired_key_and_a_revoked_one_are_refused_at_once() {
     }
 }
 
+/// Contract: R-11, D-12.
 #[tokio::test]
 async fn a_restricted_key_acts_in_the_environments_of_its_scope_and_in_the_first_by_default() {
     let world = World::new();

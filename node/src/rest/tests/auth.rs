@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::support::World;
 
+/// Contract: R-10, D-11.
 #[tokio::test]
 async fn a_key_works_and_without_one_nothing_does() {
     let world = World::new();
@@ -16,6 +17,7 @@ async fn a_key_works_and_without_one_nothing_does() {
     assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
 }
 
+/// Contract: D-11.
 #[tokio::test]
 async fn malformed_keys_are_refused_without_touching_the_state() {
     let world = World::new();
@@ -55,6 +57,7 @@ async fn malformed_keys_are_refused_without_touching_the_state() {
         .await;
 }
 
+/// Contract: D-11.
 #[tokio::test]
 async fn an_unknown_key_is_refused_after_one_fresh_look_and_a_stale_reader_does_not_wait() {
     let world = World::new();
@@ -74,6 +77,7 @@ async fn an_unknown_key_is_refused_after_one_fresh_look_and_a_stale_reader_does_
     assert_eq!(world.control.barriers.load(Ordering::Relaxed), 1);
 }
 
+/// Contract: D-11.
 #[tokio::test]
 async fn an_address_that_tries_many_keys_is_told_to_wait_and_good_keys_pass_from_it() {
     let world = World::new();

@@ -15,6 +15,7 @@ fn with(mut body: Value, field: &str, value: Value) -> Value {
     body
 }
 
+/// Contract: R-34, D-27.
 #[tokio::test]
 async fn each_wrong_field_of_a_new_rule_is_named() {
     let world = World::new();
@@ -147,6 +148,7 @@ async fn each_wrong_field_of_a_new_rule_is_named() {
     assert_eq!(world.get("/v2/rules").ok().await["data"], json!([]));
 }
 
+/// Contract: R-23.
 #[tokio::test]
 async fn bodies_that_are_not_json_objects_are_refused() {
     let world = World::new();
@@ -175,6 +177,7 @@ async fn bodies_that_are_not_json_objects_are_refused() {
     ask.fails(400, "invalid_json", None).await;
 }
 
+/// Contract, D-26.
 #[tokio::test]
 async fn a_body_must_say_that_it_is_json() {
     let world = World::new();
@@ -228,6 +231,7 @@ async fn a_body_over_the_limit_is_refused() {
     ask.fails(413, "payload_too_large", None).await;
 }
 
+/// Contract: D-01.
 #[tokio::test]
 async fn identifiers_that_are_unknown_or_impossible_are_not_found() {
     let world = World::new();
@@ -296,6 +300,7 @@ async fn paths_and_methods_that_do_not_exist_are_told_in_the_same_shape() {
         .await;
 }
 
+/// Contract: D-02, D-27, D-28.
 #[tokio::test]
 async fn query_parameters_are_checked_by_name_and_value() {
     let world = World::new();

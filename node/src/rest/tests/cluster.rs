@@ -31,6 +31,7 @@ async fn without_a_leader_writes_and_fresh_reads_say_that_nothing_was_changed() 
     );
 }
 
+/// Contract: D-60.
 #[tokio::test]
 async fn a_stale_read_needs_no_leader_and_says_how_old_it_may_be() {
     let world = World::new();
@@ -89,6 +90,7 @@ async fn an_unknown_outcome_is_said_to_be_unknown_and_a_retry_with_the_key_finds
     );
 }
 
+/// Contract: D-60.
 #[tokio::test]
 async fn every_response_carries_a_revision_that_a_later_read_has_reached() {
     let world = World::new();

@@ -5,7 +5,7 @@ use domain::content::{Action, Criteria, route_config};
 use domain::model::Mode;
 use serde_json::{Value, json};
 
-use super::contract::validator;
+use super::documented::validator;
 
 /// Whether the document and the parser say the same, and that it is `good`.
 fn check(shape: &str, value: &Value, parsed: bool, good: bool) {

@@ -81,6 +81,7 @@ fn ids(posted: &[Posted]) -> Vec<&str> {
     ids.collect()
 }
 
+/// Contract.
 #[tokio::test(start_paused = true)]
 async fn every_event_is_sent_once_as_the_api_shows_it() {
     let world = World::new();
@@ -108,6 +109,7 @@ async fn every_event_is_sent_once_as_the_api_shows_it() {
     dispatcher.shut_down().await;
 }
 
+/// Contract: R-54.
 #[tokio::test(start_paused = true)]
 async fn a_failed_attempt_is_repeated_when_its_time_has_come_and_not_before() {
     let world = World::new();
@@ -217,6 +219,7 @@ async fn a_receiver_that_hangs_holds_nobody_else_up() {
     assert!(!world.receivers.posted(URL).is_empty());
 }
 
+/// Contract: D-58.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_whose_record_is_lost_is_made_again_with_the_same_event() {
     for trouble in [Trouble::NoLeader, Trouble::AnswersLost] {
@@ -323,6 +326,7 @@ async fn a_receiver_that_is_gone_is_not_asked_again() {
     assert_eq!(world.receivers.posted(URL).len(), 1);
 }
 
+/// Contract: D-57.
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_an_endpoint_fails_when_it_is_removed_whether_or_not_it_was_enabled() {
     for disabled in [false, true] {

@@ -12,6 +12,7 @@ fn has(shown: &Value, fields: &[&str]) {
     }
 }
 
+/// Contract.
 #[tokio::test]
 async fn the_example_that_creates_a_rule_works_as_printed() {
     let world = World::new();
@@ -56,23 +57,30 @@ async fn the_example_that_creates_a_rule_works_as_printed() {
     );
 }
 
+/// Contract, D-29.
 #[tokio::test]
 async fn the_example_that_patches_a_route_works_as_printed_and_gives_a_new_draft() {
     let world = World::new();
-    let (route, upstream) = world.route("api.example.net").await;
-    let path = format!("/v2/routes/{route}");
-    let before = world.get(&path).ok().await;
-    // The config has to fit the mode, so the printed patch needs the fields of the new one too.
+    let (balanced, upstream) = world.route("api.example.net").await;
     let printed = json!({ "mode": "cache_first" });
+    // The config has to fit the mode, so a balanced route needs the fields of the new one too.
+    let path = format!("/v2/routes/{balanced}");
     world
-        .patch(&path, printed)
+        .patch(&path, printed.clone())
         .fails(422, "invalid_config", Some("config.upstreams"))
         .await;
-    let config = json!({"upstreams": null, "origin_upstream_id": upstream, "cache": {"ttl_s": 60}});
-    let after = world
-        .patch(&path, json!({"mode": "cache_first", "config": config}))
-        .ok()
-        .await;
+    let cached = json!({"origin_upstream_id": upstream, "cache": {"ttl_s": 60}});
+    let mut config = cached.clone();
+    config["upstreams"] = Value::Null;
+    let whole = json!({"mode": "cache_first", "config": config});
+    assert_eq!(world.patch(&path, whole).ok().await["config"], cached);
+    // One that asks the origin first may have them already.
+    let mut config = cached;
+    config["fallback"] = json!({"upstream_id": upstream});
+    let body = json!({"name": "Shop", "hostname": "shop.example.net", "mode": "origin_first", "config": config});
+    let before = world.post("/v2/routes", body).created().await;
+    let path = format!("/v2/routes/{}", before["id"].as_str().unwrap());
+    let after = world.patch(&path, printed).ok().await;
     assert_eq!(
         (&after["mode"], &after["name"]),
         (&json!("cache_first"), &before["name"])
@@ -82,6 +90,7 @@ async fn the_example_that_patches_a_route_works_as_printed_and_gives_a_new_draft
     assert_eq!(after["updated_at"], 1_714_320_000);
 }
 
+/// Contract.
 #[tokio::test]
 async fn the_list_of_rules_has_the_sample_s_envelope_and_order() {
     let world = World::new();
@@ -118,6 +127,7 @@ async fn the_list_of_rules_has_the_sample_s_envelope_and_order() {
     );
 }
 
+/// Contract: R-37, D-05, D-06, D-44.
 #[tokio::test]
 async fn a_retrieved_rule_has_history_and_publication_status() {
     let world = World::new();
@@ -157,6 +167,7 @@ async fn a_retrieved_rule_has_history_and_publication_status() {
     assert_eq!(shown["environment"], "production");
 }
 
+/// Contract: R-38, D-35.
 #[tokio::test]
 async fn archiving_a_rule_answers_as_the_sample_and_repeats_itself() {
     let world = World::new();
@@ -179,6 +190,7 @@ async fn archiving_a_rule_answers_as_the_sample_and_repeats_itself() {
     assert_eq!(world.delete(&path).send().await.bytes, first.bytes);
 }
 
+/// Contract: R-38, D-35.
 #[tokio::test]
 async fn a_rule_of_the_active_snapshot_cannot_be_archived() {
     let world = World::new();
@@ -193,6 +205,7 @@ async fn a_rule_of_the_active_snapshot_cannot_be_archived() {
     assert_eq!(world.delete(&path).ok().await["status"], "archived");
 }
 
+/// Contract: R-41, D-04.
 #[tokio::test]
 async fn the_list_of_routes_has_the_sample_s_fields_and_all_routes() {
     let world = World::new();
@@ -230,6 +243,7 @@ async fn the_list_of_routes_has_the_sample_s_fields_and_all_routes() {
     );
 }
 
+/// Contract: D-42.
 #[tokio::test]
 async fn the_quick_starts_that_leave_out_the_action_are_told_so() {
     let world = World::new();
@@ -246,6 +260,7 @@ async fn the_quick_starts_that_leave_out_the_action_are_told_so() {
         .await;
 }
 
+/// Contract, D-50.
 #[tokio::test]
 async fn the_error_sample_is_what_a_disabled_route_answers() {
     let world = World::new();
@@ -264,6 +279,7 @@ async fn the_error_sample_is_what_a_disabled_route_answers() {
     );
 }
 
+/// Contract: R-62, D-36.
 #[tokio::test]
 async fn the_same_priority_twice_on_a_route_is_a_conflict_and_on_two_routes_is_not() {
     let world = World::new();

@@ -465,6 +465,7 @@ async fn regions_say_how_their_edges_are_and_how_far_they_are() {
         .await;
 }
 
+/// Contract: D-47.
 #[tokio::test]
 async fn the_current_manifest_names_the_snapshot_of_each_route() {
     let world = World::new();

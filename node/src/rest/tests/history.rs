@@ -30,6 +30,7 @@ fn id(object: &Value) -> &str {
     object["id"].as_str().unwrap()
 }
 
+/// Contract, D-56.
 #[tokio::test]
 async fn events_tell_what_happened_the_newest_first() {
     let world = World::new();
@@ -320,6 +321,7 @@ async fn a_stream_ends_when_its_key_is_revoked() {
     assert_eq!(stream.next().await, None);
 }
 
+/// Contract: R-04.
 #[tokio::test]
 async fn the_audit_log_says_who_changed_what_from_what_to_what() {
     let world = World::new();

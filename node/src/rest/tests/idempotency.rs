@@ -8,6 +8,7 @@ use super::support::{Trouble, World, fixed_rule};
 const KEY: &str = "550e8400-e29b-41d4-a716-446655440000";
 const OTHER: &str = "7f9c24e8-3b12-4fef-91e0-5a2b5a0f8b11";
 
+/// Contract: R-25, D-22, D-25.
 #[tokio::test]
 async fn a_retry_gets_the_first_answer_byte_for_byte_and_changes_nothing() {
     let world = World::new();
@@ -49,6 +50,7 @@ async fn a_retry_gets_the_first_answer_byte_for_byte_and_changes_nothing() {
     );
 }
 
+/// Contract: D-23.
 #[tokio::test]
 async fn the_same_object_written_otherwise_is_the_same_request() {
     let world = World::new();
@@ -72,6 +74,7 @@ async fn the_same_object_written_otherwise_is_the_same_request() {
     );
 }
 
+/// Contract: D-23.
 #[tokio::test]
 async fn another_request_with_the_key_is_a_conflict() {
     let world = World::new();
@@ -104,6 +107,7 @@ async fn another_request_with_the_key_is_a_conflict() {
         .await;
 }
 
+/// Contract: D-25.
 #[tokio::test]
 async fn refusals_of_the_log_are_replayed_and_refusals_of_form_are_not_stored() {
     let world = World::new();
@@ -137,6 +141,7 @@ async fn refusals_of_the_log_are_replayed_and_refusals_of_form_are_not_stored() 
         .await;
 }
 
+/// Contract: R-25.
 #[tokio::test]
 async fn a_key_is_forgotten_after_a_day_of_log_time() {
     let world = World::new();
@@ -160,6 +165,7 @@ async fn a_key_is_forgotten_after_a_day_of_log_time() {
     );
 }
 
+/// Contract: D-21, D-22.
 #[tokio::test]
 async fn keys_of_another_form_are_refused_and_reads_ignore_them() {
     let world = World::new();
@@ -184,6 +190,7 @@ async fn keys_of_another_form_are_refused_and_reads_ignore_them() {
         .await;
 }
 
+/// Contract: D-21.
 #[tokio::test]
 async fn every_write_can_be_retried() {
     let world = World::new();

@@ -157,6 +157,7 @@ fn changes_alone_and_of_several(
     ]
 }
 
+/// Contract: D-09, D-13.
 #[tokio::test(start_paused = true)]
 async fn what_belongs_to_others_is_answered_like_what_never_was() {
     let world = World::new();

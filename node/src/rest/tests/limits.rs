@@ -59,6 +59,7 @@ fn enterprise(requests: u32, route_mutations: u32) -> World {
     })
 }
 
+/// Contract: R-70.
 #[tokio::test(start_paused = true)]
 async fn every_answer_to_a_known_key_says_how_its_limit_stands() {
     let world = World::new();
@@ -120,6 +121,7 @@ async fn whoever_is_not_known_has_no_limit_to_hear_of() {
     }
 }
 
+/// Contract: R-70, D-59.
 #[tokio::test(start_paused = true)]
 async fn beyond_its_limit_a_key_is_refused_until_the_second_that_it_was_told() {
     let world = World::new();
@@ -152,6 +154,7 @@ async fn beyond_its_limit_a_key_is_refused_until_the_second_that_it_was_told() {
     assert!(retry_after(&refused().await) >= 1);
 }
 
+/// Contract: R-70, D-25.
 #[tokio::test(start_paused = true)]
 async fn each_key_has_a_limit_of_its_own_and_a_refused_write_changes_nothing() {
     let world = enterprise(2, 1_000);
@@ -175,6 +178,7 @@ async fn each_key_has_a_limit_of_its_own_and_a_refused_write_changes_nothing() {
     assert_eq!(reply.header("idempotent-replayed"), None);
 }
 
+/// Contract: R-72, D-59.
 #[tokio::test(start_paused = true)]
 async fn new_rules_have_a_limit_on_each_route() {
     let world = enterprise(1_000, 2);

@@ -9,6 +9,7 @@ mod content;
 mod contract;
 mod dispatch;
 mod document;
+mod documented;
 mod dry_run;
 mod fleet;
 mod history;

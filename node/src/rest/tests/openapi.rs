@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::openapi::{self, document};
 use super::super::operation::Operation;
-use super::contract;
+use super::documented;
 use super::policy::method;
 use super::support::World;
 
@@ -144,14 +144,14 @@ fn every_example_is_one() {
     for (name, schema) in schemas {
         let reference = json!({"$ref": format!("#/components/schemas/{name}")});
         for example in schema["examples"].as_array().into_iter().flatten() {
-            contract::valid(name, &reference, example);
+            documented::valid(name, &reference, example);
         }
     }
     let mut bodies = 0;
     for (name, _, _, operation) in operations() {
         let content = &operation["requestBody"]["content"]["application/json"];
         if !content.is_null() {
-            contract::valid(name, &content["schema"], &content["example"]);
+            documented::valid(name, &content["schema"], &content["example"]);
             bodies += 1;
         }
     }
@@ -174,7 +174,7 @@ fn every_operation_says_what_it_is_and_what_each_parameter_means() {
             "{name} is under {tag}"
         );
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
-            let parameter = contract::resolved(parameter);
+            let parameter = documented::resolved(parameter);
             assert!(parameter["description"].is_string(), "{name}: {parameter}");
         }
     }
@@ -202,7 +202,7 @@ async fn every_query_parameter_of_the_document_is_known_to_its_operation() {
             continue;
         }
         let parameters = operation["parameters"].as_array().into_iter().flatten();
-        let parameters = parameters.map(contract::resolved);
+        let parameters = parameters.map(documented::resolved);
         for parameter in parameters.filter(|parameter| parameter["in"] == "query") {
             let query = parameter["name"].as_str().unwrap();
             let is_map = parameter["style"] == "deepObject";

@@ -27,6 +27,7 @@ fn ids(seen: &[Value]) -> Vec<&str> {
         .collect()
 }
 
+/// Contract: R-31, D-02, D-03.
 #[tokio::test]
 async fn a_walk_over_rules_sees_each_once_in_order_of_priority_then_identifier() {
     let world = World::new();
@@ -62,6 +63,7 @@ async fn a_walk_over_rules_sees_each_once_in_order_of_priority_then_identifier()
     );
 }
 
+/// Contract: D-02.
 #[tokio::test]
 async fn a_walk_misses_nothing_that_was_there_all_the_time_while_rules_come_and_go() {
     let world = World::new();
@@ -112,6 +114,7 @@ async fn a_walk_misses_nothing_that_was_there_all_the_time_while_rules_come_and_
     }
 }
 
+/// Contract: D-04.
 #[tokio::test]
 async fn every_list_can_be_walked() {
     let world = World::new();
@@ -158,6 +161,7 @@ async fn every_list_can_be_walked() {
     );
 }
 
+/// Contract: D-02.
 #[tokio::test]
 async fn a_cursor_belongs_to_its_list_and_filters_and_not_to_its_limit() {
     let world = World::new();
@@ -191,6 +195,7 @@ async fn a_cursor_belongs_to_its_list_and_filters_and_not_to_its_limit() {
     }
 }
 
+/// Contract: D-04.
 #[tokio::test]
 async fn routes_come_all_at_once_without_a_limit_and_by_pages_with_one() {
     let world = World::new();

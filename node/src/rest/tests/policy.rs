@@ -255,6 +255,7 @@ async fn columns<'a>(
     columns
 }
 
+/// Contract, D-15.
 #[tokio::test]
 async fn every_operation_follows_the_table_and_foreign_objects_do_not_exist_for_any_key() {
     let world = World::new();
@@ -330,6 +331,7 @@ async fn every_operation_follows_the_table_and_foreign_objects_do_not_exist_for_
     assert!(known.is_empty(), "no such operations: {known:?}");
 }
 
+/// Contract: R-12, D-13.
 #[tokio::test]
 async fn a_test_key_changes_nothing_of_production_whatever_it_asks() {
     let world = World::new();
@@ -378,6 +380,7 @@ async fn a_test_key_changes_nothing_of_production_whatever_it_asks() {
     assert_eq!(world.control.rows(), rows);
 }
 
+/// Contract: R-11, D-15.
 #[tokio::test]
 async fn lists_show_what_a_confined_key_is_for_and_naming_another_route_is_refused() {
     let world = World::new();

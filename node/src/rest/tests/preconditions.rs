@@ -30,6 +30,7 @@ async fn furnished(world: &World) -> [String; 4] {
     ]
 }
 
+/// Contract: D-32.
 #[tokio::test]
 async fn an_object_has_the_same_tag_whoever_shows_it() {
     let world = World::new();
@@ -163,6 +164,7 @@ fn changes<'a>(world: &'a World, paths: &[String; 4]) -> Vec<(Asking<'a>, String
     ]
 }
 
+/// Contract: D-32.
 #[tokio::test]
 async fn a_change_goes_on_only_if_the_object_is_as_the_client_saw_it() {
     let world = World::new();

@@ -9,6 +9,7 @@ fn id(object: &Value) -> &str {
     object["id"].as_str().unwrap()
 }
 
+/// Contract: D-45, D-49.
 #[tokio::test]
 async fn a_published_snapshot_shows_all_of_its_fields() {
     let world = World::new();
@@ -69,6 +70,7 @@ async fn publishing_without_a_change_gives_the_active_snapshot_again() {
     );
 }
 
+/// Contract: D-45.
 #[tokio::test]
 async fn expectations_that_are_not_met_stop_a_publish_and_a_rollback() {
     let world = World::new();
@@ -113,6 +115,7 @@ async fn expectations_that_are_not_met_stop_a_publish_and_a_rollback() {
         .await;
 }
 
+/// Contract, D-46.
 #[tokio::test]
 async fn a_rollback_is_a_new_version_with_the_old_content() {
     let world = World::new();
@@ -217,6 +220,7 @@ async fn a_rollback_needs_one_target_that_exists() {
     }
 }
 
+/// Contract: R-90.
 #[tokio::test]
 async fn a_diff_says_what_differs_between_any_two_states() {
     let world = World::new();

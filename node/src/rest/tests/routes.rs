@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::support::World;
 
+/// Contract: R-42, D-53.
 #[tokio::test]
 async fn a_new_route_shows_all_of_its_fields() {
     let world = World::new();
@@ -62,6 +63,7 @@ async fn publishing_shows_on_the_route() {
     assert_ne!(shown["draft_snapshot_id"], snapshot["id"]);
 }
 
+/// Contract: R-43, D-51.
 #[tokio::test]
 async fn a_patch_changes_what_it_names_and_merges_config() {
     let world = World::new();
@@ -102,6 +104,7 @@ async fn a_patch_changes_what_it_names_and_merges_config() {
         .await;
 }
 
+/// Contract: R-42, D-29, D-52.
 #[tokio::test]
 async fn config_must_fit_the_mode() {
     let world = World::new();
@@ -169,6 +172,7 @@ async fn config_must_fit_the_mode() {
     }
 }
 
+/// Contract: D-53.
 #[tokio::test]
 async fn hostnames_are_checked_and_unique_in_an_environment() {
     let world = World::new();
@@ -203,6 +207,7 @@ async fn hostnames_are_checked_and_unique_in_an_environment() {
     );
 }
 
+/// Contract: D-55.
 #[tokio::test]
 async fn a_route_is_archived_once_it_is_not_live_and_its_hostname_is_free_again() {
     let world = World::new();

@@ -15,6 +15,7 @@ fn places(list: &Value) -> Vec<(String, u64)> {
         .collect()
 }
 
+/// Contract: D-36.
 #[tokio::test]
 async fn a_route_s_rules_are_reordered_whole_or_by_moves() {
     let world = World::new();
@@ -138,6 +139,7 @@ async fn a_batch_creates_updates_and_archives_in_order() {
     assert_eq!(list["data"][2]["metadata"], json!({"owner": "edge"}));
 }
 
+/// Contract: D-31.
 #[tokio::test]
 async fn a_batch_fails_whole_and_tells_of_each_operation_what_is_wrong() {
     let world = World::new();
@@ -214,6 +216,7 @@ async fn a_batch_fails_whole_and_tells_of_each_operation_what_is_wrong() {
     assert_eq!(places(&rules), [(rule, 10)]);
 }
 
+/// Contract: D-44.
 #[tokio::test]
 async fn a_rule_s_versions_tell_what_each_changed() {
     let world = World::new();

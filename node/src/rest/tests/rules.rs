@@ -24,6 +24,7 @@ async fn a_new_rule_shows_all_of_its_fields() {
         "action": {"type": "fixed_response", "status": 204},
         "metadata": {},
         "publication": {"status": "unpublished", "snapshot_id": null, "published_at": null, "pending_changes": true},
+        "validation": {"status": "passed", "errors": []},
         "events": [{"type": "created", "at": 1_714_320_000}, {"type": "validated", "at": 1_714_320_000}],
         "versions": [{
             "version": 1,
@@ -48,6 +49,7 @@ async fn a_new_rule_shows_all_of_its_fields() {
     assert_eq!(world.get("/v2/rules").ok().await["data"], json!([expected]));
 }
 
+/// Contract: D-33.
 #[tokio::test]
 async fn a_patch_changes_the_draft_and_not_what_is_live() {
     let world = World::new();
@@ -79,6 +81,7 @@ async fn a_patch_changes_the_draft_and_not_what_is_live() {
     assert_eq!(content["content"]["rules"][0]["priority"], 40);
 }
 
+/// Contract: D-43.
 #[tokio::test]
 async fn labels_merge_and_null_removes_them() {
     let world = World::new();
@@ -110,6 +113,7 @@ async fn labels_merge_and_null_removes_them() {
         .await;
 }
 
+/// Contract: D-34.
 #[tokio::test]
 async fn pausing_takes_effect_at_the_next_publish_and_so_does_resuming() {
     let world = World::new();
@@ -137,6 +141,7 @@ async fn pausing_takes_effect_at_the_next_publish_and_so_does_resuming() {
     }
 }
 
+/// Contract: D-33, D-38.
 #[tokio::test]
 async fn an_archived_rule_is_gone_from_lists_and_cannot_be_changed() {
     let world = World::new();
@@ -159,6 +164,7 @@ async fn an_archived_rule_is_gone_from_lists_and_cannot_be_changed() {
     world.rule(&route, 40).await;
 }
 
+/// Contract: R-31, D-43.
 #[tokio::test]
 async fn filters_find_what_they_name() {
     let world = World::new();
@@ -213,6 +219,7 @@ async fn filters_find_what_they_name() {
     }
 }
 
+/// Contract: D-40.
 #[tokio::test]
 async fn what_was_sent_is_shown_as_it_was_sent() {
     let world = World::new();

@@ -30,7 +30,7 @@ use tower::ServiceExt;
 use super::super::operation::Operation;
 use super::super::pipeline::ClientAddress;
 use super::super::{HttpMetrics, KeyUses, RestState, assembled};
-use super::contract::{self, Asked};
+use super::documented::{self, Asked};
 use super::fleet::FakeFleet;
 use super::ports::{Counting, HandClock};
 use super::receivers::Receivers;
@@ -549,7 +549,7 @@ impl Asking<'_> {
             target: &path,
             body: &body_sent,
         };
-        contract::check(&asked, &reply);
+        documented::check(&asked, &reply);
         reply
     }
 

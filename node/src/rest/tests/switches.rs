@@ -49,6 +49,7 @@ async fn pausing_without_a_body_is_a_change_of_the_draft() {
     );
 }
 
+/// Contract: D-34.
 #[tokio::test]
 async fn an_emergency_pause_publishes_that_rule_and_nothing_else() {
     let world = World::new();

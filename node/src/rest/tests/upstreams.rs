@@ -68,6 +68,7 @@ async fn targets_keep_their_identity_through_a_patch_that_names_them() {
     );
 }
 
+/// Contract: D-48.
 #[tokio::test]
 async fn a_changed_upstream_gives_every_route_that_uses_it_a_new_draft() {
     let world = World::new();
@@ -212,7 +213,7 @@ async fn a_draft_may_name_an_upstream_that_is_not_there_and_publishing_may_not()
         .iter()
         .map(|event| event["type"].clone())
         .collect();
-    assert_eq!(kinds, ["created"]);
+    assert_eq!(kinds, ["created", "validation_failed"]);
     let publish = world.request(http::Method::POST, &format!("/v2/routes/{route}/publish"));
     let reply = publish.fails(422, "validation_failed", None).await;
     let details = &reply.json()["error"]["details"];

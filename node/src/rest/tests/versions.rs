@@ -12,6 +12,7 @@ pub(super) fn is_release(date: &str) -> bool {
     ["2024-09-15", "2025-03-05", "2025-08-20", "2026-01-14"].contains(&date)
 }
 
+/// Contract, D-16.
 #[tokio::test]
 async fn the_release_that_a_date_means_is_told_on_every_response() {
     let world = World::new();
@@ -43,6 +44,7 @@ async fn the_release_that_a_date_means_is_told_on_every_response() {
     assert_eq!(plain.header(HEADER), Some("2026-01-14"));
 }
 
+/// Contract: D-16.
 #[tokio::test]
 async fn a_version_that_cannot_be_is_refused_before_anything_else() {
     let world = World::new();
@@ -63,6 +65,7 @@ async fn a_version_that_cannot_be_is_refused_before_anything_else() {
         .await;
 }
 
+/// Contract.
 #[tokio::test]
 async fn rules_have_no_labels_for_pins_before_they_came() {
     let world = World::new();
@@ -113,6 +116,7 @@ async fn rules_have_no_labels_for_pins_before_they_came() {
     assert_eq!(world.get(&path).ok().await["metadata"], made["metadata"]);
 }
 
+/// Contract.
 #[tokio::test]
 async fn the_mode_cache_first_can_be_asked_for_since_it_came() {
     let world = World::new();
@@ -132,6 +136,7 @@ async fn the_mode_cache_first_can_be_asked_for_since_it_came() {
         .await;
 }
 
+/// Contract.
 #[tokio::test]
 async fn weighted_upstreams_of_an_action_can_be_named_since_they_came() {
     let world = World::new();
@@ -178,6 +183,7 @@ async fn a_replay_is_shown_by_the_version_of_the_present_request() {
     assert_eq!(again.bytes, first.bytes);
 }
 
+/// Contract, D-18.
 #[tokio::test]
 async fn v1_is_gone_for_every_path_and_method_and_needs_no_key() {
     let world = World::new();

@@ -220,6 +220,7 @@ fn record(world: &World, endpoint: &Value, number: u64, status: u16) -> String {
     delivery_id.to_string()
 }
 
+/// Contract: R-54.
 #[tokio::test]
 async fn deliveries_show_their_attempts_and_are_retried_by_hand() {
     let world = World::new();

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::{Trouble, World};
 
+/// Contract: D-14.
 #[tokio::test]
 async fn an_environment_is_made_with_a_name_of_its_own_and_is_empty() {
     let world = World::new();
@@ -65,6 +66,7 @@ async fn an_environment_is_made_with_a_name_of_its_own_and_is_empty() {
         .await;
 }
 
+/// Contract: D-14.
 #[tokio::test]
 async fn environments_are_listed_by_creation_to_keys_that_reach_them() {
     let world = World::new();

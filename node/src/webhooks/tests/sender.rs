@@ -77,6 +77,7 @@ async fn any_status_is_just_a_status() {
     }
 }
 
+/// Contract: D-58.
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     for status in [301, 302, 303, 307, 308] {
@@ -250,6 +251,7 @@ async fn a_literal_address_is_judged_at_each_attempt() {
     assert!(network.connected.lock().is_empty());
 }
 
+/// Contract: D-58.
 #[tokio::test(start_paused = true)]
 async fn ten_seconds_are_for_everything_from_the_name_on() {
     let network = Scripted::new([Answer::Never]);

@@ -62,6 +62,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers[name].to_str().unwrap()
 }
 
+/// Contract: R-04, R-51.
 #[test]
 fn the_documents_verifier_accepts_what_was_sent_and_nothing_else() {
     let headers = signed(&[NEW, OLD], BODY);
@@ -95,6 +96,7 @@ fn the_documents_verifier_accepts_what_was_sent_and_nothing_else() {
     assert_eq!(python(VERIFY, &json!(asked)), json!(expected));
 }
 
+/// Contract: D-57.
 #[test]
 fn the_standard_headers_are_what_python_computes() {
     for secrets in [&[NEW][..], &[NEW, OLD]] {
@@ -108,6 +110,7 @@ fn the_standard_headers_are_what_python_computes() {
 
 /// Values as they were on the day that the format was fixed: both sides changing alike would show
 /// here.
+/// Contract: R-51, D-57.
 #[test]
 fn the_bytes_do_not_change() {
     let headers = signed(&[NEW], r#"{"a":1}"#);

@@ -1,5 +1,8 @@
 //! House rules that no compiler checks: how files begin, how long they may be, what may not stay in
-//! them, what may lie at the top of the repository, and who may depend on whom.
+//! them, what may lie at the top of the repository, who may depend on whom, and that the contract's
+//! promises have tests.
+
+mod contract;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
