@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -271,12 +271,13 @@ async fn both_secrets_sign_as_long_as_both_are_good() {
     let id = path.rsplit('/').next().unwrap();
     let secrets = [2, 1].map(|number| keys().webhook_secret(id, number).reveal().to_owned());
     let at = sent[0].header("webhook-timestamp").unwrap();
-    let expected = crate::webhooks::signature::headers(
+    let mut expected = crate::webhooks::signature::headers(
         sent[0].header("webhook-id").unwrap(),
         &secrets,
         at.parse().unwrap(),
         &sent[0].body,
     );
+    expected.insert("vectorgate-version", HeaderValue::from_static("2026-01-14"));
     assert_eq!(sent[0].headers, expected);
 }
 
