@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::command::{Command, RecordDeliveries, Stamped};
 use domain::id::{RequestId, WebhookEndpointId};
 use domain::time::Timestamp;
-use http::Method;
+use http::{HeaderValue, Method};
 use platform::{Clock, Entropy};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -370,12 +370,13 @@ async fn both_secrets_sign_as_long_as_both_are_good() {
     let id = path.rsplit('/').next().unwrap();
     let secrets = [2, 1].map(|number| keys().webhook_secret(id, number).reveal().to_owned());
     let at = sent[0].header("webhook-timestamp").unwrap();
-    let expected = crate::webhooks::signature::headers(
+    let mut expected = crate::webhooks::signature::headers(
         sent[0].header("webhook-id").unwrap(),
         &secrets,
         at.parse().unwrap(),
         &sent[0].body,
     );
+    expected.insert("vectorgate-version", HeaderValue::from_static("2026-01-14"));
     assert_eq!(sent[0].headers, expected);
 }
 

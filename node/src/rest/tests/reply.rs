@@ -83,7 +83,7 @@ impl Reply {
         );
         assert_eq!(
             self.header("retry-after").is_some(),
-            status == 503 || status == 429,
+            matches!(status, 429 | 503) || code == "idempotency_in_progress",
             "{what}"
         );
     }
