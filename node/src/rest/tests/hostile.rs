@@ -288,6 +288,7 @@ async fn a_diff_of_very_much_is_refused_and_one_of_little_in_much_is_not() {
     let world = World::new();
     let (route, _) = world.route("api.example.net").await;
     let mut body = fixed_rule(&route, 0);
+    body["action"]["status"] = 200.into();
     body["action"]["body"] = "x".repeat(64 * 1024).into();
     for priority in 0..260 {
         body["priority"] = priority.into();
