@@ -13,7 +13,7 @@ use domain::time::Revision;
 use proptest::prelude::*;
 
 use crate::commands::{command, log};
-use crate::webhooks::awaited;
+use crate::webhooks::{awaited, of_real_events};
 
 /// The tables that a refused command may write: the clock, and what is remembered of answers.
 const BOOKKEEPING: [u8; 3] = [0x01, 0x40, 0x41];
@@ -141,7 +141,8 @@ proptest! {
         let mut rows = MemoryRows::default();
         for (revision, stamped) in (1..).zip(&log) {
             let before = awaited(&rows);
-            machine::step(&mut rows, Revision(revision), stamped);
+            let command = of_real_events(&rows, &stamped.command);
+            machine::step(&mut rows, Revision(revision), &Stamped { command, ..stamped.clone() });
             for (delivery, event, there) in awaited(&rows) {
                 let was_there = before.contains(&(delivery.clone(), event.clone(), true));
                 prop_assert!(there || !was_there, "{delivery} waits for {event}, which has gone");
