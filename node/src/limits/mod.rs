@@ -188,9 +188,9 @@ impl Limits {
                 if let Some(amount) = refill {
                     tokio::spawn(self.clone().refill(wish(amount), terms));
                 }
-                let taken = self.obtain(&wish(1)).await;
+                let obtained = self.obtain(&wish(1)).await;
                 let (then_ms, now_ms) = (now_ms, inner.now_ms());
-                let hear = |lease: &mut Lease| lease.asked((then_ms, now_ms), terms, &taken);
+                let hear = |lease: &mut Lease| lease.asked((then_ms, now_ms), terms, &obtained);
                 inner.leases.with(id, now_ms, new, hear)
             }
         }
@@ -198,9 +198,9 @@ impl Limits {
 
     async fn refill(self, wish: Wish, terms: Terms) {
         let then_ms = self.inner.now_ms();
-        let taken = self.obtain(&wish).await;
+        let obtained = self.obtain(&wish).await;
         let now_ms = self.inner.now_ms();
-        let hear = |lease: &mut Lease| lease.refilled((then_ms, now_ms), terms, &taken);
+        let hear = |lease: &mut Lease| lease.refilled((then_ms, now_ms), terms, &obtained);
         self.inner
             .leases
             .with(wish.id, now_ms, || Lease::new(terms), hear);

@@ -94,11 +94,10 @@ fn start_missing(shared: &Arc<Shared>, workers: &mut Workers, stopping: &Cancell
         .metrics
         .waiting(waiting.count, waiting.oldest.map_or(0, age));
     for (environment, id) in endpoints {
-        if !workers.contains_key(&id) {
+        workers.entry(id).or_insert_with_key(|id| {
             let worker = Worker::new(Arc::clone(shared), environment, id.clone());
-            let task = AbortOnDropHandle::new(tokio::spawn(worker.run(stopping.clone())));
-            workers.insert(id, task);
-        }
+            AbortOnDropHandle::new(tokio::spawn(worker.run(stopping.clone())))
+        });
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) struct Worker {
 /// What a look at the state finds.
 enum Seen {
     /// The endpoint, and what there is to do for it.
-    Work(Worklist),
+    Work(Box<Worklist>),
     /// The endpoint was removed, and deliveries wait that nobody will make.
     Orphans,
     /// The endpoint is gone or disabled.
@@ -143,7 +143,7 @@ impl Worker {
         let fresh = control.read(Consistency::Linearizable, |view| self.look(view));
         match fresh.await {
             Ok(_) if !self.shared.leads() => Next::End,
-            Ok((Seen::Work(list), _)) => self.work(list, stopping).await,
+            Ok((Seen::Work(list), _)) => self.work(*list, stopping).await,
             Ok((Seen::Orphans, _)) => self.record(NoticePlace::default(), Vec::new()).await,
             Ok((Seen::Nothing, _)) => Next::End,
             Err(_) => Next::Failed,
@@ -154,7 +154,7 @@ impl Worker {
         self.time.saw(query::log_time(view), self.started.elapsed());
         let (environment, endpoint) = (&self.environment_id, &self.endpoint_id);
         match Worklist::read(view, (environment, endpoint), self.now()) {
-            Some(list) => Seen::Work(list),
+            Some(list) => Seen::Work(Box::new(list)),
             None if query::is_orphaned(view, environment, endpoint) => Seen::Orphans,
             None => Seen::Nothing,
         }

@@ -127,16 +127,17 @@ fn a_rollback_is_one_event_however_much_of_the_draft_it_resets() {
         .update_route(1, |route| route.name = Some("renamed".to_owned()))
         .unwrap();
     world.publish(1).unwrap();
-    let drafted = |world: &mut World| {
-        for number in 2..=4 {
-            let id = world.revision + number;
-            world.create_rule(id, u32::try_from(id).unwrap()).unwrap();
+    let drafted = |world: &mut World, numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            world
+                .create_rule(number, u32::try_from(100 + number).unwrap())
+                .unwrap();
         }
     };
     let objects = |changes: &[(ObjectKind, String, String)], object| {
         changes.iter().filter(|change| change.0 == object).count()
     };
-    drafted(&mut world);
+    drafted(&mut world, 2..5);
     world.roll_back(1, RollbackTo::Steps(1), true).unwrap();
     let (events, changes) = last(&world);
     assert_eq!(events, ["route.rollback"]);
@@ -147,7 +148,7 @@ fn a_rollback_is_one_event_however_much_of_the_draft_it_resets() {
         [3, 1, 1]
     );
     // Nothing is published where only the draft is taken back.
-    drafted(&mut world);
+    drafted(&mut world, 5..8);
     let live = world.route(1).0.published.unwrap().snapshot_id;
     world
         .roll_back(1, RollbackTo::Snapshot(live), true)

@@ -184,15 +184,15 @@ fn what_was_delivered_stays_so_when_an_older_attempt_turns_out_to_have_failed() 
 fn an_attempt_that_two_leaders_made_uses_one_retry() {
     let mut world = furnished();
     world.create_endpoint().unwrap();
-    for used in 0..5 {
+    for delay in RETRY_DELAYS_MS {
         let twice = [world.attempted(7, 500), world.attempted(7, 500)];
         let at = world.now;
         for attempt in twice {
             world.record(vec![attempt]);
-            let next_at = Timestamp(at + RETRY_DELAYS_MS[used]);
+            let next_at = Timestamp(at + delay);
             assert_eq!(world.delivery(7).state, DeliveryState::Pending { next_at });
         }
-        world.now = at + RETRY_DELAYS_MS[used];
+        world.now = at + delay;
     }
     let twice = [world.attempted(7, 500), world.attempted(7, 500)];
     for attempt in twice {

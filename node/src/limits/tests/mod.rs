@@ -175,8 +175,9 @@ async fn a_keeper_that_was_cut_off_gives_no_second_limit_when_it_is_heard_again(
         assert!(world.most() <= 61, "after {seconds} s: {}", world.most());
         let blocked_ms = world.passed[60] - world.passed[0];
         assert!(blocked_ms <= GONE_MS, "after {seconds} s: {blocked_ms}");
-        let whole = world.passed[119] - world.passed[59];
-        assert!(whole <= GONE_MS, "after {seconds} s: {whole}");
+        // All of the limit is there again at once: sixty requests are twelve rounds of five.
+        let whole_ms = world.passed[119] - world.passed[59];
+        assert!(whole_ms <= GONE_MS + 3_000, "after {seconds} s: {whole_ms}");
     }
 }
 
