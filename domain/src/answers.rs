@@ -127,7 +127,7 @@ fn as_created(
     })
 }
 
-fn value<'c>(changes: &'c [FieldChange], field: RuleField) -> Option<&'c str> {
+fn value(changes: &[FieldChange], field: RuleField) -> Option<&str> {
     let change = changes.iter().find(|change| change.field == field)?;
     Some(&change.after)
 }
