@@ -50,7 +50,7 @@ pub(crate) struct VersionObject<'a> {
 struct ChangeObject<'a> {
     field: &'a str,
     /// None in the first version.
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(value_type = Option<serde_json::Value>, required = true)]
     before: Option<Stored<'a>>,
     #[schema(value_type = serde_json::Value)]
     after: Stored<'a>,

@@ -16,8 +16,6 @@ const URL_BYTES_MAX: usize = 2048;
 const CACHE_SECONDS_MAX: u32 = 365 * 24 * 60 * 60;
 /// Letters of a path: visible ASCII without `?` and `#`.
 const PATH: &str = r##"^/[!"$->@-~]*$"##;
-/// The same without a `*`, but at the end, where it means what is below.
-const PATH_TEXT: &str = r##"^/[!"$-)+->@-~]*\*?$"##;
 /// The same without a `*` at the end.
 const PATH_PREFIX: &str = r##"^/([!"$->@-~]*[!"$-)+->@-~])?$"##;
 /// A path, or an absolute URL without credentials.
@@ -70,13 +68,19 @@ fn regex() -> Value {
     })
 }
 
+/// A path without a `*`, but at the end, where it means what is below.
+fn path_text() -> String {
+    let more = PATTERN_BYTES_MAX - 1;
+    format!(r##"^/[!"$-)+->@-~]{{0,{more}}}\*?$"##)
+}
+
 pub(super) fn path_pattern() -> Value {
     let path = |pattern: &str| json!({"type": "string", "minLength": 1, "maxLength": PATTERN_BYTES_MAX, "pattern": pattern});
     json!({
         "description": "`\"/a\"` is the path itself, `\"/a*\"` the path and what is below it, `\"/a/*\"` only what \
                         is below. A prefix ends where a path segment ends.",
         "oneOf": [
-            {"type": "string", "minLength": 1, "maxLength": PATTERN_BYTES_MAX + 1, "pattern": PATH_TEXT},
+            {"type": "string", "pattern": path_text()},
             single("exact", path(PATH)),
             single("prefix", path(PATH_PREFIX)),
             single("regex", regex()),

@@ -6,7 +6,7 @@
 //!   is an answer: there, a field that may be `null` is always there.
 //! - `object` is the schema's name in the API's spelling.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -49,8 +49,10 @@ pub(super) type Schemas = BTreeMap<String, Value>;
 /// The schemas of these types, and of all that they refer to.
 pub(super) fn of(types: impl IntoIterator<Item = Typed>) -> Schemas {
     let mut collected = Collected::new();
+    let mut wanted = BTreeSet::new();
     for typed in types {
         (typed.collect)(&mut collected);
+        wanted.insert(typed.name);
     }
     let mut schemas: Schemas = collected
         .into_iter()
@@ -73,7 +75,17 @@ pub(super) fn of(types: impl IntoIterator<Item = Typed>) -> Schemas {
         schemas.insert(name, schema);
     }
     name_flattened(&mut schemas);
+    drop_flattened(&mut schemas, &wanted);
     schemas
+}
+
+/// Takes out what stands in other objects alone.
+fn drop_flattened(schemas: &mut Schemas, wanted: &BTreeSet<String>) {
+    let mut referred = Vec::new();
+    schemas
+        .values()
+        .for_each(|schema| references(schema, &mut referred));
+    schemas.retain(|name, _| wanted.contains(name) || referred.contains(name));
 }
 
 /// A list of these: the envelope that all lists have.
@@ -252,6 +264,7 @@ fn settle(schema: &mut Value) {
         } else if is_nullable(property) && !required.contains(name) {
             required.push(name.clone());
         }
+        lift_description(property);
         describe(name, property);
     }
     let order: Vec<String> = properties.keys().cloned().collect();
@@ -264,6 +277,16 @@ fn settle(schema: &mut Value) {
                 .map(|object| object.remove("required")),
         ),
         false => schema["required"] = json!(required),
+    }
+}
+
+/// What is said of the one thing that a property is, unless it is `null`, is said of the property.
+fn lift_description(property: &mut Value) {
+    let choices = property.get_mut("oneOf").and_then(Value::as_array_mut);
+    let mut choices = choices.into_iter().flatten();
+    let lifted = choices.find_map(|choice| choice.as_object_mut()?.remove("description"));
+    if let Some(description) = lifted {
+        property["description"] = description;
     }
 }
 

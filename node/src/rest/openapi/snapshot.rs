@@ -72,7 +72,9 @@ pub(crate) struct SnapshotChanges {
 #[derive(ToSchema)]
 struct FieldDifference {
     path: String,
+    #[schema(required = true)]
     before: Option<serde_json::Value>,
+    #[schema(required = true)]
     after: Option<serde_json::Value>,
 }
 

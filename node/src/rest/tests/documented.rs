@@ -174,7 +174,7 @@ fn fits(parameter: &Value, name: &str) -> bool {
 }
 
 /// What a reference leads to.
-pub(super) fn resolved(value: &'static Value) -> &'static Value {
+pub(super) fn resolved(value: &Value) -> &Value {
     let target = value["$ref"]
         .as_str()
         .and_then(|target| target.strip_prefix('#'));
