@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::commands::{bench, down, env, lint, openapi, process, sim, status, test, up};
+use xtask::commands::{
+    bench, conformance, down, env, lint, openapi, process, sim, status, test, up,
+};
 use xtask::local::Name;
 use xtask::local::process::End;
 use xtask::local::topology::{EDGES_MAX, NODES_MAX};
@@ -67,6 +69,21 @@ enum Command {
     },
     /// Checks formatting, lints, documentation and dependencies.
     Lint,
+    /// Holds running nodes against their OpenAPI document, by schemathesis.
+    ///
+    /// A cluster in peace first, then rounds of half a minute in each of which the leader is killed.
+    /// Schemathesis is installed into ~/.cache/vectorgate from PyPI, once.
+    Conformance {
+        /// Requests made up for each operation and phase
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+        examples: u32,
+        /// How often the leader is killed
+        #[arg(long, default_value_t = 2)]
+        rounds: u32,
+        /// What the made-up requests follow from
+        #[arg(long, default_value_t = 1)]
+        seed: u32,
+    },
     /// Runs the simulation: --seed N [--seconds S] for one world, --seeds N for many.
     #[command(disable_help_flag = true)]
     Sim {
@@ -74,10 +91,10 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Measures: writes, reads, scale, propagation or failover. Results go to target/bench/NAME.json.
+    /// Measures: writes, reads, api, scale, propagation or failover. Results go to target/bench/NAME.json.
     Bench {
         /// Which benchmark
-        #[arg(value_parser = ["writes", "reads", "scale", "propagation", "failover"])]
+        #[arg(value_parser = ["writes", "reads", "api", "scale", "propagation", "failover"])]
         name: String,
         /// Passed on to the benchmark; -- --help lists what it takes
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -113,6 +130,18 @@ fn run(command: Command) -> Result<()> {
         Command::Status => status::run(repository),
         Command::Test { filter } => test::run(repository, &filter),
         Command::Lint => lint::run(repository),
+        Command::Conformance {
+            examples,
+            rounds,
+            seed,
+        } => conformance::run(
+            repository,
+            conformance::Options {
+                examples,
+                rounds,
+                seed,
+            },
+        ),
         Command::Sim { arguments } => sim::run(repository, &arguments),
         Command::Bench { name, arguments } => bench::run(repository, &name, &arguments),
         Command::Openapi => openapi::run(repository),

@@ -39,6 +39,12 @@ impl Repository {
         self.root.join("target/local")
     }
 
+    /// Where `cargo xtask conformance` keeps its cluster.
+    #[must_use]
+    pub fn conformance(&self) -> PathBuf {
+        self.root.join("target/conformance")
+    }
+
     /// Where benchmarks keep their clusters and leave their results.
     #[must_use]
     pub fn bench(&self) -> PathBuf {

@@ -15,6 +15,7 @@ use crate::repository::Repository;
 pub mod deny;
 pub mod environment;
 pub mod packages;
+pub mod python;
 pub mod rocksdb;
 
 /// A machine that can build VectorGate.

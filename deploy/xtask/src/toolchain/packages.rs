@@ -18,6 +18,21 @@ pub struct Need {
     is_there: fn() -> bool,
 }
 
+impl Need {
+    /// A package, what for, and how one tells that what it brings is there.
+    pub(super) const fn new(
+        package: &'static str,
+        purpose: &'static str,
+        is_there: fn() -> bool,
+    ) -> Self {
+        Self {
+            package,
+            purpose,
+            is_there,
+        }
+    }
+}
+
 /// What building VectorGate takes.
 pub const TO_BUILD: &[Need] = &[
     Need {
