@@ -188,7 +188,7 @@ impl Job {
 mod tests {
     use domain::command::Origin;
     use domain::id::{ApiKeyId, RequestId, WorkspaceId};
-    use domain::model::{About, Environment, EnvironmentKind, JournalEntry, Notice};
+    use domain::model::{About, ApiVersion, Environment, EnvironmentKind, JournalEntry, Notice};
     use domain::rows::MemoryRows;
     use domain::schema::{ENVIRONMENTS, JOURNAL, WEBHOOK_ENDPOINTS};
     use domain::time::Revision;
@@ -225,6 +225,7 @@ mod tests {
             url: "https://hooks.example.net/".to_owned(),
             events: Vec::new(),
             description: None,
+            api_version: ApiVersion("2026-01-14".to_owned()),
             status: EndpointStatus::Enabled,
             secret_generation: 1,
             previous_secret_until: None,

@@ -41,8 +41,8 @@ fn made<'a>(
         let name = target.rsplit('/').next().unwrap_or_default();
         return find(name).map(next).unwrap_or_default();
     }
-    let given = schema["examples"].get(0).or(schema.get("const"));
-    if let Some(given) = given.or(schema["enum"].get(0)) {
+    let given = schema["examples"].get(0).or_else(|| schema.get("const"));
+    if let Some(given) = given.or_else(|| schema["enum"].get(0)) {
         return given.clone();
     }
     for keyword in ["oneOf", "anyOf", "allOf"] {
@@ -94,7 +94,8 @@ fn object<'a>(schema: &'a Value, fields: Fields, next: impl Fn(&'a Value) -> Val
         .filter_map(Value::as_str)
         .collect();
     let is_shown = |index: usize, name: &str| match fields {
-        Fields::All => true,
+        // Only the answers to dry runs have it.
+        Fields::All => name != "dry_run",
         Fields::Needed if required.is_empty() => index == 0,
         Fields::Needed => required.contains(&name),
     };

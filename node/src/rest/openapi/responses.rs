@@ -126,7 +126,7 @@ fn success(row: &Described, status: StatusCode, contents: &[Content], schemas: &
             .as_str()
             .and_then(|target| target.rsplit('/').next());
         let described = described.and_then(|name| schemas.get(name)?["description"].as_str());
-        description = description.or(described.map(str::to_owned));
+        description = description.or_else(|| described.map(str::to_owned));
         content.insert(media_type.to_owned(), json!({"schema": schema}));
     }
     let reason = || status.canonical_reason().unwrap_or_default().to_owned();

@@ -122,6 +122,6 @@ fn webhooks(document: &Value) -> String {
          {}<p>The types:</p><ul class=\"words\">{names}</ul></section>",
         anchor("schema", "Event"),
         prose(first["description"].as_str().unwrap_or_default()),
-        html::table("Headers of a webhook", &["Header", ""], &rows),
+        html::table("Headers of a webhook", &["Header", "Meaning"], &rows),
     )
 }

@@ -100,7 +100,7 @@ impl<'a> Shown<'a> {
         }
         let table = table(
             &format!("Parameters of {}", self.name()),
-            &["Parameter", "In", "Type", ""],
+            &["Parameter", "In", "Type", "Meaning"],
             &rows,
         );
         format!("<h4>Parameters</h4>{table}")
@@ -175,7 +175,7 @@ impl<'a> Shown<'a> {
             .map(|(status, answer)| self.answer(status, self.resolved(answer)))
             .collect();
         let label = format!("Answers of {}", self.name());
-        let table = table(&label, &["Status", "", "Body"], &rows);
+        let table = table(&label, &["Status", "Meaning", "Body"], &rows);
         format!("<h4>Answers</h4>{table}{}", self.sample(all))
     }
 

@@ -120,12 +120,21 @@ pub(super) fn about(schema: &Value) -> String {
     format!("{description}{gap}{limits}")
 }
 
+/// The same of a field, which may say nothing beside the name of what it is.
+fn about_field(property: &Value, schemas: &Value) -> String {
+    let named = name(property).map_or(&Value::Null, |name| &schemas[name]);
+    if property.get("description").is_some() || named["properties"].is_object() {
+        return about(property);
+    }
+    about(if named.is_null() { property } else { named })
+}
+
 /// The fields of an object, or of each kind of it.
 pub(super) fn fields(label: &str, schema: &Value, schemas: &Value) -> String {
     let mut rows = String::new();
     collect(&mut rows, "", schema, schemas, 0);
     if !rows.is_empty() {
-        return table(label, &["Field", "Type", ""], &rows);
+        return table(label, &["Field", "Type", "Meaning"], &rows);
     }
     let variants = schema["oneOf"].as_array().into_iter().flatten();
     let variants = variants.filter(|variant| variant["properties"].is_object());
@@ -157,7 +166,7 @@ fn collect(rows: &mut String, prefix: &str, schema: &Value, schemas: &Value, dep
             "<tr><th scope=\"row\"><code>{}</code>{mark}</th><td>{}</td><td>{}</td></tr>",
             escaped(&path),
             kind(property),
-            about(property)
+            about_field(property, schemas)
         ));
         let items = &property["items"];
         collect(rows, &format!("{path}."), property, schemas, depth + 1);

@@ -127,6 +127,7 @@ async fn failures_of_every_status_have_one_shape() {
     let busy = World::with_limits(LimitSettings {
         enterprise_requests_per_minute: 1,
         enterprise_route_mutations_per_minute: 1,
+        ..LimitSettings::default()
     });
     busy.get("/v2/rules").ok().await;
     let refused = busy.get("/v2/rules");
