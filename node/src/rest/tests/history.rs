@@ -271,7 +271,7 @@ async fn a_region_hears_of_what_concerns_it_or_all_regions() {
     );
     for region in ["us-east-1", "global"] {
         let listed = events(&world, &format!("?region={region}")).await;
-        assert_eq!(listed, [published.clone()], "{region}");
+        assert_eq!(listed, std::slice::from_ref(&published), "{region}");
     }
 }
 
