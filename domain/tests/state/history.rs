@@ -3,14 +3,15 @@
 use domain::command::Origin;
 use domain::id::{EventId, RequestId, Seed, WebhookDeliveryId, WebhookEndpointId};
 use domain::model::{
-    About, Change, DeliveryAttempt, DeliveryState, EndpointStatus, JournalEntry, JournalPlace,
-    Notice, NoticeKind, ObjectKind, RuleVersionNumber, WebhookDelivery, WebhookEndpoint,
+    About, Change, DeliveryAttempt, DeliveryState, EndpointStatus, JournalEntry, JournalGap,
+    JournalPlace, Notice, NoticeKind, NoticePlace, ObjectKind, RuleVersionNumber, WebhookDelivery,
+    WebhookEndpoint,
 };
 use domain::schema::History;
 use domain::time::{Revision, Timestamp};
 
 use crate::samples::{
-    api_key_id, environment_id, idempotency_key, route_id, rule_id, workspace_id,
+    api_key_id, api_version, environment_id, idempotency_key, route_id, rule_id, workspace_id,
 };
 
 fn seed(random: u64) -> Seed {
@@ -71,6 +72,13 @@ pub(crate) fn delivery_id() -> WebhookDeliveryId {
     WebhookDeliveryId::new(seed(15))
 }
 
+fn place(number: u64) -> JournalPlace {
+    JournalPlace {
+        at: Timestamp(number),
+        revision: Revision(number),
+    }
+}
+
 pub(crate) fn webhook_endpoint() -> WebhookEndpoint {
     WebhookEndpoint {
         id: endpoint_id(),
@@ -79,14 +87,21 @@ pub(crate) fn webhook_endpoint() -> WebhookEndpoint {
         url: "https://hooks.example.net/".to_owned(),
         events: vec![NoticeKind::RuleCreated, NoticeKind::ApiKeyCreated],
         description: Some("ours".to_owned()),
+        api_version: api_version(),
         status: EndpointStatus::Failing,
         secret_generation: 2,
         previous_secret_until: Some(Timestamp(3)),
         failing_since: Some(Timestamp(4)),
-        delivered: JournalPlace {
-            at: Timestamp(5),
-            revision: Revision(6),
+        failed_at: Some(Timestamp(5)),
+        delivered: NoticePlace {
+            row: place(5),
+            index: 1,
         },
+        disabled_at: Some(place(6)),
+        gaps: vec![JournalGap {
+            from: place(5),
+            until: place(6),
+        }],
         created_by: api_key_id(),
         created_at: Timestamp(7),
         updated_at: Some(Timestamp(8)),
@@ -99,6 +114,7 @@ pub(crate) fn webhook_delivery() -> WebhookDelivery {
         id: delivery_id(),
         endpoint_id: endpoint_id(),
         event_id: EventId::new(seed(16)),
+        event_at: NoticePlace::behind(place(9)),
         kind: NoticeKind::RoutePublished,
         state: DeliveryState::Failed { at: Timestamp(10) },
         attempts_made: 7,

@@ -5,7 +5,7 @@ use domain::command::{
     RetryDelivery, UpdateWebhookEndpoint,
 };
 use domain::id::{EventId, Seed, WebhookDeliveryId, WebhookEndpointId};
-use domain::model::{DeliveryAttempt, JOURNAL_KEPT_MS, JournalPlace, NoticeKind};
+use domain::model::{DeliveryAttempt, JOURNAL_KEPT_MS, JournalPlace, NoticeKind, NoticePlace};
 use domain::query;
 use domain::rows::MemoryRows;
 use domain::schema::{DELIVERIES_DUE, WEBHOOK_DELIVERIES};
@@ -14,6 +14,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::commands::{seed, who};
+use crate::samples::api_version;
 
 fn endpoint() -> impl Strategy<Value = WebhookEndpointId> {
     Just(WebhookEndpointId::new(seed(0)))
@@ -30,7 +31,9 @@ fn attempt() -> impl Strategy<Value = RecordedAttempt> {
         RecordedAttempt {
             delivery_id,
             event_id: EventId::new(Seed { unix_ms, random: 1 }),
+            event_at: NoticePlace::default(),
             kind: NoticeKind::RuleCreated,
+            retries_used: 0,
             attempt: DeliveryAttempt {
                 at: Timestamp(unix_ms),
                 status: Some(status),
@@ -52,10 +55,10 @@ fn record() -> impl Strategy<Value = RecordDeliveries> {
             RecordDeliveries {
                 environment_id: who.environment_id,
                 endpoint_id,
-                delivered: JournalPlace {
+                delivered: NoticePlace::behind(JournalPlace {
                     at: Timestamp(at),
                     revision: Revision(1),
-                },
+                }),
                 attempts,
             }
         },
@@ -69,6 +72,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         url: "https://hooks.example.net/".to_owned(),
         events: Vec::new(),
         description: None,
+        api_version: api_version(),
     });
     let update =
         (endpoint(), prop::bool::weighted(0.9)).prop_map(|(id, enabled)| UpdateWebhookEndpoint {
@@ -76,6 +80,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             url: None,
             events: None,
             description: None,
+            api_version: None,
             enabled: Some(enabled),
         });
     prop_oneof![
@@ -88,13 +93,19 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// The same command, with what is recorded being attempts at events that are there.
+/// The same command, with what is recorded being the attempts that are waited for, at events that are
+/// there.
 pub(crate) fn of_real_events(rows: &MemoryRows, command: &Command) -> Command {
     let mut command = command.clone();
     if let Command::RecordDeliveries(record) = &mut command {
-        let events = query::events_page(rows, &record.environment_id, None, 20).items;
-        for (attempt, event) in record.attempts.iter_mut().zip(events.iter().rev()) {
-            attempt.event_id = event.id.clone();
+        let environment = &record.environment_id;
+        let newest = query::journal_page(rows, environment, None, 20).items;
+        let events = newest.iter().rev().flat_map(|row| row.notices_from(0));
+        for (attempt, event) in record.attempts.iter_mut().zip(events) {
+            let known = WEBHOOK_DELIVERIES.get(rows, (environment, &attempt.delivery_id));
+            attempt.retries_used = known.map_or(0, |delivery| delivery.retries_used);
+            attempt.event_at = event.at();
+            attempt.event_id = event.id;
         }
     }
     command
