@@ -19,6 +19,9 @@ use crate::schema::{ANSWER_EXPIRIES, ANSWERS, LogClock};
 use crate::table::Span;
 use crate::time::{Revision, Timestamp};
 
+/// The history of a rule that was just made and has passed.
+const CREATED: [RuleEventKind; 2] = [RuleEventKind::Created, RuleEventKind::Validated];
+
 /// How many expired answers one step removes: more than one step can add, so that they cannot
 /// pile up, and few enough that no step is held up by them.
 pub const EXPIRIES_PER_STEP: usize = 4;
@@ -68,8 +71,8 @@ pub(crate) fn tell(
 ) -> Option<Applied> {
     let reply = match record.reply {
         StoredReply::Whole(reply) => reply,
-        StoredReply::RuleCreated { rule_id, validated } => {
-            let rule = as_created(view, environment, &rule_id, validated);
+        StoredReply::RuleCreated { rule_id } => {
+            let rule = as_created(view, environment, &rule_id);
             if rule.is_none() {
                 view.broken(&format!(
                     "rule {rule_id}: it cannot be told how it was made"
@@ -90,14 +93,12 @@ fn as_created(
     view: &(impl View + ?Sized),
     environment: &EnvironmentId,
     id: &RuleId,
-    validated: bool,
 ) -> Option<Rule> {
     let now = query::rule(view, environment, id)?;
     let (first, _) = query::rule_version(view, environment, id, RuleVersionNumber(1))?;
     let value = |field| value(&first.changes, field);
-    let mut kinds = vec![RuleEventKind::Created];
-    kinds.extend(validated.then_some(RuleEventKind::Validated));
     let event = |kind| RuleEvent { kind, at: first.at };
+    let events = CREATED.map(event).to_vec();
     Some(Rule {
         name: serde_json::from_str(value(RuleField::Name)?).ok()?,
         priority: priority(value(RuleField::Priority)?)?,
@@ -113,7 +114,9 @@ fn as_created(
         archived_at: None,
         published: None,
         pending_changes: true,
-        events: kinds.into_iter().map(event).collect(),
+        events_logged: CREATED.len() as u32,
+        events,
+        problems: Vec::new(),
         versions: vec![RuleChange {
             version: first.version.0,
             changed_fields: first.changes.iter().map(|change| change.field).collect(),
@@ -161,19 +164,16 @@ fn stored(reply: &Reply, revision: Revision) -> StoredReply {
     let Ok(Outcome::Rule(rule)) = reply else {
         return StoredReply::Whole(reply.clone());
     };
-    let kinds: Vec<_> = rule.events.iter().map(|event| event.kind).collect();
-    let validated = match kinds.as_slice() {
-        [RuleEventKind::Created] => false,
-        [RuleEventKind::Created, RuleEventKind::Validated] => true,
-        _ => return StoredReply::Whole(reply.clone()),
-    };
+    let kinds = rule.events.iter().map(|event| event.kind);
     // An update that changed nothing answers with a rule that was made earlier.
-    if rule.revision != revision || rule.versions.iter().any(|version| version.version != 1) {
+    if !kinds.eq(CREATED)
+        || rule.revision != revision
+        || rule.versions.iter().any(|version| version.version != 1)
+    {
         return StoredReply::Whole(reply.clone());
     }
     StoredReply::RuleCreated {
         rule_id: rule.id.clone(),
-        validated,
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn derive(state: &State, expected: &mut Expected) -> Result<(), Strin
             (&record.expires_at, &environment, &key),
             &(),
         )?;
-        if let StoredReply::RuleCreated { rule_id, .. } = &record.reply {
+        if let StoredReply::RuleCreated { rule_id } = &record.reply {
             let told = answers::tell(&state.rows, &environment, record.clone());
             ensure(told.is_some(), || {
                 format!("the answer to {} cannot tell how {rule_id} was made", key.0)

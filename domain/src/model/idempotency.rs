@@ -100,11 +100,9 @@ pub struct IdempotencyRecord {
 pub enum StoredReply {
     /// As it was given.
     Whole(Reply),
-    /// A rule was made. Its first version and the rule say what it was then.
+    /// A rule was made, and passed the checks. Its first version and the rule say what it was then.
     RuleCreated {
         /// Which.
         rule_id: RuleId,
-        /// Whether it passed the checks.
-        validated: bool,
     },
 }

@@ -12,7 +12,7 @@ use domain::time::{Revision, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{history, samples, several};
+use crate::{history, replies, samples, several};
 
 /// Compares lines of `name hex` with those on file.
 fn check(file: &str, lines: &[(String, Vec<u8>)]) {
@@ -236,7 +236,7 @@ fn commands_have_their_bytes() {
 
 #[test]
 fn replies_have_their_bytes() {
-    let lines: Vec<_> = samples::replies()
+    let lines: Vec<_> = replies::replies()
         .into_iter()
         .map(|(name, applied)| {
             let bytes = postcard::to_stdvec(&applied).unwrap();

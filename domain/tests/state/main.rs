@@ -7,6 +7,7 @@ mod costs;
 mod golden;
 mod history;
 mod properties;
+mod replies;
 mod samples;
 mod several;
 mod webhooks;

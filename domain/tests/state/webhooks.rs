@@ -72,7 +72,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         url: "https://hooks.example.net/".to_owned(),
         events: Vec::new(),
         description: None,
-        api_version: api_version(),
+        api_version: Some(api_version()),
     });
     let update =
         (endpoint(), prop::bool::weighted(0.9)).prop_map(|(id, enabled)| UpdateWebhookEndpoint {

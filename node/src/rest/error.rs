@@ -409,7 +409,9 @@ mod tests {
 
     /// All of them. One that is missing here and in the reference is not noticed; one that is missing in
     /// one of the two is.
-    const CODES: [Code; 39] = [
+    const CODES: [Code; 41] = [
+        Code::IpNotAllowed,
+        Code::IdempotencyInProgress,
         Code::InvalidJson,
         Code::ParameterMissing,
         Code::InvalidParameter,

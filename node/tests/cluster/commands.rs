@@ -10,8 +10,8 @@ use domain::id::{
 };
 use domain::model::{Algorithm, ApiVersion, Fingerprint, IdempotencyKey, KeyHash, Plan, Target};
 use domain::query;
-use domain::time::Timestamp;
 use node::control_plane::ControlPlane;
+use platform::{Clock, SystemClock};
 
 use crate::world::pepper;
 
@@ -22,10 +22,10 @@ pub(crate) fn seed(random: u64) -> Seed {
     }
 }
 
-/// A command as that number's request.
+/// A command as that number's request, of now: what is as old as the samples is soon forgotten.
 pub(crate) fn stamped(number: u64, command: Command) -> Stamped {
     Stamped {
-        at: Timestamp(1_700_000_000_000 + number),
+        at: SystemClock.now(),
         request_id: RequestId::new(seed(number)),
         idempotency: None,
         command,

@@ -202,9 +202,10 @@ fn events_and_audit_entries_are_found_by_their_identifiers() {
             .unwrap();
     }
     let environment = world.actor.environment_id.clone();
-    let all: Vec<_> = rows(&world)
-        .into_iter()
-        .flat_map(JournalRow::notices)
+    let rows_now = rows(&world);
+    let all: Vec<_> = rows_now
+        .iter()
+        .flat_map(|row| row.notices_from(0))
         .collect();
     for notice in &all {
         let found = query::event(&world.rows, &environment, &notice.id);

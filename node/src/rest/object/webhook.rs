@@ -35,7 +35,7 @@ pub(crate) struct WebhookEndpointObject<'a> {
     previous_secret_expires_at: Option<u64>,
     /// Shown when it is made or rotated, and never again; `null` where that is only judged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<shape::WebhookSecret>, nullable = false)]
     secret: Option<Option<String>>,
     #[schema(value_type = shape::ApiKeyId)]
     created_by: &'a str,

@@ -120,6 +120,10 @@ shapes! {
         "description": "An https URL that does not lead into the operator's network. `http` only to ranges that the operator allows.",
         "examples": ["https://hooks.example.net/vectorgate"],
     });
+    WebhookSecret => json!({
+        "type": ["string", "null"], "description": "What signs; `null` where its making was only judged.",
+        "examples": ["whsec_3k9mP3rQ2nL8wT5x7Vb1Zc4Yd6Fg0Hj2"],
+    });
     GraceSeconds => json!({
         "type": "integer", "minimum": 0, "maximum": super::super::webhooks::GRACE_S_MAX,
         "default": super::super::webhooks::GRACE_S_DEFAULT, "examples": [3600],

@@ -30,9 +30,10 @@ fn api_keys() -> Vec<Described> {
             .leads("/v2/api_keys/{id}", "$response.body#/id"),
         get(API_KEYS_CURRENT, "Get the key that asks").gives::<ApiKeyObject<'_>>(),
         get(API_KEYS_GET, "Get an API key").gives::<ApiKeyObject<'_>>(),
-        patch(API_KEYS_UPDATE, "Rename an API key")
+        patch(API_KEYS_UPDATE, "Update an API key")
             .takes::<ApiKeyUpdate>()
-            .gives::<ApiKeyObject<'_>>(),
+            .gives::<ApiKeyObject<'_>>()
+            .refused(&[Code::LimitExceeded, Code::ValidationFailed]),
         post(API_KEYS_ROLL, "Roll an API key")
             .about("Gives it a new text; the one before works until the overlap ends.")
             .may_take::<Roll>()

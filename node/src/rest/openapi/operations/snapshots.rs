@@ -122,7 +122,11 @@ fn snapshots() -> Vec<Described> {
                     "The route, where neither side is a snapshot.",
                 ),
             ])
-            .refused(&[Code::ValidationFailed, Code::ParameterMissing]),
+            .refused(&[
+                Code::ValidationFailed,
+                Code::ParameterMissing,
+                Code::ResponseTooLarge,
+            ]),
         get(SNAPSHOTS_PROPAGATION, "See how far a snapshot has come")
             .about(
                 "Which edges serve by it, which refused it and why, and which have not got there.",

@@ -121,7 +121,9 @@ async fn failures_of_every_status_have_one_shape() {
         asking.fails(status, code, param).await;
     }
     world.trouble(Trouble::Panics);
-    new_rule(5).fails(500, "internal_error", None).await;
+    new_rule(5).fails(503, "outcome_unknown", None).await;
+    let read = world.get("/v2/rules");
+    read.fails(500, "internal_error", None).await;
     world.trouble(Trouble::NoLeader);
     new_rule(5).fails(503, "cluster_unavailable", None).await;
     let busy = World::with_limits(LimitSettings {
