@@ -72,6 +72,10 @@ async fn the_same_object_written_otherwise_is_the_same_request() {
         ask(compact).send().await.header("idempotent-replayed"),
         Some("true")
     );
+    assert_eq!(
+        ask(text).send().await.header("idempotent-replayed"),
+        Some("true")
+    );
 }
 
 /// Contract: D-23.
@@ -228,6 +232,7 @@ async fn every_write_can_be_retried() {
     }
 }
 
+/// Contract: D-24.
 #[tokio::test(start_paused = true)]
 async fn a_second_request_waits_for_the_first_and_is_told_if_that_takes_long() {
     let world = World::new();

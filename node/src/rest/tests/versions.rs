@@ -224,6 +224,7 @@ async fn v1_is_gone_for_every_path_and_method_and_needs_no_key() {
     assert_eq!(other.json()["error"]["param"], Value::Null);
 }
 
+/// Contract: D-16.
 #[tokio::test]
 async fn requests_without_a_date_get_the_release_that_the_workspace_is_pinned_to() {
     let world = World::new();

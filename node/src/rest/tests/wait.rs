@@ -50,6 +50,7 @@ async fn waited(before: Vec<EdgeView>, quorum: Value, then: Vec<EdgeView>) -> Va
     snapshot["wait"].clone()
 }
 
+/// Contract: D-45.
 #[tokio::test(start_paused = true)]
 async fn a_publish_waits_until_all_edges_serve_by_it() {
     let began = Instant::now();
@@ -77,6 +78,7 @@ async fn a_publish_waits_until_all_edges_serve_by_it() {
     assert!(wait["waited_ms"].as_u64().unwrap() <= took);
 }
 
+/// Contract: D-45.
 #[tokio::test(start_paused = true)]
 async fn a_share_of_the_edges_or_a_region_may_do() {
     let before = || {

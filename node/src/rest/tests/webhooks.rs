@@ -294,6 +294,7 @@ async fn an_event_is_replayed_to_all_or_to_named_endpoints() {
         .await;
 }
 
+/// Contract: D-16.
 #[tokio::test]
 async fn an_endpoint_is_pinned_to_a_release_and_told_which_one_shows_it_events() {
     let world = World::new();
