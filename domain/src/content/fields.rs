@@ -106,13 +106,30 @@ pub(super) fn text<'a>(value: &'a Value, path: &str) -> Result<&'a str, Invalid>
         .ok_or_else(|| Invalid::new(path, "Expected a string."))
 }
 
+/// A whole number that is not negative, however it is written: to JSON, `1.0` is `1`. Nothing beyond
+/// 2^53 is told apart by every reader, and so no fraction of it is taken.
+#[must_use]
+pub fn whole_number(value: &Value) -> Option<u64> {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    let of_fraction = || {
+        let number = value.as_f64()?;
+        let is_whole = number.fract() == 0.0 && (0.0..=EXACT_MAX).contains(&number);
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is whole, positive and exact"
+        )]
+        is_whole.then_some(number as u64)
+    };
+    value.as_u64().or_else(of_fraction)
+}
+
 pub(super) fn integer(
     value: &Value,
     path: &str,
     range: RangeInclusive<u32>,
 ) -> Result<u32, Invalid> {
-    value
-        .as_u64()
+    whole_number(value)
         .and_then(|number| u32::try_from(number).ok())
         .filter(|number| range.contains(number))
         .ok_or_else(|| {

@@ -30,6 +30,7 @@ pub use canonical::{JSON_DEPTH_MAX, canonical_json, json_depth};
 pub use config::{RouteConfig, route_config};
 pub use criteria::{ALTERNATIVES_MAX, HEADERS_MAX};
 pub use encoding::{DecodeError, route_key, rule_key, upstream_key};
+pub use fields::whole_number;
 pub use hostname::hostname;
 pub use invalid::{Invalid, InvalidKind};
 pub use load::{load_head, load_routes, load_rules, load_upstreams};

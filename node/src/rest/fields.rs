@@ -2,6 +2,7 @@
 //! it stands (`targets[2].weight`). Fields that nobody asked for are refused before any value is
 //! looked at, so that a misspelt name is reported as that and not as a missing field.
 
+use domain::content::whole_number;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
@@ -78,7 +79,7 @@ impl Fields {
         let Some(value) = self.value(name) else {
             return Ok(None);
         };
-        match value.as_u64() {
+        match whole_number(&value) {
             Some(value) if (from..=to).contains(&value) => Ok(Some(value)),
             _ => Err(self.wrong(name, format!("Must be an integer from {from} to {to}."))),
         }
@@ -205,7 +206,6 @@ mod tests {
         for bad in [
             json!(-1),
             json!(1.5),
-            json!(1.0),
             json!("1"),
             json!(null),
             json!(11),
@@ -213,6 +213,10 @@ mod tests {
         ] {
             let mut fields = fields(json!({"n": bad}), &["n"]).unwrap();
             assert!(fields.integer("n", 0, 10).is_err());
+        }
+        for good in [json!(7), json!(7.0), json!(0.7e1)] {
+            let mut fields = fields(json!({"n": good}), &["n"]).unwrap();
+            assert_eq!(fields.integer("n", 0, 10).unwrap(), Some(7));
         }
     }
 }

@@ -535,6 +535,7 @@ impl Routes {
                 pipeline::open(path, operation::UNKNOWN_PATH, request, health::unknown_path)
             })
             .method_not_allowed_fallback(move |request| {
+                let request = version::sunset::reduced(request);
                 pipeline::open(
                     method,
                     operation::UNKNOWN_METHOD,

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use domain::content::whole_number;
 use domain::model::{Epoch, Snapshot};
 use domain::query;
 use domain::rows::View;
@@ -70,7 +71,7 @@ impl Quorum {
         match fields.value("quorum") {
             None => Ok(Self::All),
             Some(Value::String(word)) if word == "all" => Ok(Self::All),
-            Some(Value::Number(percent)) => match percent.as_u64() {
+            Some(percent @ Value::Number(_)) => match whole_number(&percent) {
                 Some(percent @ 1..=100) => Ok(Self::Percent(percent)),
                 _ => Err(ApiError::invalid("wait.quorum", QUORUM)),
             },

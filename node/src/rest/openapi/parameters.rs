@@ -22,8 +22,21 @@ const IDENTIFIERS: [(&str, &str, &str); 11] = [
     ("/v2/environments/", "id", "EnvironmentId"),
 ];
 
-const UUID: &str =
-    "^\"?[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}\"?$";
+/// A UUID of version 4, bare or in quotes.
+fn uuid() -> String {
+    let bare =
+        "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}";
+    format!("^({bare}|\"{bare}\")$")
+}
+
+/// What `If-Match` and `If-None-Match` may say: `*`, or up to 16 entity tags.
+fn tags() -> Value {
+    let tag = "(W/)?\"[!#-~]*\"";
+    json!({
+        "type": "string", "pattern": format!("^(\\*|{tag}( ?, ?{tag}){{0,15}})$"),
+        "examples": ["\"42\""],
+    })
+}
 
 /// The shared parameters, as components.
 pub(super) fn components() -> Value {
@@ -43,15 +56,15 @@ pub(super) fn components() -> Value {
         },
         "IdempotencyKey": {
             "name": "Idempotency-Key", "in": "header",
-            "schema": {"type": "string", "pattern": UUID, "examples": ["550e8400-e29b-41d4-a716-446655440000"]},
+            "schema": {"type": "string", "pattern": uuid(), "examples": ["550e8400-e29b-41d4-a716-446655440000"]},
             "description": "A UUID of version 4. A retry with the same key changes nothing and gets the first answer.",
         },
         "IfMatch": {
-            "name": "If-Match", "in": "header", "schema": {"type": "string", "examples": ["\"42\""]},
+            "name": "If-Match", "in": "header", "schema": tags(),
             "description": "The change goes on only if the object is in one of these states; otherwise 412.",
         },
         "IfNoneMatch": {
-            "name": "If-None-Match", "in": "header", "schema": {"type": "string", "examples": ["\"42\""]},
+            "name": "If-None-Match", "in": "header", "schema": tags(),
             "description": "Answers 304 without a body while the state is one of these.",
         },
         "DryRun": {

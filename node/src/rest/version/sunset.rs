@@ -29,7 +29,7 @@ const SUCCESSOR: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("</v2>; rel=\"successor-version\""),
 );
 
-/// A request to v1 without what cannot matter any more: its query, its body, and all headers but
+/// A request that is refused as it is, without what cannot matter any more: its query, its body, and all headers but
 /// the one that every response repeats. So nothing in them can lead to another answer.
 pub(crate) fn reduced(request: Request) -> Request {
     let mut reduced = Request::default();

@@ -47,7 +47,13 @@ fn events() -> Vec<Described> {
         )
     };
     let frames = json!({
-        "type": "string",
+        "type": "object",
+        "properties": {
+            "id": reference("EventId"),
+            "event": {"type": "string"},
+            "data": {"type": "string"},
+            "retry": {"type": "integer"},
+        },
         "description": "Frames of `id`, `event` (the type) and `data` (an Event in one line). A comment every 15 s when nothing happens. A frame `event: gap` without `id` where events may be missing.",
     });
     vec![
