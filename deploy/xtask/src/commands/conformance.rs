@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::local::api::Probe;
 use crate::local::process::End;
 use crate::local::topology::Ports;
-use crate::local::{Cluster, Kind, Name, Topology};
+use crate::local::{Cluster, Kind, Name, Topology, files};
 use crate::report;
 use crate::repository::Repository;
 use crate::toolchain::python::{self, SCHEMATHESIS};
@@ -23,6 +23,9 @@ const STEADY: &str = "deploy/conformance/steady.toml";
 
 /// What is checked of one whose leader dies.
 const FAULTS: &str = "deploy/conformance/faults.toml";
+
+/// What the document does not tell.
+const HOOKS: &str = "deploy/conformance/hooks.py";
 
 /// How long a round takes, so that the leader dies once in that time.
 const ROUND: Duration = Duration::from_secs(30);
@@ -71,6 +74,7 @@ pub fn run(repository: &Repository, options: Options) -> Result<()> {
     }
     built.pop();
     let cluster = Cluster::prepare(&folder, topology)?;
+    permit_bad_keys(&cluster)?;
     cluster.install_binaries(&built)?;
     let ground = Ground {
         repository: repository.clone(),
@@ -84,6 +88,19 @@ pub fn run(repository: &Repository, options: Options) -> Result<()> {
         ground.round(options, round)?;
     }
     report::step("The API does as its document says");
+    Ok(())
+}
+
+/// Many requests come with a bad key, to see that it is refused, and all from one address.
+fn permit_bad_keys(cluster: &Cluster) -> Result<()> {
+    for node in cluster.topology().of(Kind::Node) {
+        let path = cluster.folder().settings(node);
+        let settings = files::read_if_there(&path)?.context("a node has settings")?;
+        files::write(
+            &path,
+            format!("{settings}\n[limits]\nbad_keys_per_minute = 1000000\n"),
+        )?;
+    }
     Ok(())
 }
 
@@ -154,9 +171,10 @@ impl Ground {
         }
         let outcome = finish(test);
         died?;
-        let refused = self.counted(asked, "503")?;
+        let metrics = self.get(asked, "/metrics")?;
+        let (all, refused) = (count(&metrics, None), count(&metrics, Some("503")));
         report::fact(format_args!(
-            "{asked} has answered {refused} requests with 503 since it started"
+            "{asked} has answered {all} requests since it started, {refused} of them with 503"
         ));
         outcome
     }
@@ -174,11 +192,16 @@ impl Ground {
     /// other users of the machine do not see it.
     fn schemathesis(&self, settings: &str, node: Name, seed: u32) -> Command {
         let base = format!("http://{}", self.cluster.topology().http(node));
+        let root = self.repository.root();
         let mut command = Command::new(&self.program);
         command
-            .current_dir(self.repository.root())
+            // Where it keeps what it found.
+            .current_dir(self.cluster.folder().root())
             .env("VECTORGATE_API_KEY", &self.key)
-            .args(["--no-color", "--config-file", settings, "run"])
+            .env("SCHEMATHESIS_HOOKS", root.join(HOOKS))
+            .args(["--no-color", "--config-file"])
+            .arg(root.join(settings))
+            .arg("run")
             .arg(format!("{base}/v2/openapi.json"))
             .args(["--url", &base, "--seed", &seed.to_string()])
             .stdin(Stdio::null());
@@ -198,11 +221,6 @@ impl Ground {
             std::thread::sleep(POLL);
         }
         bail!("no node leads")
-    }
-
-    /// How many requests a node has answered with a status.
-    fn counted(&self, node: Name, status: &str) -> Result<u64> {
-        Ok(sum_of_status(&self.get(node, "/metrics")?, status))
     }
 
     fn get(&self, node: Name, path: &str) -> Result<String> {
@@ -233,14 +251,14 @@ fn finish(mut test: Child) -> Result<()> {
     Ok(())
 }
 
-/// Adds up the requests with a status in a node's metrics.
-fn sum_of_status(metrics: &str, status: &str) -> u64 {
-    let wanted = format!("status=\"{status}\"");
-    metrics
-        .lines()
-        .filter(|line| {
-            line.starts_with("vectorgate_http_requests_total{") && line.contains(&wanted)
-        })
+/// Adds up the requests in a node's metrics, all of them or those with one status.
+fn count(metrics: &str, status: Option<&str>) -> u64 {
+    let wanted = status.map(|status| format!("status=\"{status}\""));
+    let counts = metrics.lines().filter(|line| {
+        line.starts_with("vectorgate_http_requests_total{")
+            && wanted.as_ref().is_none_or(|wanted| line.contains(wanted))
+    });
+    counts
         .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
         .sum()
 }
@@ -258,7 +276,8 @@ vectorgate_http_requests_total{operation=\"rules.list\",status=\"200\"} 40
 vectorgate_http_requests_total{operation=\"rules.create\",status=\"503\"} 5
 other_total{status=\"503\"} 9
 ";
-        assert_eq!(sum_of_status(metrics, "503"), 7);
-        assert_eq!(sum_of_status(metrics, "500"), 0);
+        assert_eq!(count(metrics, Some("503")), 7);
+        assert_eq!(count(metrics, Some("500")), 0);
+        assert_eq!(count(metrics, None), 47);
     }
 }
