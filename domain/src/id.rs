@@ -3,7 +3,7 @@
 //!
 //! Time and randomness are given by the caller ([`Seed`]); nothing here draws them. To clients
 //! identifiers are opaque: any `[0-9A-Za-z]{8,64}` after the right prefix parses. On disks and wires
-//! those of our own making are [packed](self::packed); the rest, and all in JSON, are text.
+//! those of our own making are packed; the rest, and all in JSON, are text.
 
 pub(crate) mod packed;
 

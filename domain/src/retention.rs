@@ -61,7 +61,7 @@ pub(crate) fn trim(
     };
     trimming.fail_pending();
     trimming.remove_finished();
-    if trimming.history.pending_from > at {
+    if trimming.history.pending_from.min(trimming.added.waits_from) > at {
         trimming.trim_journal();
     }
     let history = trimming.follow();
@@ -79,6 +79,8 @@ struct Added {
     deliveries: usize,
     /// Those that it makes or changes: the view has them as they were.
     touched: BTreeSet<WebhookDeliveryId>,
+    /// When the first of those ends that still wait after it.
+    waits_from: Timestamp,
 }
 
 impl Added {
@@ -87,7 +89,12 @@ impl Added {
             Event::DeliveryChanged { before, after, .. } => Some((before, after)),
             _ => None,
         });
+        let waiting = changed
+            .clone()
+            .filter(|(_, after)| after.state.is_pending())
+            .map(|(_, after)| after.ends_at(after.state));
         Self {
+            waits_from: waiting.min().unwrap_or(History::START.pending_from),
             deliveries: changed
                 .clone()
                 .filter(|(before, _)| before.is_none())

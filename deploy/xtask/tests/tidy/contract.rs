@@ -38,7 +38,7 @@ fn promises(contract: &str) -> BTreeMap<String, usize> {
 
 /// `R-01`, `D-60`.
 fn is_id(text: &str) -> bool {
-    let number = text.strip_prefix("R-").or(text.strip_prefix("D-"));
+    let number = text.strip_prefix("R-").or_else(|| text.strip_prefix("D-"));
     number
         .is_some_and(|number| number.len() == 2 && number.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -192,7 +192,7 @@ fn fixed_response_takes_a_status_headers_and_a_body() {
         r#"{"type":"fixed_response","status":503,"headers":{"content-type":"text/plain","retry-after":"60"},"body":"säd"}"#,
     );
     check_refused(r#"{"type":"fixed_response"}"#, Missing, "status");
-    for status in ["199", "600", "200.0", "\"200\"", "null"] {
+    for status in ["199", "600", "\"200\"", "null"] {
         check_refused(
             &format!(r#"{{"type":"fixed_response","status":{status}}}"#),
             Invalid,
