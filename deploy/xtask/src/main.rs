@@ -75,7 +75,7 @@ enum Command {
     /// Schemathesis is installed into ~/.cache/vectorgate from PyPI, once.
     Conformance {
         /// Requests made up for each operation and phase
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
         examples: u32,
         /// How often the leader is killed
         #[arg(long, default_value_t = 2)]
