@@ -120,7 +120,7 @@ async fn kill_leaders(stage: &Stage, options: &Options) -> Result<Vec<(Name, Ins
     let mut kills = Vec::new();
     tokio::time::sleep(pause).await;
     for number in 1..=options.kills {
-        let leader = leader(stage).await?;
+        let leader = blocking(|| stage.cluster().leader())?;
         blocking(|| stage.cluster().stop(leader, End::Killed))?;
         kills.push((leader, Instant::now()));
         tokio::time::sleep(pause).await;
@@ -133,31 +133,6 @@ async fn kill_leaders(stage: &Stage, options: &Options) -> Result<Vec<(Name, Ins
         tokio::time::sleep(pause).await;
     }
     Ok(kills)
-}
-
-/// Which node leads, by what the nodes say of themselves.
-pub(crate) async fn leader(stage: &Stage) -> Result<Name> {
-    let began = Instant::now();
-    while began.elapsed() < WRITE_DEADLINE {
-        for node in stage.nodes() {
-            if is_leading(stage.target(), &stage.cluster().topology().http(node))
-                .await
-                .unwrap_or(false)
-            {
-                return Ok(node);
-            }
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    bail!("no node leads")
-}
-
-async fn is_leading(target: &Target, node: &str) -> Result<bool> {
-    let mut client = target.connect(node).await?;
-    let answer = client
-        .send(Method::GET, "/readyz?verbose", bytes::Bytes::new(), None)
-        .await?;
-    Ok(String::from_utf8_lossy(answer.body()).contains("leader leading"))
 }
 
 /// A client that creates rules in a route of its own.

@@ -14,7 +14,6 @@ use xtask::local::Name;
 use xtask::local::process::End;
 use xtask::report;
 
-use super::failover::leader;
 use super::{blocking, objects};
 use crate::client::{RestClient, Target};
 use crate::figures::{self, Table, median, number};
@@ -196,7 +195,7 @@ async fn measure(stage: &Stage, ground: &Ground, rules: u64) -> Result<Row> {
     let pages = measure_pages(&mut client).await?;
     let (publish_ms, publish_one_change_ms) = measure_publishes(&mut client, ground, rules).await?;
     let memory = resident_mib_max(stage, stage.nodes())?;
-    let leading = leader(stage).await?;
+    let leading = blocking(|| stage.cluster().leader())?;
     let following = stage
         .nodes()
         .find(|node| *node != leading)

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -35,11 +35,6 @@ const UNDISTURBED: Duration = Duration::from_secs(8);
 
 /// How long the killed node is away.
 const AWAY: Duration = Duration::from_secs(8);
-
-/// How long an election may take.
-const ELECTION_DEADLINE: Duration = Duration::from_secs(60);
-
-const POLL: Duration = Duration::from_millis(50);
 
 /// How much is done.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +146,7 @@ impl Ground {
 
     /// One run against a node that is no leader, while the leader dies and comes back.
     fn round(&self, options: Options, round: u32) -> Result<()> {
-        let leader = self.leader()?;
+        let leader = self.cluster.leader()?;
         let asked = self
             .nodes()
             .find(|node| *node != leader)
@@ -206,21 +201,6 @@ impl Ground {
             .args(["--url", &base, "--seed", &seed.to_string()])
             .stdin(Stdio::null());
         command
-    }
-
-    /// Which node leads, by what the nodes say of themselves.
-    fn leader(&self) -> Result<Name> {
-        let began = Instant::now();
-        while began.elapsed() < ELECTION_DEADLINE {
-            for node in self.nodes() {
-                let said = self.get(node, "/readyz?verbose").unwrap_or_default();
-                if said.contains("leader leading") {
-                    return Ok(node);
-                }
-            }
-            std::thread::sleep(POLL);
-        }
-        bail!("no node leads")
     }
 
     fn get(&self, node: Name, path: &str) -> Result<String> {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde::Deserialize;
+use ureq::http::Request;
 
 use super::api::Probe;
 use super::files::{self, Folder};
@@ -230,6 +231,26 @@ impl Cluster {
             running += usize::from(matches!(self.state(*node)?, State::Running(_)));
         }
         Ok(running > nodes.len() / 2)
+    }
+
+    /// Which node leads, by what the nodes say of themselves. Waits while none does.
+    ///
+    /// # Errors
+    /// When none does for [`READY_DEADLINE`].
+    pub fn leader(&self) -> Result<Name> {
+        let began = Instant::now();
+        let probe = Probe::new(Duration::from_secs(5));
+        while began.elapsed() < READY_DEADLINE {
+            for node in self.topology.of(Kind::Node) {
+                let url = format!("http://{}/readyz?verbose", self.topology.http(node));
+                let said = probe.get(Request::get(url).body(())?);
+                if said.is_ok_and(|said| said.body.contains("leader leading")) {
+                    return Ok(node);
+                }
+            }
+            std::thread::sleep(POLL);
+        }
+        bail!("no node leads")
     }
 
     fn wait(&self, name: Name, url: &str, wanted: &str) -> Result<Duration> {
