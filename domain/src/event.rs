@@ -205,7 +205,7 @@ pub enum Event {
 }
 
 /// Within what an idempotency key means one request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AnswerScope {
     /// The environment, which is of one workspace.
     pub environment_id: EnvironmentId,

@@ -10,7 +10,7 @@
 //!
 //! A rejected command is a successful entry: its rejection is remembered under the idempotency
 //! key like any other answer. Only a key's use for another request is not, lest it take the
-//! place of the first one's answer.
+//! place of the first one's answer, and what is refused because no more answers can be kept.
 
 use sha2::{Digest, Sha256};
 
@@ -28,7 +28,7 @@ use crate::schema::{CLOCK, LogClock};
 use crate::table::after;
 use crate::time::{Revision, Timestamp};
 
-pub use crate::answers::EXPIRIES_PER_STEP;
+pub use crate::answers::{ANSWERS_MAX, EXPIRIES_PER_STEP};
 pub use crate::evolve::evolve;
 pub use crate::retention::TRIMMED_PER_STEP;
 
@@ -72,6 +72,11 @@ pub fn plan(
             let reply = Err(Rejection::IdempotencyKeyReused);
             (Vec::new(), None, fresh(reply))
         }
+        Answer::None { replaces: None }
+            if let Err(full) = answers::refuse_beyond(clock, at, stamped) =>
+        {
+            (Vec::new(), None, fresh(Err(full)))
+        }
         Answer::None { replaces } => {
             let (mut events, reply) = reply_to(view, at, revision, stamped);
             events.extend(journal::record(view, (at, revision), stamped, &events));
@@ -85,7 +90,11 @@ pub fn plan(
         next_expiry = next_expiry.min(at.plus_ms(IDEMPOTENCY_TTL_MS));
         events.push(answered);
     }
-    let ticked = LogClock { at, next_expiry };
+    let ticked = LogClock {
+        at,
+        next_expiry,
+        answers: answers::count(clock.answers, &events),
+    };
     if ticked != clock {
         events.push(Event::Ticked(ticked));
     }

@@ -127,6 +127,13 @@ pub enum Rejection {
     /// The idempotency key was used for another request.
     #[error("This Idempotency-Key was used for a different request.")]
     IdempotencyKeyReused,
+    /// As many answers are kept as may be; the request can be made without an idempotency key, or
+    /// later.
+    #[error("The cluster keeps as many answers for idempotency keys as it can.")]
+    AnswersFull {
+        /// When the next of them expires, in seconds.
+        retry_after_s: u64,
+    },
     /// A limit on the size of what may be configured.
     #[error("{message}")]
     LimitExceeded {

@@ -1,5 +1,5 @@
 //! Source: retries have one effect for 24 hours. Each answer has one expiry and the other way
-//! round, and the clock does not oversleep any.
+//! round, and the clock does not oversleep any and counts them.
 
 use super::ensure;
 use super::expected::Expected;
@@ -10,7 +10,9 @@ use crate::schema::{ANSWER_EXPIRIES, ANSWERS};
 
 pub(super) fn derive(state: &State, expected: &mut Expected) -> Result<(), String> {
     expected.cover(&ANSWER_EXPIRIES);
+    let mut kept = 0;
     for ((environment, key), record) in ANSWERS.walk(&state.rows, ANSWERS.all()) {
+        kept += 1;
         expected.add(
             &ANSWER_EXPIRIES,
             (&record.expires_at, &environment, &key),
@@ -30,5 +32,7 @@ pub(super) fn derive(state: &State, expected: &mut Expected) -> Result<(), Strin
             format!("the answer to {} is kept too long", key.0)
         })?;
     }
-    Ok(())
+    ensure(state.clock.answers == kept, || {
+        format!("{kept} answers are kept, {} counted", state.clock.answers)
+    })
 }

@@ -14,6 +14,8 @@ pub struct LogClock {
     pub at: Timestamp,
     /// No answer expires before this, so until then nobody needs to look.
     pub next_expiry: Timestamp,
+    /// How many answers are kept.
+    pub answers: u64,
 }
 
 impl LogClock {
@@ -21,6 +23,7 @@ impl LogClock {
     pub const START: Self = Self {
         at: Timestamp(0),
         next_expiry: Timestamp(u64::MAX),
+        answers: 0,
     };
 }
 

@@ -121,6 +121,7 @@ fn rejections() -> Vec<Rejection> {
             message: text("why"),
         },
         Rejection::IdempotencyKeyReused,
+        Rejection::AnswersFull { retry_after_s: 60 },
         Rejection::LimitExceeded {
             param: text("targets"),
             message: text("why"),

@@ -77,6 +77,7 @@ pub(crate) fn clock() -> LogClock {
     LogClock {
         at: Timestamp(1_714_320_000_123),
         next_expiry: Timestamp(u64::MAX),
+        answers: 3,
     }
 }
 

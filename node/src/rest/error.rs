@@ -27,6 +27,7 @@ pub(crate) enum Code {
     RequestTimeout,
     IdempotencyKeyReused,
     IdempotencyInProgress,
+    IdempotencyLimitExceeded,
     PreconditionFailed,
     PayloadTooLarge,
     RouteDisabled,
@@ -74,6 +75,9 @@ impl Code {
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::IdempotencyKeyReused => (StatusCode::CONFLICT, "idempotency_key_reused"),
             Self::IdempotencyInProgress => (StatusCode::CONFLICT, "idempotency_in_progress"),
+            Self::IdempotencyLimitExceeded => {
+                (StatusCode::TOO_MANY_REQUESTS, "idempotency_limit_exceeded")
+            }
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Self::RouteDisabled => (StatusCode::UNPROCESSABLE_ENTITY, "route_disabled"),
@@ -377,6 +381,10 @@ impl From<Rejection> for ApiError {
                 Self::new(Code::PreconditionFailed, message).at(param)
             }
             Rejection::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused, message),
+            Rejection::AnswersFull { retry_after_s } => Self {
+                retry_after_s: Some(retry_after_s.max(1)),
+                ..Self::new(Code::IdempotencyLimitExceeded, message)
+            },
             Rejection::LimitExceeded { param, message } => {
                 Self::new(Code::LimitExceeded, message).at(param)
             }
@@ -409,7 +417,8 @@ mod tests {
 
     /// All of them. One that is missing here and in the reference is not noticed; one that is missing in
     /// one of the two is.
-    const CODES: [Code; 41] = [
+    const CODES: [Code; 42] = [
+        Code::IdempotencyLimitExceeded,
         Code::IpNotAllowed,
         Code::IdempotencyInProgress,
         Code::InvalidJson,

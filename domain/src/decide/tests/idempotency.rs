@@ -1,12 +1,13 @@
 //! Retries have one effect, for 24 hours of log time.
 
 use super::world::{World, actor, furnished, refused, rule};
-use crate::command::{ArchiveRule, Command, Stamped};
-use crate::machine::EXPIRIES_PER_STEP;
+use crate::command::{ArchiveRule, Command, Idempotency, Stamped};
+use crate::machine::{ANSWERS_MAX, EXPIRIES_PER_STEP, step};
 use crate::model::{IDEMPOTENCY_TTL_MS, IdempotencyKey};
 use crate::query;
-use crate::schema::ANSWER_EXPIRIES;
-use crate::time::Revision;
+use crate::rejection::Rejection;
+use crate::schema::{ANSWER_EXPIRIES, CLOCK, LogClock};
+use crate::time::{Revision, Timestamp};
 
 fn create(world: &mut World, number: u64, priority: u32, key: (&str, u8)) -> Stamped {
     let command = world.new_rule(number, priority);
@@ -92,7 +93,7 @@ fn an_answer_is_forgotten_after_24_hours_of_log_time() {
     let first = create(&mut world, 1, 10, ("a", 1));
     world.now = 2_000_000;
     let stamped = Stamped {
-        at: crate::time::Timestamp(2_000_000),
+        at: Timestamp(2_000_000),
         ..first
     };
     world.step(&stamped);
@@ -152,4 +153,50 @@ fn log_time_never_goes_back_and_objects_carry_it() {
     world.create_rule(2, 20).unwrap();
     assert_eq!(query::log_time(&world.rows).0, 5_000_000);
     assert_eq!(world.rule(2).created_at.0, 5_000_000);
+}
+
+/// Nothing is forgotten before its time to make room.
+#[test]
+fn with_as_many_answers_as_can_be_kept_new_keys_are_refused_and_known_ones_answered() {
+    let mut world = furnished();
+    let first = create(&mut world, 1, 10, ("a", 1));
+    let answer = world.step(&first);
+    // The clock says what ten million rows would make it say, so the world's invariants do not hold.
+    let mut rows = world.rows.clone();
+    let clock = CLOCK.get(&rows, ()).unwrap();
+    assert_eq!(clock.answers, 1);
+    let full = LogClock {
+        answers: ANSWERS_MAX,
+        ..clock
+    };
+    CLOCK.put(&mut rows, (), &full);
+    let mut apply = |stamped: &Stamped| {
+        world.revision += 1;
+        step(&mut rows, Revision(world.revision), stamped).reply
+    };
+    let second = Stamped {
+        idempotency: Some(Idempotency {
+            key: IdempotencyKey("b".to_owned()),
+            ..first.idempotency.clone().unwrap()
+        }),
+        ..first.clone()
+    };
+    let refusal = apply(&second);
+    let Err(Rejection::AnswersFull { retry_after_s }) = refusal else {
+        panic!("{refusal:?}");
+    };
+    assert!((1..=IDEMPOTENCY_TTL_MS / 1000).contains(&retry_after_s));
+    assert_eq!(apply(&first), answer.reply);
+    let without_key = Stamped {
+        idempotency: None,
+        ..second.clone()
+    };
+    assert_eq!(refused(apply(&without_key)).0, "IdTaken");
+    // The first has expired, and its key makes room for itself.
+    let later = Stamped {
+        at: Timestamp(first.at.0 + IDEMPOTENCY_TTL_MS),
+        ..first
+    };
+    assert_eq!(refused(apply(&later)).0, "IdTaken");
+    assert_eq!(CLOCK.get(&rows, ()).unwrap().answers, ANSWERS_MAX);
 }

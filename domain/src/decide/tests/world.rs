@@ -395,6 +395,7 @@ pub(super) fn refused(reply: Reply) -> (&'static str, String) {
         Rejection::UpstreamInUse { .. } => "UpstreamInUse",
         Rejection::SnapshotNotPublishable { .. } => "SnapshotNotPublishable",
         Rejection::IdempotencyKeyReused => "IdempotencyKeyReused",
+        Rejection::AnswersFull { .. } => "AnswersFull",
         Rejection::AlreadyBootstrapped => "AlreadyBootstrapped",
         Rejection::IdTaken { .. } => "IdTaken",
         Rejection::EndpointDisabled { .. } => "EndpointDisabled",

@@ -295,6 +295,7 @@ impl Described {
             codes.extend([
                 Code::IdempotencyKeyReused,
                 Code::IdempotencyInProgress,
+                Code::IdempotencyLimitExceeded,
                 Code::PreconditionFailed,
                 Code::OutcomeUnknown,
             ]);
