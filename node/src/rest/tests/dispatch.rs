@@ -2,6 +2,8 @@
 //! memory, and receivers that do what the test says. Time is virtual; the wall clock is moved by
 //! hand.
 
+mod stopping;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use domain::id::{RequestId, WebhookEndpointId};
 use domain::time::Timestamp;
 use http::{HeaderValue, Method};
 use platform::{Clock, Entropy};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -27,13 +31,38 @@ const OTHER: &str = "https://hooks.example.net/other";
 const A_WHILE: Duration = Duration::from_secs(30);
 
 fn dispatch(world: &World) -> Dispatcher {
-    Dispatcher::start(Shared {
+    counted(world).0
+}
+
+/// A dispatcher, and what it counts.
+fn counted(world: &World) -> (Dispatcher, Registry) {
+    let mut registry = Registry::default();
+    let dispatcher = Dispatcher::start(Shared {
         control: world.control.clone(),
         courier: world.receivers.courier(&world.clock),
         clock: world.clock.clone(),
         entropy: world.entropy.clone(),
-        metrics: WebhookMetrics::register(&mut Default::default()),
-    })
+        metrics: WebhookMetrics::register(&mut registry),
+    });
+    (dispatcher, registry)
+}
+
+/// Waits until a gauge has a value.
+async fn gauge(registry: &Registry, name: &str, value: u64) {
+    let line = format!("{name} {value}");
+    let shows = || {
+        let mut text = String::new();
+        encode(&mut text, registry).unwrap();
+        text.lines().any(|one| one == line)
+    };
+    let changing = async {
+        while !shows() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(A_WHILE, changing)
+        .await
+        .unwrap_or_else(|_| panic!("{line}"));
 }
 
 async fn endpoint(world: &World, body: Value) -> String {
@@ -156,6 +185,36 @@ async fn a_failed_attempt_is_repeated_when_its_time_has_come_and_not_before() {
     // Each attempt is signed with its own time.
     let signed_at = |sent: &Posted| sent.header("webhook-timestamp").unwrap().to_owned();
     assert_ne!(signed_at(&sent[0]), signed_at(&sent[2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_counted_and_the_age_of_the_oldest_told() {
+    let world = World::new();
+    let script = [
+        Behaviour::Say(500),
+        Behaviour::Say(500),
+        Behaviour::Say(204),
+    ];
+    world.receivers.script(URL, script);
+    let body = json!({"url": URL, "enabled_events": ["route.created"]});
+    endpoint(&world, body).await;
+    let (dispatcher, registry) = counted(&world);
+    let (pending, oldest) = (
+        "webhook_deliveries_pending",
+        "webhook_deliveries_oldest_seconds",
+    );
+    gauge(&registry, pending, 0).await;
+    world.route("api.example.net").await;
+    gauge(&registry, pending, 1).await;
+    world.advance_ms(1_100);
+    posted(&world, URL, 2).await;
+    // The third attempt is half a minute away.
+    world.advance_ms(10_000);
+    gauge(&registry, oldest, 11).await;
+    world.advance_ms(60_000);
+    gauge(&registry, pending, 0).await;
+    gauge(&registry, oldest, 0).await;
+    dispatcher.shut_down().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -503,68 +562,4 @@ async fn many_events_of_one_change_are_recorded_as_they_are_sent_and_none_comes_
         times.count() == 1
     }));
     assert_eq!(sent.len(), 16);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_node_that_stops_begins_no_attempt_and_leaves_what_it_did_not_make_to_the_next() {
-    let world = World::new();
-    let body = json!({"url": URL, "enabled_events": ["route.created"]});
-    endpoint(&world, body).await;
-    let gate = Arc::new(Semaphore::new(0));
-    world
-        .receivers
-        .script(URL, [Behaviour::Wait(Arc::clone(&gate), 500)]);
-    for number in 0..8 {
-        world.route(&format!("{number}.example.net")).await;
-    }
-    let dispatcher = dispatch(&world);
-    gate.add_permits(8);
-    settled(&world, "pending", 8).await;
-    // Eight retries and eight new events are one round, of which eight are under way at a time.
-    dispatcher.shut_down().await;
-    for number in 8..16 {
-        world.route(&format!("{number}.example.net")).await;
-    }
-    world.advance_ms(2_000);
-    let dispatcher = dispatch(&world);
-    posted(&world, URL, 16).await;
-    let stopping = tokio::spawn(dispatcher.shut_down());
-    sleep(Duration::from_secs(1)).await;
-    gate.add_permits(100);
-    stopping.await.unwrap();
-    assert_eq!(world.receivers.posted(URL).len(), 16);
-    world.receivers.script(URL, [Behaviour::Say(200)]);
-    let _dispatcher = dispatch(&world);
-    world.advance_ms(60_000);
-    let all = settled(&world, "succeeded", 16).await;
-    assert_eq!(all.len(), 16);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_node_that_stops_ends_what_is_under_way_but_does_not_wait_for_ever() {
-    let world = World::new();
-    let gate = Arc::new(Semaphore::new(0));
-    world
-        .receivers
-        .script(URL, [Behaviour::Wait(Arc::clone(&gate), 200)]);
-    let body = json!({"url": URL, "enabled_events": ["route.created"]});
-    endpoint(&world, body).await;
-    let dispatcher = dispatch(&world);
-    world.route("one.example.net").await;
-    posted(&world, URL, 1).await;
-    let stopping = tokio::spawn(dispatcher.shut_down());
-    sleep(Duration::from_secs(1)).await;
-    assert!(!stopping.is_finished());
-    gate.add_permits(1);
-    stopping.await.unwrap();
-    assert_eq!(with_status(&deliveries(&world).await, "succeeded"), 1);
-    let dispatcher = dispatch(&world);
-    world.route("two.example.net").await;
-    posted(&world, URL, 2).await;
-    timeout(A_WHILE, dispatcher.shut_down())
-        .await
-        .expect("it gives up");
-    gate.add_permits(1);
-    sleep(A_WHILE).await;
-    assert_eq!(deliveries(&world).await.len(), 1);
 }
