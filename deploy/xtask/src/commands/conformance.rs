@@ -62,12 +62,8 @@ pub fn run(repository: &Repository, options: Options) -> Result<()> {
         origins: 0,
         ports: Ports::CONFORMANCE,
     };
-    report::step("Building a node and an edge (as for tests)");
-    let mut built = PathBuf::new();
-    for (package, binary) in Cluster::binaries(&topology) {
-        built = toolchain.build_dev(package, binary)?;
-    }
-    built.pop();
+    report::step("Building as for tests");
+    let built = toolchain.build_tested()?;
     let cluster = Cluster::prepare(&folder, topology)?;
     permit_bad_keys(&cluster)?;
     cluster.install_binaries(&built)?;

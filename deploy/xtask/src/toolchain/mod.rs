@@ -108,6 +108,18 @@ impl Toolchain {
         Ok(self.target.join("release"))
     }
 
+    /// Builds all binaries and tests, as running the tests does: whichever comes second finds everything
+    /// built. Says where the binaries are.
+    ///
+    /// # Errors
+    /// When the build fails.
+    pub fn build_tested(&self) -> Result<PathBuf> {
+        let mut cargo = self.cargo();
+        cargo.args(["test", "--locked", "--workspace", "--no-run"]);
+        run(cargo)?;
+        Ok(self.target.join("debug"))
+    }
+
     /// Builds one binary in the profile of tests and says where it is.
     ///
     /// # Errors
