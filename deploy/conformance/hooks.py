@@ -30,7 +30,11 @@ CAUSES = {
     ("invalid_parameter", "id"),
     ("invalid_parameter", "ip_allowlist"),
     ("invalid_parameter", "type"),
+    ("parameter_missing", "cache"),
+    ("parameter_missing", "fallback"),
+    ("parameter_missing", "origin_upstream_id"),
     ("parameter_missing", "route_id"),
+    ("parameter_missing", "upstreams"),
     ("priority_conflict", "priority"),
 }
 

@@ -181,7 +181,7 @@ shapes! {
     AuditedKind => words(ObjectKind::NAMES.iter().map(|(word, _)| *word), "A kind of objects.");
     EventType => words(NoticeKind::NAMES.iter().map(|(word, _)| *word), "What happened.");
     EventTypes => json!({
-        "type": "array", "items": {"$ref": "#/components/schemas/EventType"}, "minItems": 1, "uniqueItems": true,
+        "type": "array", "items": {"$ref": "#/components/schemas/EventType"}, "minItems": 1,
         "description": "One or several types, separated by commas.",
     });
     EnabledEvents => json!({

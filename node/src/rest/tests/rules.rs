@@ -161,7 +161,13 @@ async fn an_archived_rule_is_gone_from_lists_and_cannot_be_changed() {
         "archived"
     );
     // Its priority is free again.
-    world.rule(&route, 40).await;
+    let rule = world.rule(&route, 40).await;
+    // What an archived route holds stays as it is.
+    world.delete(&format!("/v2/routes/{route}")).ok().await;
+    world
+        .delete(&format!("/v2/rules/{rule}"))
+        .fails(422, "resource_archived", None)
+        .await;
 }
 
 /// Contract: R-31, D-43.

@@ -101,7 +101,7 @@ fn rules() -> Vec<Described> {
             .about("Again on an archived rule: the same answer. A live rule is paused and its route published first.")
             .gives::<RuleObject<'_>>()
             .tagged()
-            .refused(&[Code::RulePublished]),
+            .refused(&[Code::RulePublished, Code::ResourceArchived]),
         post(RULES_PAUSE, "Pause a rule")
             .about("As a patch of `status` would; with `publish` it goes live at once, and nothing else with it.")
             .may_take::<Switch>()
