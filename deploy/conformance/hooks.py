@@ -30,6 +30,7 @@ CAUSES = {
     ("invalid_parameter", "id"),
     ("invalid_parameter", "ip_allowlist"),
     ("invalid_parameter", "type"),
+    ("invalid_parameter", "url"),
     ("parameter_missing", "cache"),
     ("parameter_missing", "fallback"),
     ("parameter_missing", "origin_upstream_id"),
