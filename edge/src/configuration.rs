@@ -217,8 +217,9 @@ impl Builder<'_> {
             });
         }
         let about = format!("route {}", entry.route_id);
+        let before = previous.map(|served| served.route.compiled());
         let compiled = self
-            .compile(&entry)
+            .compile(&entry, before)
             .map_err(|error| failed(&about, error))?;
         let route = Route::new(compiled, previous.map(|served| &*served.route))
             .map_err(|error| failed(&about, error))?;
@@ -229,7 +230,11 @@ impl Builder<'_> {
         })
     }
 
-    fn compile(&self, entry: &RouteEntry) -> Result<CompiledRoute, Box<dyn std::error::Error>> {
+    fn compile(
+        &self,
+        entry: &RouteEntry,
+        previous: Option<&CompiledRoute>,
+    ) -> Result<CompiledRoute, Box<dyn std::error::Error>> {
         let head = self
             .source
             .chunk(&entry.head)
@@ -249,7 +254,8 @@ impl Builder<'_> {
         for item in tree::iter(self.source, TreeKind::Upstreams, content.upstreams) {
             upstreams.push(UpstreamContent::decode(&item?.1)?);
         }
-        Ok(CompiledRoute::compile(content, rules, upstreams)?)
+        let compiled = CompiledRoute::compile_after(previous, content, rules, upstreams)?;
+        Ok(compiled)
     }
 }
 

@@ -91,10 +91,10 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Measures: writes, reads, api, scale, propagation or failover. Results go to target/bench/NAME.json.
+    /// Measures: writes, reads, api, scale, propagation, failover or matching. Results go to target/bench/NAME.json.
     Bench {
         /// Which benchmark
-        #[arg(value_parser = ["writes", "reads", "api", "scale", "propagation", "failover"])]
+        #[arg(value_parser = ["writes", "reads", "api", "scale", "propagation", "failover", "matching"])]
         name: String,
         /// Passed on to the benchmark; -- --help lists what it takes
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

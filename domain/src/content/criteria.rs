@@ -1,6 +1,6 @@
-//! Criteria from and to JSON: the `match` object of a rule. Each of `path`, `method`, `region`
-//! and each name in `header` takes one value or an array of alternatives; without any key the
-//! rule takes every request.
+//! Criteria from and to JSON: the `match` object of a rule. Each of `path`, `method`, `region`,
+//! `host`, `ip_cidr` and each name in `header` and `query` takes one value or an array of
+//! alternatives; without any key the rule takes every request.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,27 @@ use serde_json::{Map, Value, json};
 
 use super::fields::{Fields, alternatives, object, text};
 use super::invalid::join;
-use super::{Criteria, Invalid, PathPattern, ValuePattern, header_name};
+use super::{Criteria, Invalid, PathPattern, ValuePattern, header_name, hostname};
 use crate::matching::PATTERNS_PER_RULE_MAX;
+use crate::model::IpRange;
 
 /// The most alternatives of one criterion: each is tried for each request that reaches the rule.
 pub const ALTERNATIVES_MAX: usize = 100;
 
-/// The most headers that one rule looks at.
+/// The most headers that one rule looks at, and the most query parameters.
 pub const HEADERS_MAX: usize = 50;
+
+/// The longest name of a query parameter, in characters after percent-decoding.
+pub const QUERY_NAME_CHARS_MAX: usize = 100;
+
+/// The longest value of a query parameter that can be asked for, in characters after
+/// percent-decoding.
+pub const QUERY_CHARS_MAX: usize = 512;
+
+/// What a `match` object may have.
+const KEYS: [&str; 7] = [
+    "path", "method", "region", "host", "ip_cidr", "header", "query",
+];
 
 /// The longest name of a method or region.
 const NAME_BYTES_MAX: usize = 64;
@@ -26,16 +39,15 @@ impl Criteria {
     /// # Errors
     /// With the path of the first thing that is wrong, relative to the object.
     pub fn from_json(value: &Value) -> Result<Self, Invalid> {
-        let fields = Fields::read(value, "", &["path", "method", "region", "header"])?;
+        let fields = Fields::read(value, "", &KEYS)?;
         let criteria = Self {
             path: list(fields.get("path"), "path", PathPattern::from_json)?,
             method: list(fields.get("method"), "method", method)?,
             region: list(fields.get("region"), "region", region)?,
-            header: fields
-                .get("header")
-                .map(headers)
-                .transpose()?
-                .unwrap_or_default(),
+            header: named(fields.get("header"), "header", header)?,
+            query: named(fields.get("query"), "query", parameter)?,
+            host: list(fields.get("host"), "host", host)?,
+            ip_cidr: list(fields.get("ip_cidr"), "ip_cidr", range)?,
         };
         criteria.check_regexes()?;
         Ok(criteria)
@@ -50,27 +62,18 @@ impl Criteria {
                 object.insert(name.to_owned(), Value::Array(values));
             }
         };
-        put("path", self.path.iter().map(PathPattern::to_json).collect());
+        put("path", json_list(&self.path, PathPattern::to_json));
+        put("method", json_list(&self.method, |method| json!(method)));
+        put("region", json_list(&self.region, |region| json!(region)));
+        put("host", json_list(&self.host, |host| json!(host)));
         put(
-            "method",
-            self.method.iter().map(|method| json!(method)).collect(),
+            "ip_cidr",
+            json_list(&self.ip_cidr, |range| json!(range.to_string())),
         );
-        put(
-            "region",
-            self.region.iter().map(|region| json!(region)).collect(),
-        );
-        if !self.header.is_empty() {
-            let headers = self.header.iter().map(|(name, patterns)| {
-                (
-                    name.clone(),
-                    patterns
-                        .iter()
-                        .map(ValuePattern::to_json)
-                        .collect::<Vec<_>>()
-                        .into(),
-                )
-            });
-            object.insert("header".to_owned(), Value::Object(headers.collect()));
+        for (name, values) in [("header", &self.header), ("query", &self.query)] {
+            if !values.is_empty() {
+                object.insert(name.to_owned(), json_named(values));
+            }
         }
         Value::Object(object)
     }
@@ -80,25 +83,35 @@ impl Criteria {
         ascends(&self.path)
             && ascends(&self.method)
             && ascends(&self.region)
+            && ascends(&self.host)
+            && ascends(&self.ip_cidr)
+            && self.ip_cidr.iter().all(IpRange::is_normal)
             && self
-                .header
                 .values()
-                .all(|patterns| !patterns.is_empty() && ascends(patterns))
+                .all(|(_, patterns)| !patterns.is_empty() && ascends(patterns))
+    }
+
+    /// The alternatives for values, of headers and of query parameters.
+    fn values(&self) -> impl Iterator<Item = (&String, &Vec<ValuePattern>)> {
+        self.header.iter().chain(&self.query)
+    }
+
+    /// The regular expressions in it.
+    pub(crate) fn regexes(&self) -> impl Iterator<Item = &str> {
+        let paths = self.path.iter().filter_map(|pattern| match pattern {
+            PathPattern::Regex(regex) => Some(regex.as_str()),
+            _ => None,
+        });
+        let values = self.values().flat_map(|(_, patterns)| patterns);
+        let values = values.filter_map(|pattern| match pattern {
+            ValuePattern::Regex(regex) => Some(regex.as_str()),
+            _ => None,
+        });
+        paths.chain(values)
     }
 
     fn check_regexes(&self) -> Result<(), Invalid> {
-        let paths = self
-            .path
-            .iter()
-            .filter(|pattern| matches!(pattern, PathPattern::Regex(_)))
-            .count();
-        let values = self
-            .header
-            .values()
-            .flatten()
-            .filter(|pattern| matches!(pattern, ValuePattern::Regex(_)))
-            .count();
-        if paths + values <= PATTERNS_PER_RULE_MAX {
+        if self.regexes().count() <= PATTERNS_PER_RULE_MAX {
             return Ok(());
         }
         Err(Invalid::new(
@@ -155,24 +168,76 @@ fn region(value: &Value, path: &str) -> Result<String, Invalid> {
     Ok(written.to_owned())
 }
 
-fn headers(value: &Value) -> Result<BTreeMap<String, Vec<ValuePattern>>, Invalid> {
-    let object = object(value, "header")?;
+fn host(value: &Value, path: &str) -> Result<String, Invalid> {
+    hostname(text(value, path)?).map_err(|invalid| Invalid::new(path, invalid.message))
+}
+
+fn range(value: &Value, path: &str) -> Result<IpRange, Invalid> {
+    IpRange::parse(text(value, path)?).ok_or_else(|| {
+        let message = "Expected an address or a network such as 203.0.113.0/24 or 2001:db8::/32, \
+                       with no bit set behind its prefix.";
+        Invalid::new(path, message)
+    })
+}
+
+/// By name, alternatives for its value. `read` reads the name and one of the values.
+fn named(
+    value: Option<&Value>,
+    path: &str,
+    read: ReadNamed,
+) -> Result<BTreeMap<String, Vec<ValuePattern>>, Invalid> {
+    let Some(value) = value else {
+        return Ok(BTreeMap::new());
+    };
+    let object = object(value, path)?;
     if object.is_empty() || object.len() > HEADERS_MAX {
-        return Err(Invalid::new(
-            "header",
-            format!("Expected 1 to {HEADERS_MAX} headers."),
-        ));
+        let message = format!("Expected 1 to {HEADERS_MAX} names.");
+        return Err(Invalid::new(path, message));
     }
-    let mut headers = BTreeMap::new();
+    let mut values = BTreeMap::new();
     for (name, value) in object {
-        let path = join("header", name);
-        let patterns = list(Some(value), &path, ValuePattern::from_json)?;
-        if headers
-            .insert(header_name(name, &path)?, patterns)
-            .is_some()
-        {
-            return Err(Invalid::new(&path, "This header is named twice."));
+        let path = join(path, name);
+        let (name, patterns) = read(name, value, &path)?;
+        if values.insert(name, patterns).is_some() {
+            return Err(Invalid::new(&path, "This name is there twice."));
         }
     }
-    Ok(headers)
+    Ok(values)
+}
+
+type ReadNamed = fn(&str, &Value, &str) -> Result<(String, Vec<ValuePattern>), Invalid>;
+
+fn header(name: &str, value: &Value, path: &str) -> Result<(String, Vec<ValuePattern>), Invalid> {
+    let patterns = list(Some(value), path, ValuePattern::of_header)?;
+    Ok((header_name(name, path)?, patterns))
+}
+
+fn parameter(
+    name: &str,
+    value: &Value,
+    path: &str,
+) -> Result<(String, Vec<ValuePattern>), Invalid> {
+    let patterns = list(Some(value), path, ValuePattern::of_parameter)?;
+    let length = name.chars().count();
+    if !(1..=QUERY_NAME_CHARS_MAX).contains(&length) || name.chars().any(char::is_control) {
+        let message = format!(
+            "Expected the name of a query parameter: 1 to {QUERY_NAME_CHARS_MAX} characters, decoded."
+        );
+        return Err(Invalid::new(path, message));
+    }
+    Ok((name.to_owned(), patterns))
+}
+
+fn json_list<T>(values: &[T], to_json: impl Fn(&T) -> Value) -> Vec<Value> {
+    values.iter().map(to_json).collect()
+}
+
+fn json_named(values: &BTreeMap<String, Vec<ValuePattern>>) -> Value {
+    let named = values.iter().map(|(name, patterns)| {
+        (
+            name.clone(),
+            json_list(patterns, ValuePattern::to_json).into(),
+        )
+    });
+    Value::Object(named.collect())
 }

@@ -22,13 +22,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{RouteId, RuleId, SnapshotId, TargetId, UpstreamId};
-use crate::model::{Algorithm, Metadata, Mode, Priority, SnapshotVersion};
+use crate::model::{Algorithm, IpRange, Metadata, Mode, Priority, SnapshotVersion};
 use crate::tree::Hash;
 
 pub use action::{BODY_BYTES_MAX, UPSTREAMS_MAX, action_upstreams};
 pub use canonical::{JSON_DEPTH_MAX, canonical_json, json_depth};
 pub use config::{RouteConfig, route_config};
-pub use criteria::{ALTERNATIVES_MAX, HEADERS_MAX};
+pub use criteria::{ALTERNATIVES_MAX, HEADERS_MAX, QUERY_CHARS_MAX, QUERY_NAME_CHARS_MAX};
 pub use encoding::{DecodeError, route_key, rule_key, upstream_key};
 pub use fields::whole_number;
 pub use hostname::hostname;
@@ -124,7 +124,7 @@ pub struct TargetContent {
 /// Which requests a rule takes: every criterion that is present must hold (AND), each by any of
 /// its alternatives (OR). Without any criterion the rule takes every request. Alternatives are
 /// sorted and free of repetition, so that the same meaning has the same bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Criteria {
     /// Alternatives for the path.
     pub path: Vec<PathPattern>,
@@ -134,10 +134,18 @@ pub struct Criteria {
     pub region: Vec<String>,
     /// By lower-case header name, alternatives for its value; all named headers must hold.
     pub header: BTreeMap<String, Vec<ValuePattern>>,
+    /// By name of a query parameter, alternatives for its value; names and values as they are when
+    /// percent-decoded, see [`crate::matching::QueryPair`]. All named parameters must hold.
+    pub query: BTreeMap<String, Vec<ValuePattern>>,
+    /// Alternatives for the host: hostnames in normal form, perhaps with one leading `*.` label
+    /// that stands for exactly one label.
+    pub host: Vec<String>,
+    /// Alternatives for the address of the client.
+    pub ip_cidr: Vec<IpRange>,
 }
 
 /// A pattern for a path.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum PathPattern {
     /// The whole path.
     Exact(String),
@@ -147,8 +155,8 @@ pub enum PathPattern {
     Regex(String),
 }
 
-/// A pattern for a header's value.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// A pattern for the value of a header or of a query parameter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ValuePattern {
     /// The whole value.
     Exact(String),
@@ -156,7 +164,7 @@ pub enum ValuePattern {
     Prefix(String),
     /// A regular expression over the whole value.
     Regex(String),
-    /// Whether the header is there at all.
+    /// Whether the header or parameter is there at all.
     Present(bool),
 }
 

@@ -23,12 +23,13 @@
 //!
 //! A header's value is given as a string (the whole value, in which `*` is a letter like any
 //! other) or as an object with one key, `exact`, `prefix` (the value's beginning), `regex` (the
-//! whole value) or `present` (true or false).
+//! whole value) or `present` (true or false). A query parameter's value is given in the same way;
+//! it is compared with what the client's value is when decoded, so it may hold any letters.
 
 use serde_json::{Value, json};
 
 use super::fields::{Fields, text};
-use super::{Invalid, PathPattern, ValuePattern};
+use super::{Invalid, PathPattern, QUERY_CHARS_MAX, ValuePattern};
 use crate::matching::{PATTERN_BYTES_MAX, Pattern, PatternError};
 
 impl PathPattern {
@@ -78,9 +79,19 @@ impl PathPattern {
 }
 
 impl ValuePattern {
-    pub(super) fn from_json(value: &Value, path: &str) -> Result<Self, Invalid> {
+    /// A pattern for a header's value.
+    pub(super) fn of_header(value: &Value, path: &str) -> Result<Self, Invalid> {
+        Self::from_json(value, path, literal_value)
+    }
+
+    /// A pattern for a query parameter's value.
+    pub(super) fn of_parameter(value: &Value, path: &str) -> Result<Self, Invalid> {
+        Self::from_json(value, path, literal_parameter)
+    }
+
+    fn from_json(value: &Value, path: &str, literal: ReadLiteral) -> Result<Self, Invalid> {
         if let Value::String(written) = value {
-            return literal_value(written, path).map(Self::Exact);
+            return literal(written, path).map(Self::Exact);
         }
         let (name, written, path) = single(value, path, &["exact", "prefix", "regex", "present"])?;
         if name == "present" {
@@ -91,8 +102,11 @@ impl ValuePattern {
         }
         let written = text(written, &path)?;
         match name {
-            "exact" => literal_value(written, &path).map(Self::Exact),
-            "prefix" => literal_value(written, &path).map(Self::Prefix),
+            "exact" => literal(written, &path).map(Self::Exact),
+            "prefix" if written.is_empty() => {
+                Err(Invalid::new(&path, "A prefix has at least one letter."))
+            }
+            "prefix" => literal(written, &path).map(Self::Prefix),
             _ => checked_regex(written, &path).map(Self::Regex),
         }
     }
@@ -106,6 +120,9 @@ impl ValuePattern {
         }
     }
 }
+
+/// Reads a text without patterns, or says at its path what is wrong with it.
+type ReadLiteral = fn(&str, &str) -> Result<String, Invalid>;
 
 /// The only field of an object: its name, its value and its path.
 fn single<'a, 'n>(
@@ -160,6 +177,17 @@ fn literal_value(written: &str, path: &str) -> Result<String, Invalid> {
             path,
             "A header value has printable ASCII, and no blanks around it.",
         ));
+    }
+    Ok(written.to_owned())
+}
+
+/// A decoded value of a query parameter; it may be empty, as in `?a=`.
+fn literal_parameter(written: &str, path: &str) -> Result<String, Invalid> {
+    if written.chars().count() > QUERY_CHARS_MAX || written.chars().any(char::is_control) {
+        let message = format!(
+            "Expected up to {QUERY_CHARS_MAX} characters, decoded, none of them a control character."
+        );
+        return Err(Invalid::new(path, message));
     }
     Ok(written.to_owned())
 }

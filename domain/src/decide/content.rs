@@ -11,7 +11,7 @@ use crate::content::{
     UpstreamContent,
 };
 use crate::id::{EnvironmentId, UpstreamId};
-use crate::matching::CompiledCriteria;
+use crate::matching::{CompiledCriteria, Patterns};
 use crate::model::{Mode, Rule, Upstream};
 use crate::rejection::{Problem, Rejection};
 use crate::rows::View;
@@ -90,12 +90,17 @@ pub(super) fn references(rule: &Rule) -> References {
         .unwrap_or_default()
 }
 
-/// Says what of drafts could not be published. It remembers which upstreams exist, so that many
-/// rules with the same few cost few look-ups.
+/// How many compiled patterns are remembered: programs have up to 64 KiB, and rules that share
+/// patterns share few.
+const PATTERNS_KEPT_MAX: usize = 500;
+
+/// Says what of drafts could not be published. It remembers which upstreams exist and what patterns
+/// compile, so that many rules with the same few cost little.
 pub(super) struct Inspector<'a, V: ?Sized> {
     view: &'a V,
     environment: &'a EnvironmentId,
     known: BTreeMap<UpstreamId, bool>,
+    patterns: Patterns,
 }
 
 impl<'a, V: View + ?Sized> Inspector<'a, V> {
@@ -104,13 +109,18 @@ impl<'a, V: View + ?Sized> Inspector<'a, V> {
             view,
             environment,
             known: BTreeMap::new(),
+            patterns: Patterns::default(),
         }
     }
 
     /// What is wrong with a rule; problems are placed within it.
     pub(super) fn rule(&mut self, parsed: &Parsed) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if let Err((pattern, error)) = CompiledCriteria::compile(&parsed.criteria) {
+        if self.patterns.len() > PATTERNS_KEPT_MAX {
+            self.patterns = Patterns::default();
+        }
+        let compiled = CompiledCriteria::compile_with(&parsed.criteria, &mut self.patterns);
+        if let Err((pattern, error)) = compiled {
             let pattern: String = pattern.chars().take(100).collect();
             problems.push(problem(
                 "invalid_match",

@@ -1,77 +1,89 @@
 //! What of a route's rules can be published and is still hardly meant: rules that no request ever
-//! reaches. Rules are told apart by their criteria alone, so what is said is certain and not everything
-//! is said: a rule that several others cover together is not noticed.
-
-use std::collections::BTreeMap;
+//! reaches. What is said is certain and not everything is said; see [`Shadows`].
 
 use super::content::problem;
 use crate::content::Criteria;
 use crate::id::RuleId;
+use crate::matching::{Shadows, hosts_meet};
 use crate::rejection::Problem;
-use crate::table::encode;
 
 /// How many warnings are told at once.
 const WARNINGS_MAX: usize = 100;
 
-/// Looks at the rules of a route in the order in which they are tried.
+/// The rules of a route in the order in which they are tried.
 #[derive(Default)]
 pub(super) struct Lint {
-    /// By criteria, the first rule that has them.
-    first: BTreeMap<Vec<u8>, RuleId>,
-    catch_all: Option<CatchAll>,
-    warnings: Vec<Problem>,
-}
-
-/// The first rule that takes every request.
-struct CatchAll {
-    rule: RuleId,
-    /// How many rules come after it.
-    followers: u64,
+    rules: Vec<(RuleId, Criteria)>,
 }
 
 impl Lint {
-    /// Looks at the next rule.
-    pub(super) fn rule(&mut self, id: &RuleId, criteria: &Criteria) {
-        if let Some(catch_all) = &mut self.catch_all {
-            catch_all.followers += 1;
-            let message = format!("Rule {} before it takes every request.", catch_all.rule);
-            self.warn("unreachable_rule", message, id.to_string());
-            return;
-        }
-        if *criteria == Criteria::default() {
-            self.catch_all = Some(CatchAll {
-                rule: id.clone(),
-                followers: 0,
-            });
-            return;
-        }
-        let key = encode(criteria);
-        if let Some(first) = self.first.get(&key) {
-            let message = format!("Rule {first} before it takes the same requests.");
-            self.warn("shadowed_rule", message, format!("{id}.match"));
-        } else {
-            self.first.insert(key, id.clone());
-        }
+    /// Takes the next rule.
+    pub(super) fn rule(&mut self, id: RuleId, criteria: Criteria) {
+        self.rules.push((id, criteria));
     }
 
-    /// What there is to say.
-    pub(super) fn warnings(mut self) -> Vec<Problem> {
-        if let Some(CatchAll { rule, followers }) = self.catch_all.take()
-            && followers > 0
-        {
+    /// What there is to say of the rules of a route with this hostname.
+    pub(super) fn warnings(&self, hostname: &str) -> Vec<Problem> {
+        let criteria: Vec<_> = self.rules.iter().map(|(_, criteria)| criteria).collect();
+        let shadows = Shadows::of(&criteria);
+        let unreachable = (0..self.rules.len()).filter_map(|place| {
+            let cover = shadows.covered_by[place].map(|cover| self.covered(place, cover));
+            cover.or_else(|| self.elsewhere(place, hostname))
+        });
+        let mut warnings: Vec<_> = self
+            .catch_all()
+            .into_iter()
+            .chain(unreachable)
+            .take(WARNINGS_MAX)
+            .collect();
+        if shadows.is_partial {
+            let message = "The rules have too many alternatives to be compared with all others.";
+            warnings.push(problem(
+                "rules_skipped",
+                message.to_owned(),
+                "rules".to_owned(),
+            ));
+        }
+        warnings
+    }
+
+    /// What there is to say of a rule that takes every request and is not the last.
+    fn catch_all(&self) -> Option<Problem> {
+        let is_empty = |(_, criteria): &(_, Criteria)| *criteria == Criteria::default();
+        let place = self.rules.iter().position(is_empty)?;
+        let followers = self.rules.len() - place - 1;
+        (followers > 0).then(|| {
             let message =
                 format!("The rule takes every request, and {followers} rules come after it.");
-            let warning = problem("catch_all_not_last", message, format!("{rule}.match"));
-            self.warnings.insert(0, warning);
-        }
-        self.warnings.truncate(WARNINGS_MAX);
-        self.warnings
+            self.about("catch_all_not_last", place, message)
+        })
     }
 
-    fn warn(&mut self, code: &str, message: String, param: String) {
-        if self.warnings.len() < WARNINGS_MAX {
-            self.warnings.push(problem(code, message, param));
-        }
+    fn covered(&self, place: usize, cover: usize) -> Problem {
+        let (first, takes) = &self.rules[cover];
+        let message = if *takes == Criteria::default() {
+            format!("Rule {first} before it takes every request.")
+        } else if *takes == self.rules[place].1 {
+            format!("Rule {first} before it takes the same requests.")
+        } else {
+            format!("Rule {first} before it takes every request that this one would take.")
+        };
+        self.about("unreachable_rule", place, message)
+    }
+
+    /// What there is to say of a rule that asks for hosts of which the route serves none.
+    fn elsewhere(&self, place: usize, hostname: &str) -> Option<Problem> {
+        let hosts = &self.rules[place].1.host;
+        let is_served = hosts.is_empty() || hosts.iter().any(|host| hosts_meet(host, hostname));
+        (!is_served).then(|| {
+            let message =
+                format!("The route serves {hostname}, and none of the rule's hosts is among that.");
+            self.about("unreachable_rule", place, message)
+        })
+    }
+
+    fn about(&self, code: &str, place: usize, message: String) -> Problem {
+        problem(code, message, format!("{}.match", self.rules[place].0))
     }
 }
 
@@ -89,15 +101,19 @@ mod tests {
         })
     }
 
-    /// The warnings about rules with these criteria, as code and the number of the rule.
-    fn check(rules: &[&str], expected: &[(&str, u64)]) {
+    fn lint(rules: &[&str]) -> Lint {
         let mut lint = Lint::default();
         for (number, criteria) in (0..).zip(rules) {
             let criteria: Value = serde_json::from_str(criteria).unwrap();
-            lint.rule(&id(number), &Criteria::from_json(&criteria).unwrap());
+            lint.rule(id(number), Criteria::from_json(&criteria).unwrap());
         }
-        let warnings: Vec<_> = lint
-            .warnings()
+        lint
+    }
+
+    /// The warnings about rules with these criteria, as code and the number of the rule.
+    fn check(rules: &[&str], expected: &[(&str, u64)]) {
+        let warnings: Vec<_> = lint(rules)
+            .warnings("*.example.net")
             .into_iter()
             .map(|warning| {
                 let param = warning.param.unwrap();
@@ -132,10 +148,50 @@ mod tests {
         check(
             &[
                 r#"{"method":["POST","GET"],"path":"/a"}"#,
-                r#"{"method":"GET","path":"/a"}"#,
+                r#"{"method":"PUT","path":"/a"}"#,
                 r#"{"path":["/a"],"method":["get","post"]}"#,
             ],
-            &[("shadowed_rule", 2)],
+            &[("unreachable_rule", 2)],
+        );
+    }
+
+    #[test]
+    fn a_rule_that_an_earlier_one_covers_is_told_with_that_one() {
+        let rules = [
+            r#"{"path":"/b"}"#,
+            r#"{"path":"/a*"}"#,
+            r#"{"path":"/a/b","method":"GET"}"#,
+            r#"{"path":"/b"}"#,
+            "{}",
+            r#"{"path":"/c"}"#,
+        ];
+        let warnings = lint(&rules).warnings("api.example.net");
+        let messages: Vec<_> = warnings
+            .into_iter()
+            .map(|warning| warning.message)
+            .collect();
+        let before =
+            |number: u64, takes: &str| format!("Rule {} before it takes {takes}.", id(number));
+        let expect = [
+            "The rule takes every request, and 1 rules come after it.".to_owned(),
+            before(1, "every request that this one would take"),
+            before(0, "the same requests"),
+            before(4, "every request"),
+        ];
+        assert_eq!(messages, expect);
+    }
+
+    #[test]
+    fn a_rule_for_hosts_that_the_route_does_not_serve_is_told() {
+        check(
+            &[
+                r#"{"host":"a.example.net"}"#,
+                r#"{"host":["a.example.org","example.net"]}"#,
+                r#"{"host":["a.example.org","b.example.net"]}"#,
+                r#"{"host":"a.b.example.net"}"#,
+                r#"{"host":"*.example.net"}"#,
+            ],
+            &[("unreachable_rule", 1), ("unreachable_rule", 3)],
         );
     }
 
@@ -143,9 +199,9 @@ mod tests {
     fn no_more_is_told_than_anybody_reads() {
         let mut lint = Lint::default();
         for number in 0..300 {
-            lint.rule(&id(number), &Criteria::default());
+            lint.rule(id(number), Criteria::default());
         }
-        let warnings = lint.warnings();
+        let warnings = lint.warnings("api.example.net");
         assert_eq!(warnings.len(), WARNINGS_MAX);
         assert_eq!(warnings[0].code, "catch_all_not_last");
     }

@@ -69,10 +69,10 @@ fn warnings<V: View + ?Sized>(context: &Context<'_, V>, route: &Route) -> Vec<Pr
         };
         // What cannot be read is an error, and told as one.
         if let Ok(parsed) = Parsed::of(&rule) {
-            lint.rule(&id, &parsed.criteria);
+            lint.rule(id, parsed.criteria);
         }
     }
-    let mut warnings = lint.warnings();
+    let mut warnings = lint.warnings(&route.hostname);
     if places.next().is_some() {
         let message = format!("Only the first {LOOKED_AT_MAX} rules were looked at for warnings.");
         warnings.push(problem("rules_skipped", message, "rules".to_owned()));

@@ -2,9 +2,12 @@
 //! Publishing checks with the same function with which edges compile, so that what was published
 //! compiles.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::hir::Hir;
 
 /// The longest pattern: longer ones are lists that should be several rules.
 pub const PATTERN_BYTES_MAX: usize = 512;
@@ -26,7 +29,7 @@ const NESTING_MAX: u32 = 32;
 /// and single bytes, which is what paths and header values consist of; `(?u)` turns Unicode on
 /// within a pattern.
 #[derive(Clone)]
-pub struct Pattern(Regex);
+pub struct Pattern(Arc<Regex>);
 
 /// Why a text is no pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +58,7 @@ impl Pattern {
             return Err(PatternError::TooLong);
         }
         // Alone first: `a)|(b` would be an expression between the anchors, but not by itself.
-        build(pattern)?;
+        parse(pattern)?;
         // The line end closes a comment that `(?x)` may have left open.
         build(&format!("\\A(?:{pattern})\\z"))
             .or_else(|error| {
@@ -65,7 +68,13 @@ impl Pattern {
                     Err(error)
                 }
             })
-            .map(Self)
+            .map(|regex| Self(Arc::new(regex)))
+    }
+
+    /// Whether this is the same compiled program.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Whether the whole text is in the pattern's language.
@@ -81,6 +90,17 @@ impl fmt::Debug for Pattern {
     }
 }
 
+/// What a pattern says, in the dialect in which it is compiled.
+pub(super) fn parse(pattern: &str) -> Result<Hir, PatternError> {
+    regex_syntax::ParserBuilder::new()
+        .unicode(false)
+        .utf8(false)
+        .nest_limit(NESTING_MAX)
+        .build()
+        .parse(pattern)
+        .map_err(|error| PatternError::Syntax(last_line(&error.to_string())))
+}
+
 fn build(pattern: &str) -> Result<Regex, PatternError> {
     RegexBuilder::new(pattern)
         .unicode(false)
@@ -92,6 +112,51 @@ fn build(pattern: &str) -> Result<Regex, PatternError> {
             regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
             other => PatternError::Syntax(last_line(&other.to_string())),
         })
+}
+
+/// Compiled patterns by their text, so that rules with the same pattern share one: compiling costs
+/// some ten thousand times what a comparison does.
+#[derive(Clone, Debug, Default)]
+pub struct Patterns(HashMap<Box<str>, Pattern, foldhash::fast::FixedState>);
+
+impl Patterns {
+    /// The pattern with this text, compiled if it is not there yet.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub fn compile(&mut self, text: &str) -> Result<Pattern, PatternError> {
+        if let Some(known) = self.0.get(text) {
+            return Ok(known.clone());
+        }
+        let pattern = Pattern::compile(text)?;
+        self.0.insert(text.into(), pattern.clone());
+        Ok(pattern)
+    }
+
+    /// The pattern with this text, if it is there.
+    #[must_use]
+    pub fn get(&self, text: &str) -> Option<&Pattern> {
+        self.0.get(text)
+    }
+
+    /// Takes over what others have compiled.
+    pub(super) fn adopt(&mut self, text: &str, others: &Self) {
+        if let Some(known) = others.get(text) {
+            self.0.entry(text.into()).or_insert_with(|| known.clone());
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// The parser's message without the drawing that points into the pattern.

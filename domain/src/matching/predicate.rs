@@ -1,44 +1,25 @@
 //! A rule's criteria, ready to be tried: every criterion that is present must hold, each by any of
-//! its alternatives.
+//! its alternatives. Trying rules one by one is what matching means; [`super::index`] finds the
+//! same rule faster.
 
-use super::pattern::{PATTERNS_PER_RULE_MAX, Pattern, PatternError};
+use std::collections::BTreeMap;
+
+use super::pattern::{PATTERNS_PER_RULE_MAX, Pattern, PatternError, Patterns};
+use super::query::QueryPair;
+use super::request::{Headers, Request};
 use crate::content::{Criteria, PathPattern, ValuePattern};
-
-/// A request's header fields, as far as matching asks.
-pub trait Headers {
-    /// Whether `test` holds for any value of the field `name` (in lower case); each field line is
-    /// one value, nothing is split at commas.
-    fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
-}
-
-/// For tests and tools: names in lower case, with values.
-impl Headers for [(&str, &str)] {
-    fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        self.iter()
-            .any(|(key, value)| *key == name && test(value.as_bytes()))
-    }
-}
-
-/// What of a request rules look at.
-#[derive(Debug)]
-pub struct Request<'a, H: ?Sized> {
-    /// The method, as sent: methods are case-sensitive.
-    pub method: &'a str,
-    /// The path as sent and as forwarded, without the query; see [`super::check_path`].
-    pub path: &'a str,
-    /// The header fields.
-    pub headers: &'a H,
-    /// The region of the edge that has the request.
-    pub region: &'a str,
-}
+use crate::model::IpRange;
 
 /// Criteria, compiled.
 #[derive(Clone, Debug, Default)]
 pub struct CompiledCriteria {
-    method: Vec<Box<str>>,
-    region: Vec<Box<str>>,
-    path: Vec<PathTest>,
-    header: Vec<HeaderTest>,
+    method: Box<[Box<str>]>,
+    region: Box<[Box<str>]>,
+    host: Box<[Box<str>]>,
+    client: Box<[IpRange]>,
+    path: Box<[PathTest]>,
+    header: Box<[NamedTest]>,
+    query: Box<[NamedTest]>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,12 +29,13 @@ enum PathTest {
     Regex(Pattern),
 }
 
+/// What a header's or a query parameter's value must be.
 #[derive(Clone, Debug)]
-struct HeaderTest {
+struct NamedTest {
     name: Box<str>,
-    /// Whether it also holds when the field is not there.
+    /// Whether it also holds when there is nothing of that name.
     absent: bool,
-    values: Vec<ValueTest>,
+    values: Box<[ValueTest]>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,20 +52,30 @@ impl CompiledCriteria {
     /// # Errors
     /// When a pattern does not compile or is one too many, with that pattern.
     pub fn compile(criteria: &Criteria) -> Result<Self, (String, PatternError)> {
-        let mut compiler = Compiler { patterns: 0 };
+        Self::compile_with(criteria, &mut Patterns::default())
+    }
+
+    /// The same with patterns that other rules may have compiled before.
+    ///
+    /// # Errors
+    /// When a pattern does not compile or is one too many, with that pattern.
+    pub fn compile_with(
+        criteria: &Criteria,
+        patterns: &mut Patterns,
+    ) -> Result<Self, (String, PatternError)> {
+        let mut compiler = Compiler { patterns, count: 0 };
         Ok(Self {
             method: boxed(&criteria.method),
             region: boxed(&criteria.region),
+            host: boxed(&criteria.host),
+            client: criteria.ip_cidr.as_slice().into(),
             path: criteria
                 .path
                 .iter()
                 .map(|pattern| compiler.path(pattern))
                 .collect::<Result<_, _>>()?,
-            header: criteria
-                .header
-                .iter()
-                .map(|(name, values)| compiler.header(name, values))
-                .collect::<Result<_, _>>()?,
+            header: compiler.named(&criteria.header)?,
+            query: compiler.named(&criteria.query)?,
         })
     }
 
@@ -92,20 +84,47 @@ impl CompiledCriteria {
     pub fn hold<H: Headers + ?Sized>(&self, request: &Request<'_, H>) -> bool {
         includes(&self.method, request.method)
             && includes(&self.region, request.region)
-            && (self.path.is_empty() || self.path.iter().any(|test| test.holds(request.path)))
-            && self.header.iter().all(|test| test.holds(request.headers))
+            && any(&self.path, |test| test.holds(request.path))
+            && any(&self.host, |host| is_host(request.host, host))
+            && any(&self.client, |range| range.contains(request.client))
+            && self
+                .header
+                .iter()
+                .all(|test| test.holds_for_header(request.headers))
+            && self
+                .query
+                .iter()
+                .all(|test| test.holds_for_query(request.query))
     }
 }
 
-fn boxed(texts: &[String]) -> Vec<Box<str>> {
+/// Whether one of the alternatives holds, or there are none to choose from.
+fn any<T>(alternatives: &[T], holds: impl Fn(&T) -> bool) -> bool {
+    alternatives.is_empty() || alternatives.iter().any(holds)
+}
+
+fn boxed(texts: &[String]) -> Box<[Box<str>]> {
     texts.iter().map(|text| text.as_str().into()).collect()
 }
 
 fn includes(alternatives: &[Box<str>], text: &str) -> bool {
-    alternatives.is_empty()
-        || alternatives
-            .iter()
-            .any(|alternative| **alternative == *text)
+    any(alternatives, |alternative| **alternative == *text)
+}
+
+/// A leading `*.` stands for exactly one label.
+pub(super) fn is_host(host: &str, pattern: &str) -> bool {
+    let Some(domain) = pattern.strip_prefix("*.") else {
+        return host == pattern;
+    };
+    host.split_once('.')
+        .is_some_and(|(label, rest)| !label.is_empty() && rest == domain)
+}
+
+/// Whether there is a host that both patterns mean; each is a hostname, perhaps with one leading
+/// `*.` label.
+#[must_use]
+pub fn hosts_meet(one: &str, other: &str) -> bool {
+    one == other || is_host(one, other) || is_host(other, one)
 }
 
 impl PathTest {
@@ -120,18 +139,30 @@ impl PathTest {
 
 /// A prefix ends at a segment boundary: `/api` takes `/api` and `/api/x`, not `/apix`; `/api/`
 /// takes what is below `/api`, not `/api` itself.
-fn is_below(path: &str, prefix: &str) -> bool {
+pub(super) fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| {
         rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/') || prefix.is_empty()
     })
 }
 
-impl HeaderTest {
-    fn holds<H: Headers + ?Sized>(&self, headers: &H) -> bool {
+impl NamedTest {
+    fn holds_for_header<H: Headers + ?Sized>(&self, headers: &H) -> bool {
         let mut present = false;
         let matched = headers.any(&self.name, &mut |value| {
             present = true;
             self.values.iter().any(|test| test.holds(value))
+        });
+        matched || (self.absent && !present)
+    }
+
+    fn holds_for_query(&self, query: &str) -> bool {
+        let name = self.name.as_bytes();
+        let mut present = false;
+        let matched = QueryPair::all(query).any(|pair| {
+            pair.name.is(name) && {
+                present = true;
+                self.values.iter().any(|test| test.holds_for(&pair))
+            }
         });
         matched || (self.absent && !present)
     }
@@ -146,20 +177,32 @@ impl ValueTest {
             Self::Regex(pattern) => pattern.is_match(value),
         }
     }
+
+    fn holds_for(&self, pair: &QueryPair<'_>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(exact) => pair.value.is(exact.as_bytes()),
+            Self::Prefix(prefix) => pair.value.starts_with(prefix.as_bytes()),
+            Self::Regex(pattern) => pair.value.with(|value| pattern.is_match(value)),
+        }
+    }
 }
 
 /// Counts a rule's patterns while it compiles them.
-struct Compiler {
-    patterns: usize,
+struct Compiler<'a> {
+    patterns: &'a mut Patterns,
+    count: usize,
 }
 
-impl Compiler {
+impl Compiler<'_> {
     fn pattern(&mut self, text: &str) -> Result<Pattern, (String, PatternError)> {
-        self.patterns += 1;
-        if self.patterns > PATTERNS_PER_RULE_MAX {
+        self.count += 1;
+        if self.count > PATTERNS_PER_RULE_MAX {
             return Err((text.to_owned(), PatternError::TooMany));
         }
-        Pattern::compile(text).map_err(|error| (text.to_owned(), error))
+        self.patterns
+            .compile(text)
+            .map_err(|error| (text.to_owned(), error))
     }
 
     fn path(&mut self, pattern: &PathPattern) -> Result<PathTest, (String, PatternError)> {
@@ -170,204 +213,41 @@ impl Compiler {
         })
     }
 
-    fn header(
+    fn named(
         &mut self,
-        name: &str,
-        patterns: &[ValuePattern],
-    ) -> Result<HeaderTest, (String, PatternError)> {
-        let mut test = HeaderTest {
-            name: name.into(),
-            absent: false,
-            values: Vec::with_capacity(patterns.len()),
-        };
-        for pattern in patterns {
-            match pattern {
-                ValuePattern::Present(false) => test.absent = true,
-                ValuePattern::Present(true) => test.values.push(ValueTest::Any),
-                ValuePattern::Exact(value) => {
-                    test.values.push(ValueTest::Exact(value.as_str().into()))
-                }
-                ValuePattern::Prefix(prefix) => {
-                    test.values.push(ValueTest::Prefix(prefix.as_str().into()))
-                }
-                ValuePattern::Regex(regex) => {
-                    test.values.push(ValueTest::Regex(self.pattern(regex)?))
-                }
-            }
-        }
-        Ok(test)
+        named: &BTreeMap<String, Vec<ValuePattern>>,
+    ) -> Result<Box<[NamedTest]>, (String, PatternError)> {
+        named
+            .iter()
+            .map(|(name, patterns)| {
+                let absent = patterns.contains(&ValuePattern::Present(false));
+                let values = patterns
+                    .iter()
+                    .filter_map(|pattern| self.value(pattern).transpose())
+                    .collect::<Result<_, _>>()?;
+                Ok(NamedTest {
+                    name: name.as_str().into(),
+                    absent,
+                    values,
+                })
+            })
+            .collect()
+    }
+
+    /// The test of a value that is there; none where only absence is asked for.
+    fn value(
+        &mut self,
+        pattern: &ValuePattern,
+    ) -> Result<Option<ValueTest>, (String, PatternError)> {
+        Ok(match pattern {
+            ValuePattern::Present(false) => None,
+            ValuePattern::Present(true) => Some(ValueTest::Any),
+            ValuePattern::Exact(value) => Some(ValueTest::Exact(value.as_str().into())),
+            ValuePattern::Prefix(prefix) => Some(ValueTest::Prefix(prefix.as_str().into())),
+            ValuePattern::Regex(regex) => Some(ValueTest::Regex(self.pattern(regex)?)),
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    const GET: (&str, &str) = ("GET", "/v1/items");
-
-    fn holds(
-        criteria: &Criteria,
-        (method, path): (&str, &str),
-        region: &str,
-        headers: &[(&str, &str)],
-    ) -> bool {
-        CompiledCriteria::compile(criteria).unwrap().hold(&Request {
-            method,
-            path,
-            headers,
-            region,
-        })
-    }
-
-    fn paths(patterns: &[PathPattern]) -> Criteria {
-        Criteria {
-            path: patterns.to_vec(),
-            ..Criteria::default()
-        }
-    }
-
-    fn header(name: &str, values: &[ValuePattern]) -> Criteria {
-        Criteria {
-            header: BTreeMap::from([(name.to_owned(), values.to_vec())]),
-            ..Criteria::default()
-        }
-    }
-
-    /// Contract: D-40.
-    #[test]
-    fn without_criteria_every_request_is_taken() {
-        assert!(holds(&Criteria::default(), GET, "eu", &[]));
-    }
-
-    #[test]
-    fn a_prefix_ends_at_a_segment_boundary() {
-        for (prefix, path, taken) in [
-            ("/api", "/api", true),
-            ("/api", "/api/", true),
-            ("/api", "/api/x", true),
-            ("/api", "/apix", false),
-            ("/api", "/ap", false),
-            ("/api", "/API", false),
-            ("/api/", "/api/", true),
-            ("/api/", "/api/x", true),
-            ("/api/", "/api", false),
-            ("/", "/", true),
-            ("/", "/anything/below", true),
-            ("/a", "/%61", false),
-        ] {
-            let criteria = paths(&[PathPattern::Prefix(prefix.to_owned())]);
-            assert_eq!(
-                holds(&criteria, ("GET", path), "eu", &[]),
-                taken,
-                "{prefix} {path}"
-            );
-        }
-    }
-
-    /// Contract: R-02, D-40.
-    #[test]
-    fn alternatives_are_or_and_criteria_are_and() {
-        let criteria = Criteria {
-            path: vec![
-                PathPattern::Exact("/a".to_owned()),
-                PathPattern::Regex("/b[0-9]".to_owned()),
-            ],
-            method: vec!["GET".to_owned(), "HEAD".to_owned()],
-            region: vec!["eu".to_owned()],
-            header: BTreeMap::from([(
-                "x-a".to_owned(),
-                vec![
-                    ValuePattern::Exact("1".to_owned()),
-                    ValuePattern::Exact("2".to_owned()),
-                ],
-            )]),
-        };
-        let with = [("x-a", "2")];
-        assert!(holds(&criteria, ("GET", "/a"), "eu", &with));
-        assert!(holds(&criteria, ("HEAD", "/b7"), "eu", &with));
-        assert!(!holds(&criteria, ("POST", "/a"), "eu", &with));
-        assert!(!holds(&criteria, ("get", "/a"), "eu", &with));
-        assert!(!holds(&criteria, ("GET", "/b77"), "eu", &with));
-        assert!(!holds(&criteria, ("GET", "/a"), "us", &with));
-        assert!(!holds(&criteria, ("GET", "/a"), "eu", &[("x-a", "3")]));
-        assert!(!holds(&criteria, ("GET", "/a"), "eu", &[]));
-    }
-
-    #[test]
-    fn header_values_are_tested_line_by_line() {
-        let exact = |text: &str| ValuePattern::Exact(text.to_owned());
-        let twice = [("x-a", "0"), ("x-a", "1")];
-        assert!(holds(&header("x-a", &[exact("1")]), GET, "eu", &twice));
-        assert!(!holds(&header("x-a", &[exact("0, 1")]), GET, "eu", &twice));
-        assert!(!holds(
-            &header("x-a", &[exact("a")]),
-            GET,
-            "eu",
-            &[("x-a", "a, b")]
-        ));
-        assert!(holds(
-            &header("x-a", &[ValuePattern::Prefix("a,".to_owned())]),
-            GET,
-            "eu",
-            &[("x-a", "a, b")]
-        ));
-        assert!(holds(
-            &header("x-a", &[ValuePattern::Regex("a|b".to_owned())]),
-            GET,
-            "eu",
-            &[("x-a", "b")]
-        ));
-    }
-
-    /// Contract: D-40.
-    #[test]
-    fn presence_and_absence_can_be_asked_for() {
-        let (there, gone) = (ValuePattern::Present(true), ValuePattern::Present(false));
-        for (patterns, headers, taken) in [
-            (vec![there.clone()], vec![("x-a", "")], true),
-            (vec![there.clone()], vec![("x-b", "1")], false),
-            (vec![gone.clone()], vec![("x-b", "1")], true),
-            (vec![gone.clone()], vec![("x-a", "1")], false),
-            (vec![gone.clone(), there], vec![("x-a", "1")], true),
-            (
-                vec![gone.clone(), ValuePattern::Exact("1".to_owned())],
-                vec![],
-                true,
-            ),
-            (
-                vec![gone.clone(), ValuePattern::Exact("1".to_owned())],
-                vec![("x-a", "1")],
-                true,
-            ),
-            (
-                vec![gone, ValuePattern::Exact("1".to_owned())],
-                vec![("x-a", "2")],
-                false,
-            ),
-        ] {
-            assert_eq!(
-                holds(&header("x-a", &patterns), GET, "eu", &headers),
-                taken,
-                "{patterns:?} {headers:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_bad_pattern_is_named_and_too_many_are_refused() {
-        let (pattern, error) =
-            CompiledCriteria::compile(&paths(&[PathPattern::Regex("(".to_owned())])).unwrap_err();
-        assert_eq!(pattern, "(");
-        assert!(matches!(error, PatternError::Syntax(_)));
-        let many: Vec<_> = (0..=PATTERNS_PER_RULE_MAX)
-            .map(|n| PathPattern::Regex(format!("/{n}")))
-            .collect();
-        assert_eq!(
-            CompiledCriteria::compile(&paths(&many)).unwrap_err().1,
-            PatternError::TooMany
-        );
-        assert!(CompiledCriteria::compile(&paths(&many[1..])).is_ok());
-    }
-}
+mod tests;

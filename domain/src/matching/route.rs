@@ -1,12 +1,21 @@
 //! A published route, ready to be asked.
 
-use super::pattern::PatternError;
-use super::predicate::{CompiledCriteria, Headers, Request};
+use super::index::{Index, Place, Tried};
+use super::pattern::{PatternError, Patterns};
+use super::predicate::CompiledCriteria;
+use super::request::{Headers, Request};
 use crate::content::{
     Action, RouteContent, RuleContent, TargetContent, UpstreamContent, WeightedUpstream,
 };
 use crate::id::{RouteId, RuleId, TargetId, UpstreamId};
 use crate::model::Priority;
+
+/// Up to so many rules are tried one by one: that takes no longer than a look-up in an index.
+const SCANNED_MAX: usize = 8;
+
+/// The most rules of a route: twice what nodes take, so that whatever they publish compiles. It is
+/// there for nodes that do not do what they should.
+pub const RULES_MAX: usize = 400_000;
 
 /// A route with its rules in order and its references resolved.
 #[derive(Clone, Debug)]
@@ -20,6 +29,10 @@ pub struct CompiledRoute {
     /// Where requests go that no rule takes; empty where nowhere.
     pub defaults: Vec<Share>,
     rules: Vec<CompiledRule>,
+    /// Finds rules where there are too many to try all.
+    index: Option<Index>,
+    /// What the rules' patterns were compiled to, for the route's next content.
+    patterns: Patterns,
     upstreams: Vec<CompiledUpstream>,
 }
 
@@ -90,6 +103,9 @@ impl CompiledUpstream {
 /// Why a route cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
+    /// There are more than [`RULES_MAX`] rules.
+    #[error("the route has more than {RULES_MAX} rules")]
+    TooManyRules,
     /// A rule's pattern is none.
     #[error("rule {rule}, pattern `{pattern}`: {error}")]
     Pattern {
@@ -126,6 +142,20 @@ impl CompiledRoute {
         rules: Vec<RuleContent>,
         upstreams: Vec<UpstreamContent>,
     ) -> Result<Self, CompileError> {
+        Self::compile_after(None, content, rules, upstreams)
+    }
+
+    /// The same after the route's `previous` content: the patterns that are in both need not be
+    /// compiled again.
+    ///
+    /// # Errors
+    /// When a pattern does not compile or an upstream is missing.
+    pub fn compile_after(
+        previous: Option<&Self>,
+        content: RouteContent,
+        mut rules: Vec<RuleContent>,
+        upstreams: Vec<UpstreamContent>,
+    ) -> Result<Self, CompileError> {
         let mut upstreams: Vec<_> = upstreams
             .into_iter()
             .map(|upstream| CompiledUpstream {
@@ -136,17 +166,25 @@ impl CompiledRoute {
         upstreams.sort_by(|a, b| a.id.cmp(&b.id));
         let defaults = resolve(&upstreams, &content.default_upstreams)
             .map_err(|upstream| CompileError::RouteUpstream { upstream })?;
-        let mut rules = rules
-            .into_iter()
-            .map(|rule| CompiledRule::compile(rule, &upstreams))
-            .collect::<Result<Vec<_>, _>>()?;
+        check_count(rules.len())?;
         rules.sort_by(|a, b| (a.priority, &a.id).cmp(&(b.priority, &b.id)));
+        let index = (rules.len() > SCANNED_MAX).then(|| {
+            let criteria: Vec<_> = rules.iter().map(|rule| &rule.criteria).collect();
+            Index::new(&criteria)
+        });
+        let mut patterns = kept_patterns(previous, &rules);
+        let rules = rules
+            .into_iter()
+            .map(|rule| CompiledRule::compile(rule, &mut patterns, &upstreams))
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             id: content.route_id,
             hostname: content.hostname,
             enabled: content.enabled,
             defaults,
             rules,
+            index,
+            patterns,
             upstreams,
         })
     }
@@ -155,6 +193,25 @@ impl CompiledRoute {
     /// [`Self::rules`].
     #[must_use]
     pub fn find<H: Headers + ?Sized>(
+        &self,
+        request: &Request<'_, H>,
+    ) -> Option<(usize, &CompiledRule)> {
+        let Some(index) = &self.index else {
+            return self.scan(request);
+        };
+        let place = index.first(request, Place::MAX, |place| {
+            if self.rules[place as usize].criteria.hold(request) {
+                Tried::Yes
+            } else {
+                Tried::No
+            }
+        })? as usize;
+        Some((place, &self.rules[place]))
+    }
+
+    /// The same, found by trying the rules one by one: what [`Self::find`] is held to.
+    #[must_use]
+    pub fn scan<H: Headers + ?Sized>(
         &self,
         request: &Request<'_, H>,
     ) -> Option<(usize, &CompiledRule)> {
@@ -178,13 +235,16 @@ impl CompiledRoute {
 }
 
 impl CompiledRule {
-    fn compile(rule: RuleContent, upstreams: &[CompiledUpstream]) -> Result<Self, CompileError> {
-        let criteria = CompiledCriteria::compile(&rule.criteria).map_err(|(pattern, error)| {
-            CompileError::Pattern {
-                rule: rule.id.clone(),
-                pattern,
-                error,
-            }
+    fn compile(
+        rule: RuleContent,
+        patterns: &mut Patterns,
+        upstreams: &[CompiledUpstream],
+    ) -> Result<Self, CompileError> {
+        let criteria = CompiledCriteria::compile_with(&rule.criteria, patterns);
+        let criteria = criteria.map_err(|(pattern, error)| CompileError::Pattern {
+            rule: rule.id.clone(),
+            pattern,
+            error,
         })?;
         let action = match rule.action {
             Action::Forward { upstreams: shares } => {
@@ -221,6 +281,24 @@ impl CompiledRule {
             action,
         })
     }
+}
+
+fn check_count(rules: usize) -> Result<(), CompileError> {
+    if rules > RULES_MAX {
+        return Err(CompileError::TooManyRules);
+    }
+    Ok(())
+}
+
+/// What of a route's previous patterns its new rules have as well.
+fn kept_patterns(previous: Option<&CompiledRoute>, rules: &[RuleContent]) -> Patterns {
+    let mut patterns = Patterns::default();
+    if let Some(previous) = previous {
+        for pattern in rules.iter().flat_map(|rule| rule.criteria.regexes()) {
+            patterns.adopt(pattern, &previous.patterns);
+        }
+    }
+    patterns
 }
 
 /// Identifiers become places; the first that is not there is the error. `upstreams` is sorted.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The addresses that begin with the same bits. None of the other bits is set, so that equal ranges
 /// are equal values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IpRange {
     address: IpAddr,
     prefix: u8,
@@ -33,8 +33,50 @@ impl IpRange {
             Some(_) => return None,
         };
         let range = Self { address, prefix };
-        let is_plain = address.to_canonical() == address;
-        (is_plain && number(address) & !range.mask() == 0).then_some(range)
+        range.is_normal().then_some(range)
+    }
+
+    /// The range with a prefix of so many bits that an address is in; none where addresses of its
+    /// kind have fewer bits.
+    #[must_use]
+    pub fn around(address: IpAddr, prefix: u8) -> Option<Self> {
+        let address = address.to_canonical();
+        if prefix > bits(address) {
+            return None;
+        }
+        let whole = Self { address, prefix };
+        let number = number(address) & whole.mask();
+        let address = match address {
+            IpAddr::V4(_) => IpAddr::V4(u32::try_from(number).ok()?.into()),
+            IpAddr::V6(_) => IpAddr::V6(number.into()),
+        };
+        Some(Self { address, prefix })
+    }
+
+    /// Whether this is a value that [`Self::parse`] gives: one that was decoded may not be.
+    #[must_use]
+    pub fn is_normal(&self) -> bool {
+        self.prefix <= bits(self.address)
+            && self.address.to_canonical() == self.address
+            && number(self.address) & !self.mask() == 0
+    }
+
+    /// The first address in it.
+    #[must_use]
+    pub fn first(&self) -> IpAddr {
+        self.address
+    }
+
+    /// How many leading bits its addresses share.
+    #[must_use]
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
+    /// Whether every address of `other` is in it.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.prefix <= other.prefix && self.contains(other.address)
     }
 
     /// Whether an address is in it. An IPv4 address that a socket for IPv6 shows is an IPv4 address.
@@ -106,6 +148,40 @@ mod tests {
             "/24",
         ] {
             assert_eq!(IpRange::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_one_range_of_each_length_around_it() {
+        for (address, prefix, shown) in [
+            ("203.0.113.77", 24, Some("203.0.113.0/24")),
+            ("203.0.113.77", 32, Some("203.0.113.77/32")),
+            ("203.0.113.77", 0, Some("0.0.0.0/0")),
+            ("::ffff:203.0.113.77", 24, Some("203.0.113.0/24")),
+            ("203.0.113.77", 33, None),
+            ("2001:db8:1::7", 32, Some("2001:db8::/32")),
+            ("2001:db8::7", 128, Some("2001:db8::7/128")),
+            ("2001:db8::7", 129, None),
+        ] {
+            let range = IpRange::around(address.parse().unwrap(), prefix);
+            assert!(range.is_none_or(|range| range.is_normal()));
+            let range = range.map(|range| range.to_string());
+            assert_eq!(range.as_deref(), shown, "{address} {prefix}");
+        }
+    }
+
+    #[test]
+    fn a_range_covers_those_inside_it() {
+        for (range, other, covers) in [
+            ("10.0.0.0/8", "10.1.0.0/16", true),
+            ("10.0.0.0/8", "10.0.0.0/8", true),
+            ("10.1.0.0/16", "10.0.0.0/8", false),
+            ("10.0.0.0/8", "11.0.0.0/16", false),
+            ("0.0.0.0/0", "::/0", false),
+            ("::/0", "2001:db8::/32", true),
+        ] {
+            let (range, inner) = (IpRange::parse(range), IpRange::parse(other));
+            assert_eq!(range.unwrap().covers(&inner.unwrap()), covers, "{other}");
         }
     }
 

@@ -8,6 +8,7 @@ use http::HeaderValue;
 /// A client, by its address.
 #[derive(Debug)]
 pub(super) struct Client {
+    ip: IpAddr,
     address: HeaderValue,
     /// `for=…` of `Forwarded`.
     node: String,
@@ -24,10 +25,16 @@ impl Client {
             IpAddr::V6(ip) => format!("for=\"[{ip}]\""),
         };
         Self {
+            ip,
             address: value(&ip.to_string()),
             node,
             forwarded: RefCell::new(None),
         }
+    }
+
+    /// The address.
+    pub(super) fn ip(&self) -> IpAddr {
+        self.ip
     }
 
     /// The address alone, for `X-Forwarded-For`.

@@ -27,6 +27,12 @@ impl Headers for Fields<'_> {
             .iter()
             .any(|value| test(value.as_bytes()))
     }
+
+    fn each(&self, visit: &mut dyn FnMut(&str, &[u8])) {
+        for (name, value) in self.0 {
+            visit(name.as_str(), value.as_bytes());
+        }
+    }
 }
 
 /// Brings a request into its one form.

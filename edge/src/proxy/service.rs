@@ -105,13 +105,16 @@ impl<N: Network> Worker<N> {
         }
         let host = request::host(request.headers())?;
         let served = configuration.find(&host).ok_or(Code::UnknownHost)?;
-        drop(host);
         let decision = served.route.decide(&Question {
             method: request.method().as_str(),
+            host: &host,
             path: request.uri().path(),
+            query: request.uri().query().unwrap_or_default(),
             headers: &request::Fields(request.headers()),
+            client: connection.client.ip(),
             region: &self.settings.edge.region,
         });
+        drop(host);
         debug!(
             route = %served.entry.route_id,
             snapshot = %served.entry.snapshot_id,

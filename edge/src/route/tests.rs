@@ -86,8 +86,11 @@ fn ask<'a>(route: &'a Route, method: &str) -> Verdict<'a> {
     let headers: &[(&str, &str)] = &[];
     let question = Request {
         method,
+        host: "api.example.net",
         path: "/",
+        query: "",
         headers,
+        client: "192.0.2.1".parse().unwrap(),
         region: "eu",
     };
     route.decide(&question).verdict

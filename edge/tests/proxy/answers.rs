@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::content::{Action, Criteria, PathPattern, ValuePattern};
+use domain::model::IpRange;
 use http::Request;
 
 use crate::client::{ask, empty, get, talk};
@@ -89,6 +90,84 @@ fn the_first_rule_that_matches_decides() {
             ("/v12", "nothing"),
         ] {
             assert_eq!(ask(world.address, get(path)).await.text(), text, "{path}");
+        }
+    });
+}
+
+/// Contract: D-40.
+#[test]
+fn rules_see_the_query_the_host_and_the_client() {
+    run(async {
+        let query = |value: &str| Criteria {
+            query: BTreeMap::from([(
+                "debug mode".to_owned(),
+                vec![ValuePattern::Exact(value.to_owned())],
+            )]),
+            ..Criteria::default()
+        };
+        let host = Criteria {
+            host: vec!["b.example.net".to_owned()],
+            ..Criteria::default()
+        };
+        let network = |text: &str| Criteria {
+            ip_cidr: vec![IpRange::parse(text).unwrap()],
+            ..Criteria::default()
+        };
+        let rules = vec![
+            (query("on"), fixed(403, "no debugging")),
+            (host, fixed(200, "b")),
+            (network("192.0.2.0/24"), fixed(200, "a stranger")),
+            (network("127.0.0.0/8"), fixed(200, "at home")),
+        ];
+        let world = World::with(Draft {
+            hostname: "*.example.net".to_owned(),
+            ..Draft::of(rules)
+        })
+        .await;
+        for (host, path, text) in [
+            ("a.example.net", "/", "at home"),
+            ("B.Example.Net:80", "/", "b"),
+            ("b.example.net", "/?x=1&debug%20mode=o%6e", "no debugging"),
+            ("a.example.net", "/?debug+mode=on", "no debugging"),
+            ("a.example.net", "/?debug+mode=off", "at home"),
+        ] {
+            let request = Request::get(path)
+                .header("host", host)
+                // Whoever asks for a way around does not get it.
+                .header("x-forwarded-for", "192.0.2.1");
+            let answer = ask(world.address, request.body(empty()).unwrap()).await;
+            assert_eq!(answer.text(), text, "{host} {path}");
+        }
+    });
+}
+
+/// Contract: R-30.
+#[test]
+fn among_a_thousand_rules_the_first_that_matches_decides() {
+    run(async {
+        let tenant = |number: usize, more: &str| Criteria {
+            header: BTreeMap::from([(
+                "x-tenant".to_owned(),
+                vec![ValuePattern::Exact(number.to_string())],
+            )]),
+            ..prefix(&format!("/tenants{more}"))
+        };
+        let rules = (0..1000)
+            .map(|number| (tenant(number, ""), fixed(200, &number.to_string())))
+            .chain([(prefix("/"), fixed(404, "nothing"))])
+            .chain([(tenant(7, "/late"), fixed(200, "too late"))]);
+        let world = World::with(Draft::of(rules.collect())).await;
+        for (path, tenant, text) in [
+            ("/tenants/x", "712", "712"),
+            ("/tenants/late", "7", "7"),
+            ("/tenants", "1000", "nothing"),
+            ("/elsewhere", "7", "nothing"),
+        ] {
+            let request = Request::get(path)
+                .header("host", "api.example.net")
+                .header("x-tenant", tenant);
+            let answer = ask(world.address, request.body(empty()).unwrap()).await;
+            assert_eq!(answer.text(), text, "{path} {tenant}");
         }
     });
 }

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod compare;
 pub mod failover;
+pub mod matching;
 pub mod objects;
 pub mod propagation;
 pub mod reads;

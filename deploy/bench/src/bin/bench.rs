@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use bench::benchmarks::{api, compare, failover, propagation, reads, scale, writes};
+use bench::benchmarks::{api, compare, failover, matching, propagation, reads, scale, writes};
 use bench::stage::House;
 use clap::{Parser, Subcommand};
 use xtask::repository::Repository;
@@ -35,6 +35,8 @@ enum Benchmark {
     Propagation(propagation::Options),
     /// Writes while the leader is killed
     Failover(failover::Options),
+    /// Rules of one route: nanoseconds to the one that takes a request, and compiling them
+    Matching(matching::Options),
 }
 
 fn main() -> ExitCode {
@@ -73,5 +75,6 @@ async fn run(house: &House, benchmark: &Benchmark) -> Result<()> {
         Benchmark::Scale(options) => scale::run(house, options).await,
         Benchmark::Propagation(options) => propagation::run(house, options).await,
         Benchmark::Failover(options) => failover::run(house, options).await,
+        Benchmark::Matching(options) => matching::run(house, options),
     }
 }

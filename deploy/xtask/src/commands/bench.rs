@@ -13,6 +13,9 @@ use crate::toolchain::{Toolchain, packages, run as run_to_its_end};
 const PACKAGE: &str = "bench";
 const BINARY: &str = "vectorgate-bench";
 
+/// The benchmarks that start no processes.
+const ALONE: &[&str] = &["matching"];
+
 /// The benchmarks that have etcd beside them.
 const AGAINST_ETCD: &[&str] = &["writes", "reads"];
 
@@ -25,14 +28,19 @@ pub fn run(repository: &Repository, name: &str, arguments: &[String]) -> Result<
     if AGAINST_ETCD.contains(&name) {
         packages::ensure(packages::TO_COMPARE_WITH_ETCD)?;
     }
-    let binaries = [
+    let all = [
+        (PACKAGE, BINARY),
         (Kind::Node.package(), Kind::Node.binary()),
         (Kind::Edge.package(), Kind::Edge.binary()),
         (Kind::Origin.package(), Kind::Origin.binary()),
-        (PACKAGE, BINARY),
     ];
-    report::step("Building nodes, edges and the benchmark (release)");
-    let built = toolchain.build_release(&binaries)?;
+    let binaries = if ALONE.contains(&name) {
+        &all[..1]
+    } else {
+        &all
+    };
+    report::step("Building what is measured (release)");
+    let built = toolchain.build_release(binaries)?;
     let mut bench = Command::new(built.join(BINARY));
     bench
         .arg(name)

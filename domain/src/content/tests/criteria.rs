@@ -125,12 +125,60 @@ fn header_values_are_literal_or_patterns() {
     check_refused(r#"{"header":["a"]}"#, Invalid, "header");
 }
 
+/// Contract: D-40.
+#[test]
+fn query_values_are_any_letters_literal_or_patterns() {
+    check(r#"{"query":{"A b":"x y"}}"#, r#"{"query":{"A b":["x y"]}}"#);
+    check(r#"{"query":{"a":""}}"#, r#"{"query":{"a":[""]}}"#);
+    check(
+        r#"{"query":{"a":["ü",{"prefix":" x"},{"regex":"y+"},{"present":false},{"exact":"ü"}]}}"#,
+        r#"{"query":{"a":["ü",{"prefix":" x"},{"regex":"y+"},{"present":false}]}}"#,
+    );
+    check_refused(r#"{"query":{}}"#, Invalid, "query");
+    check_refused(r#"{"query":"a=1"}"#, Invalid, "query");
+    check_refused(r#"{"query":{"":"x"}}"#, Invalid, "query.");
+    check_refused(
+        r#"{"query":{"a":{"prefix":""}}}"#,
+        Invalid,
+        "query.a.prefix",
+    );
+    check_refused(r#"{"query":{"a":{"regex":""}}}"#, Invalid, "query.a.regex");
+    check_refused(r#"{"query":{"a":["b","c\n"]}}"#, Invalid, "query.a[1]");
+    check_refused(r#"{"query":{"a":1}}"#, Invalid, "query.a");
+}
+
+/// Contract: D-40.
+#[test]
+fn hosts_and_networks_get_one_form() {
+    check(
+        r#"{"host":["B.Example.NET","*.example.net"]}"#,
+        r#"{"host":["*.example.net","b.example.net"]}"#,
+    );
+    check(
+        r#"{"host":"bücher.example"}"#,
+        r#"{"host":["xn--bcher-kva.example"]}"#,
+    );
+    check_refused(r#"{"host":["a","*.*.example.net"]}"#, Invalid, "host[1]");
+    check_refused(r#"{"host":"example.net:80"}"#, Invalid, "host");
+    check_refused(r#"{"host":7}"#, Invalid, "host");
+    check(
+        r#"{"ip_cidr":["2001:DB8::/32","203.0.113.7","203.0.113.0/24","203.0.113.7/32"]}"#,
+        r#"{"ip_cidr":["203.0.113.0/24","203.0.113.7/32","2001:db8::/32"]}"#,
+    );
+    check_refused(r#"{"ip_cidr":"203.0.113.7/24"}"#, Invalid, "ip_cidr");
+    check_refused(
+        r#"{"ip_cidr":["::/0","example.net"]}"#,
+        Invalid,
+        "ip_cidr[1]",
+    );
+    check_refused(r#"{"ip_cidr":[]}"#, Invalid, "ip_cidr");
+}
+
 #[test]
 fn what_is_not_known_or_has_the_wrong_type_is_refused_where_it_stands() {
     check_refused("[]", Invalid, "");
     check_refused("null", Invalid, "");
     check_refused(r#"{"pth":"/a"}"#, Unknown, "pth");
-    check_refused(r#"{"query":{"a":"b"}}"#, Unknown, "query");
     check_refused(r#"{"path":{"glob":"/a"}}"#, Unknown, "path.glob");
     check_refused(r#"{"path":{"exact":"/a","prefix":"/b"}}"#, Invalid, "path");
     check_refused(r#"{"path":{}}"#, Invalid, "path");

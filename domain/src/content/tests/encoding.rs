@@ -44,7 +44,9 @@ fn rule(criteria: &str, action: &str) -> RuleContent {
 fn full_rule() -> RuleContent {
     rule(
         r#"{"path":["/a","/b/*",{"regex":"/c"}],"method":"GET","region":["eu"],
-            "header":{"x":["y",{"prefix":"p"},{"regex":"r"},{"present":true}]}}"#,
+            "header":{"x":["y",{"prefix":"p"},{"regex":"r"},{"present":true}]},
+            "query":{"q":["",{"present":false}]},"host":["*.b.net","a.net"],
+            "ip_cidr":["10.0.0.0/8","2001:db8::/32"]}"#,
         r#"{"type":"forward","upstream_id":"up_01J2A8K6"}"#,
     )
 }
@@ -96,8 +98,12 @@ fn content_has_these_bytes() {
         full_rule().encode(),
         &[
             "010d72756c655f30314858394b334d280245550300022f6101032f622f02022f6301034745540102",
-            "657501017804000179010170020172030100010b75705f30314a3241384b360101056f776e657208",
-            "706c6174666f726d",
+            "65750101780400017901017002017203010101710200000300",
+            // Hosts, then networks: an IPv4 address, an IPv6 address, each with its prefix.
+            "02072a2e622e6e657405612e6e6574",
+            "02000a00000008",
+            "0120010db800000000000000000000000020",
+            "00010b75705f30314a3241384b360101056f776e657208706c6174666f726d",
         ],
     );
     check(
@@ -108,8 +114,8 @@ fn content_has_these_bytes() {
         )
         .encode(),
         &[
-            "010d72756c655f30314858394b334d280245550000000001022f6ead020101056f776e657208706c",
-            "6174666f726d",
+            "010d72756c655f30314858394b334d280245550000000000000001022f6ead020101056f776e6572",
+            "08706c6174666f726d",
         ],
     );
     check(
@@ -120,8 +126,8 @@ fn content_has_these_bytes() {
         )
         .encode(),
         &[
-            "010d72756c655f30314858394b334d280245550000000002f7030101610162016301056f776e6572",
-            "08706c6174666f726d",
+            "010d72756c655f30314858394b334d280245550000000000000002f7030101610162016301056f77",
+            "6e657208706c6174666f726d",
         ],
     );
     check(
@@ -208,6 +214,9 @@ fn alternatives_out_of_order_are_refused() {
     refused(|rule| rule.criteria.method = vec!["GET".to_owned(), "GET".to_owned()]);
     refused(|rule| rule.criteria.region = vec!["b".to_owned(), "a".to_owned()]);
     refused(|rule| drop(rule.criteria.header.insert("x".to_owned(), Vec::new())));
+    refused(|rule| drop(rule.criteria.query.insert("q".to_owned(), Vec::new())));
+    refused(|rule| rule.criteria.host.reverse());
+    refused(|rule| rule.criteria.ip_cidr.reverse());
     refused(|rule| {
         let twice = WeightedUpstream {
             upstream_id: upstream_id(),

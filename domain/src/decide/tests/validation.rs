@@ -91,10 +91,10 @@ fn warnings_are_about_rules_that_would_be_published() {
     assert_eq!(world.told(1).1, unreachable);
     let paused = Some(crate::command::DesiredStatus::Paused);
     world.update_rule(1, |rule| rule.status = paused).unwrap();
-    assert_eq!(world.told(1).1, ["shadowed_rule"]);
+    assert_eq!(world.told(1).1, ["unreachable_rule"]);
     // Warnings keep nothing from being published.
     world.publish(1).unwrap();
-    assert_eq!(world.told(1).1, ["shadowed_rule"]);
+    assert_eq!(world.told(1).1, ["unreachable_rule"]);
 }
 
 #[test]

@@ -83,8 +83,11 @@ fn request<'a>(
 ) -> Request<'a, [(&'a str, &'a str)]> {
     Request {
         method,
+        host: "api.example.net",
         path,
+        query: "",
         headers,
+        client: "192.0.2.1".parse().unwrap(),
         region: "eu",
     }
 }
@@ -178,6 +181,42 @@ fn upstreams_are_resolved_to_their_places() {
 }
 
 #[test]
+fn patterns_are_compiled_once_and_kept_for_the_next_content() {
+    let matching = |id: &str, regex: &str| {
+        let criteria = Criteria {
+            path: vec![PathPattern::Regex(regex.to_owned())],
+            ..Criteria::default()
+        };
+        rule(id, 0, criteria, answer(200))
+    };
+    let compile = |before: Option<&CompiledRoute>, rules| {
+        CompiledRoute::compile_after(before, content(), rules, Vec::new()).unwrap()
+    };
+    let first = compile(
+        None,
+        vec![
+            matching("1", "/a+"),
+            matching("2", "/a+"),
+            matching("3", "/b+"),
+        ],
+    );
+    assert_eq!(first.patterns.len(), 2);
+    let second = compile(
+        Some(&first),
+        vec![matching("1", "/a+"), matching("4", "/c+")],
+    );
+    assert_eq!(second.patterns.len(), 2);
+    let same = |text| {
+        first
+            .patterns
+            .get(text)
+            .unwrap()
+            .is(second.patterns.get(text).unwrap())
+    };
+    assert!(same("/a+"), "it was not compiled again");
+}
+
+#[test]
 fn what_cannot_be_served_is_named() {
     let patterns = |regex: &str| Criteria {
         path: vec![PathPattern::Regex(regex.to_owned())],
@@ -218,6 +257,14 @@ fn what_cannot_be_served_is_named() {
         Vec::new(),
         "the route's upstream up_0000000x is not in the snapshot",
     );
+}
+
+#[test]
+fn an_edge_takes_more_rules_than_nodes_do() {
+    let nodes = usize::try_from(crate::limits::RULES_PER_ROUTE_MAX).unwrap();
+    assert_eq!(check_count(nodes), Ok(()));
+    assert_eq!(check_count(RULES_MAX), Ok(()));
+    assert_eq!(check_count(RULES_MAX + 1), Err(CompileError::TooManyRules));
 }
 
 /// The same question, answered straight from the content.
@@ -351,13 +398,14 @@ fn criteria() -> impl Strategy<Value = Criteria> {
             method,
             region,
             header,
+            ..Criteria::default()
         })
 }
 
 proptest! {
     #[test]
     fn a_compiled_route_answers_as_the_naive_reader_does(
-        rules in proptest::collection::vec((0_u32..6, criteria()), 0..12),
+        rules in proptest::collection::vec((0_u32..6, criteria()), 0..30),
         method in select(&METHODS[..]),
         path in select(&PATHS[..]),
         headers in proptest::collection::vec((select(&NAMES[..]), select(&VALUES[..])), 0..4),
@@ -366,7 +414,9 @@ proptest! {
             .map(|(at, (priority, criteria))| rule(&at.to_string(), priority, criteria, answer(200))).collect();
         let route = CompiledRoute::compile(content(), rules.clone(), Vec::new()).unwrap();
         let request = request(method, path, &headers);
-        prop_assert_eq!(route.find(&request).map(|(_, rule)| rule.id.clone()), naive::find(&rules, &request));
+        let found = naive::find(&rules, &request);
+        prop_assert_eq!(route.find(&request).map(|(_, rule)| rule.id.clone()), found.clone());
+        prop_assert_eq!(route.scan(&request).map(|(_, rule)| rule.id.clone()), found);
     }
 
     #[test]

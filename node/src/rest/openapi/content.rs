@@ -1,7 +1,10 @@
 //! The shapes of `match`, `action` and `config`, which the state machine's own parsers read. That
 //! these say the same as the parsers is shown by samples on both sides of every limit.
 
-use domain::content::{ALTERNATIVES_MAX, BODY_BYTES_MAX, UPSTREAMS_MAX};
+use domain::content::{
+    ALTERNATIVES_MAX, BODY_BYTES_MAX, HEADERS_MAX, QUERY_CHARS_MAX, QUERY_NAME_CHARS_MAX,
+    UPSTREAMS_MAX,
+};
 use domain::matching::PATTERN_BYTES_MAX;
 use serde_json::{Value, json};
 
@@ -10,7 +13,6 @@ use super::shape::reference;
 /// What names of methods, regions and headers are held to.
 const NAME_BYTES_MAX: usize = 64;
 const HEADER_NAME_BYTES_MAX: usize = 100;
-const HEADERS_MAX: usize = 50;
 const HEADER_BYTES_MAX: usize = 4096;
 const URL_BYTES_MAX: usize = 2048;
 const CACHE_SECONDS_MAX: u32 = 365 * 24 * 60 * 60;
@@ -21,6 +23,8 @@ const PATH_PREFIX: &str = r##"^/([!"$->@-~]*[!"$-)+->@-~])?$"##;
 /// A path, or an absolute URL without credentials.
 const URL: &str = r##"^(/(?!/)[!#-;=?-\[\]-~]*|[hH][tT][tT][pP][sS]?://([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][!#-;=?-\[\]-~]*)?)$"##;
 const HEADER_NAME: &str = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+/// Letters of a decoded query: all but control characters.
+const DECODED: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 
 /// A value, or an array of alternatives.
 fn one_or_several(item: &Value, description: &str) -> Value {
@@ -48,6 +52,22 @@ pub(super) fn criteria() -> Value {
                 "propertyNames": {"minLength": 1, "maxLength": HEADER_NAME_BYTES_MAX, "pattern": HEADER_NAME},
                 "additionalProperties": one_or_several(&reference("HeaderPattern"), "What the value must be."),
             },
+            "query": {
+                "type": "object",
+                "description": "Names of query parameters and what their values must be, both percent-decoded, `+` being a blank.",
+                "minProperties": 1,
+                "maxProperties": HEADERS_MAX,
+                "propertyNames": {"minLength": 1, "maxLength": QUERY_NAME_CHARS_MAX, "pattern": DECODED},
+                "additionalProperties": one_or_several(&reference("QueryPattern"), "What the value must be."),
+            },
+            "host": one_or_several(
+                &reference("Hostname"),
+                "The host that is asked for, where the route serves several.",
+            ),
+            "ip_cidr": one_or_several(
+                &json!({"type": "string", "minLength": 1, "examples": ["203.0.113.0/24"]}),
+                "The network that the client's address is in, in CIDR notation, or its address.",
+            ),
         },
         "additionalProperties": false,
         "examples": [{"region": ["eu-central-1"], "method": "GET"}],
@@ -101,6 +121,21 @@ pub(super) fn header_pattern() -> Value {
             single("present", json!({"type": "boolean"})),
         ],
         "examples": [{"prefix": "canary-"}],
+    })
+}
+
+pub(super) fn query_pattern() -> Value {
+    let text = |length: usize| json!({"type": "string", "minLength": length, "maxLength": QUERY_CHARS_MAX, "pattern": DECODED});
+    json!({
+        "description": "A text is the whole value, decoded.",
+        "oneOf": [
+            text(0),
+            single("exact", text(0)),
+            single("prefix", text(1)),
+            single("regex", regex()),
+            single("present", json!({"type": "boolean"})),
+        ],
+        "examples": [{"present": true}],
     })
 }
 

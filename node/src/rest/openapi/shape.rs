@@ -216,6 +216,7 @@ shapes! {
     Match => content::criteria();
     PathPattern => content::path_pattern();
     HeaderPattern => content::header_pattern();
+    QueryPattern => content::query_pattern();
     Action => content::action();
     ForwardAction => content::forward();
     RedirectAction => content::redirect();

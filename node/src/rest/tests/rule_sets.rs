@@ -309,7 +309,7 @@ async fn a_draft_is_validated_without_being_published() {
     assert_eq!(told["valid"], false);
     assert_eq!(
         (&told["errors"][0]["code"], &told["warnings"][0]["code"]),
-        (&json!("unknown_upstream"), &json!("shadowed_rule"))
+        (&json!("unknown_upstream"), &json!("unreachable_rule"))
     );
     let param = format!("{}.match", second["id"].as_str().unwrap());
     assert_eq!(told["warnings"][0]["param"], json!(param));

@@ -1,0 +1,167 @@
+//! Finds the first rule that takes a request without trying all of them. Each rule is filed under one
+//! of its criteria, the rarest ([`filing`]); a look-up goes through the few lists whose keys are true
+//! of the request, each in the order in which rules are tried, and leaves a list as soon as it
+//! is past the best rule found so far. What is on a list is a candidate only: whether it takes the
+//! request is asked of the rule itself, so the answer is that of trying all rules one by one.
+//!
+//! | key | told by |
+//! |---|---|
+//! | exact path, also of a regular expression without alternatives | hash table |
+//! | path prefix; beginning of a regular expression | radix tree along the path |
+//! | text inside a regular expression | automaton over the path |
+//! | header or query parameter: its value, its beginning, its presence | by name: hash table, radix tree |
+//! | host, exact or one label below; method; region | hash table |
+//! | network of the client | hash table, once for each length of prefix in use |
+//! | none of these: absence, expressions that begin with anything | one list for all requests |
+//!
+//! A look-up allocates nothing, except for escaped query values of more than a KiB.
+
+mod filing;
+mod key;
+mod lists;
+mod networks;
+mod parts;
+#[cfg(test)]
+pub(super) mod samples;
+mod search;
+mod texts;
+mod trie;
+
+use std::collections::BTreeMap;
+
+use filing::Filing;
+pub(super) use filing::literals;
+use key::{Key, Source};
+pub(super) use lists::Place;
+use lists::{ListId, Lists};
+use networks::Networks;
+use parts::Parts;
+pub(super) use search::Tried;
+use texts::{Named, NewEntry, Table, table};
+use trie::Trie;
+
+use super::literals::KnownLiterals;
+use crate::content::Criteria;
+
+/// Rules by what they ask for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Index {
+    lists: Lists,
+    paths: Table<Box<[u8]>>,
+    below: Trie,
+    starts: Trie,
+    parts: Parts,
+    headers: Named,
+    query: Named,
+    hosts: Table<Box<str>>,
+    domains: Table<Box<str>>,
+    networks: Networks,
+    methods: Table<Box<str>>,
+    regions: Table<Box<str>>,
+    rest: Option<ListId>,
+}
+
+impl Index {
+    /// Files the rules with these criteria, which are in the order in which they are tried.
+    pub(super) fn new(rules: &[&Criteria]) -> Self {
+        Self::of(rules, &literals(rules))
+    }
+
+    /// The same, with what is known of the patterns in them.
+    pub(super) fn of(rules: &[&Criteria], known: &KnownLiterals<'_>) -> Self {
+        Sorted::of(filing::file(rules, known)).index()
+    }
+}
+
+/// Keys by their kinds, with their lists.
+#[derive(Default)]
+struct Sorted<'a> {
+    lists: Lists,
+    paths: Vec<(&'a [u8], ListId)>,
+    below: Vec<(&'a [u8], ListId)>,
+    starts: Vec<(&'a [u8], ListId)>,
+    parts: Vec<(&'a [u8], ListId)>,
+    headers: BTreeMap<&'a str, NewEntry<'a>>,
+    query: BTreeMap<&'a str, NewEntry<'a>>,
+    hosts: Vec<(&'a str, ListId)>,
+    domains: Vec<(&'a str, ListId)>,
+    networks: Vec<(crate::model::IpRange, ListId)>,
+    methods: Vec<(&'a str, ListId)>,
+    regions: Vec<(&'a str, ListId)>,
+    rest: Vec<Place>,
+}
+
+impl<'a> Sorted<'a> {
+    fn of(filing: Filing<'a>) -> Self {
+        let mut sorted = Self {
+            rest: filing.rest,
+            ..Self::default()
+        };
+        for entries in filing.entries.chunk_by(|(one, _), (other, _)| one == other) {
+            let list = sorted.lists.push(entries.iter().map(|(_, place)| *place));
+            sorted.put(filing.keys[entries[0].0 as usize], list);
+        }
+        sorted
+    }
+
+    fn put(&mut self, key: Key<'a>, list: ListId) {
+        match key {
+            Key::Path(path) => self.paths.push((path, list)),
+            Key::PathBelow(path) => self.below.push((path, list)),
+            Key::PathStart(start) => self.starts.push((start, list)),
+            Key::PathPart(part) => self.parts.push((part, list)),
+            Key::Value(source, name, value) => self.entry(source, name).whole.push((value, list)),
+            Key::ValueStart(source, name, start) => {
+                self.entry(source, name).starts.push((start, list));
+            }
+            Key::Present(source, name) => self.entry(source, name).present = Some(list),
+            Key::Method(method) => self.methods.push((method, list)),
+            Key::Region(region) => self.regions.push((region, list)),
+            Key::Host(host) => self.hosts.push((host, list)),
+            Key::HostBelow(domain) => self.domains.push((domain, list)),
+            Key::Network(network) => self.networks.push((network, list)),
+        }
+    }
+
+    fn entry(&mut self, source: Source, name: &'a str) -> &mut NewEntry<'a> {
+        match source {
+            Source::Header => self.headers.entry(name).or_default(),
+            Source::Query => self.query.entry(name).or_default(),
+        }
+    }
+
+    fn index(mut self) -> Index {
+        let parts = Parts::new(&self.parts).unwrap_or_else(|| {
+            self.give_up_parts();
+            Parts::default()
+        });
+        self.rest.sort_unstable();
+        self.rest.dedup();
+        let rest = (!self.rest.is_empty()).then(|| self.lists.push(self.rest));
+        Index {
+            lists: self.lists,
+            paths: table(self.paths),
+            below: Trie::new(self.below),
+            starts: Trie::new(self.starts),
+            parts,
+            headers: Named::new(self.headers),
+            query: Named::new(self.query),
+            hosts: table(self.hosts),
+            domains: table(self.domains),
+            networks: Networks::new(self.networks),
+            methods: table(self.methods),
+            regions: table(self.regions),
+            rest,
+        }
+    }
+
+    /// Rules that no automaton can tell are compared with every request.
+    fn give_up_parts(&mut self) {
+        for (_, list) in &self.parts {
+            self.rest.extend_from_slice(self.lists.get(*list));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
