@@ -251,6 +251,8 @@ pub struct CreateUpstream {
     pub id: UpstreamId,
     pub name: String,
     pub algorithm: Algorithm,
+    /// Settings that are not the defaults, as a JSON object.
+    pub settings: Option<String>,
     pub targets: Vec<Target>,
 }
 
@@ -262,6 +264,8 @@ pub struct UpdateUpstream {
     pub draft_seed: DraftSeed,
     pub name: Option<String>,
     pub algorithm: Option<Algorithm>,
+    /// Settings that are to be others, as a JSON object; `null` for a default.
+    pub settings: Option<String>,
     pub targets: Option<Vec<Target>>,
     /// Those of the targets that the client named, which the upstream must have.
     pub named: Vec<TargetId>,
@@ -286,6 +290,8 @@ pub enum TargetChange {
         address: Option<String>,
         port: Option<u16>,
         weight: Option<u32>,
+        regions: Option<Vec<String>>,
+        drain: Option<bool>,
     },
     /// It goes.
     Remove(TargetId),

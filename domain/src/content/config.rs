@@ -9,7 +9,7 @@
 //! | `origin_upstream_id` | `cache_first` and `origin_first`, required | |
 //! | `fallback` | `origin_first`: required; elsewhere optional | `upstream_id` or `action` |
 //! | `tls` | optional | `policy`, `min_version`, `certificate_id` |
-//! | `health_check` | optional | `path`, `method`, times and thresholds |
+//! | `health_check` | optional | as in `health_check.rs` |
 //!
 //! Paths in errors start with `config`.
 
@@ -19,16 +19,25 @@ use serde_json::Value;
 
 use super::action::{action_upstreams, upstream_id, weighted_upstreams};
 use super::canonical::{JSON_DEPTH_MAX, canonical_json, json_depth};
-use super::fields::{Fields, array, integer, text};
+use super::fields::{Fields, array, text};
 use super::{Action, Invalid, WeightedUpstream, header_name};
 use crate::id::UpstreamId;
-use crate::model::Mode;
+use crate::model::{Check, Mode};
 
 /// The longest time that may be asked of a cache: a year.
 const CACHE_SECONDS_MAX: u32 = 365 * 24 * 60 * 60;
 
 /// The most parts of a cache key.
 const CACHE_KEY_PARTS_MAX: usize = 20;
+
+const KNOWN: [&str; 6] = [
+    "tls",
+    "health_check",
+    "fallback",
+    "upstreams",
+    "cache",
+    "origin_upstream_id",
+];
 
 /// What a route's `config` says, as far as publishing needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +46,8 @@ pub struct RouteConfig {
     pub default_upstreams: Vec<WeightedUpstream>,
     /// What is done when those fail.
     pub fallback: Option<Action>,
+    /// How the targets of upstreams that have no check of their own are checked.
+    pub health_check: Option<Check>,
     /// The whole object as canonical JSON.
     pub canonical: String,
 }
@@ -55,6 +66,33 @@ impl RouteConfig {
     }
 }
 
+/// What an edge wants to know of a published route's `config` beside where requests go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backing {
+    /// How the targets of upstreams that have no check of their own are checked.
+    pub health_check: Option<Check>,
+    /// What is done when all upstreams fail.
+    pub fallback: Option<Action>,
+}
+
+impl Backing {
+    /// Reads a published `config`, whose other fields are not looked at.
+    ///
+    /// # Errors
+    /// When one of the two fields is not what publishing would have let pass.
+    pub fn from_config(config: &Value) -> Result<Self, Invalid> {
+        Self::of(&Fields::read(config, "config", &KNOWN)?)
+    }
+
+    fn of(fields: &Fields<'_>) -> Result<Self, Invalid> {
+        let check = |value| Check::from_json(value, "config.health_check");
+        Ok(Self {
+            health_check: fields.get("health_check").map(check).transpose()?,
+            fallback: fields.get("fallback").map(fallback).transpose()?,
+        })
+    }
+}
+
 /// Reads the `config` of a route with this mode.
 ///
 /// # Errors
@@ -66,14 +104,6 @@ pub fn route_config(mode: Mode, config: &Value) -> Result<RouteConfig, Invalid> 
             format!("Expected up to {JSON_DEPTH_MAX} levels of nesting."),
         ));
     }
-    const KNOWN: [&str; 6] = [
-        "tls",
-        "health_check",
-        "fallback",
-        "upstreams",
-        "cache",
-        "origin_upstream_id",
-    ];
     let fields = Fields::read(config, "config", &KNOWN)?;
     refuse_other_modes(mode, &fields)?;
     let default_upstreams = match mode {
@@ -88,14 +118,14 @@ pub fn route_config(mode: Mode, config: &Value) -> Result<RouteConfig, Invalid> 
     }
     fields.get("cache").map(check_cache).transpose()?;
     fields.get("tls").map(check_tls).transpose()?;
-    fields
-        .get("health_check")
-        .map(check_health_check)
-        .transpose()?;
-    let fallback = fields.get("fallback").map(fallback).transpose()?;
+    let Backing {
+        health_check,
+        fallback,
+    } = Backing::of(&fields)?;
     Ok(RouteConfig {
         default_upstreams,
         fallback,
+        health_check,
         canonical: canonical_json(config),
     })
 }
@@ -201,42 +231,6 @@ fn check_certificate_id(id: &str, path: &str) -> Result<(), Invalid> {
         path,
         "Expected the identifier of a certificate (`cert_…`).",
     ))
-}
-
-fn check_health_check(value: &Value) -> Result<(), Invalid> {
-    const KNOWN: [&str; 7] = [
-        "path",
-        "method",
-        "interval_s",
-        "timeout_s",
-        "healthy_threshold",
-        "unhealthy_threshold",
-        "expected_status",
-    ];
-    let fields = Fields::read(value, "config.health_check", &KNOWN)?;
-    super::pattern::literal_path(fields.text("path")?, "config.health_check.path")?;
-    if fields.has("method") {
-        fields.choice("method", &["GET", "HEAD"])?;
-    }
-    let interval = fields.optional_integer("interval_s", 5..=300)?;
-    let timeout = fields.optional_integer("timeout_s", 1..=300)?;
-    fields.optional_integer("healthy_threshold", 1..=100)?;
-    fields.optional_integer("unhealthy_threshold", 1..=100)?;
-    if let Some(expected) = fields.get("expected_status") {
-        for (path, status) in
-            super::fields::alternatives(expected, "config.health_check.expected_status", 20)?
-        {
-            integer(status, &path, 200..=599)?;
-        }
-    }
-    match (interval, timeout) {
-        (Some(interval), Some(timeout)) if timeout > interval => {
-            let message =
-                "A check must time out before the next one starts: timeout_s is above interval_s.";
-            Err(Invalid::conflict("config.health_check.timeout_s", message))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn fallback(value: &Value) -> Result<Action, Invalid> {

@@ -154,7 +154,7 @@ fn method(value: &Value, path: &str) -> Result<String, Invalid> {
     Ok(written.to_ascii_uppercase())
 }
 
-fn region(value: &Value, path: &str) -> Result<String, Invalid> {
+pub(super) fn region(value: &Value, path: &str) -> Result<String, Invalid> {
     let written = text(value, path)?;
     let letters = written
         .bytes()

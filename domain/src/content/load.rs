@@ -113,17 +113,29 @@ impl UpstreamContent {
     /// The upstream as JSON.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        json!({
+        let mut object = json!({
             "id": self.id.as_str(),
             "name": self.name,
             "algorithm": self.algorithm.as_str(),
-            "targets": self.targets.iter().map(TargetContent::to_json).collect::<Vec<_>>(),
-        })
+        });
+        if let Value::Object(fields) = &mut object {
+            fields.extend(self.settings.to_json());
+            let targets = self.targets.iter().map(TargetContent::to_json).collect();
+            fields.insert("targets".to_owned(), Value::Array(targets));
+        }
+        object
     }
 }
 
 impl TargetContent {
     fn to_json(&self) -> Value {
-        json!({ "id": self.id.as_str(), "address": self.address, "port": self.port, "weight": self.weight })
+        json!({
+            "id": self.id.as_str(),
+            "address": self.address,
+            "port": self.port,
+            "weight": self.weight,
+            "regions": self.regions,
+            "drain": self.drain,
+        })
     }
 }

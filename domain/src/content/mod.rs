@@ -9,6 +9,7 @@ mod criteria;
 pub mod diff;
 mod encoding;
 mod fields;
+mod health_check;
 mod hostname;
 mod invalid;
 mod load;
@@ -16,18 +17,21 @@ mod merge;
 mod pattern;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{RouteId, RuleId, SnapshotId, TargetId, UpstreamId};
-use crate::model::{Algorithm, IpRange, Metadata, Mode, Priority, SnapshotVersion};
+use crate::id::{RouteId, RuleId, SnapshotId, UpstreamId};
+use crate::model::{
+    Algorithm, IpRange, Metadata, Mode, Priority, SnapshotVersion, Target, UpstreamSettings,
+};
 use crate::tree::Hash;
 
 pub use action::{BODY_BYTES_MAX, UPSTREAMS_MAX, action_upstreams};
 pub use canonical::{JSON_DEPTH_MAX, canonical_json, json_depth};
-pub use config::{RouteConfig, route_config};
+pub use config::{Backing, RouteConfig, route_config};
 pub use criteria::{ALTERNATIVES_MAX, HEADERS_MAX, QUERY_CHARS_MAX, QUERY_NAME_CHARS_MAX};
 pub use encoding::{DecodeError, route_key, rule_key, upstream_key};
 pub use fields::whole_number;
@@ -35,6 +39,7 @@ pub use hostname::hostname;
 pub use invalid::{Invalid, InvalidKind};
 pub use load::{load_head, load_routes, load_rules, load_upstreams};
 pub use merge::merge_patch;
+pub use upstream::{SETTINGS_BYTES_MAX, target_regions};
 
 /// A published route: the content of a snapshot's head chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,22 +109,14 @@ pub struct UpstreamContent {
     pub name: String,
     /// How a target is chosen.
     pub algorithm: Algorithm,
+    /// How its targets are spoken to, watched and spared.
+    pub settings: UpstreamSettings,
     /// The targets, in the order given.
     pub targets: Vec<TargetContent>,
 }
 
-/// A published target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TargetContent {
-    /// The target.
-    pub id: TargetId,
-    /// A host name or IP address.
-    pub address: String,
-    /// The TCP port.
-    pub port: u16,
-    /// Its share.
-    pub weight: u32,
-}
+/// A published target: it is what its record is.
+pub type TargetContent = Target;
 
 /// Which requests a rule takes: every criterion that is present must hold (AND), each by any of
 /// its alternatives (OR). Without any criterion the rule takes every request. Alternatives are

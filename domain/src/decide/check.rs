@@ -3,8 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Metadata, PRIORITY_MAX, Priority, Rule, Target, WEIGHT_MAX};
+use super::content::upstream_content;
+use crate::content::target_regions;
+use crate::model::{Metadata, PRIORITY_MAX, Priority, Rule, Target, Upstream, WEIGHT_MAX};
 use crate::rejection::Rejection;
+use crate::tree::ITEM_BYTES_MAX;
 
 /// The longest name of anything, in characters.
 pub const NAME_CHARS_MAX: usize = 200;
@@ -32,6 +35,9 @@ pub(crate) const CONFIG_BYTES_MAX: usize = 64 * 1024;
 
 /// The most targets of an upstream: its content stays one item of a snapshot's tree.
 pub const TARGETS_MAX: usize = 256;
+
+/// The most bytes of an upstream in a snapshot, with room for its key in the item.
+const UPSTREAM_BYTES_MAX: usize = ITEM_BYTES_MAX - 2 * 1024;
 
 /// The longest comment on a snapshot, in characters.
 pub const COMMENT_CHARS_MAX: usize = 1000;
@@ -239,6 +245,16 @@ pub(super) fn target(place: &str, target: &Target) -> Result<(), Rejection> {
     if target.weight > WEIGHT_MAX {
         let message = format!("A weight is an integer from 0 to {WEIGHT_MAX}.");
         return wrong("weight", message);
+    }
+    target_regions(&target.regions).or_else(|message| wrong("regions", message))
+}
+
+/// What an edge keeps of an upstream is one item of a snapshot's tree.
+pub(super) fn upstream_size(upstream: &Upstream) -> Result<(), Rejection> {
+    let bytes = upstream_content(upstream).encode().len();
+    if bytes > UPSTREAM_BYTES_MAX {
+        let message = format!("An upstream and its targets have up to {UPSTREAM_BYTES_MAX} bytes.");
+        return Err(invalid("targets", message));
     }
     Ok(())
 }

@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::check::{ACTION_BYTES_MAX, CONFIG_BYTES_MAX, CRITERIA_BYTES_MAX, json_size};
 use crate::content::{
-    self, Action, Criteria, Invalid, InvalidKind, RouteConfig, RuleContent, TargetContent,
+    self, Action, Criteria, Invalid, InvalidKind, RouteConfig, RuleContent, SETTINGS_BYTES_MAX,
     UpstreamContent,
 };
 use crate::id::{EnvironmentId, UpstreamId};
 use crate::matching::{CompiledCriteria, Patterns};
-use crate::model::{Mode, Rule, Upstream};
+use crate::model::{Mode, Rule, Upstream, UpstreamSettings};
 use crate::rejection::{Problem, Rejection};
 use crate::rows::View;
 use crate::schema::UPSTREAMS;
@@ -202,6 +202,15 @@ pub(super) fn read_config(mode: Mode, config: &str) -> Result<RouteConfig, Rejec
     parse(config, |value| content::route_config(mode, value)).map_err(refusal)
 }
 
+/// Settings of an upstream, changed by an object of those that are to be others.
+pub(super) fn read_settings(
+    before: &UpstreamSettings,
+    change: &str,
+) -> Result<UpstreamSettings, Rejection> {
+    json_size("settings", change, SETTINGS_BYTES_MAX)?;
+    parse(change, |value| before.changed(value)).map_err(refusal)
+}
+
 /// The upstreams that a route's settings name.
 pub(super) fn config_references(config: &RouteConfig) -> References {
     config.upstreams().into_iter().cloned().collect()
@@ -209,17 +218,12 @@ pub(super) fn config_references(config: &RouteConfig) -> References {
 
 /// What would be published of an upstream.
 pub(super) fn upstream_content(upstream: &Upstream) -> UpstreamContent {
-    let targets = upstream.targets.iter().map(|target| TargetContent {
-        id: target.id.clone(),
-        address: target.address.clone(),
-        port: target.port,
-        weight: target.weight,
-    });
     UpstreamContent {
         id: upstream.id.clone(),
         name: upstream.name.clone(),
         algorithm: upstream.algorithm,
-        targets: targets.collect(),
+        settings: upstream.settings.clone(),
+        targets: upstream.targets.clone(),
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) fn change<V: View + ?Sized>(
             address,
             port,
             weight,
+            regions,
+            drain,
         } => {
             let target = find_target(&mut upstream, id)?;
             *target = Target {
@@ -38,6 +40,8 @@ pub(super) fn change<V: View + ?Sized>(
                 address: address.clone().unwrap_or_else(|| target.address.clone()),
                 port: port.unwrap_or(target.port),
                 weight: weight.unwrap_or(target.weight),
+                regions: regions.clone().unwrap_or_else(|| target.regions.clone()),
+                drain: drain.unwrap_or(target.drain),
             };
             Outcome::Target(target.clone())
         }
@@ -55,6 +59,7 @@ pub(super) fn change<V: View + ?Sized>(
         check::target("", target)?;
     }
     check::target_count(&upstream.targets)?;
+    check::upstream_size(&upstream)?;
     let (_, events) = changed(context, upstream, command.draft_seed)?;
     Ok(Decision { events, outcome })
 }

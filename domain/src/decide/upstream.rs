@@ -1,14 +1,14 @@
 //! Upstreams: making, changing and removing them. A change gives every route that uses the
 //! upstream a new draft, so its cost follows the number of those routes.
 
-use super::content::upstream_content;
+use super::content::{read_settings, upstream_content};
 use super::draft::Drafting;
 use super::{Context, Judgement, check, id_taken, not_found, nothing};
 use crate::command::{Actor, CreateUpstream, DeleteUpstream, DraftSeed, UpdateUpstream};
 use crate::event::Event;
 use crate::id::{EnvironmentId, RouteId, Seed, SnapshotId, TargetId, UpstreamId};
 use crate::machine::Decision;
-use crate::model::{Target, Upstream};
+use crate::model::{Target, Upstream, UpstreamSettings};
 use crate::outcome::Outcome;
 use crate::rejection::Rejection;
 use crate::rows::View;
@@ -33,12 +33,17 @@ pub(super) fn create<V: View + ?Sized>(
         environment_id: actor.environment_id.clone(),
         name: command.name.clone(),
         algorithm: command.algorithm,
+        settings: match &command.settings {
+            Some(settings) => read_settings(&UpstreamSettings::default(), settings)?,
+            None => UpstreamSettings::default(),
+        },
         targets: command.targets.clone(),
         created_at: context.at,
         updated_at: None,
         created_by: actor.api_key_id.clone(),
         revision: context.revision,
     };
+    check::upstream_size(&upstream)?;
     let mut events = vec![Event::UpstreamCreated(upstream.clone())];
     // A draft may name an upstream before there is one.
     for route in users(context, &actor.environment_id, &upstream.id) {
@@ -66,6 +71,9 @@ pub(super) fn update<V: View + ?Sized>(
     if let Some(algorithm) = command.algorithm {
         upstream.algorithm = algorithm;
     }
+    if let Some(settings) = &command.settings {
+        upstream.settings = read_settings(&before.settings, settings)?;
+    }
     if let Some(targets) = &command.targets {
         check::targets(targets)?;
         check_named(&before, targets, &command.named)?;
@@ -74,6 +82,7 @@ pub(super) fn update<V: View + ?Sized>(
     if upstream_content(&upstream) == upstream_content(&before) {
         return nothing(Outcome::Upstream(before));
     }
+    check::upstream_size(&upstream)?;
     let (upstream, events) = changed(context, upstream, command.draft_seed)?;
     Ok(Decision {
         events,

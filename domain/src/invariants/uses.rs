@@ -7,7 +7,7 @@ use super::ensure;
 use super::expected::Expected;
 use super::rules::{content, wanted};
 use super::state::{RouteState, State};
-use crate::content::{TargetContent, UpstreamContent, action_upstreams, route_config};
+use crate::content::{UpstreamContent, action_upstreams, route_config};
 use crate::id::UpstreamId;
 use crate::model::{RuleStatus, Upstream};
 use crate::schema::{DIRTY_UPSTREAMS, UPSTREAM_ROUTES, USES, Uses};
@@ -83,18 +83,11 @@ fn is_dirty(state: &RouteState, id: &UpstreamId, uses: Uses, record: Option<&Ups
 }
 
 fn published_form(upstream: &Upstream) -> UpstreamContent {
-    let targets = upstream.targets.iter().cloned();
     UpstreamContent {
         id: upstream.id.clone(),
         name: upstream.name.clone(),
         algorithm: upstream.algorithm,
-        targets: targets
-            .map(|target| TargetContent {
-                id: target.id,
-                address: target.address,
-                port: target.port,
-                weight: target.weight,
-            })
-            .collect(),
+        settings: upstream.settings.clone(),
+        targets: upstream.targets.clone(),
     }
 }

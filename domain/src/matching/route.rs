@@ -5,10 +5,10 @@ use super::pattern::{PatternError, Patterns};
 use super::predicate::CompiledCriteria;
 use super::request::{Headers, Request};
 use crate::content::{
-    Action, RouteContent, RuleContent, TargetContent, UpstreamContent, WeightedUpstream,
+    Action, Backing, RouteContent, RuleContent, TargetContent, UpstreamContent, WeightedUpstream,
 };
 use crate::id::{RouteId, RuleId, TargetId, UpstreamId};
-use crate::model::Priority;
+use crate::model::{Algorithm, Check, Priority, UpstreamSettings};
 
 /// Up to so many rules are tried one by one: that takes no longer than a look-up in an index.
 const SCANNED_MAX: usize = 8;
@@ -28,6 +28,10 @@ pub struct CompiledRoute {
     pub enabled: bool,
     /// Where requests go that no rule takes; empty where nowhere.
     pub defaults: Vec<Share>,
+    /// What is done when all that a request could go to fails.
+    pub fallback: Option<CompiledAction>,
+    /// How the targets of upstreams that have no check of their own are checked.
+    pub health_check: Option<Check>,
     rules: Vec<CompiledRule>,
     /// Finds rules where there are too many to try all.
     index: Option<Index>,
@@ -88,6 +92,10 @@ pub struct Share {
 pub struct CompiledUpstream {
     /// The upstream.
     pub id: UpstreamId,
+    /// How a target is chosen.
+    pub algorithm: Algorithm,
+    /// How its targets are spoken to, watched and spared.
+    pub settings: UpstreamSettings,
     /// Its targets, in the order given.
     pub targets: Vec<TargetContent>,
 }
@@ -124,6 +132,9 @@ pub enum CompileError {
         /// The upstream.
         upstream: UpstreamId,
     },
+    /// The route's `config` is none.
+    #[error("the route's config: {0}")]
+    Config(String),
     /// The route's own upstreams name one that the snapshot does not hold.
     #[error("the route's upstream {upstream} is not in the snapshot")]
     RouteUpstream {
@@ -160,6 +171,8 @@ impl CompiledRoute {
             .into_iter()
             .map(|upstream| CompiledUpstream {
                 id: upstream.id,
+                algorithm: upstream.algorithm,
+                settings: upstream.settings,
                 targets: upstream.targets,
             })
             .collect();
@@ -167,6 +180,14 @@ impl CompiledRoute {
         let defaults = resolve(&upstreams, &content.default_upstreams)
             .map_err(|upstream| CompileError::RouteUpstream { upstream })?;
         check_count(rules.len())?;
+        let Backing {
+            health_check,
+            fallback,
+        } = backing(&content.config)?;
+        let fallback = fallback
+            .map(|action| CompiledAction::resolve(action, &upstreams))
+            .transpose()
+            .map_err(|upstream| CompileError::RouteUpstream { upstream })?;
         rules.sort_by(|a, b| (a.priority, &a.id).cmp(&(b.priority, &b.id)));
         let index = (rules.len() > SCANNED_MAX).then(|| {
             let criteria: Vec<_> = rules.iter().map(|rule| &rule.criteria).collect();
@@ -182,6 +203,8 @@ impl CompiledRoute {
             hostname: content.hostname,
             enabled: content.enabled,
             defaults,
+            fallback,
+            health_check,
             rules,
             index,
             patterns,
@@ -246,20 +269,31 @@ impl CompiledRule {
             pattern,
             error,
         })?;
-        let action = match rule.action {
-            Action::Forward { upstreams: shares } => {
-                CompiledAction::Forward(resolve(upstreams, &shares).map_err(|upstream| {
-                    CompileError::RuleUpstream {
-                        rule: rule.id.clone(),
-                        upstream,
-                    }
-                })?)
+        let action = CompiledAction::resolve(rule.action, upstreams).map_err(|upstream| {
+            CompileError::RuleUpstream {
+                rule: rule.id.clone(),
+                upstream,
             }
+        })?;
+        Ok(Self {
+            id: rule.id,
+            priority: rule.priority,
+            criteria,
+            action,
+        })
+    }
+}
+
+impl CompiledAction {
+    /// With places for identifiers; the first that is not there is the error.
+    fn resolve(action: Action, upstreams: &[CompiledUpstream]) -> Result<Self, UpstreamId> {
+        Ok(match action {
+            Action::Forward { upstreams: shares } => Self::Forward(resolve(upstreams, &shares)?),
             Action::Redirect {
                 url,
                 status,
                 preserve_path,
-            } => CompiledAction::Redirect {
+            } => Self::Redirect {
                 url,
                 status,
                 preserve_path,
@@ -268,17 +302,11 @@ impl CompiledRule {
                 status,
                 headers,
                 body,
-            } => CompiledAction::FixedResponse {
+            } => Self::FixedResponse {
                 status,
                 headers: headers.into_iter().collect(),
                 body,
             },
-        };
-        Ok(Self {
-            id: rule.id,
-            priority: rule.priority,
-            criteria,
-            action,
         })
     }
 }
@@ -299,6 +327,14 @@ fn kept_patterns(previous: Option<&CompiledRoute>, rules: &[RuleContent]) -> Pat
         }
     }
     patterns
+}
+
+/// What the `config` says that concerns serving.
+fn backing(config: &str) -> Result<Backing, CompileError> {
+    let config =
+        serde_json::from_str(config).map_err(|error| CompileError::Config(error.to_string()))?;
+    Backing::from_config(&config)
+        .map_err(|error| CompileError::Config(format!("{}: {error}", error.param)))
 }
 
 /// Identifiers become places; the first that is not there is the error. `upstreams` is sorted.

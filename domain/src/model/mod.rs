@@ -14,6 +14,7 @@ mod rule_version;
 mod scopes;
 mod snapshot;
 mod upstream;
+mod upstream_settings;
 mod webhook;
 
 pub use access::{Environment, EnvironmentKind, Plan, Workspace};
@@ -37,6 +38,9 @@ pub use rule_version::{FieldChange, RuleVersion, RuleVersionNumber};
 pub use scopes::{Grant, Resource, ResourceScope, Scopes, Verb};
 pub use snapshot::{Snapshot, SnapshotState, SnapshotVersion};
 pub use upstream::{Algorithm, Target, Upstream, WEIGHT_MAX};
+pub use upstream_settings::{
+    Check, CheckKind, Ejection, HashKey, Limits, Protocol, UpstreamSettings, UpstreamTls,
+};
 pub use webhook::{
     DELIVERABLE_MS, DELIVERY_KEPT_MS, DeliveryAttempt, DeliveryState, EndpointStatus,
     FAILING_MAX_MS, JournalGap, RETRY_DELAYS_MS, RETRY_JITTER_MAX, WebhookDelivery,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::UpstreamSettings;
 use crate::id::{ApiKeyId, EnvironmentId, TargetId, UpstreamId, WorkspaceId};
 use crate::time::{Revision, Timestamp};
 
@@ -14,6 +15,10 @@ pub const WEIGHT_MAX: u32 = 1000;
 pub enum Algorithm {
     /// Smooth weighted round robin: exact ratios.
     WeightedRoundRobin,
+    /// The target with the fewest requests under way for its weight.
+    LeastConn,
+    /// The same target for the same key, as long as it is there.
+    Hash,
 }
 
 impl Algorithm {
@@ -22,6 +27,8 @@ impl Algorithm {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::WeightedRoundRobin => "weighted_round_robin",
+            Self::LeastConn => "least_conn",
+            Self::Hash => "hash",
         }
     }
 }
@@ -37,6 +44,10 @@ pub struct Target {
     pub port: u16,
     /// Its share, 0 to [`WEIGHT_MAX`]; 0 takes no traffic.
     pub weight: u32,
+    /// The regions whose edges send requests to it; empty for all.
+    pub regions: Vec<String>,
+    /// Whether it takes no new requests while those under way finish.
+    pub drain: bool,
 }
 
 /// A group of targets.
@@ -52,6 +63,8 @@ pub struct Upstream {
     pub name: String,
     /// How a target is chosen.
     pub algorithm: Algorithm,
+    /// How its targets are spoken to, watched and spared.
+    pub settings: UpstreamSettings,
     /// The targets, in the order given.
     pub targets: Vec<Target>,
     /// When it was made.

@@ -87,6 +87,8 @@ pub(crate) fn furnished() -> Vec<Stamped> {
                     address: "a".to_owned(),
                     port: 80,
                     weight: 1,
+                    regions: Vec::new(),
+                    drain: false,
                 }];
                 let (name, algorithm) = ("first".to_owned(), Algorithm::WeightedRoundRobin);
                 Command::CreateUpstream(
@@ -96,6 +98,7 @@ pub(crate) fn furnished() -> Vec<Stamped> {
                         name,
                         algorithm,
                         targets,
+                        settings: None,
                     },
                 )
             }
@@ -251,6 +254,8 @@ fn targets() -> impl Strategy<Value = Vec<Target>> {
             address: "10.0.0.1".to_owned(),
             port: 80,
             weight,
+            regions: Vec::new(),
+            drain: false,
         };
         (0..).zip(weights).map(target).collect()
     })
@@ -262,6 +267,7 @@ fn create_upstream() -> impl Strategy<Value = CreateUpstream> {
         name,
         algorithm: Algorithm::WeightedRoundRobin,
         targets,
+        settings: None,
     })
 }
 
@@ -279,6 +285,7 @@ fn update_upstream() -> impl Strategy<Value = UpdateUpstream> {
             algorithm: None,
             named: Vec::new(),
             targets,
+            settings: None,
         })
 }
 
@@ -529,6 +536,8 @@ fn change_target() -> impl Strategy<Value = ChangeTarget> {
             address: "10.0.0.2".to_owned(),
             port: 80,
             weight,
+            regions: Vec::new(),
+            drain: false,
         })
     });
     let update = (id.clone(), option::of(0..3u32)).prop_map(|(id, weight)| TargetChange::Update {
@@ -536,6 +545,8 @@ fn change_target() -> impl Strategy<Value = ChangeTarget> {
         address: None,
         port: None,
         weight,
+        regions: None,
+        drain: None,
     });
     let change = prop_oneof![3 => add, 2 => update, 1 => id.prop_map(TargetChange::Remove)];
     (upstream(), 0..SNAPSHOTS, change).prop_map(|(upstream_id, random, change)| ChangeTarget {

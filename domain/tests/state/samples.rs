@@ -162,6 +162,8 @@ pub(crate) fn target() -> Target {
         address: "10.0.0.1".to_owned(),
         port: 8080,
         weight: 300,
+        regions: Vec::new(),
+        drain: false,
     }
 }
 
@@ -177,6 +179,7 @@ pub(crate) fn upstream() -> Upstream {
         updated_at: Some(Timestamp(6)),
         created_by: api_key_id(),
         revision: Revision(7),
+        settings: domain::model::UpstreamSettings::default(),
     }
 }
 
@@ -353,6 +356,7 @@ pub(crate) fn commands() -> Vec<Command> {
                 name: "pool".to_owned(),
                 algorithm: Algorithm::WeightedRoundRobin,
                 targets: vec![target()],
+                settings: None,
             },
         ),
         Command::UpdateUpstream(
@@ -367,6 +371,7 @@ pub(crate) fn commands() -> Vec<Command> {
                 algorithm: Some(Algorithm::WeightedRoundRobin),
                 targets: Some(vec![target()]),
                 named: vec![target().id],
+                settings: None,
             },
         ),
         Command::DeleteUpstream(actor(0), DeleteUpstream { id: upstream_id() }),

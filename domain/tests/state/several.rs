@@ -91,6 +91,8 @@ pub(crate) fn commands() -> Vec<Command> {
             address: Some("10.0.0.1".to_owned()),
             port: Some(8080),
             weight: Some(300),
+            regions: None,
+            drain: None,
         }),
         change(TargetChange::Remove(target().id)),
     ]

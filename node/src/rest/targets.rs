@@ -42,12 +42,16 @@ pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
         address,
         port,
         weight,
+        regions,
+        drain,
     } = TargetFields::take(&mut fields)?;
     let change = TargetChange::Update {
         id,
         address,
         port,
         weight,
+        regions,
+        drain,
     };
     let applied = propose(&api, &caller, &call, upstream_id, change).await?;
     answer(applied, StatusCode::OK)

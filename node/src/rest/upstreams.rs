@@ -10,7 +10,7 @@ use domain::query;
 use domain::rows::View;
 use domain::time::Timestamp;
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Api;
 use super::answer::{self, Answer, Answered};
@@ -25,17 +25,42 @@ use super::page::{self, Paging};
 use super::pipeline::{Call, Presence};
 use super::render;
 
-pub(crate) const ALGORITHMS: [(&str, Algorithm); 1] =
-    [("weighted_round_robin", Algorithm::WeightedRoundRobin)];
+pub(crate) const ALGORITHMS: [(&str, Algorithm); 3] = [
+    ("weighted_round_robin", Algorithm::WeightedRoundRobin),
+    ("least_conn", Algorithm::LeastConn),
+    ("hash", Algorithm::Hash),
+];
 
 /// What an upstream is made of, and what of it can be changed.
-pub(crate) const FIELDS: [&str; 3] = ["name", "algorithm", "targets"];
+pub(crate) const FIELDS: [&str; 9] = [
+    "name",
+    "algorithm",
+    "targets",
+    "protocol",
+    "hash",
+    "tls",
+    "health_check",
+    "ejection",
+    "limits",
+];
+
+/// Those of them that the state machine reads.
+const SETTINGS: [&str; 6] = [
+    "protocol",
+    "hash",
+    "tls",
+    "health_check",
+    "ejection",
+    "limits",
+];
 
 /// What a target is made of.
-pub(crate) const TARGET_FIELDS: [&str; 3] = ["address", "port", "weight"];
+pub(crate) const TARGET_FIELDS: [&str; 5] = ["address", "port", "weight", "regions", "drain"];
 
 /// What a target may have that stays.
-pub(crate) const KEPT_TARGET_FIELDS: [&str; 5] = ["id", "object", "address", "port", "weight"];
+pub(crate) const KEPT_TARGET_FIELDS: [&str; 7] = [
+    "id", "object", "address", "port", "weight", "regions", "drain",
+];
 
 /// The share of a target whose weight is not given: all of them alike, with room on both sides.
 const WEIGHT_DEFAULT: u32 = 100;
@@ -53,6 +78,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
         algorithm: fields
             .choice("algorithm", &ALGORITHMS)?
             .unwrap_or(Algorithm::WeightedRoundRobin),
+        settings: settings(&mut fields),
         targets: fields.required("targets", targets)?,
     };
     let applied = api
@@ -80,6 +106,7 @@ pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
         draft_seed: draft_seed(&api),
         name,
         algorithm,
+        settings: settings(&mut fields),
         targets,
         named,
     };
@@ -89,6 +116,15 @@ pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
         })
         .await?;
     answer(applied, StatusCode::OK, &caller)
+}
+
+/// The settings that are there, as they were given.
+fn settings(fields: &mut Fields) -> Option<String> {
+    let given = SETTINGS
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), fields.value(name)?)));
+    let given: Map<_, _> = given.collect();
+    (!given.is_empty()).then(|| Value::Object(given).to_string())
 }
 
 /// What the identifiers of the drafts are made of that a change of an upstream makes.
@@ -242,6 +278,8 @@ pub(crate) struct TargetFields {
     pub(crate) address: Option<String>,
     pub(crate) port: Option<u16>,
     pub(crate) weight: Option<u32>,
+    pub(crate) regions: Option<Vec<String>>,
+    pub(crate) drain: Option<bool>,
 }
 
 impl TargetFields {
@@ -255,6 +293,8 @@ impl TargetFields {
             address,
             port: port.map(|port| u16::try_from(port).unwrap_or(u16::MAX)),
             weight: weight.map(|weight| u32::try_from(weight).unwrap_or(WEIGHT_MAX)),
+            regions: regions(fields)?,
+            drain: fields.boolean("drain")?,
         })
     }
 
@@ -265,8 +305,30 @@ impl TargetFields {
             address: fields.required("address", self.address)?,
             port: fields.required("port", self.port)?,
             weight: self.weight.unwrap_or(WEIGHT_DEFAULT),
+            regions: self.regions.unwrap_or_default(),
+            drain: self.drain.unwrap_or_default(),
         })
     }
+}
+
+/// Names of regions; what a name may be, the state machine says.
+fn regions(fields: &mut Fields) -> Result<Option<Vec<String>>, ApiError> {
+    let Some(items) = fields.array("regions")? else {
+        return Ok(None);
+    };
+    let path = fields.path("regions");
+    let name = |item: Value| match item {
+        Value::String(name) => Ok(name),
+        _ => Err(ApiError::invalid(
+            path.clone(),
+            "Must be an array of strings.",
+        )),
+    };
+    items
+        .into_iter()
+        .map(name)
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 /// A host name or an IP address, without a port and without brackets.

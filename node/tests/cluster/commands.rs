@@ -103,6 +103,7 @@ pub(crate) fn rename(number: u64, request: u64) -> Stamped {
         algorithm: None,
         targets: None,
         named: Vec::new(),
+        settings: None,
     };
     stamped(request, Command::UpdateUpstream(actor(), update))
 }
@@ -118,7 +119,10 @@ pub(crate) fn create(number: u64) -> Stamped {
             address: "192.0.2.1".to_owned(),
             port: 80,
             weight: 1,
+            regions: Vec::new(),
+            drain: false,
         }],
+        settings: None,
     };
     stamped(number, Command::CreateUpstream(actor(), create))
 }

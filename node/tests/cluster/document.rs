@@ -110,7 +110,10 @@ impl Documented {
                 address: "192.0.2.1".to_owned(),
                 port: 80,
                 weight: 1,
+                regions: Vec::new(),
+                drain: false,
             }],
+            settings: None,
         };
         this.propose(stamped(3, Command::CreateUpstream(actor(), upstream)))
             .await;

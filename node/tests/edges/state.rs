@@ -102,6 +102,8 @@ impl State {
             address: "192.0.2.1".to_owned(),
             port: 80,
             weight: 1,
+            regions: Vec::new(),
+            drain: false,
         };
         self.apply(Command::CreateUpstream(
             actor(),
@@ -110,6 +112,7 @@ impl State {
                 name: "origin".to_owned(),
                 algorithm: Algorithm::WeightedRoundRobin,
                 targets: vec![target],
+                settings: None,
             },
         ));
     }

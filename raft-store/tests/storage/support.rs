@@ -113,12 +113,15 @@ pub(crate) fn create_upstream(index: u64) -> Stamped {
         address: "origin".to_owned(),
         port: 80,
         weight: 1,
+        regions: Vec::new(),
+        drain: false,
     };
     let command = CreateUpstream {
         id: UpstreamId::new(seed(index)),
         name: format!("upstream {index}"),
         algorithm: Algorithm::WeightedRoundRobin,
         targets: vec![target],
+        settings: None,
     };
     stamped(index, Command::CreateUpstream(actor, command))
 }

@@ -100,12 +100,15 @@ fn upstream(id: &str, targets: &[(&str, u32)]) -> UpstreamContent {
         address: "10.0.0.1".to_owned(),
         port: 80,
         weight: *weight,
+        regions: Vec::new(),
+        drain: false,
     };
     UpstreamContent {
         id: UpstreamId::parse(id).unwrap(),
         name: "Origin".to_owned(),
         algorithm: Algorithm::WeightedRoundRobin,
         targets: targets.iter().map(target).collect(),
+        settings: crate::model::UpstreamSettings::default(),
     }
 }
 
@@ -200,7 +203,7 @@ fn weights_are_told_by_upstream_and_target() {
             draft.upstreams[0].targets.pop();
             draft.upstreams.push(upstream("up_BBBBBBBB", &[]));
         },
-        "Upstreams\n  + \"Origin\" (up_BBBBBBBB)\n  ~ \"Origin\" (up_AAAAAAAA)\n      - targets.tgt_22222222: {\"id\":\"tgt_22222222\",\"address\":\"10.0.0.1\",\"port\":80,\"weight\":10}\n",
+        "Upstreams\n  + \"Origin\" (up_BBBBBBBB)\n  ~ \"Origin\" (up_AAAAAAAA)\n      - targets.tgt_22222222: {\"id\":\"tgt_22222222\",\"address\":\"10.0.0.1\",\"port\":80,\"weight\":10,\"regions\":[],\"drain\":false}\n",
     );
 }
 

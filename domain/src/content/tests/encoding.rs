@@ -61,7 +61,10 @@ fn upstream() -> UpstreamContent {
             address: "10.0.0.1".to_owned(),
             port: 8080,
             weight: 1000,
+            regions: Vec::new(),
+            drain: false,
         }],
+        settings: crate::model::UpstreamSettings::default(),
     }
 }
 
@@ -134,8 +137,8 @@ fn content_has_these_bytes() {
         "upstream",
         upstream().encode(),
         &[
-            "010b75705f30314a3241384b36064f726967696e00010c7467745f30303030303030310831302e30",
-            "2e302e31903fe807",
+            "010b75705f30314a3241384b36064f726967696e0000000000050fac0280408008010c7467745f30",
+            "303030303030310831302e302e302e31903fe8070000",
         ],
     );
     check(

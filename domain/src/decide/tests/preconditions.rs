@@ -81,6 +81,7 @@ fn commands(world: &mut World) -> Vec<(Command, Revision)> {
         algorithm: None,
         targets: None,
         named: Vec::new(),
+        settings: None,
     };
     let switch_rule = SwitchRule {
         id: rule(1),

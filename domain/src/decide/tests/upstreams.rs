@@ -85,6 +85,7 @@ fn changing_an_upstream_gives_each_using_route_a_new_draft() {
         algorithm: None,
         targets: Some(targets(5)),
         named: Vec::new(),
+        settings: None,
     };
     world
         .apply(Command::UpdateUpstream(world.actor.clone(), command))
@@ -138,6 +139,7 @@ fn targets_have_limits() {
             name: "x".to_owned(),
             algorithm: Algorithm::WeightedRoundRobin,
             targets,
+            settings: None,
         };
         refused(world.apply(Command::CreateUpstream(world.actor.clone(), command)))
     };
@@ -226,6 +228,8 @@ fn weigh(number: u64, weight: u32) -> TargetChange {
         address: None,
         port: None,
         weight: Some(weight),
+        regions: None,
+        drain: None,
     }
 }
 
@@ -238,6 +242,8 @@ fn a_single_target_changes_the_upstream_and_the_drafts_of_its_users() {
         address: "10.0.0.2".to_owned(),
         port: 81,
         weight: 7,
+        regions: Vec::new(),
+        drain: false,
     };
     let reply = change_target(&mut world, TargetChange::Add(added.clone()));
     assert_eq!(reply, Ok(Outcome::Target(added.clone())));
@@ -278,6 +284,7 @@ fn a_patch_names_only_targets_that_the_upstream_has() {
         },
         name: None,
         algorithm: None,
+        settings: None,
         targets: Some(vec![Target {
             id: target(number),
             ..targets(3).remove(0)

@@ -117,6 +117,8 @@ pub(super) fn targets(weight: u32) -> Vec<Target> {
         address: "10.0.0.1".to_owned(),
         port: 80,
         weight,
+        regions: Vec::new(),
+        drain: false,
     }]
 }
 
@@ -162,6 +164,7 @@ impl World {
             name: format!("upstream {number}"),
             algorithm: Algorithm::WeightedRoundRobin,
             targets: targets(1),
+            settings: None,
         };
         self.apply(Command::CreateUpstream(self.actor.clone(), command))
     }
@@ -177,6 +180,7 @@ impl World {
             algorithm: None,
             targets: Some(targets(weight)),
             named: Vec::new(),
+            settings: None,
         };
         self.apply(Command::UpdateUpstream(self.actor.clone(), command))
     }

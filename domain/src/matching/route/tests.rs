@@ -32,12 +32,15 @@ fn upstream(name: &str) -> UpstreamContent {
         address: "127.0.0.1".to_owned(),
         port: 80,
         weight: 1,
+        regions: Vec::new(),
+        drain: false,
     };
     UpstreamContent {
         id: up(name),
         name: name.to_owned(),
         algorithm: Algorithm::WeightedRoundRobin,
         targets: vec![target],
+        settings: crate::model::UpstreamSettings::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 use domain::model::{Target, Upstream};
 use domain::time::Timestamp;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::super::openapi::shape;
@@ -20,6 +21,18 @@ pub(crate) struct UpstreamObject<'a> {
     name: &'a str,
     #[schema(value_type = shape::Algorithm)]
     algorithm: &'static str,
+    #[schema(value_type = shape::UpstreamProtocol)]
+    protocol: Value,
+    #[schema(value_type = shape::HashSource)]
+    hash: Value,
+    #[schema(value_type = Option<shape::UpstreamTls>)]
+    tls: Value,
+    #[schema(value_type = Option<shape::HealthCheckConfig>)]
+    health_check: Value,
+    #[schema(value_type = shape::Ejection)]
+    ejection: Value,
+    #[schema(value_type = shape::UpstreamLimits)]
+    limits: Value,
     #[schema(value_type = Vec<TargetObject<'static>>)]
     targets: Targets<'a>,
     #[schema(value_type = shape::ApiKeyId)]
@@ -41,6 +54,9 @@ pub(crate) struct TargetObject<'a> {
     port: u16,
     #[schema(value_type = shape::Weight)]
     weight: u32,
+    #[schema(value_type = shape::TargetRegions)]
+    regions: &'a [String],
+    drain: bool,
 }
 
 struct Targets<'a>(&'a [Target]);
@@ -60,6 +76,8 @@ impl<'a> TargetObject<'a> {
             address: &target.address,
             port: target.port,
             weight: target.weight,
+            regions: &target.regions,
+            drain: target.drain,
         }
     }
 }
@@ -67,12 +85,20 @@ impl<'a> TargetObject<'a> {
 impl<'a> UpstreamObject<'a> {
     /// Shows an upstream; `environment` is the name of the environment it lives in.
     pub(crate) fn new(upstream: &'a Upstream, environment: &'a str) -> Self {
+        let mut settings = upstream.settings.to_json();
+        let mut setting = |name: &str| settings.remove(name).unwrap_or_default();
         Self {
             id: upstream.id.as_str(),
             object: "upstream",
             environment,
             name: &upstream.name,
             algorithm: upstream.algorithm.as_str(),
+            protocol: setting("protocol"),
+            hash: setting("hash"),
+            tls: setting("tls"),
+            health_check: setting("health_check"),
+            ejection: setting("ejection"),
+            limits: setting("limits"),
             targets: Targets(&upstream.targets),
             created_by: upstream.created_by.as_str(),
             created_at: Seconds(upstream.created_at),

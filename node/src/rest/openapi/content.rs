@@ -6,6 +6,7 @@ use domain::content::{
     UPSTREAMS_MAX,
 };
 use domain::matching::PATTERN_BYTES_MAX;
+use domain::model::Limits;
 use serde_json::{Value, json};
 
 use super::shape::reference;
@@ -323,18 +324,101 @@ pub(super) fn health_check() -> Value {
     let status = json!({"type": "integer", "minimum": 200, "maximum": 599});
     json!({
         "type": "object",
-        "description": "How targets are probed. `timeout_s` is at most `interval_s`.",
+        "description": "How targets are checked. `timeout_s` is at most `interval_s`. A check of type `tcp` connects and \
+                        takes none of the fields of a request.",
         "properties": {
+            "type": {"enum": ["http", "tcp"], "default": "http"},
             "path": {"type": "string", "minLength": 1, "maxLength": PATTERN_BYTES_MAX, "pattern": PATH},
             "method": {"enum": ["GET", "HEAD"]},
+            "host": {"type": "string", "minLength": 1, "maxLength": 253, "description": "The route's host name unless given."},
             "interval_s": {"type": "integer", "minimum": 5, "maximum": 300},
             "timeout_s": {"type": "integer", "minimum": 1, "maximum": 300},
             "healthy_threshold": {"type": "integer", "minimum": 1, "maximum": 100},
             "unhealthy_threshold": {"type": "integer", "minimum": 1, "maximum": 100},
             "expected_status": {"oneOf": [status, {"type": "array", "items": status, "minItems": 1, "maxItems": 20}]},
         },
-        "required": ["path"],
+        "oneOf": [
+            {"properties": {"type": {"const": "http"}}, "required": ["path"]},
+            {"properties": {"type": {"const": "tcp"}}, "required": ["type"],
+             "not": {"anyOf": [{"required": ["path"]}, {"required": ["method"]}, {"required": ["host"]},
+                               {"required": ["expected_status"]}]}},
+        ],
         "additionalProperties": false,
         "examples": [{"path": "/healthz", "interval_s": 10}],
+    })
+}
+
+pub(super) fn upstream_protocol() -> Value {
+    json!({
+        "type": "string", "enum": ["http1", "h2", "h2c"], "default": "http1",
+        "description": "What is spoken to the targets: `h2` is HTTP/2 over TLS and needs `tls`, `h2c` HTTP/2 in clear text.",
+    })
+}
+
+pub(super) fn hash_source() -> Value {
+    let name = json!({"type": "string", "minLength": 1, "maxLength": HEADER_NAME_BYTES_MAX, "pattern": HEADER_NAME});
+    json!({
+        "description": "What of a request its target follows from, where `algorithm` is `hash`. Where the header or cookie \
+                        is not there, it is the client's address.",
+        "oneOf": [{"const": "client_ip"}, single("header", name.clone()), single("cookie", name)],
+        "default": "client_ip",
+        "examples": [{"cookie": "session"}],
+    })
+}
+
+pub(super) fn upstream_tls() -> Value {
+    json!({
+        "type": "object",
+        "description": "TLS towards the targets, whose certificates are always verified.",
+        "properties": {
+            "enabled": {"type": "boolean", "default": true, "description": "`false` is as good as no `tls`."},
+            "server_name": {
+                "type": "string", "minLength": 1, "maxLength": 253,
+                "description": "The name in the certificate; the target's address unless given.",
+            },
+            "ca": {
+                "type": "string", "maxLength": 32 * 1024,
+                "pattern": "-----BEGIN CERTIFICATE-----[\\s\\S]*-----END CERTIFICATE-----",
+                "description": "Authorities as PEM, trusted instead of those of the edge's operating system.",
+            },
+        },
+        "additionalProperties": false,
+        "examples": [{"server_name": "origin.example.net"}],
+    })
+}
+
+pub(super) fn ejection() -> Value {
+    json!({
+        "type": "object",
+        "description": "When an edge leaves a target out because requests fail: never more than half of the targets. \
+                        Each time that follows soon is twice as long. `base_s` is at most `max_s`.",
+        "properties": {
+            "failures": {"type": "integer", "minimum": 0, "maximum": 1000, "description": "In a row; 0 for never. 5 unless given."},
+            "base_s": {"type": "integer", "minimum": 1, "maximum": 3600, "description": "15 unless given."},
+            "max_s": {"type": "integer", "minimum": 1, "maximum": 3600, "description": "300 unless given."},
+        },
+        "additionalProperties": false,
+        "examples": [{"failures": 5, "base_s": 15, "max_s": 300}],
+    })
+}
+
+pub(super) fn upstream_limits() -> Value {
+    let count = |default: u32| json!({"type": "integer", "minimum": 1, "maximum": 1_000_000, "description": format!("{default} unless given.")});
+    let Limits { requests, pending } = Limits::default();
+    json!({
+        "type": "object",
+        "description": "How much one edge asks of one target at once: requests under way, and those of them that wait for a connection.",
+        "properties": {"requests": count(requests), "pending": count(pending)},
+        "additionalProperties": false,
+        "examples": [{"requests": 8192, "pending": 1024}],
+    })
+}
+
+pub(super) fn target_regions() -> Value {
+    json!({
+        "type": "array", "maxItems": 16, "uniqueItems": true,
+        "items": {"type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX, "pattern": "^[0-9A-Za-z_.-]+$"},
+        "description": "Regions whose edges send requests to it; empty for all.",
+        "examples": [["eu-central-1"]],
     })
 }

@@ -228,6 +228,12 @@ shapes! {
     FallbackConfig => content::fallback();
     TlsConfig => content::tls();
     HealthCheckConfig => content::health_check();
+    UpstreamProtocol => content::upstream_protocol();
+    HashSource => content::hash_source();
+    UpstreamTls => content::upstream_tls();
+    Ejection => content::ejection();
+    UpstreamLimits => content::upstream_limits();
+    TargetRegions => content::target_regions();
 }
 
 /// Text in which every character has a glyph or is a space.

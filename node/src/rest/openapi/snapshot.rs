@@ -45,6 +45,14 @@ struct UpstreamContent {
     id: shape::UpstreamId,
     name: shape::Name,
     algorithm: shape::Algorithm,
+    protocol: shape::UpstreamProtocol,
+    hash: shape::HashSource,
+    #[schema(required = true)]
+    tls: Option<shape::UpstreamTls>,
+    #[schema(required = true)]
+    health_check: Option<shape::HealthCheckConfig>,
+    ejection: shape::Ejection,
+    limits: shape::UpstreamLimits,
     targets: Vec<TargetContent>,
 }
 
@@ -55,6 +63,8 @@ struct TargetContent {
     address: shape::Address,
     port: shape::Port,
     weight: shape::Weight,
+    regions: shape::TargetRegions,
+    drain: bool,
 }
 
 /// What differs between two states of a route.

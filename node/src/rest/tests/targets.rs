@@ -16,13 +16,19 @@ async fn a_target_is_made_changed_and_removed_by_itself() {
         .await;
     assert_eq!(
         made,
-        json!({"id": made["id"], "object": "target", "address": "10.0.0.2", "port": 8202, "weight": 100})
+        json!({"id": made["id"], "object": "target", "address": "10.0.0.2", "port": 8202, "weight": 100, "regions": [], "drain": false})
     );
     let path = format!("{targets}/{}", made["id"].as_str().unwrap());
     assert_eq!(world.get(&path).ok().await, made);
     assert_eq!(
         world.get(&format!("/v2/routes/{route}")).ok().await["pending_changes"],
         true
+    );
+    let draining = json!({"drain": true, "regions": ["eu-central-1"]});
+    let drains = world.patch(&path, draining).ok().await;
+    assert_eq!(
+        (&drains["drain"], &drains["regions"], &drains["weight"]),
+        (&json!(true), &json!(["eu-central-1"]), &json!(100))
     );
     let changed = world.patch(&path, json!({"weight": 0})).ok().await;
     assert_eq!(
@@ -95,9 +101,19 @@ async fn bad_fields_of_a_target_are_named() {
             "weight",
         ),
         (
-            json!({"address": "a.example", "port": 1, "drain": true}),
-            "unknown_parameter",
+            json!({"address": "a.example", "port": 1, "drain": 1}),
+            "invalid_parameter",
             "drain",
+        ),
+        (
+            json!({"address": "a.example", "port": 1, "regions": ["eu", "eu"]}),
+            "invalid_parameter",
+            "regions",
+        ),
+        (
+            json!({"address": "a.example", "port": 1, "state": "up"}),
+            "unknown_parameter",
+            "state",
         ),
     ] {
         world

@@ -23,13 +23,19 @@ async fn a_new_upstream_shows_all_of_its_fields() {
     for index in 0..3 {
         assert!(target(index)["id"].as_str().unwrap().starts_with("tgt_"));
     }
-    let shown = |index: usize, address: &str, port: u64, weight: u64| json!({"id": target(index)["id"], "object": "target", "address": address, "port": port, "weight": weight});
+    let shown = |index: usize, address: &str, port: u64, weight: u64| json!({"id": target(index)["id"], "object": "target", "address": address, "port": port, "weight": weight, "regions": [], "drain": false});
     let expected = json!({
         "id": upstream["id"],
         "object": "upstream",
         "environment": "production",
         "name": "origin",
         "algorithm": "weighted_round_robin",
+        "protocol": "http1",
+        "hash": "client_ip",
+        "tls": null,
+        "health_check": null,
+        "ejection": {"failures": 5, "base_s": 15, "max_s": 300},
+        "limits": {"requests": 8192, "pending": 1024},
         "targets": [shown(0, "10.0.0.1", 8080, 90), shown(1, "origin.internal", 443, 100), shown(2, "2001:db8::1", 80, 0)],
         "created_by": world.live_key_id.as_str(),
         "created_at": 1_714_320_000,
@@ -225,4 +231,115 @@ async fn a_draft_may_name_an_upstream_that_is_not_there_and_publishing_may_not()
             .contains(rule["id"].as_str().unwrap()),
         "{details}"
     );
+}
+
+#[tokio::test]
+async fn settings_change_one_by_one_and_null_is_their_default() {
+    let world = World::new();
+    let path = format!("/v2/upstreams/{}", world.upstream().await);
+    let changes = json!({
+        "algorithm": "hash",
+        "hash": {"header": "X-User"},
+        "protocol": "h2",
+        "tls": {"server_name": "origin.example.net"},
+        "health_check": {"type": "tcp", "interval_s": 30},
+        "limits": {"requests": 10},
+    });
+    let changed = world.patch(&path, changes).ok().await;
+    for (name, expected) in [
+        ("algorithm", json!("hash")),
+        ("hash", json!({"header": "x-user"})),
+        ("protocol", json!("h2")),
+        (
+            "tls",
+            json!({"enabled": true, "server_name": "origin.example.net"}),
+        ),
+        (
+            "health_check",
+            json!({"type": "tcp", "interval_s": 30, "timeout_s": 5, "healthy_threshold": 2, "unhealthy_threshold": 3}),
+        ),
+        ("limits", json!({"requests": 10, "pending": 1024})),
+    ] {
+        assert_eq!(changed[name], expected, "{name}");
+    }
+    // What was shown may be sent back.
+    let mut again = changed.clone();
+    for shown in [
+        "id",
+        "object",
+        "environment",
+        "created_by",
+        "created_at",
+        "updated_at",
+    ] {
+        again.as_object_mut().unwrap().remove(shown);
+    }
+    assert_eq!(world.patch(&path, again).ok().await, changed);
+    let plain = world
+        .patch(&path, json!({"protocol": null, "tls": null, "hash": null}))
+        .ok()
+        .await;
+    assert_eq!(
+        (&plain["protocol"], &plain["tls"], &plain["hash"]),
+        (&json!("http1"), &Value::Null, &json!("client_ip"))
+    );
+}
+
+#[tokio::test]
+async fn bad_settings_are_named() {
+    let world = World::new();
+    for (settings, status, code, param) in [
+        (
+            json!({"algorithm": "random"}),
+            400,
+            "invalid_parameter",
+            "algorithm",
+        ),
+        (
+            json!({"protocol": "h3"}),
+            400,
+            "invalid_parameter",
+            "protocol",
+        ),
+        (json!({"protocol": "h2"}), 422, "invalid_config", "protocol"),
+        (
+            json!({"tls": {"verify": false}}),
+            400,
+            "unknown_parameter",
+            "tls.verify",
+        ),
+        (
+            json!({"tls": {"ca": "none"}}),
+            400,
+            "invalid_parameter",
+            "tls.ca",
+        ),
+        (
+            json!({"hash": {"header": ""}}),
+            400,
+            "invalid_parameter",
+            "hash.header",
+        ),
+        (
+            json!({"limits": {"requests": 0}}),
+            400,
+            "invalid_parameter",
+            "limits.requests",
+        ),
+        (
+            json!({"health_check": {}}),
+            400,
+            "parameter_missing",
+            "health_check.path",
+        ),
+    ] {
+        let mut body = json!({"name": "origin", "targets": []});
+        body.as_object_mut()
+            .unwrap()
+            .extend(settings.as_object().unwrap().clone());
+        world
+            .post("/v2/upstreams", body)
+            .fails(status, code, Some(param))
+            .await;
+    }
 }

@@ -11,6 +11,12 @@ pub(crate) struct UpstreamCreate {
     name: shape::Name,
     algorithm: Option<shape::Algorithm>,
     targets: shape::NewTargets,
+    protocol: Option<shape::UpstreamProtocol>,
+    hash: Option<shape::HashSource>,
+    tls: Option<shape::UpstreamTls>,
+    health_check: Option<shape::HealthCheckConfig>,
+    ejection: Option<shape::Ejection>,
+    limits: Option<shape::UpstreamLimits>,
 }
 
 /// A change of an upstream: the fields that are there.
@@ -20,6 +26,12 @@ pub(crate) struct UpstreamUpdate {
     name: Option<shape::Name>,
     algorithm: Option<shape::Algorithm>,
     targets: Option<shape::KeptTargets>,
+    protocol: Option<shape::UpstreamProtocol>,
+    hash: Option<shape::HashSource>,
+    tls: Option<shape::UpstreamTls>,
+    health_check: Option<shape::HealthCheckConfig>,
+    ejection: Option<shape::Ejection>,
+    limits: Option<shape::UpstreamLimits>,
 }
 
 /// A new target.
@@ -30,6 +42,8 @@ pub(crate) struct NewTarget {
     port: shape::Port,
     /// 100 unless given.
     weight: Option<shape::Weight>,
+    regions: Option<shape::TargetRegions>,
+    drain: Option<bool>,
 }
 
 /// A target that stays, by its `id`, or a new one without.
@@ -44,6 +58,8 @@ pub(crate) struct KeptTarget {
     port: shape::Port,
     /// 100 unless given.
     weight: Option<shape::Weight>,
+    regions: Option<shape::TargetRegions>,
+    drain: Option<bool>,
 }
 
 /// A change of a target: the fields that are there.
@@ -53,4 +69,6 @@ pub(crate) struct TargetUpdate {
     address: Option<shape::Address>,
     port: Option<shape::Port>,
     weight: Option<shape::Weight>,
+    regions: Option<shape::TargetRegions>,
+    drain: Option<bool>,
 }
