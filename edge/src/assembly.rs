@@ -18,10 +18,13 @@ use tokio_util::sync::CancellationToken;
 use crate::active::Active;
 use crate::admin::Admin;
 use crate::configuration::Applier;
+use crate::health::{self, Registry};
 use crate::metrics::Metrics;
+use crate::route::Surroundings;
 use crate::settings::Settings;
 use crate::store::Directory;
 use crate::subscriber::{self, ApplyOn, OpenError, Status, Subscriber};
+use crate::upstream::Trust;
 use crate::workers::{Placement, Plan, Workers};
 
 /// An edge's ports to the outside.
@@ -77,17 +80,35 @@ pub struct Serving {
     pub applier: Arc<Applier>,
     /// All counts.
     pub metrics: Arc<Metrics>,
+    /// What is known of targets.
+    pub health: Arc<Registry>,
 }
 
 impl Default for Serving {
     fn default() -> Self {
+        Self::new(String::new())
+    }
+}
+
+impl Serving {
+    /// Nothing in use yet, at an edge in this region.
+    #[must_use]
+    pub fn new(region: String) -> Self {
         let active = Arc::<Active>::default();
         let metrics = Arc::new(Metrics::new(Arc::clone(&active)));
-        let applier = Arc::new(Applier::new(Arc::clone(&active), metrics.applies()));
+        let health = Arc::<Registry>::default();
+        metrics.watch(Arc::clone(&health));
+        let around = Surroundings {
+            region,
+            health: Arc::clone(&health),
+            trust: Trust::default(),
+        };
+        let applier = Applier::new(Arc::clone(&active), metrics.applies(), around);
         Self {
             active,
-            applier,
+            applier: Arc::new(applier),
             metrics,
+            health,
         }
     }
 }
@@ -112,7 +133,7 @@ pub async fn start<N: Network>(
     placement: Placement,
 ) -> Result<Edge, StartError> {
     let settings = Arc::new(settings);
-    let serving = Serving::default();
+    let serving = Serving::new(settings.edge.region.clone());
     let subscriber = open(&settings, &ports, own, &serving, placement)?;
     let status = subscriber.status();
     serving.metrics.follow(status.clone());
@@ -192,6 +213,7 @@ pub struct Running {
     workers: Workers,
     stop: watch::Sender<bool>,
     admin: Option<JoinHandle<()>>,
+    watching: JoinHandle<()>,
 }
 
 /// Starts serving what `serving` holds. To be called within a `LocalSet`.
@@ -208,6 +230,7 @@ pub async fn serve<N: Network>(
     let plan = Plan {
         network: ports.network.clone(),
         active: Arc::clone(&serving.active),
+        health: Arc::clone(&serving.health),
         metrics: Arc::clone(&serving.metrics),
         clock: Arc::clone(&ports.clock),
         entropy: Arc::clone(&ports.entropy),
@@ -226,6 +249,12 @@ pub async fn serve<N: Network>(
         workers,
         stop,
         admin: None,
+        watching: tokio::task::spawn_local(health::watch(
+            ports.network.clone(),
+            Arc::clone(&ports.entropy),
+            Arc::clone(&serving.active),
+            Arc::clone(&serving.health),
+        )),
     };
     if let Some(admin) = &settings.admin {
         let listener = ports
@@ -261,6 +290,7 @@ impl Running {
     pub async fn shut_down(self) {
         self.stop.send_replace(true);
         self.workers.all_ended().await;
+        self.watching.abort();
         if let Some(admin) = self.admin {
             admin.abort();
         }

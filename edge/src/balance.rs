@@ -2,6 +2,14 @@
 //! consecutive choices hold each entry exactly as often as its weight says, spread as evenly as
 //! that allows. Pure; who shares a balancer with whom is the caller's matter.
 
+pub mod rendezvous;
+
+/// A weight counts this much, so that a share of the weight 1 is a whole number still.
+const SCALE: i64 = 1000;
+
+/// A share that is the whole of a weight.
+pub const SHARE_WHOLE: u32 = 1000;
+
 /// Entries with weights, and where the rotation stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SmoothWeighted {
@@ -11,6 +19,7 @@ pub struct SmoothWeighted {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
+    /// In [`SCALE`]ths.
     weight: i64,
     /// How much the entry is behind its share. The sum over all entries is always zero.
     owed: i64,
@@ -22,7 +31,7 @@ impl SmoothWeighted {
         let entries: Vec<_> = weights
             .into_iter()
             .map(|weight| Entry {
-                weight: i64::from(weight),
+                weight: i64::from(weight) * SCALE,
                 owed: 0,
             })
             .collect();
@@ -78,10 +87,26 @@ impl SmoothWeighted {
         Some(place)
     }
 
-    /// The sum of the weights.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.total.unsigned_abs()
+    /// The next choice where entries have, for now, only a share of their weight, up to
+    /// [`SHARE_WHOLE`], or none of it; none where nothing is left. Ratios among those that have a
+    /// share follow their weights times their shares.
+    pub fn next_by(&mut self, share: impl Fn(usize) -> u32) -> Option<usize> {
+        let mut best: Option<(usize, i64)> = None;
+        let mut total = 0;
+        for (place, entry) in self.entries.iter_mut().enumerate() {
+            let weight = entry.weight / i64::from(SHARE_WHOLE) * i64::from(share(place));
+            if weight == 0 {
+                continue;
+            }
+            total += weight;
+            entry.owed += weight;
+            if best.is_none_or(|(_, owed)| entry.owed > owed) {
+                best = Some((place, entry.owed));
+            }
+        }
+        let (place, _) = best?;
+        self.entries[place].owed -= total;
+        Some(place)
     }
 
     /// Makes the sum of what is owed zero again, each entry by its share.
@@ -175,7 +200,61 @@ mod tests {
         assert_eq!(counts(&take(&mut balance, 4_000), 2), [3_000, 1_000]);
     }
 
+    #[test]
+    fn what_has_no_share_is_left_out_and_comes_back_to_exact_ratios() {
+        let mut balance = SmoothWeighted::new([3, 1, 2]);
+        take(&mut balance, 4);
+        let without: Vec<_> = (0..4_000)
+            .map(|_| {
+                balance
+                    .next_by(|place| if place == 2 { 0 } else { SHARE_WHOLE })
+                    .unwrap()
+            })
+            .collect();
+        assert_eq!(counts(&without, 3), [3_000, 1_000, 0]);
+        let slow: Vec<_> = (0..3_100)
+            .map(|_| {
+                balance
+                    .next_by(|place| if place == 1 { 100 } else { 1000 })
+                    .unwrap()
+            })
+            .collect();
+        let [first, second, third] = counts(&slow, 3)[..] else {
+            panic!("three entries")
+        };
+        assert!(first.abs_diff(1_823) < 4 && second.abs_diff(61) < 4 && third.abs_diff(1_216) < 4);
+        assert_eq!(counts(&take(&mut balance, 6_000), 3), [3_000, 1_000, 2_000]);
+        assert_eq!(balance.next_by(|_| 0), None);
+    }
+
     proptest! {
+        /// The oracle is a rotation of the shares' weights alone.
+        #[test]
+        fn shares_are_kept_from_any_state(
+            entries in proptest::collection::vec((0_u32..20, 0_u32..=3), 1..6),
+            before in 0_usize..50,
+        ) {
+            let mut balance = SmoothWeighted::new(entries.iter().map(|(weight, _)| *weight));
+            for _ in 0..before {
+                balance.next();
+            }
+            let weights: Vec<_> = entries.iter().map(|(weight, share)| weight * share * 100).collect();
+            let total: u32 = weights.iter().sum();
+            prop_assume!(total > 0);
+            let rounds = 100;
+            let length = usize::try_from(total / 100).unwrap() * rounds;
+            let choices: Vec<_> = (0..length)
+                .map(|_| balance.next_by(|place| entries[place].1 * 100).unwrap())
+                .collect();
+            for (place, count) in counts(&choices, entries.len()).into_iter().enumerate() {
+                let expected = usize::try_from(weights[place] / 100).unwrap() * rounds;
+                // What was owed before is paid once.
+                let slack = 2 * entries.len() + 2 * 100;
+                prop_assert!(count.abs_diff(expected) <= slack, "{count} instead of {expected}");
+                prop_assert!(weights[place] > 0 || count == 0);
+            }
+        }
+
         #[test]
         fn every_window_of_the_total_is_exact(weights in proptest::collection::vec(0_u32..20, 1..8), windows in 1_usize..4) {
             let total: u32 = weights.iter().sum();

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::active::Active;
 use crate::metrics::ApplyCounts;
-use crate::route::Route;
+use crate::route::{Route, Surroundings};
 
 /// What applying a manifest did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +132,7 @@ impl Configuration {
 pub struct Applier {
     active: Arc<Active>,
     counts: Arc<ApplyCounts>,
+    around: Surroundings,
     /// One manifest at a time: the later of two would otherwise be built on the wrong predecessor.
     turn: Mutex<()>,
 }
@@ -139,10 +140,11 @@ pub struct Applier {
 impl Applier {
     /// Replaces what is in `active`, and counts it.
     #[must_use]
-    pub fn new(active: Arc<Active>, counts: Arc<ApplyCounts>) -> Self {
+    pub fn new(active: Arc<Active>, counts: Arc<ApplyCounts>, around: Surroundings) -> Self {
         Self {
             active,
             counts,
+            around,
             turn: Mutex::new(()),
         }
     }
@@ -155,6 +157,7 @@ impl Applier {
         let mut builder = Builder {
             previous: self.active.current(),
             source,
+            around: &self.around,
             compiled: 0,
         };
         let configuration = Configuration::new(manifest, builder.routes(manifest.root)?)?;
@@ -175,6 +178,7 @@ impl Apply for Applier {
             .inspect_err(|_| self.counts.refused())?;
         let routes = configuration.routes().len();
         self.active.replace(Arc::new(configuration));
+        self.around.health.changed();
         let elapsed = started.elapsed();
         self.counts.applied(elapsed);
         Ok(ApplyReport {
@@ -193,6 +197,7 @@ impl Apply for Applier {
 struct Builder<'a> {
     previous: Arc<Configuration>,
     source: &'a dyn ChunkSource,
+    around: &'a Surroundings,
     compiled: usize,
 }
 
@@ -221,7 +226,7 @@ impl Builder<'_> {
         let compiled = self
             .compile(&entry, before)
             .map_err(|error| failed(&about, error))?;
-        let route = Route::new(compiled, previous.map(|served| &*served.route))
+        let route = Route::new(compiled, previous.map(|served| &*served.route), self.around)
             .map_err(|error| failed(&about, error))?;
         self.compiled += 1;
         Ok(Served {

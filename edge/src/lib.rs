@@ -3,7 +3,7 @@
 //! [`assembly`] puts it together; `main` adds a process around it. A serving thread
 //! ([`workers`]) runs the [`proxy`] over its own [`upstream`] connections and reads the
 //! configuration in use from [`active`]; [`configuration`] makes it from a manifest, of
-//! [`route`]s; [`store`] keeps the last good one.
+//! [`route`]s; [`health`] knows which targets are fit; [`store`] keeps the last good one.
 #![forbid(unsafe_code)]
 
 pub mod active;
@@ -11,6 +11,7 @@ mod admin;
 pub mod assembly;
 pub mod balance;
 pub mod configuration;
+pub mod health;
 pub mod metrics;
 pub mod network;
 pub mod proxy;

@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use crate::active::Active;
+use crate::health::Registry as Targets;
 use crate::proxy::Code;
 use crate::subscriber::Status;
 
@@ -32,6 +33,9 @@ pub struct Tally {
     upstream_opened: AtomicU64,
     upstream_reused: AtomicU64,
     upstream_repeated: AtomicU64,
+    upstream_retried: AtomicU64,
+    upstream_retries_refused: AtomicU64,
+    upstream_fell_back: AtomicU64,
     bodies_broken: AtomicU64,
     upstream_times: [AtomicU64; BOUNDS_MS.len() + 1],
     upstream_micros: AtomicU64,
@@ -100,6 +104,21 @@ impl Tally {
     /// A request was sent once more because a kept connection was closed.
     pub fn upstream_repeated(&self) {
         add(&self.upstream_repeated, 1);
+    }
+
+    /// A request was sent to another target because one failed.
+    pub fn upstream_retried(&self) {
+        add(&self.upstream_retried, 1);
+    }
+
+    /// A request was not sent to another target because there were too many retries already.
+    pub fn upstream_retry_refused(&self) {
+        add(&self.upstream_retries_refused, 1);
+    }
+
+    /// A request was answered by its route's fallback.
+    pub fn upstream_fell_back(&self) {
+        add(&self.upstream_fell_back, 1);
     }
 
     /// A response's body broke off.
@@ -199,6 +218,13 @@ impl Metrics {
         self.registry
             .lock()
             .register_collector(Box::new(Subscription(status)));
+    }
+
+    /// Shows from now on what is done about targets.
+    pub fn watch(&self, health: Arc<Targets>) {
+        self.registry
+            .lock()
+            .register_collector(Box::new(Health(health)));
     }
 
     /// All metrics as OpenMetrics text.
@@ -320,6 +346,21 @@ impl Collector for Serving {
             sum(&|tally| &tally.upstream_repeated),
         )?;
         writer.counter(
+            "upstream_retries",
+            "Requests sent to another target because one failed",
+            sum(&|tally| &tally.upstream_retried),
+        )?;
+        writer.counter(
+            "upstream_retries_refused",
+            "Requests not sent to another target because there were too many retries",
+            sum(&|tally| &tally.upstream_retries_refused),
+        )?;
+        writer.counter(
+            "upstream_fallbacks",
+            "Requests answered by their route's fallback",
+            sum(&|tally| &tally.upstream_fell_back),
+        )?;
+        writer.counter(
             "upstream_bodies_broken",
             "Response bodies that broke off",
             sum(&|tally| &tally.bodies_broken),
@@ -399,6 +440,43 @@ impl Collector for Following {
             "manifest_apply_microseconds",
             "How long taking the last manifest into use took",
             last,
+        )
+    }
+}
+
+/// Shows what is done about targets.
+#[derive(Debug)]
+struct Health(Arc<Targets>);
+
+impl Collector for Health {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = self.0.counts();
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let mut writer = Writer(&mut encoder);
+        let checks = [
+            ([("result", "passed")], read(&counts.checks_passed)),
+            ([("result", "failed")], read(&counts.checks_failed)),
+        ];
+        writer.counters(
+            "health_checks",
+            "Checks of targets by their result",
+            checks.into_iter(),
+        )?;
+        writer.counter(
+            "target_ejections",
+            "Targets left out because requests failed",
+            read(&counts.ejections),
+        )?;
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        writer.gauge(
+            "targets",
+            "Targets that are watched",
+            signed(read(&counts.targets)),
+        )?;
+        writer.gauge(
+            "targets_out",
+            "Targets that take no requests for now",
+            signed(read(&counts.targets_out)),
         )
     }
 }

@@ -3,18 +3,38 @@
 //! whatever else is published.
 
 mod answer;
+mod choice;
+mod forward;
+mod rotation;
+mod target;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::content::TargetContent;
-use domain::id::{RuleId, TargetId, UpstreamId};
-use domain::matching::{CompiledAction, CompiledRoute, Headers, Request, Share};
-use parking_lot::Mutex;
+use domain::id::RuleId;
+use domain::matching::{CompiledRoute, Headers, Request};
 
-use crate::balance::SmoothWeighted;
+use self::choice::{Choice, Chooser};
+use self::rotation::Rotation;
+use self::upstream::Upstream;
+use crate::health::{Plan, Registry};
+use crate::upstream::Trust;
 
 pub use answer::{Fixed, Redirect};
+pub use forward::{Fallback, Forward, Keys};
+pub use target::Target;
+
+/// What routes are in the midst of, whatever is published.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// Where the edge is.
+    pub region: String,
+    /// What is known of targets.
+    pub health: Arc<Registry>,
+    /// Whom the edge trusts to vouch for targets.
+    pub trust: Trust,
+}
 
 /// A route in service.
 #[derive(Debug)]
@@ -23,8 +43,12 @@ pub struct Route {
     /// By the rules' places.
     actions: Vec<Action>,
     defaults: Choice,
+    /// What is done when all that a request could go to fails.
+    fallback: Option<Action>,
     /// By the upstreams' places.
     upstreams: Vec<Upstream>,
+    /// Whether any of them chooses by a hash.
+    hashes: bool,
 }
 
 #[derive(Debug)]
@@ -46,8 +70,8 @@ pub struct Decision<'a> {
 /// What to do with a request.
 #[derive(Debug)]
 pub enum Verdict<'a> {
-    /// Send it there.
-    Forward(&'a Arc<Target>),
+    /// Send it to one of these.
+    Forward(Forward<'a>),
     /// There is nowhere to send it: all weights are 0.
     NoTarget,
     /// Answer with a redirect.
@@ -58,48 +82,20 @@ pub enum Verdict<'a> {
     NoRule,
 }
 
-/// A target of an upstream.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The target.
-    pub id: TargetId,
-    /// The upstream that it belongs to.
-    pub upstream: UpstreamId,
-    /// `host:port`, to connect to.
-    pub authority: String,
-}
-
-#[derive(Debug)]
-struct Upstream {
-    targets: Vec<Arc<Target>>,
-    /// Shared by all rules that use the upstream and by all threads, so that ratios are exact over
-    /// all of its traffic at this edge and not only over parts of it.
-    rotation: Rotation,
-}
-
-/// A choice between upstreams.
-#[derive(Debug)]
-struct Choice {
-    upstreams: Vec<usize>,
-    rotation: Rotation,
-}
-
-/// A rotation that costs nothing where there is nothing to choose.
-#[derive(Debug)]
-enum Rotation {
-    Nothing,
-    Always(usize),
-    Weighted(Mutex<SmoothWeighted>),
-}
-
 /// Why a route that compiles cannot be served after all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("rule {rule}: {reason}")]
+#[error("{what}: {reason}")]
 pub struct Unservable {
-    /// The rule.
-    pub rule: RuleId,
+    /// The rule or the upstream that it is about.
+    pub what: String,
     /// What is wrong with it.
     pub reason: String,
+}
+
+impl Unservable {
+    fn new(what: String) -> impl FnOnce(String) -> Self {
+        |reason| Self { what, reason }
+    }
 }
 
 impl Route {
@@ -107,25 +103,44 @@ impl Route {
     /// `previous` content.
     ///
     /// # Errors
-    /// When an answer that a rule gives is no HTTP.
-    pub fn new(compiled: CompiledRoute, previous: Option<&Self>) -> Result<Self, Unservable> {
-        let upstreams: Vec<_> = (0..compiled.upstreams().len())
-            .map(|place| Upstream::new(&compiled, place, previous))
-            .collect();
+    /// When an answer that a rule gives is no HTTP, or an upstream's authorities are none.
+    pub fn new(
+        compiled: CompiledRoute,
+        previous: Option<&Self>,
+        around: &Surroundings,
+    ) -> Result<Self, Unservable> {
+        let upstreams = upstreams(&compiled, previous, around)?;
         let chooser = Chooser::new(&compiled, &upstreams, previous);
-        let actions = (0..compiled.rules().len())
-            .map(|place| chooser.action(place))
+        let rules = compiled.rules().iter();
+        let actions = rules
+            .map(|rule| {
+                let action = chooser.rule(&rule.id, &rule.action);
+                action.map_err(Unservable::new(format!("rule {}", rule.id)))
+            })
             .collect::<Result<_, _>>()?;
         let defaults = chooser.choice(&compiled.defaults, previous.map(|route| &route.defaults));
+        let fell_back = previous.and_then(|route| match &route.fallback {
+            Some(Action::Forward(choice)) => Some(choice),
+            _ => None,
+        });
+        let fallback = compiled.fallback.as_ref();
+        let fallback = fallback
+            .map(|action| chooser.action(action, fell_back))
+            .transpose()
+            .map_err(Unservable::new("the fallback".to_owned()))?;
         Ok(Self {
             actions,
             defaults,
+            fallback,
+            hashes: upstreams
+                .iter()
+                .any(|upstream| upstream.hash_key().is_some()),
             upstreams,
             compiled,
         })
     }
 
-    /// What to do with a request. Each call turns the rotations.
+    /// What to do with a request.
     pub fn decide<H: Headers + ?Sized>(&self, request: &Request<'_, H>) -> Decision<'_> {
         let Some((place, rule)) = self.compiled.find(request) else {
             let verdict = if self.defaults.upstreams.is_empty() {
@@ -167,177 +182,44 @@ impl Route {
         turning.collect()
     }
 
-    fn forward(&self, choice: &Choice) -> Verdict<'_> {
-        let target = || {
-            let upstream = &self.upstreams[choice.upstreams[choice.rotation.next()?]];
-            upstream
-                .rotation
-                .next()
-                .map(|place| &upstream.targets[place])
-        };
-        target().map_or(Verdict::NoTarget, Verdict::Forward)
+    /// Adds the targets that are to be watched.
+    pub fn watch(&self, plan: &mut Plan) {
+        let check = self.compiled.health_check.as_ref();
+        let host = Some(self.compiled.hostname.as_str()).filter(|host| !host.starts_with('*'));
+        for upstream in &self.upstreams {
+            upstream.watch(plan, check, host);
+        }
+    }
+
+    fn forward<'a>(&'a self, choice: &'a Choice) -> Verdict<'a> {
+        if !choice.rotation.is_usable() && self.fallback.is_none() {
+            return Verdict::NoTarget;
+        }
+        Verdict::Forward(Forward {
+            route: self,
+            choice,
+        })
     }
 }
 
-impl Upstream {
-    fn new(compiled: &CompiledRoute, place: usize, previous: Option<&Route>) -> Self {
-        let upstream = &compiled.upstreams()[place];
-        let weights: Vec<_> = upstream
-            .targets
-            .iter()
-            .map(|target| target.weight)
-            .collect();
-        let before = previous.and_then(|route| {
-            let place = route
-                .compiled
-                .upstreams()
-                .binary_search_by(|before| before.id.cmp(&upstream.id))
-                .ok()?;
-            Some((&route.upstreams[place], &route.compiled.upstreams()[place]))
-        });
-        let was = |place: usize| before?.1.position(&upstream.targets[place].id);
-        let rotation = Rotation::new(
-            &weights,
-            before.map(|(upstream, _)| &upstream.rotation),
-            was,
-        );
-        let targets = upstream
-            .targets
-            .iter()
-            .map(|target| Arc::new(Target::new(&upstream.id, target)))
-            .collect();
-        Self { targets, rotation }
-    }
-
-    fn is_usable(&self) -> bool {
-        !matches!(self.rotation, Rotation::Nothing)
-    }
-}
-
-impl Target {
-    fn new(upstream: &UpstreamId, target: &TargetContent) -> Self {
-        let host = target.address.as_str();
-        let bracketed = host.contains(':') && !host.starts_with('[');
-        let authority = if bracketed {
-            format!("[{host}]:{}", target.port)
-        } else {
-            format!("{host}:{}", target.port)
-        };
-        Self {
-            id: target.id.clone(),
-            upstream: upstream.clone(),
-            authority,
-        }
-    }
-}
-
-impl Rotation {
-    fn new(weights: &[u32], previous: Option<&Self>, was: impl Fn(usize) -> Option<usize>) -> Self {
-        let mut usable = weights
-            .iter()
-            .enumerate()
-            .filter(|(_, weight)| **weight > 0)
-            .map(|(place, _)| place);
-        match (usable.next(), usable.next()) {
-            (None, _) => Self::Nothing,
-            (Some(only), None) => Self::Always(only),
-            _ => {
-                let weights = weights.iter().copied();
-                let rotation = match previous {
-                    Some(Self::Weighted(before)) => {
-                        SmoothWeighted::continuing(weights, &before.lock(), was)
-                    }
-                    _ => SmoothWeighted::new(weights),
-                };
-                Self::Weighted(Mutex::new(rotation))
-            }
-        }
-    }
-
-    fn next(&self) -> Option<usize> {
-        match self {
-            Self::Nothing => None,
-            Self::Always(place) => Some(*place),
-            Self::Weighted(rotation) => rotation.lock().next(),
-        }
-    }
-}
-
-/// Makes choices and actions for a route that is being built.
-struct Chooser<'a> {
-    compiled: &'a CompiledRoute,
-    upstreams: &'a [Upstream],
-    previous: Option<&'a Route>,
-    /// The choices of the route's previous content that have a rotation to go on with.
-    before: BTreeMap<&'a RuleId, &'a Choice>,
-}
-
-impl<'a> Chooser<'a> {
-    fn new(
-        compiled: &'a CompiledRoute,
-        upstreams: &'a [Upstream],
-        previous: Option<&'a Route>,
-    ) -> Self {
-        let before = previous.map(Route::turning).unwrap_or_default();
-        Self {
-            compiled,
-            upstreams,
-            previous,
-            before,
-        }
-    }
-
-    fn action(&self, place: usize) -> Result<Action, Unservable> {
-        let rule = &self.compiled.rules()[place];
-        let unservable = |reason: String| Unservable {
-            rule: rule.id.clone(),
-            reason,
-        };
-        match &rule.action {
-            CompiledAction::Forward(shares) => Ok(Action::Forward(
-                self.choice(shares, self.before.get(&rule.id).copied()),
-            )),
-            CompiledAction::Redirect {
-                url,
-                status,
-                preserve_path,
-            } => Redirect::new(url, *status, *preserve_path)
-                .map(Action::Redirect)
-                .map_err(unservable),
-            CompiledAction::FixedResponse {
-                status,
-                headers,
-                body,
-            } => Fixed::new(*status, headers, body)
-                .map(Action::Fixed)
-                .map_err(unservable),
-        }
-    }
-
-    /// An upstream without a usable target counts as one of weight 0.
-    fn choice(&self, shares: &[Share], before: Option<&Choice>) -> Choice {
-        let weight = |share: &Share| {
-            if self.upstreams[share.upstream].is_usable() {
-                share.weight
-            } else {
-                0
-            }
-        };
-        let weights: Vec<_> = shares.iter().map(weight).collect();
-        let was = |place: usize| {
-            let route = self.previous?;
-            let id = &self.compiled.upstreams()[shares[place].upstream].id;
-            before?
-                .upstreams
-                .iter()
-                .position(|upstream| route.compiled.upstreams()[*upstream].id == *id)
-        };
-        let rotation = Rotation::new(&weights, before.map(|choice| &choice.rotation), was);
-        Choice {
-            upstreams: shares.iter().map(|share| share.upstream).collect(),
-            rotation,
-        }
-    }
+fn upstreams(
+    compiled: &CompiledRoute,
+    previous: Option<&Route>,
+    around: &Surroundings,
+) -> Result<Vec<Upstream>, Unservable> {
+    let before = |id: &domain::id::UpstreamId| {
+        let route = previous?;
+        let known = route.compiled.upstreams();
+        let place = known.binary_search_by(|before| before.id.cmp(id)).ok()?;
+        Some((&route.upstreams[place], &known[place]))
+    };
+    let upstreams = compiled.upstreams().iter();
+    upstreams
+        .map(|upstream| {
+            Upstream::new(upstream, before(&upstream.id), around)
+                .map_err(Unservable::new(format!("upstream {}", upstream.id)))
+        })
+        .collect()
 }
 
 #[cfg(test)]

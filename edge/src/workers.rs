@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
 use crate::active::Active;
+use crate::health::Registry;
 use crate::metrics::Metrics;
 use crate::proxy::{self, Worker};
 use crate::settings::Settings;
@@ -36,6 +37,7 @@ pub(crate) struct Plan<N> {
     pub(crate) settings: Arc<Settings>,
     pub(crate) network: N,
     pub(crate) active: Arc<Active>,
+    pub(crate) health: Arc<Registry>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -146,6 +148,7 @@ fn serve<N: Network>(
                 tally,
                 plan.clock,
                 &*plan.entropy,
+                plan.health.lane(),
             );
             proxy::serve(Rc::new(worker), listener, plan.stop).await;
         })

@@ -71,7 +71,10 @@ impl Source {
                 address: "127.0.0.1".to_owned(),
                 port: 80,
                 weight: 1,
+                regions: Vec::new(),
+                drain: false,
             }],
+            settings: domain::model::UpstreamSettings::default(),
         };
         let rules = self.tree(
             TreeKind::Rules,
@@ -120,7 +123,7 @@ impl Source {
 }
 
 fn applier() -> Applier {
-    Applier::new(Arc::default(), Arc::default())
+    Applier::new(Arc::default(), Arc::default(), Surroundings::default())
 }
 
 #[test]

@@ -10,7 +10,7 @@
 //! | 417 | `expectation_failed` |
 //! | 501 | `unsupported_transfer_coding` |
 //! | 502 | `upstream_unreachable`, `upstream_closed`, `upstream_malformed` |
-//! | 503 | `no_configuration`, `no_target` |
+//! | 503 | `no_configuration`, `no_target`, `upstream_overloaded` |
 //! | 504 | `upstream_connect_timeout`, `upstream_timeout` |
 //! | 508 | `loop_detected` |
 //!
@@ -63,11 +63,13 @@ pub enum Code {
     UpstreamTimeout,
     /// The request passed here before.
     LoopDetected,
+    /// The target has as many requests as it takes.
+    UpstreamOverloaded,
 }
 
 impl Code {
     /// All, in the order of their declaration.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidHost,
         Self::InvalidPath,
         Self::BodyBroken,
@@ -85,6 +87,7 @@ impl Code {
         Self::UpstreamConnectTimeout,
         Self::UpstreamTimeout,
         Self::LoopDetected,
+        Self::UpstreamOverloaded,
     ];
 
     /// The name in answers and metrics.
@@ -108,6 +111,7 @@ impl Code {
             Self::UpstreamConnectTimeout => "upstream_connect_timeout",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::LoopDetected => "loop_detected",
+            Self::UpstreamOverloaded => "upstream_overloaded",
         }
     }
 
@@ -124,7 +128,9 @@ impl Code {
             Self::UpstreamUnreachable | Self::UpstreamClosed | Self::UpstreamMalformed => {
                 StatusCode::BAD_GATEWAY
             }
-            Self::NoConfiguration | Self::NoTarget => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoConfiguration | Self::NoTarget | Self::UpstreamOverloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::UpstreamConnectTimeout | Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::LoopDetected => StatusCode::LOOP_DETECTED,
         }
@@ -153,6 +159,7 @@ impl Code {
             }
             Self::UpstreamTimeout => "The upstream target did not answer in time.",
             Self::LoopDetected => "The request has passed this edge before.",
+            Self::UpstreamOverloaded => "The target has as many requests as it takes.",
         }
     }
 
@@ -223,6 +230,7 @@ impl From<&ExchangeError> for Refusal {
             ExchangeError::Malformed(_) => Code::UpstreamMalformed,
             ExchangeError::Client(ClientFault::Stalled) => Code::RequestTimeout,
             ExchangeError::Client(ClientFault::Broken) => Code::BodyBroken,
+            ExchangeError::Overloaded => Code::UpstreamOverloaded,
         };
         code.into()
     }

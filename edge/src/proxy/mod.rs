@@ -7,21 +7,24 @@
 //! 2. The configuration in use is taken once; the request keeps it to its last byte.
 //! 3. Host → route → rule → action, by `domain::matching`.
 //! 4. `headers`: only what is forwarded is rewritten, and only after rules have seen it.
-//! 5. [`crate::upstream`]: a connection, deadlines, the response's head.
-//! 6. `body`: both bodies are streamed; each side is read only as fast as the other takes it.
+//! 5. `dispatch`: one target after the other, then the fallback.
+//! 6. [`crate::upstream`]: a connection, deadlines, the response's head.
+//! 7. `body`: both bodies are streamed; each side is read only as fast as the other takes it.
 //!
 //! Not here yet: TLS towards clients, WebSocket and other upgrades (a request for one is answered
-//! as if it had not asked), caching, retries on other targets, health.
+//! as if it had not asked), caching.
 
 mod body;
 mod client;
 mod connection;
+mod dispatch;
 mod error;
 mod headers;
 mod ids;
 mod request;
 mod server;
 mod service;
+mod sticky;
 
 pub use error::{Code, REQUEST_ID};
 pub use server::serve;

@@ -14,12 +14,13 @@ use tracing::{Level, debug, enabled};
 
 use super::body::{AnswerBody, Content};
 use super::connection::{Connection, Connections, Flight};
+use super::dispatch::Sent;
 use super::error::{Code, Refusal};
 use super::ids::RequestIds;
-use super::{headers, request};
+use super::{headers, request, sticky};
 use crate::active::{Active, Reader};
 use crate::metrics::{Answer, Tally};
-use crate::route::{Target, Verdict};
+use crate::route::{Forward, Target, Verdict};
 use crate::settings::Settings;
 use crate::upstream::{ExchangeError, RequestBody, Upstreams};
 
@@ -53,7 +54,7 @@ struct Access {
 type Answered = (Response<Content>, Answer);
 
 impl<N: Network> Worker<N> {
-    /// A thread that serves what is in `active`.
+    /// A thread that serves what is in `active`; `lane` is its own among the serving threads.
     pub fn new(
         settings: Arc<Settings>,
         network: N,
@@ -61,10 +62,11 @@ impl<N: Network> Worker<N> {
         tally: Arc<Tally>,
         clock: Arc<dyn Clock>,
         entropy: &dyn Entropy,
+        lane: usize,
     ) -> Self {
         Self {
             via: Via::new(&settings.edge.id),
-            upstreams: Upstreams::new(network, settings.timeouts, Arc::clone(&tally)),
+            upstreams: Upstreams::new(network, settings.timeouts, Arc::clone(&tally), lane),
             reader: Reader::new(active),
             ids: RequestIds::new(clock, entropy),
             connections: Rc::default(),
@@ -122,7 +124,7 @@ impl<N: Network> Worker<N> {
             "request routed"
         );
         match decision.verdict {
-            Verdict::Forward(target) => self.forward(connection, target, request).await,
+            Verdict::Forward(forward) => self.forward(connection, forward, request).await,
             Verdict::NoTarget => Err(Code::NoTarget.into()),
             Verdict::NoRule => Err(Code::NoMatchingRule.into()),
             Verdict::Fixed(fixed) => Ok((fixed.response(), Answer::Rule)),
@@ -139,9 +141,10 @@ impl<N: Network> Worker<N> {
     async fn forward(
         &self,
         connection: &Connection,
-        target: &Target,
+        forward: Forward<'_>,
         mut request: Request<Incoming>,
     ) -> Result<Answered, Refusal> {
+        let keys = forward.keys(|key| sticky::hash(key, request.headers(), &connection.client));
         if !request::may_be_forwarded(&mut request) {
             return Ok((Response::default(), Answer::Edge));
         }
@@ -149,21 +152,27 @@ impl<N: Network> Worker<N> {
         self.address_to_origin(connection, &mut parts);
         let (body, upload) = RequestBody::new(body, self.settings.timeouts.idle());
         let begun = Instant::now();
+        // A fallback may answer with a redirect that keeps the path.
+        let path = forward.fallback().is_some().then(|| parts.uri.clone());
         let request = Request::from_parts(parts, body);
-        match self
-            .upstreams
-            .send(target, request, upload.as_deref())
-            .await
-        {
-            Ok(response) if !is_understood(&response) => Err(Code::UpstreamMalformed.into()),
-            Ok(response) => {
+        let sent = self.dispatch(forward, &keys, request, upload.as_deref());
+        match sent.await? {
+            Sent::Origin(response) if !is_understood(&response) => {
+                Err(Code::UpstreamMalformed.into())
+            }
+            Sent::Origin(response) => {
                 self.tally.upstream_took(begun.elapsed());
                 Ok((
                     self.address_to_client(response.map(Content::Upstream)),
                     Answer::Origin,
                 ))
             }
-            Err(error) => Err(failed(target, &error)),
+            Sent::Fixed(fixed) => Ok((fixed.response(), Answer::Rule)),
+            Sent::Redirect(redirect) => {
+                let target = path.as_ref().and_then(http::Uri::path_and_query);
+                let target = target.map_or("/", |target| target.as_str());
+                Ok((redirect.response(target), Answer::Rule))
+            }
         }
     }
 
@@ -203,7 +212,7 @@ fn is_understood<B>(response: &Response<B>) -> bool {
 }
 
 /// Says what became of a request to a target, where it is handled.
-fn failed(target: &Target, error: &ExchangeError) -> Refusal {
+pub(super) fn failed(target: &Target, error: &ExchangeError) -> Refusal {
     let refusal = Refusal::from(error);
     if !matches!(error, ExchangeError::Client(_)) {
         let cause = std::error::Error::source(error).map(tracing::field::display);

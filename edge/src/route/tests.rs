@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use domain::content::{
-    Action as Content, Criteria, RouteContent, RuleContent, UpstreamContent, WeightedUpstream,
+    Action as Content, Criteria, RouteContent, RuleContent, TargetContent, UpstreamContent,
+    WeightedUpstream,
 };
-use domain::id::RouteId;
-use domain::model::{Algorithm, Mode, Priority};
+use domain::id::{RouteId, TargetId, UpstreamId};
+use domain::model::{Algorithm, HashKey, Mode, Priority};
 use domain::tree::Hash;
 use http::Response;
 use http::header::{HeaderValue, LOCATION};
@@ -26,6 +27,8 @@ fn upstream(name: &str, weights: &[u32]) -> UpstreamContent {
         address: format!("{name}{place}.example.net"),
         port: 80,
         weight: *weight,
+        regions: Vec::new(),
+        drain: false,
     };
     let targets = weights.iter().enumerate().map(target).collect();
     UpstreamContent {
@@ -33,6 +36,7 @@ fn upstream(name: &str, weights: &[u32]) -> UpstreamContent {
         name: name.to_owned(),
         algorithm: Algorithm::WeightedRoundRobin,
         targets,
+        settings: domain::model::UpstreamSettings::default(),
     }
 }
 
@@ -79,7 +83,15 @@ fn route(
     Route::new(
         CompiledRoute::compile(content, rules, upstreams).unwrap(),
         previous,
+        &around(),
     )
+}
+
+fn around() -> Surroundings {
+    Surroundings {
+        region: "eu".to_owned(),
+        ..Surroundings::default()
+    }
 }
 
 fn ask<'a>(route: &'a Route, method: &str) -> Verdict<'a> {
@@ -98,7 +110,9 @@ fn ask<'a>(route: &'a Route, method: &str) -> Verdict<'a> {
 
 fn target(route: &Route, method: &str) -> String {
     match ask(route, method) {
-        Verdict::Forward(target) => target.authority.clone(),
+        Verdict::Forward(forward) => forward
+            .pick(&[], &Keys::default())
+            .map_or("nothing".to_owned(), |target| target.authority.clone()),
         other => format!("{other:?}"),
     }
 }
@@ -213,7 +227,7 @@ fn addresses_are_written_for_connecting() {
     ] {
         content.targets[0].address = address.to_owned();
         assert_eq!(
-            Target::new(&content.id, &content.targets[0]).authority,
+            Target::identity(&content.id, &content.targets[0]).authority,
             authority
         );
     }
@@ -270,4 +284,116 @@ fn fixed_responses_are_ready_made_and_bad_ones_are_named() {
         error.to_string(),
         "rule rule_00000007: `x a` is no header name"
     );
+}
+
+/// Where a request goes: the tried targets' addresses are left out.
+fn pick(forward: Forward<'_>, tried: &[&Target]) -> Option<String> {
+    let target = forward.pick(tried, &Keys::default());
+    target.map(|target| target.authority.clone())
+}
+
+fn forward(route: &Route) -> Forward<'_> {
+    match ask(route, "GET") {
+        Verdict::Forward(forward) => forward,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A route that sends everything to one upstream of three targets, changed by `change`.
+fn three(change: impl FnOnce(&mut UpstreamContent)) -> Route {
+    let mut content = upstream("x", &[1, 1, 1]);
+    change(&mut content);
+    route(Vec::new(), vec![content], &[("x", 1)], None).unwrap()
+}
+
+#[test]
+fn targets_that_drain_or_are_for_other_regions_take_nothing() {
+    let route = three(|content| {
+        content.targets[0].drain = true;
+        content.targets[1].regions = vec!["us".to_owned(), "eu".to_owned()];
+        content.targets[2].regions = vec!["us".to_owned()];
+    });
+    assert_eq!(counts(&route, "GET", 5), expect(&[("x1", 5)]));
+    let all = three(|content| {
+        content
+            .targets
+            .iter_mut()
+            .for_each(|target| target.drain = true)
+    });
+    assert!(matches!(ask(&all, "GET"), Verdict::NoTarget));
+}
+
+#[test]
+fn a_target_that_was_tried_is_not_tried_again() {
+    let route = three(|_| ());
+    let forward = forward(&route);
+    let first = forward.pick(&[], &Keys::default()).unwrap();
+    let second = forward.pick(&[first], &Keys::default()).unwrap();
+    let third = forward.pick(&[first, second], &Keys::default()).unwrap();
+    assert_eq!(pick(forward, &[first, second, third]), None);
+    assert_ne!(first.authority, second.authority);
+    assert_ne!(first.authority, third.authority);
+    assert_ne!(second.authority, third.authority);
+}
+
+#[test]
+fn the_fewest_requests_for_the_weight_decide_where_connections_count() {
+    let route = three(|content| {
+        content.algorithm = Algorithm::LeastConn;
+        content.targets[0].weight = 2;
+    });
+    let forward = forward(&route);
+    let mut under_way = Vec::new();
+    for _ in 0..40 {
+        let target = forward.pick(&[], &Keys::default()).unwrap();
+        let health = Arc::clone(&target.health);
+        under_way.push(crate::health::TargetHealth::occupy(health, 0).unwrap());
+    }
+    let upstream = &route.upstreams[0];
+    let loads: Vec<_> = upstream
+        .targets
+        .iter()
+        .map(|target| target.health.under_way())
+        .collect();
+    assert_eq!(loads, [20, 10, 10]);
+    // All of one target's requests end: the next go there.
+    under_way.retain(|occupancy| !Arc::ptr_eq(occupancy.target(), &upstream.targets[1].health));
+    for _ in 0..10 {
+        let target = forward.pick(&[], &Keys::default()).unwrap();
+        assert_eq!(target.authority, "x1.example.net:80");
+        let health = Arc::clone(&target.health);
+        under_way.push(crate::health::TargetHealth::occupy(health, 1).unwrap());
+    }
+}
+
+#[test]
+fn a_key_leads_to_one_target_and_only_its_own_keys_move() {
+    let build = |weight| {
+        three(|content| {
+            content.algorithm = Algorithm::Hash;
+            content.settings.hash_key = HashKey::Header("x-user".to_owned());
+            content.targets[2].weight = weight;
+        })
+    };
+    let place = |route: &Route, key: u64| {
+        let forward = forward(route);
+        let keys = forward.keys(|source| {
+            assert_eq!(*source, HashKey::Header("x-user".to_owned()));
+            key.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        });
+        forward.pick(&[], &keys).unwrap().authority.clone()
+    };
+    let (with, without) = (build(1), build(0));
+    let mut moved = 0;
+    for key in 0..300 {
+        let before = place(&with, key);
+        assert_eq!(place(&with, key), before);
+        let after = place(&without, key);
+        if before == "x2.example.net:80" {
+            moved += 1;
+        } else {
+            assert_eq!(after, before);
+        }
+    }
+    assert!((60..140).contains(&moved), "{moved}");
 }

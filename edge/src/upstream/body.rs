@@ -1,5 +1,6 @@
 //! A response's body on its way from an origin. When it ends, the connection goes back to the
-//! pool; when it is dropped before, the connection is closed.
+//! pool; when it is dropped before, a connection of HTTP/1.1 is closed, and a stream of HTTP/2
+//! reset.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,8 +13,10 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 
-use super::pool::Bucket;
+use super::http2::Stream;
+use super::pool::{Bucket, Gauge};
 use super::{IdleDeadline, RequestBody};
+use crate::health::Occupancy;
 use crate::metrics::Tally;
 
 /// Why a response's body broke off. The client sees its connection or stream break, as it should.
@@ -32,21 +35,32 @@ pub enum BodyError {
 pub struct UpstreamBody {
     incoming: Incoming,
     idle: IdleDeadline,
-    connection: Option<(SendRequest<RequestBody>, Rc<Bucket>)>,
+    lease: Option<Lease>,
     tally: Arc<Tally>,
 }
 
+/// What a response holds until its end.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) place: Place,
+    pub(super) occupancy: Occupancy<Gauge>,
+}
+
+/// Where a response comes from.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// From a connection of its own, which goes back into the bucket.
+    Http1(SendRequest<RequestBody>, Rc<Bucket>),
+    /// From a stream.
+    Http2(Stream),
+}
+
 impl UpstreamBody {
-    pub(super) fn new(
-        incoming: Incoming,
-        idle: Duration,
-        connection: (SendRequest<RequestBody>, Rc<Bucket>),
-        tally: Arc<Tally>,
-    ) -> Self {
+    pub(super) fn new(incoming: Incoming, idle: Duration, lease: Lease, tally: Arc<Tally>) -> Self {
         let mut body = Self {
             incoming,
             idle: IdleDeadline::new(idle),
-            connection: Some(connection),
+            lease: Some(lease),
             tally,
         };
         if body.incoming.is_end_stream() {
@@ -56,13 +70,18 @@ impl UpstreamBody {
     }
 
     fn ended(&mut self) {
-        if let Some((sender, bucket)) = self.connection.take() {
-            bucket.give(sender);
+        let Some(Lease { place, occupancy }) = self.lease.take() else {
+            return;
+        };
+        match place {
+            Place::Http1(sender, bucket) => bucket.give(sender),
+            Place::Http2(stream) => drop(stream),
         }
+        drop(occupancy);
     }
 
     fn broke(&mut self, error: BodyError) -> BodyError {
-        self.connection = None;
+        self.lease = None;
         self.tally.body_broke();
         error
     }

@@ -1,4 +1,4 @@
-//! One request and its response's head.
+//! One request to one target, and its response's head.
 //!
 //! A kept connection may be closed by the origin while it is idle, and the close may arrive just
 //! when the request is sent. Such a loss is not the origin's failure, so the request is sent once
@@ -6,29 +6,32 @@
 //! or when it has no body and its method is idempotent (RFC 9110, section 9.2.2, forbids a proxy
 //! more). For other requests the thread first lets the runtime look at its sockets, so that a close
 //! that has already arrived is seen before the connection is used.
+//!
+//! When an exchange fails, the request is given back wherever it may be sent elsewhere, by the same
+//! rule. Whether it is, is the proxy's matter.
 
 use std::error::Error as _;
+use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use domain::model::Protocol;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{TrySendError, http1, http2};
 use platform::Network;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::body::UpstreamBody;
-use super::pool::{Bucket, Pool};
+use super::body::{Lease, Place, UpstreamBody};
+use super::dial::{Sender, open};
+use super::http2::{Refused, as_http1, as_http2};
+use super::pool::{Bucket, Gauge, Pool};
 use super::{ClientFault, RequestBody, Upload};
+use crate::health::{Occupancy, TargetHealth};
 use crate::metrics::Tally;
 use crate::route::Target;
 use crate::settings::TimeoutSettings;
-
-/// The longest head of a response, and the largest piece in which bodies are read: large enough
-/// for every head we know, small enough that a thousand connections take 64 MiB at worst.
-const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
@@ -51,19 +54,54 @@ pub enum ExchangeError {
     /// The client's part broke off.
     #[error("the request broke off")]
     Client(#[source] ClientFault),
+    /// The target has as many requests, or as many waiting for a connection, as it takes.
+    #[error("the target has as many requests as it takes")]
+    Overloaded,
 }
+
+/// An exchange without a response.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub error: ExchangeError,
+    /// The request, where sending it once more cannot do anything twice. Boxed, because most
+    /// exchanges succeed.
+    pub request: Option<Box<Request<RequestBody>>>,
+}
+
+impl Failed {
+    fn new(error: ExchangeError, request: Option<Request<RequestBody>>) -> Self {
+        Self {
+            error,
+            request: request.map(Box::new),
+        }
+    }
+
+    fn sent(error: ExchangeError, spare: Option<&Request<RequestBody>>) -> Self {
+        Self::new(error, spare.map(bodiless))
+    }
+}
+
+/// An exchange under way.
+struct Going<'a> {
+    target: &'a Target,
+    bucket: Rc<Bucket>,
+    occupancy: Occupancy<Gauge>,
+    upload: Option<&'a Upload>,
+}
+
+type Outcome = Result<Response<UpstreamBody>, Failed>;
 
 /// A thread's way to the origins.
 #[derive(Debug)]
 pub struct Upstreams<N> {
     network: N,
     pool: Pool,
+    /// Which of a target's counters of requests is this thread's.
+    lane: usize,
     timeouts: TimeoutSettings,
     tally: Arc<Tally>,
 }
-
-/// A connection in use, and where it goes back to.
-type Connection = (SendRequest<RequestBody>, Rc<Bucket>);
 
 /// How one attempt ended without a response.
 enum Lost {
@@ -75,16 +113,18 @@ enum Lost {
 
 impl<N: Network> Upstreams<N> {
     /// A way to the origins with an empty pool.
-    pub fn new(network: N, timeouts: TimeoutSettings, tally: Arc<Tally>) -> Self {
+    pub fn new(network: N, timeouts: TimeoutSettings, tally: Arc<Tally>, lane: usize) -> Self {
         Self {
             network,
             pool: Pool::new(timeouts.idle()),
+            lane,
             timeouts,
             tally,
         }
     }
 
-    /// Sends a request, whose target is in origin form, and waits for the response's head.
+    /// Sends a request, whose target is in origin form, and waits for the response's head. With
+    /// `spares`, a request that was sent in vain is given back if that may be.
     ///
     /// # Errors
     /// When there is no response.
@@ -93,25 +133,22 @@ impl<N: Network> Upstreams<N> {
         target: &Target,
         request: Request<RequestBody>,
         upload: Option<&Upload>,
-    ) -> Result<Response<UpstreamBody>, ExchangeError> {
-        let bucket = self.pool.bucket(&target.authority);
-        let repeatable = upload.is_none() && is_idempotent(request.method());
-        let Some(sender) = self.kept(&bucket, repeatable).await else {
-            return self.send_anew(target, bucket, request, upload).await;
+        spares: bool,
+    ) -> Outcome {
+        let bucket = self.pool.bucket(&target.pool_key);
+        let gauge = bucket.gauge(&target.health);
+        let Some(occupancy) = TargetHealth::occupy(gauge, self.lane) else {
+            return Err(Failed::new(ExchangeError::Overloaded, Some(request)));
         };
-        self.tally.upstream_reused();
-        let spare = repeatable.then(|| bodiless(&request));
-        match self
-            .attempt((sender, Rc::clone(&bucket)), request, upload)
-            .await
-        {
-            Ok(response) => Ok(response),
-            Err(Lost::Unsent(request, _)) => self.repeat(target, bucket, *request, upload).await,
-            Err(Lost::Sent(ExchangeError::Closed(error))) => match spare {
-                Some(request) => self.repeat(target, bucket, request, upload).await,
-                None => Err(ExchangeError::Closed(error)),
-            },
-            Err(Lost::Sent(error)) => Err(error),
+        let going = Going {
+            target,
+            bucket,
+            occupancy,
+            upload,
+        };
+        match target.protocol {
+            Protocol::Http1 => self.send_http1(going, request, spares).await,
+            Protocol::H2 | Protocol::H2c => self.send_http2(going, request, spares).await,
         }
     }
 
@@ -120,7 +157,38 @@ impl<N: Network> Upstreams<N> {
         self.pool.sweep();
     }
 
-    async fn kept(&self, bucket: &Bucket, repeatable: bool) -> Option<SendRequest<RequestBody>> {
+    async fn send_http1(
+        &self,
+        going: Going<'_>,
+        request: Request<RequestBody>,
+        spares: bool,
+    ) -> Outcome {
+        let repeatable = is_repeatable(&going, &request);
+        let Some(mut sender) = self.kept(&going.bucket, repeatable).await else {
+            let spare = (spares && repeatable).then(|| bodiless(&request));
+            return self.send_anew(going, request, spare).await;
+        };
+        self.tally.upstream_reused();
+        let spare = repeatable.then(|| bodiless(&request));
+        let exchange = sender.try_send_request(request);
+        let request = match self.response(exchange, going.upload).await {
+            Ok(response) => return Ok(self.begun(going, response, sender)),
+            Err(Lost::Unsent(request, _)) => *request,
+            Err(Lost::Sent(ExchangeError::Closed(error))) => match &spare {
+                Some(spare) => bodiless(spare),
+                None => return Err(Failed::new(ExchangeError::Closed(error), None)),
+            },
+            Err(Lost::Sent(error)) => return Err(Failed::sent(error, spare.as_ref())),
+        };
+        self.tally.upstream_repeated();
+        self.send_anew(going, request, spare).await
+    }
+
+    async fn kept(
+        &self,
+        bucket: &Bucket,
+        repeatable: bool,
+    ) -> Option<http1::SendRequest<RequestBody>> {
         if repeatable {
             return bucket.take(self.timeouts.idle());
         }
@@ -129,79 +197,141 @@ impl<N: Network> Upstreams<N> {
         bucket.take(self.timeouts.idle())
     }
 
-    async fn repeat(
-        &self,
-        target: &Target,
-        bucket: Rc<Bucket>,
-        request: Request<RequestBody>,
-        upload: Option<&Upload>,
-    ) -> Result<Response<UpstreamBody>, ExchangeError> {
-        self.tally.upstream_repeated();
-        self.send_anew(target, bucket, request, upload).await
-    }
-
     async fn send_anew(
         &self,
-        target: &Target,
-        bucket: Rc<Bucket>,
+        going: Going<'_>,
         request: Request<RequestBody>,
-        upload: Option<&Upload>,
-    ) -> Result<Response<UpstreamBody>, ExchangeError> {
-        let sender = self.connect(target).await?;
-        self.attempt((sender, bucket), request, upload)
-            .await
-            .map_err(|lost| match lost {
-                Lost::Unsent(_, error) => ExchangeError::Closed(error),
-                Lost::Sent(error) => error,
-            })
+        spare: Option<Request<RequestBody>>,
+    ) -> Outcome {
+        let mut sender = match self.connect(going.target).await {
+            Ok(sender) => sender,
+            Err(error) => return Err(Failed::new(error, Some(request))),
+        };
+        let exchange = sender.try_send_request(request);
+        match self.response(exchange, going.upload).await {
+            Ok(response) => Ok(self.begun(going, response, sender)),
+            Err(Lost::Unsent(request, error)) => Err(Failed {
+                error: ExchangeError::Closed(error),
+                request: Some(request),
+            }),
+            Err(Lost::Sent(error)) => Err(Failed::sent(error, spare.as_ref())),
+        }
     }
 
-    async fn connect(&self, target: &Target) -> Result<SendRequest<RequestBody>, ExchangeError> {
-        self.tally.upstream_opened();
-        let connecting = timeout(
-            self.timeouts.connect(),
-            self.network.connect(&target.authority),
-        )
-        .await;
-        let stream = connecting
-            .map_err(|_| ExchangeError::ConnectTimeout)?
-            .map_err(ExchangeError::Unreachable)?;
-        let mut builder = http1::Builder::new();
-        builder.max_buf_size(READ_BYTES_MAX);
-        let (sender, connection) = builder
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(ExchangeError::Closed)?;
-        // How it ended is told to whoever uses the connection, or does not matter to anyone.
-        tokio::task::spawn_local(async move { drop(connection.await) });
-        Ok(sender)
-    }
-
-    async fn attempt(
+    /// A response whose head is here.
+    fn begun(
         &self,
-        (mut sender, bucket): Connection,
-        request: Request<RequestBody>,
-        upload: Option<&Upload>,
-    ) -> Result<Response<UpstreamBody>, Lost> {
-        let response = self.response(&mut sender, request, upload).await?;
-        Ok(response.map(|body| {
-            UpstreamBody::new(
-                body,
-                self.timeouts.idle(),
-                (sender, bucket),
-                Arc::clone(&self.tally),
+        going: Going<'_>,
+        response: Response<Incoming>,
+        sender: http1::SendRequest<RequestBody>,
+    ) -> Response<UpstreamBody> {
+        let Going {
+            bucket, occupancy, ..
+        } = going;
+        let place = Place::Http1(sender, bucket);
+        self.leased(response, Lease { place, occupancy })
+    }
+
+    fn leased(&self, response: Response<Incoming>, lease: Lease) -> Response<UpstreamBody> {
+        let (idle, tally) = (self.timeouts.idle(), Arc::clone(&self.tally));
+        response.map(|body| UpstreamBody::new(body, idle, lease, tally))
+    }
+
+    async fn connect(
+        &self,
+        target: &Target,
+    ) -> Result<http1::SendRequest<RequestBody>, ExchangeError> {
+        if !target.health.connecting() {
+            return Err(ExchangeError::Overloaded);
+        }
+        let _waits = Waits(&target.health);
+        self.tally.upstream_opened();
+        let opening = timeout(self.timeouts.connect(), open(&self.network, target));
+        let opened = opening.await.map_err(|_| ExchangeError::ConnectTimeout)?;
+        match opened.map_err(ExchangeError::Unreachable)? {
+            Sender::Http1(sender) => Ok(sender),
+            Sender::Http2(_) => Err(wrong_protocol()),
+        }
+    }
+
+    async fn send_http2(
+        &self,
+        going: Going<'_>,
+        mut request: Request<RequestBody>,
+        spares: bool,
+    ) -> Outcome {
+        let repeatable = is_repeatable(&going, &request);
+        let spare = (spares && repeatable).then(|| bodiless(&request));
+        let mut repeated = false;
+        loop {
+            let acquired = self.acquire(&going).await;
+            let (mut sender, stream) = match acquired {
+                Ok(acquired) => acquired,
+                Err(error) => return Err(Failed::new(error, Some(request))),
+            };
+            as_http2(&mut request, going.target.scheme());
+            let exchange = sender.try_send_request(request);
+            match self.response(exchange, going.upload).await {
+                Ok(response) => {
+                    let (place, occupancy) = (Place::Http2(stream), going.occupancy);
+                    return Ok(self.leased(response, Lease { place, occupancy }));
+                }
+                Err(Lost::Unsent(mut unsent, error)) => {
+                    as_http1(&mut unsent);
+                    if repeated {
+                        let (error, request) = (ExchangeError::Closed(error), Some(unsent));
+                        return Err(Failed { error, request });
+                    }
+                    request = *unsent;
+                }
+                Err(Lost::Sent(error)) => return Err(Failed::sent(error, spare.as_ref())),
+            }
+            // The connection was going away; the next is another one.
+            self.tally.upstream_repeated();
+            repeated = true;
+        }
+    }
+
+    /// A place on a connection of HTTP/2.
+    async fn acquire(
+        &self,
+        going: &Going<'_>,
+    ) -> Result<(http2::SendRequest<RequestBody>, super::http2::Stream), ExchangeError> {
+        let target = going.target;
+        if !target.health.connecting() {
+            return Err(ExchangeError::Overloaded);
+        }
+        let _waits = Waits(&target.health);
+        let mut is_new = false;
+        let connect = || {
+            is_new = true;
+            self.tally.upstream_opened();
+            open_http2(
+                self.network.clone(),
+                target.clone(),
+                self.timeouts.connect(),
             )
-        }))
+        };
+        let acquired = going.bucket.http2.acquire(connect).await;
+        if !is_new {
+            self.tally.upstream_reused();
+        }
+        acquired.map_err(|refused| match refused {
+            Refused::TimedOut => ExchangeError::ConnectTimeout,
+            Refused::Unreachable(kind, text) => {
+                ExchangeError::Unreachable(io::Error::new(kind, text))
+            }
+            Refused::Full => ExchangeError::Overloaded,
+        })
     }
 
     async fn response(
         &self,
-        sender: &mut SendRequest<RequestBody>,
-        request: Request<RequestBody>,
+        exchange: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>,
         upload: Option<&Upload>,
     ) -> Result<Response<Incoming>, Lost> {
         let limit = self.timeouts.response_header();
-        let mut exchange = std::pin::pin!(sender.try_send_request(request));
+        let mut exchange = std::pin::pin!(exchange);
         let mut deadline = std::pin::pin!(sleep_until(Instant::now() + limit));
         loop {
             tokio::select! {
@@ -218,6 +348,42 @@ impl<N: Network> Upstreams<N> {
             }
         }
     }
+}
+
+/// Ends a wait for a connection, however it ends.
+struct Waits<'a>(&'a TargetHealth);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.connected();
+    }
+}
+
+/// Makes a connection of HTTP/2, whoever waits for it.
+async fn open_http2<N: Network>(
+    network: N,
+    target: Target,
+    limit: std::time::Duration,
+) -> Result<http2::SendRequest<RequestBody>, Refused> {
+    let opened = timeout(limit, open(&network, &target)).await;
+    match opened.map_err(|_| Refused::TimedOut)? {
+        Ok(Sender::Http2(sender)) => Ok(sender),
+        Ok(Sender::Http1(_)) => Err(Refused::Unreachable(
+            io::ErrorKind::Unsupported,
+            wrong_protocol().to_string(),
+        )),
+        Err(error) => Err(Refused::Unreachable(error.kind(), error.to_string())),
+    }
+}
+
+/// A connection is of the protocol that the target has; this is never seen.
+fn wrong_protocol() -> ExchangeError {
+    ExchangeError::Unreachable(io::ErrorKind::Unsupported.into())
+}
+
+/// Whether sending a request twice is as good as sending it once.
+fn is_repeatable(going: &Going<'_>, request: &Request<RequestBody>) -> bool {
+    going.upload.is_none() && is_idempotent(request.method())
 }
 
 fn lost(

@@ -1,14 +1,20 @@
-//! Towards the origins: connections kept and reused per serving thread, one exchange at a time on
-//! each (HTTP/1.1), with deadlines. Which target is meant was decided before; what headers are sent
-//! is the proxy's matter.
+//! Towards the origins: connections kept and reused per serving thread, with deadlines: one exchange
+//! at a time on each of HTTP/1.1, many on each of HTTP/2. Which target is meant was decided before;
+//! what headers are sent, and what is done when an exchange fails, is the proxy's matter.
 
 mod body;
+mod dial;
 mod exchange;
+mod http2;
 mod idle;
 mod pool;
+mod tls;
 mod upload;
+mod wire;
 
 pub use body::{BodyError, UpstreamBody};
-pub use exchange::{ExchangeError, Upstreams};
+pub(crate) use dial::{Sender, dial, open};
+pub use exchange::{ExchangeError, Failed, Upstreams};
 pub use idle::IdleDeadline;
+pub use tls::{TargetTls, Trust};
 pub use upload::{ClientFault, RequestBody, Upload};

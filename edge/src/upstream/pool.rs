@@ -1,15 +1,19 @@
-//! Idle connections of one serving thread, by the address that they lead to. They outlive
+//! Connections of one serving thread, by the address that they lead to and what is spoken on them.
+//! They outlive
 //! configurations: what is published changes who is connected to, not how.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::{Instant, timeout};
 
 use super::RequestBody;
+use super::http2::Connections;
+use crate::health::TargetHealth;
 
 /// How many idle connections a thread keeps for one address. A thread that has more requests than
 /// this under way at once opens connections anew when the next burst comes.
@@ -19,17 +23,22 @@ const IDLE_PER_ADDRESS_MAX: usize = 256;
 /// given up otherwise. It has to finish what was left of the request's body.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Idle connections, by address.
+/// Connections, by address and what is spoken.
 #[derive(Debug)]
 pub(super) struct Pool {
     idle_limit: Duration,
     buckets: RefCell<HashMap<Box<str>, Rc<Bucket>>>,
 }
 
-/// Idle connections to one address, the most recently used last.
+/// Connections to one address.
 #[derive(Debug)]
 pub(super) struct Bucket {
+    /// Those of HTTP/1.1 that are idle, the most recently used last.
     idle: RefCell<Vec<Idle>>,
+    /// Those of HTTP/2.
+    pub(super) http2: Connections,
+    /// The targets that have this address, mostly one.
+    gauges: RefCell<Vec<Gauge>>,
     used: Cell<Instant>,
 }
 
@@ -37,6 +46,17 @@ pub(super) struct Bucket {
 struct Idle {
     sender: SendRequest<RequestBody>,
     since: Instant,
+}
+
+/// A target's health in the hands of one thread, whose requests count their holds among
+/// themselves: a count that all threads share would travel between cores for every request.
+#[derive(Clone, Debug)]
+pub(super) struct Gauge(Rc<Arc<TargetHealth>>);
+
+impl AsRef<TargetHealth> for Gauge {
+    fn as_ref(&self) -> &TargetHealth {
+        &self.0
+    }
 }
 
 impl Pool {
@@ -48,17 +68,19 @@ impl Pool {
         }
     }
 
-    /// The connections to an address.
-    pub(super) fn bucket(&self, address: &str) -> Rc<Bucket> {
+    /// The connections to an address, by a target's [`pool_key`](crate::route::Target::pool_key).
+    pub(super) fn bucket(&self, key: &str) -> Rc<Bucket> {
         let mut buckets = self.buckets.borrow_mut();
-        if let Some(bucket) = buckets.get(address) {
+        if let Some(bucket) = buckets.get(key) {
             return Rc::clone(bucket);
         }
         let bucket = Rc::new(Bucket {
             idle: RefCell::default(),
+            http2: Connections::default(),
+            gauges: RefCell::default(),
             used: Cell::new(Instant::now()),
         });
-        buckets.insert(address.into(), Rc::clone(&bucket));
+        buckets.insert(key.into(), Rc::clone(&bucket));
         bucket
     }
 
@@ -72,17 +94,38 @@ impl Pool {
                 .idle
                 .borrow_mut()
                 .retain(|idle| idle.since > oldest && !idle.sender.is_closed());
-            !bucket.idle.borrow().is_empty() || bucket.used.get() > oldest
+            bucket.gauges.borrow_mut().retain(Gauge::is_needed);
+            let has_http2 = bucket.http2.sweep(oldest);
+            has_http2 || !bucket.idle.borrow().is_empty() || bucket.used.get() > oldest
         });
     }
 }
 
+impl Gauge {
+    /// Whether a configuration or a request still has to do with the target.
+    fn is_needed(&self) -> bool {
+        Rc::strong_count(&self.0) > 1 || Arc::strong_count(&self.0) > 1
+    }
+}
+
 impl Bucket {
+    /// The health of a target that has this address.
+    pub(super) fn gauge(&self, health: &Arc<TargetHealth>) -> Gauge {
+        self.used.set(Instant::now());
+        let mut gauges = self.gauges.borrow_mut();
+        let known = gauges.iter().find(|gauge| Arc::ptr_eq(&gauge.0, health));
+        if let Some(gauge) = known {
+            return gauge.clone();
+        }
+        let gauge = Gauge(Rc::new(Arc::clone(health)));
+        gauges.push(gauge.clone());
+        gauge
+    }
+
     /// A connection that was open a moment ago. What closes meanwhile is found out by using it.
     pub(super) fn take(&self, idle_limit: Duration) -> Option<SendRequest<RequestBody>> {
         let mut idle = self.idle.borrow_mut();
         let now = Instant::now();
-        self.used.set(now);
         while let Some(Idle { sender, since }) = idle.pop() {
             if now.duration_since(since) < idle_limit && !sender.is_closed() && sender.is_ready() {
                 return Some(sender);

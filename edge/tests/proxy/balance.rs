@@ -28,7 +28,7 @@ fn ratios_are_exact_over_all_threads_connections_and_publishes() {
                 // It takes no traffic; it makes the route's content another one.
                 ("spare", vec![(a.address, u32::from(note))]),
             ],
-            defaults: Vec::new(),
+            ..Draft::default()
         };
         let mut world = World::start(Options {
             set: vec![("HTTP__WORKERS", "3")],

@@ -8,7 +8,9 @@ use domain::content::{
     WeightedUpstream, route_key, rule_key, upstream_key,
 };
 use domain::id::{RouteId, RuleId, SnapshotId, TargetId, UpstreamId};
-use domain::model::{Algorithm, Epoch, ManifestVersion, Mode, Priority, SnapshotVersion};
+use domain::model::{
+    Algorithm, Epoch, ManifestVersion, Mode, Priority, SnapshotVersion, UpstreamSettings,
+};
 use domain::tree::{self, Edits, Hash, TreeKind};
 use edge::configuration::{Apply, ApplyReport};
 use edge_protocol::ManifestRef;
@@ -20,6 +22,12 @@ pub(crate) struct Draft {
     pub(crate) rules: Vec<(Criteria, Action)>,
     pub(crate) upstreams: Vec<(&'static str, Vec<(SocketAddr, u32)>)>,
     pub(crate) defaults: Vec<(&'static str, u32)>,
+    /// Of all upstreams.
+    pub(crate) settings: UpstreamSettings,
+    /// Of all upstreams.
+    pub(crate) algorithm: Option<Algorithm>,
+    /// The route's `config`, as far as the edge reads it; `{}` where empty.
+    pub(crate) config: String,
 }
 
 pub(crate) const HOST: &str = "api.example.net";
@@ -32,6 +40,7 @@ impl Draft {
             rules: Vec::new(),
             upstreams: vec![("main", vec![(origin, 1)])],
             defaults: vec![("main", 1)],
+            ..Self::default()
         }
     }
 
@@ -113,7 +122,11 @@ impl Publisher {
             rules.push((rule_key(rule.priority, &rule.id), rule.encode()));
         }
         let upstreams = draft.upstreams.iter().map(|(name, targets)| {
-            let upstream = upstream(name, targets);
+            let upstream = UpstreamContent {
+                settings: draft.settings.clone(),
+                algorithm: draft.algorithm.unwrap_or(Algorithm::WeightedRoundRobin),
+                ..upstream(name, targets)
+            };
             (upstream_key(&upstream.id), upstream.encode())
         });
         let content = RouteContent {
@@ -123,7 +136,11 @@ impl Publisher {
             mode: Mode::Balanced,
             enabled: true,
             default_upstreams: weighted(&draft.defaults),
-            config: "{}".to_owned(),
+            config: if draft.config.is_empty() {
+                "{}".to_owned()
+            } else {
+                draft.config.clone()
+            },
             upstreams: self.tree(TreeKind::Upstreams, upstreams.collect()),
             rule_count: rules.len() as u64,
             rules: self.tree(TreeKind::Rules, rules),
@@ -148,11 +165,14 @@ fn upstream(name: &str, targets: &[(SocketAddr, u32)]) -> UpstreamContent {
         address: address.ip().to_string(),
         port: address.port(),
         weight: *weight,
+        regions: Vec::new(),
+        drain: false,
     };
     UpstreamContent {
         id: upstream_id(name),
         name: name.to_owned(),
         algorithm: Algorithm::WeightedRoundRobin,
         targets: targets.iter().enumerate().map(target).collect(),
+        settings: UpstreamSettings::default(),
     }
 }

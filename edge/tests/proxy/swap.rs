@@ -74,7 +74,7 @@ fn a_kept_connection_sees_the_next_configuration_at_its_next_request() {
                 ("old", vec![(old.address, 1)]),
                 ("new", vec![(new.address, 1)]),
             ],
-            defaults: Vec::new(),
+            ..Draft::default()
         };
         let mut world = World::with(draft(&[("old", 1)])).await;
         let mut sender = connect(world.address).await;

@@ -1,0 +1,374 @@
+//! Decides about all targets: when each is checked, what the results and the failures of requests
+//! mean for it, and which share of requests it gets. Pure: time and randomness are passed in, and
+//! the checks themselves are run by the driver.
+//!
+//! Invariants: a target that is down by its checks, or ejected, has the share 0, and no other has;
+//! requests alone never put out more than half of an upstream's targets; a target is checked by
+//! one check at a time.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use domain::id::UpstreamId;
+use domain::model::Ejection;
+use tokio::time::Instant;
+
+use super::probe::Probe;
+use super::registry::HealthCounts;
+use super::{CheckState, EjectionState, Identity, SlowStart, TargetHealth, Thresholds};
+use crate::balance::SHARE_WHOLE;
+
+/// How many checks run at once: enough for thousands of targets, and few beside what clients ask.
+const CHECKS_MAX: usize = 64;
+
+/// The first check of a target comes within this: soon, and not all in the same moment.
+const FIRST_CHECK_MAX: Duration = Duration::from_secs(1);
+
+/// A target, and how it is to be watched.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// Its health.
+    pub health: Arc<TargetHealth>,
+    /// How it is checked, if it is.
+    pub probe: Option<Arc<Probe>>,
+    /// When it is put out for what requests tell.
+    pub ejection: Ejection,
+}
+
+/// All targets that are to be watched.
+pub type Plan = BTreeMap<Identity, Watched>;
+
+/// A check that is to be run now.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// Whose.
+    pub identity: Identity,
+    /// Which one; its result is given back with this.
+    pub ticket: u64,
+    /// What to do.
+    pub probe: Arc<Probe>,
+}
+
+/// What is known of all targets.
+#[derive(Debug, Default)]
+pub struct Keeper {
+    monitors: BTreeMap<Identity, Monitor>,
+    /// Which of them belong to one upstream.
+    groups: BTreeMap<UpstreamId, Vec<Identity>>,
+    /// When each target is to be looked at next.
+    agenda: BTreeSet<(Instant, Identity)>,
+    /// Targets whose check is due and waits for another to end.
+    waiting: VecDeque<Identity>,
+    running: usize,
+    tickets: u64,
+}
+
+#[derive(Debug)]
+struct Monitor {
+    watched: Watched,
+    check: CheckState,
+    checking: Checking,
+    ejection: EjectionState,
+    slow_start: Option<SlowStart>,
+    /// Its place in the agenda.
+    next: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Checking {
+    /// It is not checked.
+    Never,
+    /// The next check comes then.
+    At(Instant),
+    /// The check is due.
+    Waits,
+    /// This check runs.
+    Runs(u64),
+}
+
+impl Keeper {
+    /// Watches these targets from now on, and no others. Of those that were watched before,
+    /// everything is remembered.
+    pub fn reconcile(&mut self, now: Instant, plan: Plan, random: &mut dyn FnMut() -> u64) {
+        let mut before = std::mem::take(&mut self.monitors);
+        self.groups.clear();
+        self.agenda.clear();
+        self.waiting.clear();
+        for (identity, watched) in plan {
+            let mut monitor = match before.remove(&identity) {
+                Some(monitor) => monitor.going_on(now, watched, random),
+                None => Monitor::new(now, watched, random),
+            };
+            if monitor.checking == Checking::Waits {
+                self.waiting.push_back(identity.clone());
+            }
+            monitor.next = monitor.soonest(now);
+            self.agenda
+                .extend(monitor.next.map(|next| (next, identity.clone())));
+            let group = self.groups.entry(identity.upstream.clone());
+            group.or_default().push(identity.clone());
+            self.monitors.insert(identity, monitor);
+        }
+        for upstream in self.groups.keys() {
+            self.settle(now, upstream);
+        }
+    }
+
+    /// The next check to be run, if one is due and may run.
+    pub fn poll_due(&mut self) -> Option<Due> {
+        while self.running < CHECKS_MAX {
+            let identity = self.waiting.pop_front()?;
+            let Some(monitor) = self.monitors.get_mut(&identity) else {
+                continue;
+            };
+            let Some(probe) = monitor.watched.probe.clone() else {
+                continue;
+            };
+            self.running += 1;
+            self.tickets += 1;
+            monitor.checking = Checking::Runs(self.tickets);
+            return Some(Due {
+                identity,
+                ticket: self.tickets,
+                probe,
+            });
+        }
+        None
+    }
+
+    /// A check has ended.
+    pub fn handle_result(
+        &mut self,
+        now: Instant,
+        (identity, ticket): (&Identity, u64),
+        result: Result<(), String>,
+        random: &mut dyn FnMut() -> u64,
+    ) {
+        self.running = self.running.saturating_sub(1);
+        let Some(monitor) = self.monitors.get_mut(identity) else {
+            return;
+        };
+        let Some(probe) = &monitor.watched.probe else {
+            return;
+        };
+        if monitor.checking != Checking::Runs(ticket) {
+            return;
+        }
+        let interval = Duration::from_secs(probe.check.interval_s.into());
+        monitor.checking = Checking::At(now + jittered(interval, random()));
+        let thresholds = Thresholds::of(&probe.check);
+        if monitor.check.observe(result.is_ok(), thresholds) {
+            log_check(identity, &result);
+            monitor.slow_start = monitor.check.is_up().then(|| SlowStart::new(now));
+            let upstream = identity.upstream.clone();
+            self.settle(now, &upstream);
+        }
+        self.reschedule(now, identity);
+    }
+
+    /// Looks at targets that requests suspect.
+    pub fn handle_suspects(&mut self, now: Instant, counts: &HealthCounts) {
+        let suspects = self.monitors.iter().filter(|(_, monitor)| {
+            // Asked of all, so that nothing is left of an old suspicion.
+            monitor.watched.health.take_suspicion() && monitor.is_in()
+        });
+        let suspects: Vec<_> = suspects.map(|(identity, _)| identity.clone()).collect();
+        for identity in suspects {
+            if !self.may_eject(&identity.upstream) {
+                continue;
+            }
+            let Some(monitor) = self.monitors.get_mut(&identity) else {
+                continue;
+            };
+            monitor.ejection.eject(now, &monitor.watched.ejection);
+            monitor.slow_start = None;
+            counts.ejections.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(
+                upstream = %identity.upstream, target = %identity.target, address = identity.authority,
+                "a target is left out because requests to it failed"
+            );
+            self.settle(now, &identity.upstream);
+            self.reschedule(now, &identity);
+        }
+    }
+
+    /// Time passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((_, identity)) = self.agenda.first().filter(|(next, _)| *next <= now) {
+            let identity = identity.clone();
+            let Some(monitor) = self.monitors.get_mut(&identity) else {
+                self.agenda.pop_first();
+                continue;
+            };
+            if monitor.ejection.poll(now) {
+                monitor.slow_start = Some(SlowStart::new(now));
+                tracing::info!(
+                    upstream = %identity.upstream, target = %identity.target, address = identity.authority,
+                    "a target that was left out is tried again"
+                );
+            }
+            if matches!(monitor.checking, Checking::At(at) if at <= now) {
+                monitor.checking = Checking::Waits;
+                self.waiting.push_back(identity.clone());
+            }
+            self.settle(now, &identity.upstream);
+            self.reschedule(now, &identity);
+        }
+    }
+
+    /// When [`Self::handle_timeout`] should be called, if nothing happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.agenda.first().map(|(next, _)| *next)
+    }
+
+    /// All targets, and whether each is in.
+    pub fn states(&self) -> impl Iterator<Item = (&Identity, bool)> {
+        self.monitors
+            .iter()
+            .map(|(identity, monitor)| (identity, monitor.is_in()))
+    }
+
+    fn group(&self, upstream: &UpstreamId) -> impl Iterator<Item = &Monitor> {
+        let identities = self.groups.get(upstream).into_iter().flatten();
+        identities.filter_map(|identity| self.monitors.get(identity))
+    }
+
+    /// Whether one more of the upstream's targets may be put out for what requests tell.
+    fn may_eject(&self, upstream: &UpstreamId) -> bool {
+        let (mut all, mut out) = (0, 0);
+        for monitor in self.group(upstream) {
+            all += 1;
+            out += usize::from(!monitor.is_in());
+        }
+        (out + 1) * 2 <= all
+    }
+
+    /// Tells the serving threads what each target of the upstream gets.
+    fn settle(&self, now: Instant, upstream: &UpstreamId) {
+        let mut impaired = false;
+        let mut group = None;
+        for monitor in self.group(upstream) {
+            let share = monitor.share(now);
+            monitor.watched.health.set_share(share);
+            impaired |= share != SHARE_WHOLE;
+            group = Some(&monitor.watched.health.group);
+        }
+        if let Some(group) = group {
+            group.set_impaired(impaired);
+        }
+    }
+
+    fn reschedule(&mut self, now: Instant, identity: &Identity) {
+        let Some(monitor) = self.monitors.get_mut(identity) else {
+            return;
+        };
+        if let Some(slow_start) = &monitor.slow_start
+            && slow_start.share(now).is_none()
+        {
+            monitor.slow_start = None;
+        }
+        let next = monitor.soonest(now);
+        let before = std::mem::replace(&mut monitor.next, next);
+        if let Some(before) = before {
+            self.agenda.remove(&(before, identity.clone()));
+        }
+        if let Some(next) = next {
+            self.agenda.insert((next, identity.clone()));
+        }
+    }
+}
+
+impl Monitor {
+    fn new(now: Instant, watched: Watched, random: &mut dyn FnMut() -> u64) -> Self {
+        let checking = Checking::first(now, &watched, random);
+        // What a target was before it was forgotten counts no more.
+        watched.health.set_share(SHARE_WHOLE);
+        Self {
+            watched,
+            check: CheckState::default(),
+            checking,
+            ejection: EjectionState::default(),
+            slow_start: None,
+            next: None,
+        }
+    }
+
+    /// The same, watched in another way perhaps.
+    fn going_on(mut self, now: Instant, watched: Watched, random: &mut dyn FnMut() -> u64) -> Self {
+        let asked = |watched: &Watched| watched.probe.as_ref().map(|probe| probe.check.clone());
+        if asked(&self.watched) != asked(&watched) {
+            self.checking = Checking::first(now, &watched, random);
+        }
+        if watched.probe.is_none() {
+            // Nobody would ever find out that it is up again.
+            self.check = CheckState::default();
+        }
+        self.watched = watched;
+        self
+    }
+
+    fn is_in(&self) -> bool {
+        self.check.is_up() && self.ejection.until().is_none()
+    }
+
+    fn share(&self, now: Instant) -> u32 {
+        if !self.is_in() {
+            return 0;
+        }
+        let slow_start = self.slow_start.as_ref();
+        slow_start
+            .and_then(|start| start.share(now))
+            .unwrap_or(SHARE_WHOLE)
+    }
+
+    /// When it is to be looked at next.
+    fn soonest(&self, now: Instant) -> Option<Instant> {
+        let check = match self.checking {
+            Checking::At(at) => Some(at),
+            Checking::Never | Checking::Waits | Checking::Runs(_) => None,
+        };
+        let slow_start = self.slow_start.as_ref().map(|start| start.next(now));
+        [check, self.ejection.until(), slow_start]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+impl Checking {
+    fn first(now: Instant, watched: &Watched, random: &mut dyn FnMut() -> u64) -> Self {
+        if watched.probe.is_none() {
+            return Self::Never;
+        }
+        let wait = FIRST_CHECK_MAX.mul_f64(fraction(random()));
+        Self::At(now + wait)
+    }
+}
+
+/// Up to a tenth more or less, so that edges that started together do not check together.
+fn jittered(interval: Duration, random: u64) -> Duration {
+    interval.mul_f64(0.9 + 0.2 * fraction(random))
+}
+
+/// From 0 to 1.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "32 bits are exact in a double, and enough for jitter"
+)]
+fn fraction(random: u64) -> f64 {
+    (random >> 32) as f64 / f64::from(u32::MAX)
+}
+
+fn log_check(identity: &Identity, result: &Result<(), String>) {
+    let (upstream, target, address) = (&identity.upstream, &identity.target, &identity.authority);
+    match result {
+        Ok(()) => tracing::info!(%upstream, %target, address, "a target is up again"),
+        Err(reason) => tracing::warn!(%upstream, %target, address, reason, "a target is down"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

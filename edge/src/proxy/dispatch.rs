@@ -1,0 +1,189 @@
+//! A request's way through targets: one after the other until one answers, then the route's
+//! fallback.
+//!
+//! ```text
+//!   targets that are fit ──▶ the fallback ──▶ any target, where none was tried at all
+//!     up to ATTEMPTS_MAX       (action: it answers;
+//!     within the budget         upstream: up to ATTEMPTS_MAX)
+//! ```
+//!
+//! A request is sent once more only where that cannot do anything twice: when it was certainly not
+//! sent, or when it has no body and its method is idempotent. One that a target was too slow to
+//! answer is not sent to the next, which would be as slow and be asked by everybody; the fallback
+//! may have it. Retries are bounded by a budget, because retries of everybody are what keeps
+//! targets down that came under load (the numbers are Envoy's).
+
+use http::{Request, Response};
+use platform::Network;
+
+use super::error::{Code, Refusal};
+use super::service::{Worker, failed};
+use crate::health::GroupHealth;
+use crate::route::{Fallback, Fixed, Forward, Keys, Redirect, Target};
+use crate::upstream::{ExchangeError, Failed, RequestBody, Upload, UpstreamBody};
+
+/// How often a request is sent to targets, and once more as often to those of the fallback.
+const ATTEMPTS_MAX: usize = 3;
+
+/// Retries at once, of a hundred requests under way.
+const RETRIES_PERCENT: u32 = 20;
+
+/// Retries at once that are always allowed: with little to do, a fifth of it is nothing.
+const RETRIES_MIN: u32 = 3;
+
+/// What a forwarded request is answered with.
+pub(super) enum Sent<'a> {
+    /// A target's response.
+    Origin(Response<UpstreamBody>),
+    /// The fallback's redirect.
+    Redirect(&'a Redirect),
+    /// The fallback's response.
+    Fixed(&'a Fixed),
+}
+
+/// How far a request is.
+struct Course<'a> {
+    /// The request, where it may be sent (again).
+    request: Option<Request<RequestBody>>,
+    tried: Vec<&'a Target>,
+    /// Why the last attempt failed.
+    failure: Option<Refusal>,
+    /// The last target was too slow.
+    was_slow: bool,
+    /// The client is gone; nobody waits for an answer.
+    is_final: bool,
+}
+
+/// A place among the retries of an upstream.
+struct Retry<'a>(&'a GroupHealth);
+
+impl Drop for Retry<'_> {
+    fn drop(&mut self) {
+        self.0.retried();
+    }
+}
+
+impl<N: Network> Worker<N> {
+    /// Sends a request where it may go until somebody answers.
+    pub(super) async fn dispatch<'a>(
+        &self,
+        forward: Forward<'a>,
+        keys: &Keys,
+        request: Request<RequestBody>,
+        upload: Option<&Upload>,
+    ) -> Result<Sent<'a>, Refusal> {
+        let mut course = Course {
+            request: Some(request),
+            tried: Vec::new(),
+            failure: None,
+            was_slow: false,
+            is_final: false,
+        };
+        let fit = |tried: &[&Target]| forward.pick(tried, keys).map(|target| &**target);
+        if let Some(response) = self.attempts(&forward, fit, &mut course, upload).await {
+            return Ok(Sent::Origin(response));
+        }
+        if !course.is_final
+            && let Some(fallback) = forward.fallback()
+            && let Some(sent) = self.fall_back(fallback, keys, &mut course, upload).await
+        {
+            return Ok(sent);
+        }
+        if course.tried.is_empty() {
+            let any = |tried: &[&Target]| forward.pick_any(tried, keys).map(|target| &**target);
+            if let Some(response) = self.attempts(&forward, any, &mut course, upload).await {
+                return Ok(Sent::Origin(response));
+            }
+        }
+        Err(course.failure.unwrap_or_else(|| Code::NoTarget.into()))
+    }
+
+    async fn fall_back<'a>(
+        &self,
+        fallback: Fallback<'a>,
+        keys: &Keys,
+        course: &mut Course<'a>,
+        upload: Option<&Upload>,
+    ) -> Option<Sent<'a>> {
+        let sent = match fallback {
+            Fallback::Redirect(redirect) => Sent::Redirect(redirect),
+            Fallback::Fixed(fixed) => Sent::Fixed(fixed),
+            Fallback::Forward(forward) => {
+                let fit = |tried: &[&Target]| forward.pick(tried, keys).map(|target| &**target);
+                let response = self.attempts(&forward, fit, course, upload).await?;
+                Sent::Origin(response)
+            }
+        };
+        self.tally.upstream_fell_back();
+        Some(sent)
+    }
+
+    /// Sends the request to one target after the other, as `pick` gives them.
+    async fn attempts<'a>(
+        &self,
+        forward: &Forward<'a>,
+        pick: impl Fn(&[&Target]) -> Option<&'a Target>,
+        course: &mut Course<'a>,
+        upload: Option<&Upload>,
+    ) -> Option<Response<UpstreamBody>> {
+        let spares = forward.has_alternatives();
+        for attempt in 0..ATTEMPTS_MAX {
+            if course.is_final || course.request.is_none() {
+                return None;
+            }
+            if attempt > 0 && course.was_slow {
+                return None;
+            }
+            let target = pick(&course.tried)?;
+            let retry = (attempt > 0).then(|| retry(forward, target));
+            if matches!(retry, Some(None)) {
+                self.tally.upstream_retry_refused();
+                return None;
+            }
+            let request = course.request.take()?;
+            if attempt > 0 {
+                self.tally.upstream_retried();
+            }
+            match self.upstreams.send(target, request, upload, spares).await {
+                Ok(response) => {
+                    judge(target, &response);
+                    return Some(response);
+                }
+                Err(lost) => course.lost(target, lost),
+            }
+        }
+        None
+    }
+}
+
+impl<'a> Course<'a> {
+    fn lost(&mut self, target: &'a Target, lost: Failed) {
+        let Failed { error, request } = lost;
+        self.failure = Some(failed(target, &error));
+        self.tried.push(target);
+        self.request = request.map(|request| *request);
+        self.was_slow = matches!(error, ExchangeError::Timeout);
+        match error {
+            // The target had no part in it.
+            ExchangeError::Client(_) => self.is_final = true,
+            ExchangeError::Overloaded => {}
+            _ => target.health.failed(),
+        }
+    }
+}
+
+/// A place among the retries, if the budget has one.
+fn retry<'a>(forward: &Forward<'a>, target: &'a Target) -> Option<Retry<'a>> {
+    let under_way = forward.under_way();
+    let max = (under_way * RETRIES_PERCENT / 100).max(RETRIES_MIN);
+    let group = &*target.health.group;
+    group.retry(max).then(|| Retry(group))
+}
+
+fn judge(target: &Target, response: &Response<UpstreamBody>) {
+    if response.status().is_server_error() {
+        target.health.failed();
+    } else {
+        target.health.succeeded();
+    }
+}

@@ -1,0 +1,94 @@
+//! New connections to targets, up to the point where requests can be sent.
+
+use std::future::Future;
+use std::io;
+
+use domain::model::Protocol;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use platform::Network;
+use platform::tls::ALPN_H2;
+use tokio_rustls::TlsConnector;
+
+use super::RequestBody;
+use super::wire::Wire;
+use crate::route::Target;
+
+/// The longest head of a response, and the largest piece in which bodies are read: large enough
+/// for every head we know, small enough that a thousand connections take 64 MiB at worst.
+const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// The longest head of a response over HTTP/2.
+const HEAD_BYTES_MAX: u32 = 64 * 1024;
+
+/// How much of one response an origin may send before the client has taken any.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The same over all responses of a connection.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Where requests are sent.
+#[derive(Debug)]
+pub(crate) enum Sender {
+    /// One at a time.
+    Http1(http1::SendRequest<RequestBody>),
+    /// Many at once.
+    Http2(http2::SendRequest<RequestBody>),
+}
+
+/// Runs what HTTP/2 needs to have run on this thread.
+#[derive(Clone, Copy, Debug)]
+struct Local;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async move { drop(future.await) });
+    }
+}
+
+/// Connects to a target, with TLS where it has that.
+///
+/// # Errors
+/// When nobody answers there, or it is somebody else.
+pub(crate) async fn dial<N: Network>(network: &N, target: &Target) -> io::Result<Wire<N::Stream>> {
+    let stream = network.connect(&target.authority).await?;
+    let Some(tls) = &target.tls else {
+        return Ok(Wire::Plain(stream));
+    };
+    let connector = TlsConnector::from(tls.config());
+    let stream = connector.connect(tls.name(), stream).await?;
+    let (_, session) = stream.get_ref();
+    if target.protocol == Protocol::H2 && session.alpn_protocol() != Some(ALPN_H2) {
+        return Err(io::Error::other("the target does not speak HTTP/2"));
+    }
+    Ok(Wire::Tls(Box::new(stream)))
+}
+
+/// Connects to a target for requests.
+///
+/// # Errors
+/// As [`dial`].
+pub(crate) async fn open<N: Network>(network: &N, target: &Target) -> io::Result<Sender> {
+    let stream = TokioIo::new(dial(network, target).await?);
+    // How a connection ended is told to whoever uses it, or does not matter to anyone.
+    Ok(match target.protocol {
+        Protocol::Http1 => {
+            let mut builder = http1::Builder::new();
+            builder.max_buf_size(READ_BYTES_MAX);
+            let (sender, connection) = builder.handshake(stream).await.map_err(io::Error::other)?;
+            tokio::task::spawn_local(async move { drop(connection.await) });
+            Sender::Http1(sender)
+        }
+        Protocol::H2 | Protocol::H2c => {
+            let mut builder = http2::Builder::new(Local);
+            builder
+                .timer(TokioTimer::new())
+                .max_header_list_size(HEAD_BYTES_MAX)
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW);
+            let (sender, connection) = builder.handshake(stream).await.map_err(io::Error::other)?;
+            tokio::task::spawn_local(async move { drop(connection.await) });
+            Sender::Http2(sender)
+        }
+    })
+}
