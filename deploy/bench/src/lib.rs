@@ -1,5 +1,5 @@
 //! What stands around VectorGate when it is shown or measured: an origin server, load generators,
-//! a client of etcd, and the benchmarks.
+//! a client of etcd, other proxies, and the benchmarks.
 //!
 //! Every benchmark but `matching`, which measures a function, starts a fresh cluster of local processes
 //! under `target/bench/NAME/`, on ports of its own and on loopback alone, prints a table and writes the same figures to
@@ -20,6 +20,9 @@ pub mod client;
 pub mod etcd;
 pub mod figures;
 pub mod load;
+pub mod neighbours;
 pub mod origin;
+pub mod processes;
 pub mod stage;
 pub mod subscriber;
+pub mod tools;

@@ -10,6 +10,7 @@ use xtask::local::topology::Ports;
 use xtask::local::{Cluster, Kind, Name, Topology};
 
 use crate::client::{RestClient, Target};
+use crate::processes::Pid;
 
 /// What every benchmark is given.
 #[derive(Clone, Debug)]
@@ -72,6 +73,14 @@ impl Stage {
             origins: 0,
             ports,
         };
+        Self::open(house, folder, topology)
+    }
+
+    /// Starts the nodes of a cluster; its other processes are there to be started.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub fn open(house: &House, folder: &Path, topology: Topology) -> Result<Self> {
         let cluster = Cluster::prepare(&folder.join("cluster"), topology)?;
         cluster.install_binaries(&house.binaries)?;
         let stage = Self {
@@ -120,17 +129,23 @@ impl Stage {
         self.target.client(0).await
     }
 
+    /// The process of that name.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pid(&self, name: Name) -> Result<Pid> {
+        match self.cluster.state(name)? {
+            State::Running(pid) => Ok(Pid(pid.unsigned_abs())),
+            _ => anyhow::bail!("{name} does not run"),
+        }
+    }
+
     /// The resident memory of a node, in bytes.
     ///
     /// # Errors
     /// When it does not run.
     pub fn resident_bytes(&self, node: Name) -> Result<u64> {
-        let State::Running(pid) = self.cluster.state(node)? else {
-            anyhow::bail!("{node} does not run");
-        };
-        let status = fs::read_to_string(format!("/proc/{pid}/status"))
-            .context("the process has no status")?;
-        resident_bytes(&status).context("the process has no resident memory")
+        self.pid(node)?.resident_bytes()
     }
 }
 
@@ -138,25 +153,5 @@ impl Drop for Stage {
     fn drop(&mut self) {
         // There is nobody to tell; the next run ends what is left.
         drop(self.cluster.stop_all(End::Killed));
-    }
-}
-
-fn resident_bytes(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn resident_memory_is_read_from_the_status_of_a_process() {
-        let status = "Name:\tnode\nVmHWM:\t  200 kB\nVmRSS:\t  123 kB\nThreads:\t9\n";
-        assert_eq!(resident_bytes(status), Some(123 * 1024));
-        assert_eq!(resident_bytes("Name:\tkthreadd\n"), None);
     }
 }

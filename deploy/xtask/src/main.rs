@@ -91,10 +91,11 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Measures: writes, reads, api, scale, propagation, failover or matching. Results go to target/bench/NAME.json.
+    /// Measures: writes, reads, api, scale, propagation, failover, matching or edge. Results go to
+    /// target/bench/NAME.json.
     Bench {
         /// Which benchmark
-        #[arg(value_parser = ["writes", "reads", "api", "scale", "propagation", "failover", "matching"])]
+        #[arg(value_parser = ["writes", "reads", "api", "scale", "propagation", "failover", "matching", "edge"])]
         name: String,
         /// Passed on to the benchmark; -- --help lists what it takes
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod compare;
+pub mod edge;
 pub mod failover;
 pub mod matching;
 pub mod objects;

@@ -11,9 +11,26 @@ use crate::client::RestClient;
 /// # Errors
 /// When the cluster does not take it.
 pub async fn upstream(client: &mut RestClient) -> Result<String> {
-    let body =
-        json!({ "name": "Bench", "targets": [{ "address": "127.0.0.1", "port": 9, "weight": 1 }] });
+    upstream_at(client, 9).await
+}
+
+/// Creates an upstream of one target, on this port of loopback.
+///
+/// # Errors
+/// When the cluster does not take it.
+pub async fn upstream_at(client: &mut RestClient, port: u16) -> Result<String> {
+    let target = json!({ "address": "127.0.0.1", "port": port, "weight": 1 });
+    let body = json!({ "name": "Bench", "targets": [target] });
     id(&client.post("/v2/upstreams", &body).await?)
+}
+
+/// Publishes a route.
+///
+/// # Errors
+/// When the cluster does not take it.
+pub async fn publish(client: &mut RestClient, route_id: &str) -> Result<()> {
+    let path = format!("/v2/routes/{route_id}/publish");
+    client.post(&path, &json!({})).await.map(drop)
 }
 
 /// Creates a route for a hostname.

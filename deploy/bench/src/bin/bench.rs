@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use bench::benchmarks::{api, compare, failover, matching, propagation, reads, scale, writes};
+use bench::benchmarks::{
+    api, compare, edge, failover, matching, propagation, reads, scale, writes,
+};
 use bench::stage::House;
 use clap::{Parser, Subcommand};
 use xtask::repository::Repository;
@@ -37,6 +39,8 @@ enum Benchmark {
     Failover(failover::Options),
     /// Rules of one route: nanoseconds to the one that takes a request, and compiling them
     Matching(matching::Options),
+    /// Requests through an edge, beside nginx and HAProxy
+    Edge(edge::Options),
 }
 
 fn main() -> ExitCode {
@@ -76,5 +80,6 @@ async fn run(house: &House, benchmark: &Benchmark) -> Result<()> {
         Benchmark::Propagation(options) => propagation::run(house, options).await,
         Benchmark::Failover(options) => failover::run(house, options).await,
         Benchmark::Matching(options) => matching::run(house, options),
+        Benchmark::Edge(options) => edge::run(house, options).await,
     }
 }

@@ -19,6 +19,9 @@ const ALONE: &[&str] = &["matching"];
 /// The benchmarks that have etcd beside them.
 const AGAINST_ETCD: &[&str] = &["writes", "reads"];
 
+/// The benchmarks that have nginx and `HAProxy` beside them.
+const AGAINST_PROXIES: &[&str] = &["edge"];
+
 /// Builds and runs a benchmark with the arguments that were given.
 ///
 /// # Errors
@@ -27,6 +30,9 @@ pub fn run(repository: &Repository, name: &str, arguments: &[String]) -> Result<
     let toolchain = Toolchain::prepare(repository)?;
     if AGAINST_ETCD.contains(&name) {
         packages::ensure(packages::TO_COMPARE_WITH_ETCD)?;
+    }
+    if AGAINST_PROXIES.contains(&name) {
+        packages::ensure(packages::TO_COMPARE_WITH_PROXIES)?;
     }
     let all = [
         (PACKAGE, BINARY),

@@ -168,6 +168,14 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
+/// Where a server's program is: by `PATH`, or where Debian puts servers, which is in the `PATH` of
+/// administrators alone.
+#[must_use]
+pub fn find_server(name: &str) -> Option<PathBuf> {
+    let servers = Path::new("/usr/sbin").join(name);
+    find_program(name).or_else(|| servers.is_file().then_some(servers))
+}
+
 /// Announces a command and runs it.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
-use super::{announce, find_program};
+use super::{announce, find_program, find_server};
 use crate::report;
 
 /// Something the machine must have, and the Debian package that brings it.
@@ -72,6 +72,35 @@ pub const TO_COMPARE_WITH_ETCD: &[Need] = &[Need {
     purpose: "the neighbour that writes and reads are compared with",
     is_there: || find_program("etcd").is_some(),
 }];
+
+/// What the benchmark that compares an edge with other proxies takes besides.
+pub const TO_COMPARE_WITH_PROXIES: &[Need] = &[
+    Need {
+        package: "nginx-light",
+        purpose: "a proxy to compare with, and the origin behind all of them",
+        is_there: || find_server("nginx").is_some(),
+    },
+    Need {
+        package: "haproxy",
+        purpose: "another proxy to compare with",
+        is_there: || find_server("haproxy").is_some(),
+    },
+    Need {
+        package: "wrk",
+        purpose: "sends HTTP/1.1 requests",
+        is_there: || find_program("wrk").is_some(),
+    },
+    Need {
+        package: "nghttp2-client",
+        purpose: "sends HTTP/2 requests (h2load)",
+        is_there: || find_program("h2load").is_some(),
+    },
+    Need {
+        package: "util-linux",
+        purpose: "keeps programs on one core each (taskset)",
+        is_there: || find_program("taskset").is_some(),
+    },
+];
 
 /// Installs what of `needs` is missing.
 ///
