@@ -32,6 +32,10 @@ const RETRIES_PERCENT: u32 = 20;
 const RETRIES_MIN: u32 = 3;
 
 /// What a forwarded request is answered with.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one at a time, and mostly the large one"
+)]
 pub(super) enum Sent<'a> {
     /// A target's response.
     Origin(Response<UpstreamBody>),

@@ -112,7 +112,7 @@ fn target(route: &Route, method: &str) -> String {
     match ask(route, method) {
         Verdict::Forward(forward) => forward
             .pick(&[], &Keys::default())
-            .map_or("nothing".to_owned(), |target| target.authority.clone()),
+            .map_or_else(|| "nothing".to_owned(), |target| target.authority.clone()),
         other => format!("{other:?}"),
     }
 }

@@ -51,6 +51,10 @@ struct Idle {
 /// A target's health in the hands of one thread, whose requests count their holds among
 /// themselves: a count that all threads share would travel between cores for every request.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::redundant_allocation,
+    reason = "the outer count is the thread's, the inner one everybody's"
+)]
 pub(super) struct Gauge(Rc<Arc<TargetHealth>>);
 
 impl AsRef<TargetHealth> for Gauge {
