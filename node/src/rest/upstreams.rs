@@ -45,7 +45,7 @@ pub(crate) const FIELDS: [&str; 9] = [
 ];
 
 /// Those of them that the state machine reads.
-const SETTINGS: [&str; 6] = [
+pub(crate) const SETTINGS: [&str; 6] = [
     "protocol",
     "hash",
     "tls",

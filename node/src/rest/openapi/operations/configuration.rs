@@ -179,7 +179,11 @@ fn routes() -> Vec<Described> {
 }
 
 fn upstreams() -> Vec<Described> {
-    let of_an_upstream = [Code::LimitExceeded, Code::ValidationFailed];
+    let of_an_upstream = [
+        Code::LimitExceeded,
+        Code::ValidationFailed,
+        Code::InvalidConfig,
+    ];
     let target = || vec![("id", "$request.path.id"), ("target", ID)];
     vec![
         get(UPSTREAMS_LIST, "List upstreams")

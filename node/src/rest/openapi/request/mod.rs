@@ -18,6 +18,8 @@ pub(super) mod webhooks;
 
 use serde_json::{Value, json};
 
+use crate::rest::upstreams::SETTINGS as UPSTREAM_SETTINGS;
+
 /// What is added to the schema of this name.
 pub(super) fn refine(name: &str, schema: &mut Value) {
     let not_both = |a: &str, b: &str| json!({"required": [a, b]});
@@ -34,6 +36,14 @@ pub(super) fn refine(name: &str, schema: &mut Value) {
             "dependentSchemas",
             json!({"comment": {"required": ["publish"], "properties": {"publish": {"const": true}}}}),
         ),
+        // `null` is the default.
+        "UpstreamCreate" | "UpstreamUpdate" => {
+            for setting in UPSTREAM_SETTINGS {
+                let property = schema["properties"][setting].take();
+                schema["properties"][setting] = json!({"oneOf": [{"type": "null"}, property]});
+            }
+            return;
+        }
         "Reorder" => (
             "oneOf",
             json!([{"required": ["rule_ids"]}, {"required": ["moves"]}]),
