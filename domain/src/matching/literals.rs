@@ -2,12 +2,14 @@
 //! somewhere in it. By these a rule is found without its expression being run. Nothing is ever
 //! claimed that does not hold; of what holds, a few short texts are enough.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use super::pattern::parse;
+use super::pattern::{Patterns, parse};
+use crate::content::Criteria;
 
 /// With how many beginnings a pattern is filed: one more is one more entry in an index for each
 /// rule, and patterns with more mostly share a longer part further on.
@@ -47,28 +49,48 @@ pub(super) struct Start {
 }
 
 impl Literals {
+    /// Looks at what a pattern says.
+    pub(super) fn of(hir: &Hir) -> Self {
+        Self {
+            starts: starts(hir),
+            parts: parts(hir),
+            sample: sample(hir),
+        }
+    }
+
     /// Looks at a pattern; of one that does not parse, nothing is known.
-    pub(super) fn of(pattern: &str) -> Self {
-        parse(pattern)
-            .map(|hir| Self {
-                starts: starts(&hir),
-                parts: parts(&hir),
-                sample: sample(&hir),
-            })
-            .unwrap_or_default()
+    fn of_text(pattern: &str) -> Self {
+        parse(pattern).map(|hir| Self::of(&hir)).unwrap_or_default()
     }
 }
 
 /// What is known of several patterns, by their text.
 #[derive(Debug, Default)]
-pub(super) struct KnownLiterals<'a>(HashMap<&'a str, Literals, foldhash::fast::FixedState>);
+pub(super) struct KnownLiterals<'a>(
+    HashMap<&'a str, Cow<'a, Literals>, foldhash::fast::FixedState>,
+);
 
 impl<'a> KnownLiterals<'a> {
-    /// Looks at a pattern, if it was not looked at before.
-    pub(super) fn learn(&mut self, pattern: &'a str) {
-        self.0
-            .entry(pattern)
-            .or_insert_with(|| Literals::of(pattern));
+    /// What is known of patterns that were compiled.
+    pub(super) fn of_patterns(patterns: &'a Patterns) -> Self {
+        let known = patterns.iter();
+        Self(
+            known
+                .map(|(text, pattern)| (text, Cow::Borrowed(pattern.literals())))
+                .collect(),
+        )
+    }
+
+    /// What is known of the patterns in these criteria.
+    pub(super) fn of_criteria(rules: &[&'a Criteria]) -> Self {
+        let mut known = Self::default();
+        for regex in rules.iter().flat_map(|criteria| criteria.regexes()) {
+            known
+                .0
+                .entry(regex)
+                .or_insert_with(|| Cow::Owned(Literals::of_text(regex)));
+        }
+        known
     }
 
     /// What was learnt about the beginnings of what a pattern takes.
@@ -233,7 +255,7 @@ mod tests {
 
     /// Beginnings (`$` at the end of a whole text) and parts of a pattern.
     fn check(pattern: &str, starts: &[&str], parts: &[&str]) {
-        let literals = Literals::of(pattern);
+        let literals = Literals::of_text(pattern);
         let shown: Vec<_> = literals
             .starts
             .iter()
@@ -283,7 +305,7 @@ mod tests {
             "[A-Z]{2}-[0-9]{4}",
             ".*\\.(png|jpe?g)",
         ] {
-            let sample = Literals::of(pattern).sample;
+            let sample = Literals::of_text(pattern).sample;
             assert!(
                 Pattern::compile(pattern).unwrap().is_match(&sample),
                 "{pattern}"
@@ -306,7 +328,7 @@ mod tests {
             if let Ok(compiled) = Pattern::compile(&pattern)
                 && compiled.is_match(text.as_bytes())
             {
-                let literals = Literals::of(&pattern);
+                let literals = Literals::of_text(&pattern);
                 let begins = |start: &Start| if start.whole {
                     text.as_bytes() == start.bytes
                 } else {

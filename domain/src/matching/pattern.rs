@@ -6,8 +6,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use regex::bytes::{Regex, RegexBuilder};
-use regex_syntax::hir::Hir;
+use regex_automata::meta::{Config, Regex};
+use regex_automata::nfa::thompson::WhichCaptures;
+use regex_syntax::hir::{Hir, Look};
+
+use super::literals::Literals;
 
 /// The longest pattern: longer ones are lists that should be several rules.
 pub const PATTERN_BYTES_MAX: usize = 512;
@@ -29,7 +32,12 @@ const NESTING_MAX: u32 = 32;
 /// and single bytes, which is what paths and header values consist of; `(?u)` turns Unicode on
 /// within a pattern.
 #[derive(Clone)]
-pub struct Pattern(Arc<Regex>);
+pub struct Pattern(Arc<Program>);
+
+struct Program {
+    regex: Regex,
+    literals: Literals,
+}
 
 /// Why a text is no pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,18 +65,17 @@ impl Pattern {
         if pattern.len() > PATTERN_BYTES_MAX {
             return Err(PatternError::TooLong);
         }
-        // Alone first: `a)|(b` would be an expression between the anchors, but not by itself.
-        parse(pattern)?;
-        // The line end closes a comment that `(?x)` may have left open.
-        build(&format!("\\A(?:{pattern})\\z"))
-            .or_else(|error| {
-                if pattern.contains("(?") {
-                    build(&format!("\\A(?:{pattern}\n)\\z"))
-                } else {
-                    Err(error)
-                }
-            })
-            .map(|regex| Self(Arc::new(regex)))
+        // Parsed alone: `a)|(b` would be an expression between anchors in a text.
+        let hir = parse(pattern)?;
+        let literals = Literals::of(&hir);
+        let whole = Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)]);
+        let regex = build(&whole)?;
+        Ok(Self(Arc::new(Program { regex, literals })))
+    }
+
+    /// What is certain about every text that it takes.
+    pub(super) fn literals(&self) -> &Literals {
+        &self.0.literals
     }
 
     /// Whether this is the same compiled program.
@@ -80,13 +87,14 @@ impl Pattern {
     /// Whether the whole text is in the pattern's language.
     #[must_use]
     pub fn is_match(&self, text: &[u8]) -> bool {
-        self.0.is_match(text)
+        self.0.regex.is_match(text)
     }
 }
 
+/// A program says nothing to readers; its text stands where it was compiled from.
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pattern").field(&self.0.as_str()).finish()
+        f.write_str("Pattern")
     }
 }
 
@@ -101,16 +109,20 @@ pub(super) fn parse(pattern: &str) -> Result<Hir, PatternError> {
         .map_err(|error| PatternError::Syntax(last_line(&error.to_string())))
 }
 
-fn build(pattern: &str) -> Result<Regex, PatternError> {
-    RegexBuilder::new(pattern)
-        .unicode(false)
-        .size_limit(PATTERN_PROGRAM_BYTES_MAX)
-        .dfa_size_limit(AUTOMATON_BYTES_MAX)
-        .nest_limit(NESTING_MAX)
-        .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
-            other => PatternError::Syntax(last_line(&other.to_string())),
+fn build(whole: &Hir) -> Result<Regex, PatternError> {
+    // Nobody asks where in a text something was found, which makes programs smaller and sooner made.
+    let config = Config::new()
+        .utf8_empty(false)
+        .which_captures(WhichCaptures::Implicit)
+        .onepass(false)
+        .nfa_size_limit(Some(PATTERN_PROGRAM_BYTES_MAX))
+        .hybrid_cache_capacity(AUTOMATON_BYTES_MAX);
+    Regex::builder()
+        .configure(config)
+        .build_from_hir(whole)
+        .map_err(|error| match error.size_limit() {
+            Some(_) => PatternError::TooLarge,
+            None => PatternError::Syntax(last_line(&error.to_string())),
         })
 }
 
@@ -137,6 +149,11 @@ impl Patterns {
     #[must_use]
     pub fn get(&self, text: &str) -> Option<&Pattern> {
         self.0.get(text)
+    }
+
+    /// All of them with their texts, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Pattern)> {
+        self.0.iter().map(|(text, pattern)| (&**text, pattern))
     }
 
     /// Takes over what others have compiled.

@@ -1,6 +1,7 @@
 //! A published route, ready to be asked.
 
 use super::index::{Index, Place, Tried};
+use super::literals::KnownLiterals;
 use super::pattern::{PatternError, Patterns};
 use super::predicate::CompiledCriteria;
 use super::request::{Headers, Request};
@@ -189,14 +190,16 @@ impl CompiledRoute {
             .transpose()
             .map_err(|upstream| CompileError::RouteUpstream { upstream })?;
         rules.sort_by(|a, b| (a.priority, &a.id).cmp(&(b.priority, &b.id)));
-        let index = (rules.len() > SCANNED_MAX).then(|| {
-            let criteria: Vec<_> = rules.iter().map(|rule| &rule.criteria).collect();
-            Index::new(&criteria)
-        });
         let mut patterns = kept_patterns(previous, &rules);
+        let criteria = rules
+            .iter()
+            .map(|rule| compiled_criteria(rule, &mut patterns))
+            .collect::<Result<Vec<_>, _>>()?;
+        let index = index(&rules, &patterns);
         let rules = rules
             .into_iter()
-            .map(|rule| CompiledRule::compile(rule, &mut patterns, &upstreams))
+            .zip(criteria)
+            .map(|(rule, criteria)| CompiledRule::new(rule, criteria, &upstreams))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             id: content.route_id,
@@ -258,17 +261,11 @@ impl CompiledRoute {
 }
 
 impl CompiledRule {
-    fn compile(
+    fn new(
         rule: RuleContent,
-        patterns: &mut Patterns,
+        criteria: CompiledCriteria,
         upstreams: &[CompiledUpstream],
     ) -> Result<Self, CompileError> {
-        let criteria = CompiledCriteria::compile_with(&rule.criteria, patterns);
-        let criteria = criteria.map_err(|(pattern, error)| CompileError::Pattern {
-            rule: rule.id.clone(),
-            pattern,
-            error,
-        })?;
         let action = CompiledAction::resolve(rule.action, upstreams).map_err(|upstream| {
             CompileError::RuleUpstream {
                 rule: rule.id.clone(),
@@ -335,6 +332,27 @@ fn backing(config: &str) -> Result<Backing, CompileError> {
         serde_json::from_str(config).map_err(|error| CompileError::Config(error.to_string()))?;
     Backing::from_config(&config)
         .map_err(|error| CompileError::Config(format!("{}: {error}", error.param)))
+}
+
+fn compiled_criteria(
+    rule: &RuleContent,
+    patterns: &mut Patterns,
+) -> Result<CompiledCriteria, CompileError> {
+    CompiledCriteria::compile_with(&rule.criteria, patterns).map_err(|(pattern, error)| {
+        CompileError::Pattern {
+            rule: rule.id.clone(),
+            pattern,
+            error,
+        }
+    })
+}
+
+/// An index of rules, where there are enough of them.
+fn index(rules: &[RuleContent], patterns: &Patterns) -> Option<Index> {
+    (rules.len() > SCANNED_MAX).then(|| {
+        let criteria: Vec<_> = rules.iter().map(|rule| &rule.criteria).collect();
+        Index::new(&criteria, &KnownLiterals::of_patterns(patterns))
+    })
 }
 
 /// Identifiers become places; the first that is not there is the error. `upstreams` is sorted.

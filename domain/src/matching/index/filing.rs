@@ -15,8 +15,9 @@ use crate::content::Criteria;
 /// taken: comparing with a few rules is cheaper than looking at every header of a request.
 const PATH_ADVANTAGE: u64 = 4;
 
-/// The most bytes in the automaton of inner parts, of which each takes some twenty of memory.
-const PARTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The most bytes of inner parts in automata, of which each takes some twenty of memory. Rules for
+/// whose parts there is no room are found by what they begin with.
+pub(super) const PARTS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Where the rules of a route are filed.
 #[derive(Debug, Default)]
@@ -26,15 +27,6 @@ pub(super) struct Filing<'a> {
     pub(super) entries: Vec<(u32, Place)>,
     /// The rules that no key tells, in order.
     pub(super) rest: Vec<Place>,
-}
-
-/// What is known of a pattern for each pattern in the criteria.
-pub(in crate::matching) fn literals<'a>(rules: &[&'a Criteria]) -> KnownLiterals<'a> {
-    let mut known = KnownLiterals::default();
-    for regex in rules.iter().flat_map(|criteria| criteria.regexes()) {
-        known.learn(regex);
-    }
-    known
 }
 
 /// Files rules, which are in the order in which they are tried. Rules that can never win are left
@@ -150,10 +142,8 @@ impl<'a> Clerk<'a> {
 
     fn enter(&mut self, number: u32, place: Place) {
         let (key, known) = &mut self.keys[number as usize];
-        if !known.used
-            && let Key::PathPart(part) = key
-        {
-            self.parts_bytes += part.len();
+        if !known.used {
+            self.parts_bytes += key.part_bytes();
         }
         known.used = true;
         self.entries.push((number, place));
@@ -208,10 +198,7 @@ impl<'a> Clerk<'a> {
 
     fn has_room(&self, number: u32) -> bool {
         let (key, known) = &self.keys[number as usize];
-        let Key::PathPart(part) = key else {
-            return true;
-        };
-        known.used || self.parts_bytes + part.len() <= PARTS_BYTES_MAX
+        known.used || self.parts_bytes + key.part_bytes() <= PARTS_BYTES_MAX
     }
 
     fn filing(self) -> Filing<'a> {

@@ -20,6 +20,8 @@ pub(super) enum Key<'a> {
     Value(Source, &'a str, &'a [u8]),
     /// There is a value that begins like this.
     ValueStart(Source, &'a str, &'a [u8]),
+    /// There is a value with this in it.
+    ValuePart(Source, &'a str, &'a [u8]),
     /// There is a value of this name.
     Present(Source, &'a str),
     /// This is its method.
@@ -111,6 +113,16 @@ impl<'a> Criterion<'a> {
     }
 }
 
+impl Key<'_> {
+    /// How much an automaton must hold for it.
+    pub(super) fn part_bytes(&self) -> usize {
+        match self {
+            Self::PathPart(part) | Self::ValuePart(_, _, part) => part.len(),
+            _ => 0,
+        }
+    }
+}
+
 impl Ways<'_> {
     pub(super) fn clear(&mut self) {
         self.any.clear();
@@ -164,6 +176,9 @@ fn value_ways<'a>(
                     Key::ValueStart(source, name, &start.bytes)
                 }
             }));
+            let parts = known.parts(regex).iter();
+            ways.parts
+                .extend(parts.map(|part| Key::ValuePart(source, name, part)));
         }
     }
 }

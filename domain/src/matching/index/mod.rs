@@ -9,10 +9,10 @@
 //! | exact path, also of a regular expression without alternatives | hash table |
 //! | path prefix; beginning of a regular expression | radix tree along the path |
 //! | text inside a regular expression | automaton over the path |
-//! | header or query parameter: its value, its beginning, its presence | by name: hash table, radix tree |
+//! | header or query parameter: its value, its beginning, a text in it, its presence | by name, the same three |
 //! | host, exact or one label below; method; region | hash table |
 //! | network of the client | hash table, once for each length of prefix in use |
-//! | none of these: absence, expressions that begin with anything | one list for all requests |
+//! | none of these: absence, expressions without literal parts | one list for all requests |
 //!
 //! A look-up allocates nothing, except for escaped query values of more than a KiB.
 
@@ -30,7 +30,6 @@ mod trie;
 use std::collections::BTreeMap;
 
 use filing::Filing;
-pub(super) use filing::literals;
 use key::{Key, Source};
 pub(super) use lists::Place;
 use lists::{ListId, Lists};
@@ -62,13 +61,9 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Files the rules with these criteria, which are in the order in which they are tried.
-    pub(super) fn new(rules: &[&Criteria]) -> Self {
-        Self::of(rules, &literals(rules))
-    }
-
-    /// The same, with what is known of the patterns in them.
-    pub(super) fn of(rules: &[&Criteria], known: &KnownLiterals<'_>) -> Self {
+    /// Files the rules with these criteria, which are in the order in which they are tried, by what is
+    /// known of the patterns in them.
+    pub(super) fn new(rules: &[&Criteria], known: &KnownLiterals<'_>) -> Self {
         Sorted::of(filing::file(rules, known)).index()
     }
 }
@@ -114,6 +109,9 @@ impl<'a> Sorted<'a> {
             Key::ValueStart(source, name, start) => {
                 self.entry(source, name).starts.push((start, list));
             }
+            Key::ValuePart(source, name, part) => {
+                self.entry(source, name).parts.push((part, list));
+            }
             Key::Present(source, name) => self.entry(source, name).present = Some(list),
             Key::Method(method) => self.methods.push((method, list)),
             Key::Region(region) => self.regions.push((region, list)),
@@ -131,19 +129,13 @@ impl<'a> Sorted<'a> {
     }
 
     fn index(mut self) -> Index {
-        let parts = Parts::new(&self.parts).unwrap_or_else(|| {
-            self.give_up_parts();
-            Parts::default()
-        });
-        self.rest.sort_unstable();
-        self.rest.dedup();
         let rest = (!self.rest.is_empty()).then(|| self.lists.push(self.rest));
         Index {
             lists: self.lists,
             paths: table(self.paths),
             below: Trie::new(self.below),
             starts: Trie::new(self.starts),
-            parts,
+            parts: Parts::new(&self.parts),
             headers: Named::new(self.headers),
             query: Named::new(self.query),
             hosts: table(self.hosts),
@@ -152,13 +144,6 @@ impl<'a> Sorted<'a> {
             methods: table(self.methods),
             regions: table(self.regions),
             rest,
-        }
-    }
-
-    /// Rules that no automaton can tell are compared with every request.
-    fn give_up_parts(&mut self) {
-        for (_, list) in &self.parts {
-            self.rest.extend_from_slice(self.lists.get(*list));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Rules by a text that is somewhere in the path: one automaton finds all of them in one pass over
-//! the path (Aho and Corasick), however many there are.
+//! Rules by a text that is somewhere in the path or in a value: one automaton finds all of them in
+//! one pass (Aho and Corasick), however many there are.
 
 use aho_corasick::automaton::OverlappingState;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
@@ -15,29 +15,30 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// An automaton for these texts, none of them empty; nothing if it would be too large.
-    pub(super) fn new(entries: &[(&[u8], ListId)]) -> Option<Self> {
+    /// An automaton for these texts, none of them empty, and together no longer than
+    /// [`super::filing::PARTS_BYTES_MAX`].
+    pub(super) fn new(entries: &[(&[u8], ListId)]) -> Self {
         if entries.is_empty() {
-            return Some(Self::default());
+            return Self::default();
         }
         let automaton = AhoCorasick::builder()
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(entries.iter().map(|(text, _)| text))
-            .ok()?;
-        Some(Self {
+            .expect("an automaton has room for 2^31 bytes of texts");
+        Self {
             automaton: Some(automaton),
             lists: entries.iter().map(|(_, list)| *list).collect(),
-        })
+        }
     }
 
-    /// Shows the lists of every text that is in `path`, once for each place where it is.
-    pub(super) fn visit(&self, path: &str, mut visit: impl FnMut(ListId)) {
+    /// Shows the lists of every text that is in `text`, once for each place where it is.
+    pub(super) fn visit(&self, text: &[u8], mut visit: impl FnMut(ListId)) {
         let Some(automaton) = &self.automaton else {
             return;
         };
         let mut state = OverlappingState::start();
         loop {
-            automaton.find_overlapping(path, &mut state);
+            automaton.find_overlapping(text, &mut state);
             let Some(found) = state.get_match() else {
                 return;
             };

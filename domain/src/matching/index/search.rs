@@ -121,7 +121,7 @@ impl<F: FnMut(Place) -> Tried> Search<'_, F> {
                 .starts
                 .walk(path.as_bytes(), |found| self.list(found.list));
         }
-        index.parts.visit(path, |list| self.list(list));
+        index.parts.visit(path.as_bytes(), |list| self.list(list));
     }
 
     fn headers<H: Headers + ?Sized>(&mut self, headers: &H) {

@@ -14,6 +14,11 @@ use crate::content::{PathPattern, ValuePattern};
 use crate::matching::predicate::CompiledCriteria;
 use crate::model::IpRange;
 
+fn index(criteria: &[Criteria]) -> Index {
+    let rules: Vec<_> = criteria.iter().collect();
+    Index::new(&rules, &KnownLiterals::of_criteria(&rules))
+}
+
 /// Rules as the index has them and as they are tried one by one.
 struct Rules {
     index: Index,
@@ -25,7 +30,7 @@ struct Rules {
 impl Rules {
     fn new(criteria: &[Criteria]) -> Self {
         Self {
-            index: Index::new(&criteria.iter().collect::<Vec<_>>()),
+            index: index(criteria),
             compiled: criteria
                 .iter()
                 .map(|criteria| CompiledCriteria::compile(criteria).unwrap())
@@ -200,6 +205,17 @@ fn of_many_expressions_few_are_tried() {
     assert_eq!(rules.check(&Sent::of("/a/item-700.png"), 1), Some(700));
     let rules = many(|n| regex(&format!("/item-{n}/(a|b)+")));
     assert_eq!(rules.check(&Sent::of("/item-700/ab"), 1), Some(700));
+    let value = |n: usize| vec![ValuePattern::Regex(format!(".*bot-{n}/.*"))];
+    let rules = many(|n| Criteria {
+        header: BTreeMap::from([("x-a".to_owned(), value(n))]),
+        ..exact("/a")
+    });
+    let headers = vec![("x-a", "a bot-700/1.0")];
+    let sent = Sent {
+        headers,
+        ..Sent::of("/a")
+    };
+    assert_eq!(rules.check(&sent, 1), Some(700));
     let rules = many(|n| regex(&format!("/item-{n}")));
     assert_eq!(rules.check(&Sent::of("/item-700"), 1), Some(700));
 }

@@ -1,4 +1,5 @@
-//! Rules by texts: by a whole text, by what a text begins with, and both of these by a name.
+//! Rules by texts: by a whole text, by what a text begins with, by what is in it, all of these by a
+//! name.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,17 +7,19 @@ use std::hash::Hash;
 use foldhash::fast::FixedState;
 
 use super::lists::ListId;
+use super::parts::Parts;
 use super::trie::Trie;
 
 /// Lists by something that is asked for as a whole. The hash has no secret: what is in the table is
 /// the route's own configuration, and requests only ask.
 pub(super) type Table<K> = HashMap<K, ListId, FixedState>;
 
-/// Rules by the whole or the beginning of a text.
+/// Rules by the whole of a text, its beginning, or something in it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Texts {
-    pub(super) whole: Table<Box<[u8]>>,
-    pub(super) starts: Trie,
+struct Texts {
+    whole: Table<Box<[u8]>>,
+    starts: Trie,
+    parts: Parts,
 }
 
 impl Texts {
@@ -27,6 +30,7 @@ impl Texts {
         if !self.starts.is_empty() {
             self.starts.walk(text, |found| visit(found.list));
         }
+        self.parts.visit(text, visit);
     }
 }
 
@@ -51,6 +55,7 @@ struct Entry {
 pub(super) struct NewEntry<'a> {
     pub(super) whole: Vec<(&'a [u8], ListId)>,
     pub(super) starts: Vec<(&'a [u8], ListId)>,
+    pub(super) parts: Vec<(&'a [u8], ListId)>,
     pub(super) present: Option<ListId>,
 }
 
@@ -63,6 +68,7 @@ impl Named {
             let values = Texts {
                 whole: table(entry.whole),
                 starts: Trie::new(entry.starts),
+                parts: Parts::new(&entry.parts),
             };
             let present = entry.present;
             named

@@ -12,7 +12,8 @@ mod witness;
 use cover::Judge;
 use witness::Witness;
 
-use super::index::{Index, Place, Tried, literals};
+use super::index::{Index, Place, Tried};
+use super::literals::KnownLiterals;
 use crate::content::Criteria;
 
 /// How many pairs of alternatives are compared for one set of rules: a fifth of a second at most.
@@ -39,8 +40,8 @@ impl Shadows {
     }
 
     fn within(rules: &[&Criteria], comparisons: u64) -> Self {
-        let known = literals(rules);
-        let index = Index::of(rules, &known);
+        let known = KnownLiterals::of_criteria(rules);
+        let index = Index::new(rules, &known);
         let mut judge = Judge::new(&known, comparisons);
         let mut shadows = Self::default();
         for (place, criteria) in (0..).zip(rules) {

@@ -1,6 +1,6 @@
 //! `matching`: how long an edge takes to find the rule for a request, by the index and by trying all
 //! rules, against the number of rules in one route and the shape of what they ask for; and how long
-//! compiling the route takes. It measures a function of `domain`, in this process.
+//! compiling the route takes, and finding the rules that none reaches. It measures a function of `domain`, in this process.
 
 mod shape;
 
@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use domain::content::{Action, RouteContent, RuleContent};
 use domain::id::{RouteId, RuleId};
-use domain::matching::{CompiledRoute, Request};
+use domain::matching::{CompiledRoute, Request, Shadows};
 use domain::model::{Mode, Priority};
 use domain::tree::Hash;
 use serde::Serialize;
@@ -50,6 +50,7 @@ struct Row {
     scan_ns: f64,
     compile_ms: f64,
     recompile_ms: f64,
+    shadows_ms: f64,
 }
 
 /// Measures and reports.
@@ -75,6 +76,8 @@ fn measure(shape: &Shape, count: usize) -> Result<Row> {
     let (route, first) = timed(|| compile(None, rules.clone()));
     let route = route?;
     // What a publish of the same rules costs an edge that has the patterns already.
+    let criteria: Vec<_> = rules.iter().map(|rule| &rule.criteria).collect();
+    let (_, shadows) = timed(|| black_box(Shadows::of(&criteria)));
     let (again, second) = timed(|| compile(Some(&route), rules));
     drop(again?);
     let asked: Vec<_> = (0..REQUESTS)
@@ -89,6 +92,7 @@ fn measure(shape: &Shape, count: usize) -> Result<Row> {
         scan_ns: by_scan(&route, &asked),
         compile_ms: first.as_secs_f64() * 1e3,
         recompile_ms: second.as_secs_f64() * 1e3,
+        shadows_ms: shadows.as_secs_f64() * 1e3,
     })
 }
 
@@ -197,6 +201,7 @@ fn table(rows: &[Row]) -> String {
         "one by one ns",
         "compile ms",
         "again ms",
+        "unreachable ms",
     ]);
     for row in rows {
         table.row([
@@ -206,6 +211,7 @@ fn table(rows: &[Row]) -> String {
             number(row.scan_ns),
             number(row.compile_ms),
             number(row.recompile_ms),
+            number(row.shadows_ms),
         ]);
     }
     table.render()
