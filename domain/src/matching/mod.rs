@@ -18,7 +18,7 @@ mod route;
 mod shadow;
 
 pub use hosts::{HostRefusal, Hosts, normalise_host};
-pub use path::{PathRefusal, check_path};
+pub use path::{PathRefusal, QUERY_PAIRS_MAX, check_path, check_query};
 pub use pattern::{
     PATTERN_BYTES_MAX, PATTERN_PROGRAM_BYTES_MAX, PATTERNS_PER_RULE_MAX, Pattern, PatternError,
     Patterns,

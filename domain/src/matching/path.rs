@@ -21,6 +21,25 @@ pub enum PathRefusal {
     /// A percent sign is not followed by two hexadecimal digits.
     #[error("The path contains a percent sign that begins no escape.")]
     BrokenEscape,
+    /// The query, which rules look at, has too many parameters.
+    #[error("The query has more than {QUERY_PAIRS_MAX} parameters.")]
+    TooManyParameters,
+}
+
+/// The most parameters of a query that rules look at: one rule after the other goes through all of them,
+/// so the work grows with their square at worst. No form has so many fields.
+pub const QUERY_PAIRS_MAX: usize = 1000;
+
+/// Says whether a query is one that rules look at; where no rule does, it may be anything.
+///
+/// # Errors
+/// When it has more than [`QUERY_PAIRS_MAX`] parameters.
+pub fn check_query(query: &str) -> Result<(), PathRefusal> {
+    let separators = query.bytes().filter(|byte| *byte == b'&').count();
+    if separators < QUERY_PAIRS_MAX {
+        return Ok(());
+    }
+    Err(PathRefusal::TooManyParameters)
 }
 
 /// What of the current segment was seen.
@@ -130,6 +149,14 @@ mod tests {
         ] {
             assert_eq!(check_path(path), Ok(()), "{path}");
         }
+    }
+
+    #[test]
+    fn a_query_has_a_bounded_number_of_parameters() {
+        assert_eq!(check_query(""), Ok(()));
+        assert_eq!(check_query(&"a&".repeat(QUERY_PAIRS_MAX - 1)), Ok(()));
+        let many = "a&".repeat(QUERY_PAIRS_MAX);
+        assert_eq!(check_query(&many), Err(PathRefusal::TooManyParameters));
     }
 
     #[test]

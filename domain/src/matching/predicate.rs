@@ -79,6 +79,12 @@ impl CompiledCriteria {
         })
     }
 
+    /// Whether they ask for anything in the query.
+    #[must_use]
+    pub fn look_at_query(&self) -> bool {
+        !self.query.is_empty()
+    }
+
     /// Whether a request fulfils them. What is cheap to ask is asked first.
     #[must_use]
     pub fn hold<H: Headers + ?Sized>(&self, request: &Request<'_, H>) -> bool {

@@ -36,6 +36,7 @@ pub struct CompiledRoute {
     rules: Vec<CompiledRule>,
     /// Finds rules where there are too many to try all.
     index: Option<Index>,
+    looks_at_query: bool,
     /// What the rules' patterns were compiled to, for the route's next content.
     patterns: Patterns,
     upstreams: Vec<CompiledUpstream>,
@@ -196,6 +197,7 @@ impl CompiledRoute {
             .map(|rule| compiled_criteria(rule, &mut patterns))
             .collect::<Result<Vec<_>, _>>()?;
         let index = index(&rules, &patterns);
+        let looks_at_query = criteria.iter().any(CompiledCriteria::look_at_query);
         let rules = rules
             .into_iter()
             .zip(criteria)
@@ -210,6 +212,7 @@ impl CompiledRoute {
             health_check,
             rules,
             index,
+            looks_at_query,
             patterns,
             upstreams,
         })
@@ -245,6 +248,13 @@ impl CompiledRoute {
             .iter()
             .enumerate()
             .find(|(_, rule)| rule.criteria.hold(request))
+    }
+
+    /// Whether some rule asks for anything in the query, which [`super::check_query`] must then have
+    /// taken.
+    #[must_use]
+    pub fn looks_at_query(&self) -> bool {
+        self.looks_at_query
     }
 
     /// The rules, in the order in which they are tried.

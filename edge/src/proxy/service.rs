@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use domain::matching::Request as Question;
+use domain::matching::{Request as Question, check_query};
 use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, StatusCode, Version};
@@ -107,11 +107,15 @@ impl<N: Network> Worker<N> {
         }
         let host = request::host(request.headers())?;
         let served = configuration.find(&host).ok_or(Code::UnknownHost)?;
+        let query = request.uri().query().unwrap_or_default();
+        if served.route.compiled().looks_at_query() {
+            check_query(query)?;
+        }
         let decision = served.route.decide(&Question {
             method: request.method().as_str(),
             host: &host,
             path: request.uri().path(),
-            query: request.uri().query().unwrap_or_default(),
+            query,
             headers: &request::Fields(request.headers()),
             client: connection.client.ip(),
             region: &self.settings.edge.region,

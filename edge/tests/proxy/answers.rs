@@ -138,6 +138,13 @@ fn rules_see_the_query_the_host_and_the_client() {
             let answer = ask(world.address, request.body(empty()).unwrap()).await;
             assert_eq!(answer.text(), text, "{host} {path}");
         }
+        let many = format!("/?{}debug+mode=on", "a=1&".repeat(1000));
+        let request = Request::get(many).header("host", "a.example.net");
+        let answer = ask(world.address, request.body(empty()).unwrap()).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, "invalid_path")
+        );
     });
 }
 
