@@ -7,6 +7,7 @@
 )]
 
 mod alone;
+mod purge;
 mod several;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use alone::{PublishAlone, SwitchRoute, SwitchRule};
+pub use purge::PurgeCache;
 pub use several::{BatchRules, ReorderRules, RuleOperation, RuleOrder};
 
 use crate::id::{
@@ -133,6 +135,7 @@ pub enum Command {
     CreateEnvironment(Actor, CreateEnvironment),
     UpdateWorkspace(Actor, UpdateWorkspace),
     RecordKeyUses(RecordKeyUses),
+    PurgeCache(Actor, PurgeCache),
 }
 
 impl Command {
@@ -172,6 +175,7 @@ impl Command {
             Self::CreateEnvironment(..) => "create_environment",
             Self::UpdateWorkspace(..) => "update_workspace",
             Self::RecordKeyUses(_) => "record_key_uses",
+            Self::PurgeCache(..) => "purge_cache",
         }
     }
 
@@ -210,7 +214,8 @@ impl Command {
             | Self::RollApiKey(actor, _)
             | Self::RevokeApiKeyFor(actor, _)
             | Self::CreateEnvironment(actor, _)
-            | Self::UpdateWorkspace(actor, _) => Some(actor),
+            | Self::UpdateWorkspace(actor, _)
+            | Self::PurgeCache(actor, _) => Some(actor),
         }
     }
 }

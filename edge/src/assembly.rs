@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::active::Active;
 use crate::admin::Admin;
+use crate::cache::Cache;
 use crate::configuration::Applier;
 use crate::health::{self, Registry};
 use crate::metrics::Metrics;
@@ -227,7 +228,11 @@ pub async fn serve<N: Network>(
     placement: Placement,
 ) -> Result<Running, StartError> {
     let (stop, stopped) = watch::channel(false);
+    let cache = cache(&settings, ports);
+    serving.metrics.show_cache(Arc::clone(&cache));
+    serving.applier.keep_in_step(Arc::clone(&cache));
     let plan = Plan {
+        cache,
         network: ports.network.clone(),
         active: Arc::clone(&serving.active),
         health: Arc::clone(&serving.health),
@@ -271,6 +276,13 @@ pub async fn serve<N: Network>(
         running.admin = Some(tokio::task::spawn_local(admin.serve::<N>(listener)));
     }
     Ok(running)
+}
+
+/// An empty cache. What was kept goes with the process: it would be old, and is soon there again.
+fn cache<N>(settings: &Settings, ports: &Ports<N>) -> Arc<Cache> {
+    let mut secret = [0; 16];
+    ports.entropy.fill(&mut secret);
+    Arc::new(Cache::new(settings.cache, secret))
 }
 
 impl Running {

@@ -2,10 +2,11 @@
 //! tree, compile those that changed, swap all at once. Where chunks come from and what is told to
 //! the nodes is the subscriber's matter; how a request is routed by it is the proxy's.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domain::content::{RouteContent, RouteEntry, RuleContent, UpstreamContent};
+use domain::id::RouteId;
 use domain::matching::{CompiledRoute, Hosts};
 use domain::tree::{self, ChunkSource, Hash, TreeKind};
 use edge_protocol::ManifestRef;
@@ -13,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::active::Active;
+use crate::cache::{self, Cache};
 use crate::metrics::ApplyCounts;
 use crate::route::{Route, Surroundings};
 
@@ -118,10 +120,12 @@ impl Configuration {
         &self.served
     }
 
-    fn route(&self, entry: &RouteEntry) -> Option<&Served> {
+    /// A route by its identifier.
+    #[must_use]
+    pub fn served(&self, id: &RouteId) -> Option<&Served> {
         let place = self
             .served
-            .binary_search_by(|served| served.entry.route_id.cmp(&entry.route_id))
+            .binary_search_by(|served| served.entry.route_id.cmp(id))
             .ok()?;
         Some(&self.served[place])
     }
@@ -133,6 +137,8 @@ pub struct Applier {
     active: Arc<Active>,
     counts: Arc<ApplyCounts>,
     around: Surroundings,
+    /// What is kept by the configuration in use; there once the edge serves.
+    cache: OnceLock<Arc<Cache>>,
     /// One manifest at a time: the later of two would otherwise be built on the wrong predecessor.
     turn: Mutex<()>,
 }
@@ -145,8 +151,15 @@ impl Applier {
             active,
             counts,
             around,
+            cache: OnceLock::new(),
             turn: Mutex::new(()),
         }
+    }
+
+    /// Has what is kept follow what is applied from now on. Until then nothing is kept.
+    pub fn keep_in_step(&self, cache: Arc<Cache>) {
+        // An edge begins to serve once.
+        let _ = self.cache.set(cache);
     }
 
     fn compile(
@@ -177,7 +190,12 @@ impl Apply for Applier {
             .compile(manifest, source)
             .inspect_err(|_| self.counts.refused())?;
         let routes = configuration.routes().len();
-        self.active.replace(Arc::new(configuration));
+        let configuration = Arc::new(configuration);
+        let previous = self.active.current();
+        self.active.replace(Arc::clone(&configuration));
+        if let Some(cache) = self.cache.get() {
+            cache::purge(cache, &previous, &configuration);
+        }
         self.around.health.changed();
         let elapsed = started.elapsed();
         self.counts.applied(elapsed);
@@ -214,7 +232,7 @@ impl Builder<'_> {
     }
 
     fn served(&mut self, entry: RouteEntry) -> Result<Served, ApplyError> {
-        let previous = self.previous.route(&entry);
+        let previous = self.previous.served(&entry.route_id);
         if let Some(unchanged) = previous.filter(|served| served.entry.head == entry.head) {
             return Ok(Served {
                 route: Arc::clone(&unchanged.route),

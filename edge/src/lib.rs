@@ -3,13 +3,15 @@
 //! [`assembly`] puts it together; `main` adds a process around it. A serving thread
 //! ([`workers`]) runs the [`proxy`] over its own [`upstream`] connections and reads the
 //! configuration in use from [`active`]; [`configuration`] makes it from a manifest, of
-//! [`route`]s; [`health`] knows which targets are fit; [`store`] keeps the last good one.
+//! [`route`]s; [`cache`] keeps origins' answers; [`health`] knows which targets are fit; [`store`] keeps the
+//! last good one.
 #![forbid(unsafe_code)]
 
 pub mod active;
 mod admin;
 pub mod assembly;
 pub mod balance;
+pub mod cache;
 pub mod configuration;
 pub mod health;
 pub mod metrics;

@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use crate::active::Active;
+use crate::cache::{self, Cache};
 use crate::health::Registry as Targets;
 use crate::proxy::Code;
 use crate::subscriber::Status;
@@ -25,7 +26,7 @@ const BOUNDS_MS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 5_000, 
 #[derive(Debug, Default)]
 pub struct Tally {
     /// By whose answer it was ([`Answer`]) and by the class of its status.
-    answers: [[AtomicU64; 5]; 3],
+    answers: [[AtomicU64; 5]; Answer::ALL.len()],
     errors: [AtomicU64; Code::ALL.len()],
     connections_opened: AtomicU64,
     connections_ended: AtomicU64,
@@ -39,6 +40,8 @@ pub struct Tally {
     bodies_broken: AtomicU64,
     upstream_times: [AtomicU64; BOUNDS_MS.len() + 1],
     upstream_micros: AtomicU64,
+    /// What the cache did.
+    pub cache: cache::Counts,
 }
 
 /// Whose answer a client got.
@@ -50,13 +53,19 @@ pub enum Answer {
     Rule,
     /// The edge's: an error.
     Edge,
+    /// An origin's, kept by the cache.
+    Cache,
+    /// That of a target of a fallback.
+    Fallback,
 }
 
 impl Answer {
-    const ALL: [(Self, &'static str); 3] = [
+    const ALL: [(Self, &'static str); 5] = [
         (Self::Origin, "origin"),
         (Self::Rule, "rule"),
         (Self::Edge, "edge"),
+        (Self::Cache, "cache"),
+        (Self::Fallback, "fallback"),
     ];
 }
 
@@ -227,6 +236,13 @@ impl Metrics {
             .register_collector(Box::new(Health(health)));
     }
 
+    /// Shows from now on how full the cache is.
+    pub fn show_cache(&self, cache: Arc<Cache>) {
+        self.registry
+            .lock()
+            .register_collector(Box::new(caching::Keeping(cache)));
+    }
+
     /// All metrics as OpenMetrics text.
     ///
     /// # Errors
@@ -365,6 +381,7 @@ impl Collector for Serving {
             "Response bodies that broke off",
             sum(&|tally| &tally.bodies_broken),
         )?;
+        caching::encode(&mut writer, &tallies)?;
         let counts: Vec<_> = (0..=BOUNDS_MS.len())
             .map(|place| sum(&|tally| &tally.upstream_times[place]))
             .collect();
@@ -512,5 +529,6 @@ impl Collector for Subscription {
     }
 }
 
+mod caching;
 #[cfg(test)]
 mod tests;

@@ -198,6 +198,7 @@ impl Route {
         Verdict::Forward(Forward {
             route: self,
             choice,
+            falls_back: true,
         })
     }
 }

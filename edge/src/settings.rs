@@ -32,6 +32,9 @@ pub struct Settings {
     /// How long it waits for what.
     #[serde(default)]
     pub timeouts: TimeoutSettings,
+    /// What it keeps of the origins' answers.
+    #[serde(default)]
+    pub cache: CacheSettings,
     /// Where it tells how it is.
     pub admin: Option<AdminSettings>,
     /// What it logs.
@@ -146,6 +149,38 @@ impl TimeoutSettings {
     #[must_use]
     pub fn drain(&self) -> Duration {
         Duration::from_millis(self.drain_ms)
+    }
+}
+
+/// `[cache]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheSettings {
+    /// The memory for kept answers, in bytes; 0 keeps none.
+    pub memory_bytes: u64,
+    /// The largest body that is kept, in bytes.
+    pub entry_bytes_max: u64,
+}
+
+impl Default for CacheSettings {
+    /// An eighth of a small machine's GiB, and room for sixteen of the largest answers in it.
+    fn default() -> Self {
+        Self {
+            memory_bytes: 128 * 1024 * 1024,
+            entry_bytes_max: 8 * 1024 * 1024,
+        }
+    }
+}
+
+impl CacheSettings {
+    fn check(&self) -> Result<(), SettingsError> {
+        if self.memory_bytes > 0 && self.entry_bytes_max > self.memory_bytes {
+            return Err(SettingsError::field(
+                "cache.entry_bytes_max",
+                "more than `cache.memory_bytes`",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -286,6 +321,7 @@ impl Settings {
         for node in &self.control.nodes {
             check_address("control.nodes", node)?;
         }
+        self.cache.check()?;
         self.timeouts.check()
     }
 }

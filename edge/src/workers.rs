@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
 use crate::active::Active;
+use crate::cache::Cache;
 use crate::health::Registry;
 use crate::metrics::Metrics;
 use crate::proxy::{self, Worker};
@@ -39,6 +40,7 @@ pub(crate) struct Plan<N> {
     pub(crate) active: Arc<Active>,
     pub(crate) health: Arc<Registry>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) cache: Arc<Cache>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) stop: watch::Receiver<bool>,
@@ -146,6 +148,7 @@ fn serve<N: Network>(
                 plan.network,
                 plan.active,
                 tally,
+                plan.cache,
                 plan.clock,
                 &*plan.entropy,
                 plan.health.lane(),

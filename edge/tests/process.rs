@@ -14,7 +14,7 @@ use domain::content::{
     Action, Criteria, RouteContent, RouteEntry, RuleContent, route_key, rule_key,
 };
 use domain::id::{EnvironmentId, RouteId, RuleId, SnapshotId};
-use domain::model::{Epoch, ManifestVersion, Mode, Priority, SnapshotVersion};
+use domain::model::{Epoch, ManifestVersion, Mode, Priority, Purges, SnapshotVersion};
 use domain::tree::{self, Hash, TreeKind};
 use edge::store::{DiskDirectory, Store};
 use edge_protocol::ManifestRef;
@@ -321,6 +321,7 @@ fn keep(place: &Place, words: &str) {
         snapshot_id: SnapshotId::parse("snap_00000001").unwrap(),
         version: SnapshotVersion(1),
         head: Hash::of(&head),
+        purges: Purges::default(),
     };
     let root = tree(TreeKind::Routes, route_key(&route.route_id), entry.encode());
     chunks.insert(entry.head, head);

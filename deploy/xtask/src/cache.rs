@@ -7,7 +7,7 @@
 //! | `rocksdb/VERSION/librocksdb.a`     | RocksDB, compiled once per `librocksdb-sys` version |
 //! | `rocksdb-build/`                   | scratch while that is being made                    |
 //! | `tools/bin/`                       | tools installed for the project (`cargo-deny`)      |
-//! | `tools/NAME-VERSION/`              | one written in Python, in an environment of its own |
+//! | `tools/NAME-VERSION/`              | one written in Python or from npm, in a folder of its own |
 
 use std::path::{Path, PathBuf};
 

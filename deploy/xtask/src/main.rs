@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::commands::{
-    bench, conformance, down, env, lint, openapi, process, sim, status, test, up,
+    bench, caches, conformance, down, env, lint, openapi, process, sim, status, test, up,
 };
 use xtask::local::Name;
 use xtask::local::process::End;
@@ -84,6 +84,15 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u32,
     },
+    /// Compares an edge's HTTP cache with nginx and Varnish, by the suite of cache-tests.fyi.
+    ///
+    /// The suite is installed into ~/.cache/vectorgate from npm, once; nginx and Varnish are Debian
+    /// packages. Fails where the edge passes fewer of the required tests than the better of the two.
+    ConformanceCache {
+        /// The edge alone
+        #[arg(long)]
+        alone: bool,
+    },
     /// Runs the simulation: --seed N [--seconds S] for one world, --seeds N for many.
     #[command(disable_help_flag = true)]
     Sim {
@@ -143,6 +152,7 @@ fn run(command: Command) -> Result<()> {
                 seed,
             },
         ),
+        Command::ConformanceCache { alone } => caches::run(repository, caches::Options { alone }),
         Command::Sim { arguments } => sim::run(repository, &arguments),
         Command::Bench { name, arguments } => bench::run(repository, &name, &arguments),
         Command::Openapi => openapi::run(repository),

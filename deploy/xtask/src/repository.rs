@@ -45,6 +45,12 @@ impl Repository {
         self.root.join("target/conformance")
     }
 
+    /// Where `cargo xtask conformance-cache` keeps its cluster and the edge's neighbours.
+    #[must_use]
+    pub fn caches(&self) -> PathBuf {
+        self.root.join("target/caches")
+    }
+
     /// Where benchmarks keep their clusters and leave their results.
     #[must_use]
     pub fn bench(&self) -> PathBuf {

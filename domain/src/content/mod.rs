@@ -3,6 +3,7 @@
 //! turns it into these types and says, with a path, what is wrong with it.
 
 mod action;
+mod caching;
 mod canonical;
 mod config;
 mod criteria;
@@ -25,11 +26,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{RouteId, RuleId, SnapshotId, UpstreamId};
 use crate::model::{
-    Algorithm, IpRange, Metadata, Mode, Priority, SnapshotVersion, Target, UpstreamSettings,
+    Algorithm, IpRange, Metadata, Mode, Priority, Purges, SnapshotVersion, Target, UpstreamSettings,
 };
 use crate::tree::Hash;
 
 pub use action::{BODY_BYTES_MAX, UPSTREAMS_MAX, action_upstreams};
+pub use caching::{CacheKey, Caching, QueryPart};
 pub use canonical::{JSON_DEPTH_MAX, canonical_json, json_depth};
 pub use config::{Backing, RouteConfig, route_config};
 pub use criteria::{ALTERNATIVES_MAX, HEADERS_MAX, QUERY_CHARS_MAX, QUERY_NAME_CHARS_MAX};
@@ -81,6 +83,8 @@ pub struct RouteEntry {
     pub version: SnapshotVersion,
     /// Its head chunk.
     pub head: Hash,
+    /// What was purged of what edges keep of its answers.
+    pub purges: Purges,
 }
 
 /// A published rule.

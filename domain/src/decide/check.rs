@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 
 use super::content::upstream_content;
 use crate::content::target_regions;
-use crate::model::{Metadata, PRIORITY_MAX, Priority, Rule, Target, Upstream, WEIGHT_MAX};
+use crate::model::{
+    Metadata, PRIORITY_MAX, PURGED_BYTES_MAX, PURGED_URLS_MAX, Priority, PurgedUrl, Rule, Target,
+    Upstream, WEIGHT_MAX, purged_bytes,
+};
 use crate::rejection::Rejection;
 use crate::tree::ITEM_BYTES_MAX;
 
@@ -156,6 +159,24 @@ pub(super) fn count(param: &str, count: usize, max: usize) -> Result<(), Rejecti
         return Ok(());
     }
     Err(invalid(param, format!("There must be 1 to {max} of them.")))
+}
+
+/// The URLs of a purge.
+pub(super) fn purged_urls(urls: &[PurgedUrl]) -> Result<(), Rejection> {
+    count("urls", urls.len(), PURGED_URLS_MAX)?;
+    if purged_bytes(urls) > PURGED_BYTES_MAX {
+        return Err(too_large(
+            "urls",
+            format!("The URLs of one purge may have {PURGED_BYTES_MAX} bytes."),
+        ));
+    }
+    match urls.iter().position(|url| !url.target.starts_with('/')) {
+        Some(at) => Err(invalid(
+            &format!("urls[{at}]"),
+            "Expected a URL with a path.".to_owned(),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// How large an answer with several rules gets.

@@ -16,6 +16,7 @@ mod new_api_key;
 mod precondition;
 mod priorities;
 mod publish;
+mod purge;
 mod reorder;
 mod rollback;
 mod route;
@@ -108,6 +109,7 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
             access::update_workspace(context, actor, command)
         }
         Command::RecordKeyUses(command) => api_key::record_uses(context, command),
+        Command::PurgeCache(actor, command) => purge::purge(context, actor, command),
     }
 }
 

@@ -5,7 +5,8 @@
 use super::{Context, not_found};
 use crate::command::{
     ArchiveRoute, ArchiveRule, ChangeTarget, Command, DeleteUpstream, Precondition, Publish,
-    ReorderRules, Rollback, SwitchRoute, SwitchRule, UpdateRoute, UpdateRule, UpdateUpstream,
+    PurgeCache, ReorderRules, Rollback, SwitchRoute, SwitchRule, UpdateRoute, UpdateRule,
+    UpdateUpstream,
 };
 use crate::id::{EnvironmentId, RouteId, RuleId, UpstreamId};
 use crate::query;
@@ -84,6 +85,7 @@ fn about<V: View + ?Sized>(
         | Command::SwitchRoute(actor, SwitchRoute { id, .. })
         | Command::ReorderRules(actor, ReorderRules { route_id: id, .. })
         | Command::Publish(actor, Publish { route_id: id, .. })
+        | Command::PurgeCache(actor, PurgeCache { route_id: id, .. })
         | Command::Rollback(actor, Rollback { route_id: id, .. }) => {
             route(context, &actor.environment_id, id)?
         }

@@ -9,11 +9,11 @@ use super::{Context, Judgement, check, id_taken, nothing, verdict};
 use crate::command::{Actor, Publish};
 use crate::content::{RouteContent, RouteEntry, route_key};
 use crate::event::{Event, RoutePlace};
-use crate::id::SnapshotId;
+use crate::id::{RouteId, SnapshotId};
 use crate::machine::Decision;
 use crate::model::{
-    Priority, PublishedRoute, PublishedRule, Route, Rule, RuleEventKind, RuleStatus, Snapshot,
-    SnapshotState, SnapshotVersion,
+    Priority, PublishedRoute, PublishedRule, Purges, Route, Rule, RuleEventKind, RuleStatus,
+    Snapshot, SnapshotState, SnapshotVersion,
 };
 use crate::outcome::Outcome;
 use crate::rejection::Rejection;
@@ -203,6 +203,19 @@ pub(super) fn set_live<V: View + ?Sized>(
     }
 }
 
+/// What the manifest says of a route.
+pub(super) fn entry(id: &RouteId, live: &PublishedRoute, purges: &Purges) -> RouteEntry {
+    RouteEntry {
+        route_id: id.clone(),
+        hostname: live.hostname.clone(),
+        enabled: live.enabled,
+        snapshot_id: live.snapshot_id.clone(),
+        version: live.version,
+        head: live.head,
+        purges: purges.clone(),
+    }
+}
+
 /// A content that becomes the active one.
 pub(super) struct Publication {
     pub(super) snapshot_id: SnapshotId,
@@ -244,18 +257,19 @@ pub(super) fn activate<V: View + ?Sized>(
         snapshot.revision = context.revision;
         drafting.event(Event::SnapshotReplaced(snapshot));
     }
-    let entry = RouteEntry {
-        route_id: before.id.clone(),
-        hostname: content.hostname.clone(),
-        enabled: content.enabled,
+    let live = PublishedRoute {
         snapshot_id: snapshot_id.clone(),
         version,
         head,
+        at: context.at,
+        hostname: content.hostname,
+        enabled: content.enabled,
     };
+    let entry = entry(&before.id, &live, &after.purges);
     let edits = [(route_key(&before.id), Some(entry.encode()))].into();
     let moved = move_manifest(context, &actor.environment_id, edits)?;
     let snapshot = Snapshot {
-        id: snapshot_id.clone(),
+        id: snapshot_id,
         workspace_id: actor.workspace_id.clone(),
         environment_id: actor.environment_id.clone(),
         route_id: before.id.clone(),
@@ -275,15 +289,6 @@ pub(super) fn activate<V: View + ?Sized>(
         revision: context.revision,
     };
     drafting.event(Event::SnapshotPublished(snapshot.clone()));
-    let hostname = content.hostname;
-    let live = PublishedRoute {
-        snapshot_id,
-        version,
-        head,
-        at: context.at,
-        hostname,
-        enabled: content.enabled,
-    };
     let after = Route {
         published: Some(live),
         updated_at: Some(context.at),

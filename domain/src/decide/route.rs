@@ -18,7 +18,7 @@ use crate::content::{merge_patch, route_key};
 use crate::event::{Event, RoutePlace};
 use crate::id::RouteId;
 use crate::machine::Decision;
-use crate::model::Route;
+use crate::model::{Purges, Route};
 use crate::outcome::Outcome;
 use crate::rejection::Rejection;
 use crate::rows::View;
@@ -50,6 +50,7 @@ pub(super) fn create<V: View + ?Sized>(
         updated_at: None,
         archived_at: None,
         published: None,
+        purges: Purges::default(),
         created_by: actor.api_key_id.clone(),
         revision: context.revision,
     };

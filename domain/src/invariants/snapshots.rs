@@ -142,5 +142,6 @@ fn entry(state: &RouteState) -> Option<RouteEntry> {
         snapshot_id: live.snapshot_id.clone(),
         version: live.version,
         head: live.head,
+        purges: state.route.purges.clone(),
     })
 }

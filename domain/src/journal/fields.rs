@@ -44,6 +44,7 @@ pub(super) fn route(route: &Route) -> Fields {
         ("enabled", json(&route.enabled)),
         ("config", route.config.clone()),
         ("status", json(status)),
+        ("cache_purges", json(&route.purges.version)),
     ])
 }
 

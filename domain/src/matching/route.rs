@@ -6,7 +6,8 @@ use super::pattern::{PatternError, Patterns};
 use super::predicate::CompiledCriteria;
 use super::request::{Headers, Request};
 use crate::content::{
-    Action, Backing, RouteContent, RuleContent, TargetContent, UpstreamContent, WeightedUpstream,
+    Action, Backing, Caching, RouteContent, RuleContent, TargetContent, UpstreamContent,
+    WeightedUpstream,
 };
 use crate::id::{RouteId, RuleId, TargetId, UpstreamId};
 use crate::model::{Algorithm, Check, Priority, UpstreamSettings};
@@ -33,6 +34,8 @@ pub struct CompiledRoute {
     pub fallback: Option<CompiledAction>,
     /// How the targets of upstreams that have no check of their own are checked.
     pub health_check: Option<Check>,
+    /// How answers are kept.
+    pub caching: Caching,
     rules: Vec<CompiledRule>,
     /// Finds rules where there are too many to try all.
     index: Option<Index>,
@@ -204,6 +207,7 @@ impl CompiledRoute {
             .map(|(rule, criteria)| CompiledRule::new(rule, criteria, &upstreams))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
+            caching: Caching::of(&content),
             id: content.route_id,
             hostname: content.hostname,
             enabled: content.enabled,

@@ -8,6 +8,7 @@ mod idempotency;
 mod ip_range;
 mod journal;
 mod manifest;
+mod purges;
 mod route;
 mod rule;
 mod rule_version;
@@ -29,6 +30,10 @@ pub use journal::{
     ObjectKind,
 };
 pub use manifest::{Epoch, Manifest, ManifestVersion};
+pub use purges::{
+    Missed, PURGED_BYTES_MAX, PURGED_URL_BYTES_MAX, PURGED_URLS_MAX, PurgedUrl, Purges,
+    purged_bytes,
+};
 pub use route::{Mode, PublishedRoute, Route, RouteDraft};
 pub use rule::{
     Metadata, PRIORITY_MAX, Priority, PublishedRule, Rule, RuleChange, RuleEvent, RuleEventKind,

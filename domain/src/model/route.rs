@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ApiKeyId, EnvironmentId, RouteId, SnapshotId, WorkspaceId};
-use crate::model::SnapshotVersion;
+use crate::model::{Purges, SnapshotVersion};
 use crate::time::{Revision, Timestamp};
 use crate::tree::Hash;
 
@@ -59,6 +59,8 @@ pub struct Route {
     pub archived_at: Option<Timestamp>,
     /// The active snapshot, if one was published.
     pub published: Option<PublishedRoute>,
+    /// What was purged of what edges keep.
+    pub purges: Purges,
     /// Who made it.
     pub created_by: ApiKeyId,
     /// The entry that last wrote it.

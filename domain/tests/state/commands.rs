@@ -3,14 +3,15 @@
 use domain::command::{
     Actor, ArchiveRoute, ArchiveRule, BatchRules, Bootstrap, ChangeTarget, Command, CreateRoute,
     CreateRule, CreateUpstream, DeleteUpstream, DesiredStatus, DraftSeed, Idempotency,
-    NewEnvironment, Precondition, Publish, PublishAlone, ReorderRules, RevokeApiKey, Rollback,
-    RollbackTo, RuleOperation, RuleOrder, Stamped, SwitchRoute, SwitchRule, TargetChange,
+    NewEnvironment, Precondition, Publish, PublishAlone, PurgeCache, ReorderRules, RevokeApiKey,
+    Rollback, RollbackTo, RuleOperation, RuleOrder, Stamped, SwitchRoute, SwitchRule, TargetChange,
     UpdateRoute, UpdateRule, UpdateUpstream,
 };
 use domain::id::{
     ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, Seed, SnapshotId, TargetId,
     UpstreamId, WorkspaceId,
 };
+use domain::model::PurgedUrl;
 use domain::model::{
     Algorithm, Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, JOURNAL_KEPT_MS, KeyHash, Mode,
     Plan, Priority, SnapshotVersion, Target,
@@ -209,6 +210,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         4 => (who(), switch_route()).prop_map(|(actor, command)| Command::SwitchRoute(actor, command)),
         16 => (who(), reorder()).prop_map(|(actor, command)| Command::ReorderRules(actor, command)),
         8 => (who(), batch()).prop_map(|(actor, command)| Command::BatchRules(actor, command)),
+        4 => (who(), purge()).prop_map(|(actor, command)| Command::PurgeCache(actor, command)),
         5 => (who(), change_target()).prop_map(|(actor, command)| Command::ChangeTarget(actor, command)),
         16 => crate::access::command(),
         18 => crate::webhooks::command(),
@@ -498,6 +500,14 @@ fn switch_route() -> impl Strategy<Value = SwitchRoute> {
             publish,
         }
     })
+}
+
+fn purge() -> impl Strategy<Value = PurgeCache> {
+    let url = (0..3u8).prop_map(|number| PurgedUrl {
+        host: "h0.example.net".to_owned(),
+        target: format!("/{number}"),
+    });
+    (route(), option::of(vec(url, 0..3))).prop_map(|(route_id, urls)| PurgeCache { route_id, urls })
 }
 
 /// Whole orders are rarely those of the rules that there are, so most are moves.

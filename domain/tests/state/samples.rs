@@ -12,10 +12,10 @@ use domain::id::{
 use domain::model::{
     Algorithm, ApiKey, ApiVersion, Environment, EnvironmentKind, Epoch, Fingerprint, Grant,
     IdempotencyKey, IdempotencyRecord, IpRange, KeyHash, KeyKind, KeySalt, Manifest,
-    ManifestVersion, Mode, Plan, PreviousSecret, Priority, PublishedRoute, PublishedRule, Resource,
-    ResourceScope, Route, Rule, RuleChange, RuleEvent, RuleEventKind, RuleField, RuleStatus,
-    Scopes, Snapshot, SnapshotState, SnapshotVersion, StoredReply, Target, Upstream, Verb,
-    Workspace,
+    ManifestVersion, Mode, Plan, PreviousSecret, Priority, PublishedRoute, PublishedRule,
+    PurgedUrl, Purges, Resource, ResourceScope, Route, Rule, RuleChange, RuleEvent, RuleEventKind,
+    RuleField, RuleStatus, Scopes, Snapshot, SnapshotState, SnapshotVersion, StoredReply, Target,
+    Upstream, Verb, Workspace,
 };
 
 use domain::rejection::{Problem, Rejection};
@@ -213,8 +213,20 @@ pub(crate) fn route() -> Route {
             hostname: "old.example.net".to_owned(),
             enabled: false,
         }),
+        purges: purges(),
         created_by: api_key_id(),
         revision: Revision(12),
+    }
+}
+
+pub(crate) fn purges() -> Purges {
+    Purges {
+        version: 5,
+        manifest_version: ManifestVersion(9),
+        recent: vec![vec![PurgedUrl {
+            host: "api.example.net".to_owned(),
+            target: "/v1?page=2".to_owned(),
+        }]],
     }
 }
 

@@ -2,7 +2,7 @@
 
 use domain::command::{
     ArchiveRule, BatchRules, ChangeTarget, Command, DesiredStatus, DraftSeed, PublishAlone,
-    ReorderRules, RuleOperation, RuleOrder, SwitchRoute, SwitchRule, TargetChange,
+    PurgeCache, ReorderRules, RuleOperation, RuleOrder, SwitchRoute, SwitchRule, TargetChange,
 };
 use domain::model::{FieldChange, Priority, RuleField, RuleVersion, RuleVersionNumber};
 use domain::outcome::Outcome;
@@ -10,7 +10,7 @@ use domain::time::{Revision, Timestamp};
 
 use crate::commands::actor;
 use crate::samples::{
-    api_key_id, draft, route, route_id, rule, rule_id, snapshot_id, target, upstream_id,
+    api_key_id, draft, purges, route, route_id, rule, rule_id, snapshot_id, target, upstream_id,
 };
 
 pub(crate) fn rule_version() -> RuleVersion {
@@ -72,6 +72,13 @@ pub(crate) fn commands() -> Vec<Command> {
                 draft_id: snapshot_id(),
                 enabled: true,
                 publish: Some(alone),
+            },
+        ),
+        Command::PurgeCache(
+            actor(0),
+            PurgeCache {
+                route_id: route_id(),
+                urls: Some(purges().recent.concat()),
             },
         ),
         reorder(RuleOrder::Whole(vec![rule_id()])),

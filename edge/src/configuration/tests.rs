@@ -7,7 +7,7 @@ use domain::content::{
     Action, Criteria, PathPattern, WeightedUpstream, route_key, rule_key, upstream_key,
 };
 use domain::id::{RouteId, RuleId, SnapshotId, TargetId, UpstreamId};
-use domain::model::{Algorithm, Epoch, ManifestVersion, Mode, Priority, SnapshotVersion};
+use domain::model::{Algorithm, Epoch, ManifestVersion, Mode, Priority, Purges, SnapshotVersion};
 use domain::tree::Edits;
 use parking_lot::Mutex as Locked;
 
@@ -104,6 +104,7 @@ impl Source {
             snapshot_id: SnapshotId::parse(&format!("snap_{number:08}")).unwrap(),
             version: SnapshotVersion(1),
             head: Hash::of(&head),
+            purges: Purges::default(),
         };
         self.chunks.insert(entry.head, head);
         entry

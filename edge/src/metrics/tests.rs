@@ -15,6 +15,9 @@ fn threads_are_added_up_and_everything_has_a_name() {
     two.connection_ended();
     one.upstream_took(Duration::from_micros(1_500));
     two.upstream_took(Duration::from_secs(60));
+    two.cache.answered(&cache::Report::of(cache::Outcome::Hit));
+    let keeping = Cache::new(crate::settings::CacheSettings::default(), [0; 16]);
+    metrics.show_cache(Arc::new(keeping));
     metrics.applies().applied(Duration::from_millis(3));
     let text = metrics.render().unwrap();
     for line in [
@@ -30,6 +33,10 @@ fn threads_are_added_up_and_everything_has_a_name() {
         "vectorgate_edge_upstream_response_seconds_sum 60.0015",
         "vectorgate_edge_manifest_version 0",
         "vectorgate_edge_manifest_apply_microseconds 3000",
+        "vectorgate_edge_cache_requests_total{outcome=\"hit\"} 1",
+        "vectorgate_edge_cache_requests_total{outcome=\"bypass\"} 0",
+        "vectorgate_edge_cache_entries 0",
+        "vectorgate_edge_cache_bytes_max 134217728",
         "# EOF",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");

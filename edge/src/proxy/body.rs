@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::connection::Flight;
+use crate::cache::body::Reader;
 use crate::upstream::{BodyError, UpstreamBody};
 
 /// What an answer consists of.
@@ -20,6 +21,8 @@ pub(super) enum Content {
     Whole(Bytes),
     /// What an origin sends.
     Upstream(UpstreamBody),
+    /// What an origin sends to several.
+    Shared(Reader),
 }
 
 impl From<Bytes> for Content {
@@ -59,6 +62,9 @@ impl Body for AnswerBody {
         let content = &mut self.get_mut().content;
         match content {
             Content::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Content::Shared(body) => body
+                .poll_piece(cx)
+                .map(|piece| piece.map(|piece| piece.map_err(BodyError::from))),
             Content::Empty => Poll::Ready(None),
             Content::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
@@ -71,6 +77,7 @@ impl Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Upstream(body) => body.is_end_stream(),
+            Content::Shared(body) => body.is_ended(),
             Content::Empty => true,
             Content::Whole(_) => false,
         }
@@ -79,6 +86,7 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Upstream(body) => body.size_hint(),
+            Content::Shared(body) => body.size_hint(),
             Content::Empty => SizeHint::with_exact(0),
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
         }

@@ -39,6 +39,8 @@ const RETRIES_MIN: u32 = 3;
 pub(super) enum Sent<'a> {
     /// A target's response.
     Origin(Response<UpstreamBody>),
+    /// That of a target of the fallback.
+    Fallback(Response<UpstreamBody>),
     /// The fallback's redirect.
     Redirect(&'a Redirect),
     /// The fallback's response.
@@ -115,7 +117,7 @@ impl<N: Network> Worker<N> {
             Fallback::Forward(forward) => {
                 let fit = |tried: &[&Target]| forward.pick(tried, keys).map(|target| &**target);
                 let response = self.attempts(&forward, fit, course, upload).await?;
-                Sent::Origin(response)
+                Sent::Fallback(response)
             }
         };
         self.tally.upstream_fell_back();

@@ -11,10 +11,11 @@
 //! | 501 | `unsupported_transfer_coding` |
 //! | 502 | `upstream_unreachable`, `upstream_closed`, `upstream_malformed` |
 //! | 503 | `no_configuration`, `no_target`, `upstream_overloaded` |
-//! | 504 | `upstream_connect_timeout`, `upstream_timeout` |
+//! | 504 | `upstream_connect_timeout`, `upstream_timeout`, `not_cached` |
 //! | 508 | `loop_detected` |
 //!
-//! 502 means that the target failed, 504 that it was too slow, 503 that there was no target.
+//! 502 means that the target failed, 504 that it was too slow (but for `not_cached`), 503 that there
+//! was no target.
 
 use bytes::Bytes;
 use domain::id::RequestId;
@@ -65,11 +66,13 @@ pub enum Code {
     LoopDetected,
     /// The target has as many requests as it takes.
     UpstreamOverloaded,
+    /// The client takes only what is kept, and nothing is.
+    NotCached,
 }
 
 impl Code {
     /// All, in the order of their declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidHost,
         Self::InvalidPath,
         Self::BodyBroken,
@@ -88,6 +91,7 @@ impl Code {
         Self::UpstreamTimeout,
         Self::LoopDetected,
         Self::UpstreamOverloaded,
+        Self::NotCached,
     ];
 
     /// The name in answers and metrics.
@@ -112,6 +116,7 @@ impl Code {
             Self::UpstreamTimeout => "upstream_timeout",
             Self::LoopDetected => "loop_detected",
             Self::UpstreamOverloaded => "upstream_overloaded",
+            Self::NotCached => "not_cached",
         }
     }
 
@@ -131,9 +136,25 @@ impl Code {
             Self::NoConfiguration | Self::NoTarget | Self::UpstreamOverloaded => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::UpstreamConnectTimeout | Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::UpstreamConnectTimeout | Self::UpstreamTimeout | Self::NotCached => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
             Self::LoopDetected => StatusCode::LOOP_DETECTED,
         }
+    }
+
+    /// Whether it says that an origin failed.
+    #[must_use]
+    pub fn is_upstream(self) -> bool {
+        matches!(
+            self,
+            Self::UpstreamUnreachable
+                | Self::UpstreamClosed
+                | Self::UpstreamMalformed
+                | Self::UpstreamConnectTimeout
+                | Self::UpstreamTimeout
+                | Self::NoTarget
+        )
     }
 
     fn message(self) -> &'static str {
@@ -160,6 +181,7 @@ impl Code {
             Self::UpstreamTimeout => "The upstream target did not answer in time.",
             Self::LoopDetected => "The request has passed this edge before.",
             Self::UpstreamOverloaded => "The target has as many requests as it takes.",
+            Self::NotCached => "No answer is kept, and the request forbids to ask for one.",
         }
     }
 

@@ -6,15 +6,17 @@
 //!    decided by it.
 //! 2. The configuration in use is taken once; the request keeps it to its last byte.
 //! 3. Host → route → rule → action, by `domain::matching`.
-//! 4. `headers`: only what is forwarded is rewritten, and only after rules have seen it.
-//! 5. `dispatch`: one target after the other, then the fallback.
-//! 6. [`crate::upstream`]: a connection, deadlines, the response's head.
-//! 7. `body`: both bodies are streamed; each side is read only as fast as the other takes it.
+//! 4. `caching`: what is kept of the origins' answers serves where it may.
+//! 5. `headers`: only what is forwarded is rewritten, and only after rules have seen it.
+//! 6. `dispatch`: one target after the other, then the fallback.
+//! 7. [`crate::upstream`]: a connection, deadlines, the response's head.
+//! 8. `body`: both bodies are streamed; each side is read only as fast as the other takes it.
 //!
 //! Not here yet: TLS towards clients, WebSocket and other upgrades (a request for one is answered
-//! as if it had not asked), caching.
+//! as if it had not asked).
 
 mod body;
+mod caching;
 mod client;
 mod connection;
 mod dispatch;

@@ -13,16 +13,18 @@ use tokio::time::Instant;
 use tracing::{Level, debug, enabled};
 
 use super::body::{AnswerBody, Content};
+use super::caching::{Caches, Matter};
 use super::connection::{Connection, Connections, Flight};
 use super::dispatch::Sent;
 use super::error::{Code, Refusal};
 use super::ids::RequestIds;
 use super::{headers, request, sticky};
 use crate::active::{Active, Reader};
+use crate::cache::Cache;
 use crate::metrics::{Answer, Tally};
 use crate::route::{Forward, Target, Verdict};
 use crate::settings::Settings;
-use crate::upstream::{ExchangeError, RequestBody, Upstreams};
+use crate::upstream::{ExchangeError, RequestBody, Upload, Upstreams};
 
 /// One serving thread's state. It never leaves its thread, so nothing in it is locked.
 pub struct Worker<N> {
@@ -30,6 +32,7 @@ pub struct Worker<N> {
     pub(super) connections: Rc<Connections>,
     pub(super) upstreams: Upstreams<N>,
     pub(super) tally: Arc<Tally>,
+    pub(super) caches: Caches,
     reader: Reader,
     ids: RequestIds,
     via: Via,
@@ -51,7 +54,10 @@ struct Access {
 }
 
 /// An answer, and whose it is.
-type Answered = (Response<Content>, Answer);
+pub(super) type Answered = (Response<Content>, Answer);
+
+/// Where a request is sent.
+pub(super) type Toward<'a> = Forward<'a>;
 
 impl<N: Network> Worker<N> {
     /// A thread that serves what is in `active`; `lane` is its own among the serving threads.
@@ -60,6 +66,7 @@ impl<N: Network> Worker<N> {
         network: N,
         active: Arc<Active>,
         tally: Arc<Tally>,
+        cache: Arc<Cache>,
         clock: Arc<dyn Clock>,
         entropy: &dyn Entropy,
         lane: usize,
@@ -68,7 +75,8 @@ impl<N: Network> Worker<N> {
             via: Via::new(&settings.edge.id),
             upstreams: Upstreams::new(network, settings.timeouts, Arc::clone(&tally), lane),
             reader: Reader::new(active),
-            ids: RequestIds::new(clock, entropy),
+            ids: RequestIds::new(Arc::clone(&clock), entropy),
+            caches: Caches::new(cache, clock),
             connections: Rc::default(),
             settings,
             tally,
@@ -77,7 +85,7 @@ impl<N: Network> Worker<N> {
 
     /// Answers a request. It has always an answer.
     pub(super) async fn answer(
-        &self,
+        self: &Rc<Self>,
         connection: &Rc<Connection>,
         request: Request<Incoming>,
     ) -> Response<AnswerBody> {
@@ -95,8 +103,8 @@ impl<N: Network> Worker<N> {
     }
 
     async fn outcome(
-        &self,
-        connection: &Connection,
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
         mut request: Request<Incoming>,
     ) -> Result<Answered, Refusal> {
         request::settle(&mut request, &self.settings.edge.id)?;
@@ -128,7 +136,15 @@ impl<N: Network> Worker<N> {
             "request routed"
         );
         match decision.verdict {
-            Verdict::Forward(forward) => self.forward(connection, forward, request).await,
+            Verdict::Forward(toward) => {
+                let matter = Matter {
+                    held: &configuration,
+                    served,
+                    rule: decision.rule,
+                    toward,
+                };
+                self.serve(connection, matter, request).await
+            }
             Verdict::NoTarget => Err(Code::NoTarget.into()),
             Verdict::NoRule => Err(Code::NoMatchingRule.into()),
             Verdict::Fixed(fixed) => Ok((fixed.response(), Answer::Rule)),
@@ -142,28 +158,47 @@ impl<N: Network> Worker<N> {
         }
     }
 
-    async fn forward(
+    /// Sends a request on as the client sent it.
+    pub(super) async fn forward(
         &self,
         connection: &Connection,
-        forward: Forward<'_>,
+        toward: Toward<'_>,
         mut request: Request<Incoming>,
     ) -> Result<Answered, Refusal> {
-        let keys = forward.keys(|key| sticky::hash(key, request.headers(), &connection.client));
         if !request::may_be_forwarded(&mut request) {
             return Ok((Response::default(), Answer::Edge));
         }
+        let (parts, body) = request.into_parts();
+        let (body, upload) = RequestBody::new(body, self.settings.timeouts.idle());
+        let request = Request::from_parts(parts, body);
+        self.exchange(connection, toward, request, upload.as_deref())
+            .await
+    }
+
+    /// Has an origin answer a request.
+    pub(super) async fn exchange(
+        &self,
+        connection: &Connection,
+        forward: Toward<'_>,
+        request: Request<RequestBody>,
+        upload: Option<&Upload>,
+    ) -> Result<Answered, Refusal> {
+        let keys = forward.keys(|key| sticky::hash(key, request.headers(), &connection.client));
         let (mut parts, body) = request.into_parts();
         self.address_to_origin(connection, &mut parts);
-        let (body, upload) = RequestBody::new(body, self.settings.timeouts.idle());
         let begun = Instant::now();
         // A fallback may answer with a redirect that keeps the path.
         let path = forward.fallback().is_some().then(|| parts.uri.clone());
         let request = Request::from_parts(parts, body);
-        let sent = self.dispatch(forward, &keys, request, upload.as_deref());
+        let sent = self.dispatch(forward, &keys, request, upload);
         match sent.await? {
-            Sent::Origin(response) if !is_understood(&response) => {
+            Sent::Origin(response) | Sent::Fallback(response) if !is_understood(&response) => {
                 Err(Code::UpstreamMalformed.into())
             }
+            Sent::Fallback(response) => Ok((
+                self.address_to_client(response.map(Content::Upstream)),
+                Answer::Fallback,
+            )),
             Sent::Origin(response) => {
                 self.tally.upstream_took(begun.elapsed());
                 Ok((

@@ -14,6 +14,8 @@ use crate::balance::SHARE_WHOLE;
 pub struct Forward<'a> {
     pub(super) route: &'a Route,
     pub(super) choice: &'a Choice,
+    /// Whether the route's fallback may have what fails.
+    pub(super) falls_back: bool,
 }
 
 /// What is done when all that a request could go to has failed.
@@ -53,7 +55,7 @@ impl<'a> Forward<'a> {
 
     /// The next target that is fit, other than those that were tried.
     pub fn pick(&self, tried: &[&Target], keys: &Keys) -> Option<&'a Arc<Target>> {
-        let Self { route, choice } = *self;
+        let Self { route, choice, .. } = *self;
         if tried.is_empty() && !self.is_impaired() {
             let place = choice.upstreams[choice.rotation.next()?];
             return route.upstreams[place].next(keys.of(place));
@@ -83,11 +85,25 @@ impl<'a> Forward<'a> {
     #[must_use]
     pub fn fallback(&self) -> Option<Fallback<'a>> {
         let route = self.route;
-        Some(match route.fallback.as_ref()? {
-            Action::Forward(choice) => Fallback::Forward(Forward { route, choice }),
+        let fallback = route.fallback.as_ref().filter(|_| self.falls_back)?;
+        Some(match fallback {
+            Action::Forward(choice) => Fallback::Forward(Forward {
+                route,
+                choice,
+                falls_back: false,
+            }),
             Action::Redirect(redirect) => Fallback::Redirect(redirect),
             Action::Fixed(fixed) => Fallback::Fixed(fixed),
         })
+    }
+
+    /// The same without the fallback, for who has something better to fall back to.
+    #[must_use]
+    pub fn without_fallback(self) -> Self {
+        Self {
+            falls_back: false,
+            ..self
+        }
     }
 
     /// Whether there is anything to be tried when one target fails.
@@ -95,7 +111,7 @@ impl<'a> Forward<'a> {
     pub fn has_alternatives(&self) -> bool {
         let several = |upstream: &usize| self.route.upstreams[*upstream].targets.len() > 1;
         self.choice.upstreams.len() > 1
-            || self.route.fallback.is_some()
+            || self.fallback().is_some()
             || self.choice.upstreams.iter().any(several)
     }
 
@@ -114,7 +130,7 @@ impl<'a> Forward<'a> {
     }
 
     fn pick_by(&self, keys: &Keys, share: &dyn Fn(&Target) -> u32) -> Option<&'a Arc<Target>> {
-        let Self { route, choice } = *self;
+        let Self { route, choice, .. } = *self;
         let has_any = |place: usize| route.upstreams[choice.upstreams[place]].has_any(share);
         let place = choice
             .rotation

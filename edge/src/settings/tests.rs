@@ -44,6 +44,7 @@ fn a_file_is_read_and_what_it_leaves_out_has_defaults() {
     assert_eq!(settings.workers().get(), 2);
     assert_eq!(settings.timeouts.connect(), Duration::from_millis(100));
     assert_eq!(settings.timeouts.idle(), Duration::from_secs(60));
+    assert_eq!(settings.cache.memory_bytes, 128 * 1024 * 1024);
     assert_eq!(settings.log.format, LogFormat::Json);
     let short = WHOLE.split("[timeouts]").next().unwrap();
     let settings = parse(short, &[("VECTORGATE_HTTP__WORKERS", "0")]).unwrap();
@@ -116,6 +117,12 @@ fn a_bad_field_is_named() {
             "VECTORGATE_TIMEOUTS__DRAIN_MS",
             "99999999999",
             "timeouts.drain_ms",
+        ),
+        ("VECTORGATE_CACHE__MEMORY_BYTES", "-1", "cache.memory_bytes"),
+        (
+            "VECTORGATE_CACHE__ENTRY_BYTES_MAX",
+            "999999999",
+            "cache.entry_bytes_max",
         ),
         ("VECTORGATE_ADMIN__LISTEN", "8191", "admin.listen"),
         ("VECTORGATE_LOG__FORMAT", "xml", "log.format"),

@@ -16,6 +16,7 @@ use hyper::client::conn::http1::SendRequest;
 use super::http2::Stream;
 use super::pool::{Bucket, Gauge};
 use super::{IdleDeadline, RequestBody};
+use crate::cache::body::BrokeOff;
 use crate::health::Occupancy;
 use crate::metrics::Tally;
 
@@ -28,6 +29,9 @@ pub enum BodyError {
     /// The origin's connection broke, or what it sent was no body.
     #[error("the response's body broke off")]
     Broken(#[source] hyper::Error),
+    /// Another request fetched it, and that broke off.
+    #[error(transparent)]
+    Shared(#[from] BrokeOff),
 }
 
 /// A response's body.

@@ -20,6 +20,8 @@ fn ratios_are_exact_over_all_threads_connections_and_publishes() {
             Origin::saying("c").await,
         );
         let draft = |note: u16| Draft {
+            mode: None,
+            purges: domain::model::Purges::default(),
             hostname: HOST.to_owned(),
             rules: vec![(Criteria::default(), forward(&[("one", 90), ("two", 10)]))],
             upstreams: vec![

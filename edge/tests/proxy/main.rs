@@ -4,6 +4,7 @@
 mod answers;
 mod balance;
 mod bodies;
+mod caching;
 mod client;
 mod deadlines;
 mod failures;
@@ -15,6 +16,7 @@ mod limits;
 mod origin;
 mod publish;
 mod reuse;
+mod sharing;
 mod shutdown;
 mod smuggling;
 mod swap;

@@ -9,7 +9,7 @@ use domain::content::{
 };
 use domain::id::{RouteId, RuleId, SnapshotId, TargetId, UpstreamId};
 use domain::model::{
-    Algorithm, Epoch, ManifestVersion, Mode, Priority, SnapshotVersion, UpstreamSettings,
+    Algorithm, Epoch, ManifestVersion, Mode, Priority, Purges, SnapshotVersion, UpstreamSettings,
 };
 use domain::tree::{self, Edits, Hash, TreeKind};
 use edge::configuration::{Apply, ApplyReport};
@@ -28,6 +28,9 @@ pub(crate) struct Draft {
     pub(crate) algorithm: Option<Algorithm>,
     /// The route's `config`, as far as the edge reads it; `{}` where empty.
     pub(crate) config: String,
+    /// Another mode than `balanced`.
+    pub(crate) mode: Option<Mode>,
+    pub(crate) purges: Purges,
 }
 
 pub(crate) const HOST: &str = "api.example.net";
@@ -133,7 +136,7 @@ impl Publisher {
             route_id: RouteId::parse(&format!("rt_{number:08}")).unwrap(),
             name: "route".to_owned(),
             hostname: draft.hostname.clone(),
-            mode: Mode::Balanced,
+            mode: draft.mode.unwrap_or(Mode::Balanced),
             enabled: true,
             default_upstreams: weighted(&draft.defaults),
             config: if draft.config.is_empty() {
@@ -153,6 +156,7 @@ impl Publisher {
             snapshot_id: SnapshotId::parse(&format!("snap_{number:08}")).unwrap(),
             version: SnapshotVersion(self.version),
             head: Hash::of(&head),
+            purges: draft.purges.clone(),
         };
         self.chunks.insert(entry.head, head);
         entry

@@ -68,6 +68,8 @@ fn a_kept_connection_sees_the_next_configuration_at_its_next_request() {
     run(async {
         let (old, new) = (Origin::saying("old").await, Origin::saying("new").await);
         let draft = |shares: &[(&str, u32)]| Draft {
+            mode: None,
+            purges: domain::model::Purges::default(),
             hostname: HOST.to_owned(),
             rules: vec![(Criteria::default(), forward(shares))],
             upstreams: vec![

@@ -3,13 +3,15 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use domain::time::Timestamp;
 use edge::assembly::{self, Ports, Running, Serving};
 use edge::network::SharedPorts;
 use edge::settings::Settings;
 use edge::workers::Placement;
-use platform::{Network, SystemClock, SystemEntropy};
+use platform::{Clock, Network, SystemClock, SystemEntropy};
 
 use crate::publish::{Draft, Publisher};
 
@@ -23,6 +25,23 @@ pub(crate) struct World {
     pub(crate) serving: Serving,
     pub(crate) running: Running,
     pub(crate) publisher: Publisher,
+    pub(crate) clock: Arc<Hand>,
+}
+
+/// The wall clock, as far ahead as a test has moved it.
+#[derive(Default)]
+pub(crate) struct Hand(AtomicU64);
+
+impl Hand {
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.0.fetch_add(seconds * 1000, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp(SystemClock.now().0 + self.0.load(Ordering::Relaxed))
+    }
 }
 
 /// How the edge is started.
@@ -91,9 +110,10 @@ impl World {
     /// An edge to which nothing was ever published.
     pub(crate) async fn start<N: Network>(options: Options<N>) -> Self {
         let serving = Serving::default();
+        let clock = Arc::<Hand>::default();
         let ports = Ports {
             network: options.network,
-            clock: Arc::new(SystemClock),
+            clock: Arc::clone(&clock) as _,
             entropy: Arc::new(SystemEntropy),
         };
         let settings = Arc::new(settings(&options.set));
@@ -106,6 +126,7 @@ impl World {
             serving,
             running,
             publisher: Publisher::default(),
+            clock,
         }
     }
 

@@ -52,6 +52,7 @@ mod page;
 mod pipeline;
 mod policy;
 mod propagation;
+mod purges;
 mod query;
 mod regions;
 mod release;
@@ -442,6 +443,7 @@ impl Routes {
             operation::ROUTES_DISABLE,
             switches::disable,
         );
+        self.add(MethodFilter::POST, operation::ROUTES_PURGE, purges::purge);
         self.add(
             MethodFilter::POST,
             operation::ROUTES_REORDER,

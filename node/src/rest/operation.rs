@@ -290,6 +290,11 @@ pub(crate) const ROUTES_DISABLE: Operation = write(
     "/v2/routes/{id}/disable",
     Policy::writes(Resource::Routes, Target::Route),
 );
+pub(crate) const ROUTES_PURGE: Operation = write(
+    "routes.purge",
+    "/v2/routes/{id}/purge",
+    Policy::writes(Resource::Routes, Target::Route),
+);
 pub(crate) const ROUTES_REORDER: Operation = write(
     "routes.reorder",
     "/v2/routes/{id}/rules/reorder",

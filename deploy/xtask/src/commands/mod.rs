@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 pub mod bench;
+pub mod caches;
 pub mod conformance;
 pub mod down;
 pub mod env;

@@ -168,6 +168,16 @@ impl Ports {
         origin: 9501,
     };
 
+    /// Those of `cargo xtask conformance-cache`.
+    pub const CACHES: Self = Self {
+        rest: 9611,
+        internal: 9621,
+        publisher: 9631,
+        edge: 9641,
+        admin: 9651,
+        origin: 9661,
+    };
+
     /// Those of benchmarks, which may run beside a local cluster.
     pub const BENCH: Self = Self {
         rest: 17101,

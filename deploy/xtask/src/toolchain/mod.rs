@@ -14,6 +14,7 @@ use crate::repository::Repository;
 
 pub mod deny;
 pub mod environment;
+pub mod npm;
 pub mod packages;
 pub mod python;
 pub mod rocksdb;

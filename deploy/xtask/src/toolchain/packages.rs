@@ -102,6 +102,20 @@ pub const TO_COMPARE_WITH_PROXIES: &[Need] = &[
     },
 ];
 
+/// What the comparison of HTTP caches takes besides.
+pub const TO_COMPARE_CACHES: &[Need] = &[
+    Need {
+        package: "nginx-light",
+        purpose: "a cache that the edge's is compared with",
+        is_there: || find_server("nginx").is_some(),
+    },
+    Need {
+        package: "varnish",
+        purpose: "another",
+        is_there: || find_server("varnishd").is_some(),
+    },
+];
+
 /// Installs what of `needs` is missing.
 ///
 /// # Errors

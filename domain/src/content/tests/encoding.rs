@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::super::*;
 use super::json;
 use crate::id::{RouteId, RuleId, SnapshotId, TargetId, UpstreamId};
-use crate::model::{Algorithm, Mode, Priority, SnapshotVersion};
+use crate::model::{
+    Algorithm, ManifestVersion, Mode, Priority, PurgedUrl, Purges, SnapshotVersion,
+};
 use crate::tree::{TreeKind, children};
 
 fn upstream_id() -> UpstreamId {
@@ -76,6 +78,14 @@ fn entry() -> RouteEntry {
         snapshot_id: SnapshotId::parse("snap_00000001").unwrap(),
         version: SnapshotVersion(3),
         head: Hash([0x33; 32]),
+        purges: Purges {
+            version: 300,
+            manifest_version: ManifestVersion(7),
+            recent: vec![vec![PurgedUrl {
+                host: "a.b".to_owned(),
+                target: "/?c".to_owned(),
+            }]],
+        },
     }
 }
 
@@ -147,6 +157,8 @@ fn content_has_these_bytes() {
         &[
             "010b72745f30314857324b314d0f6170692e6578616d706c652e6e6574010d736e61705f30303030",
             "30303031033333333333333333333333333333333333333333333333333333333333333333",
+            "ac02070101",
+            "03612e62032f3f63",
         ],
     );
 }

@@ -9,6 +9,7 @@ mod journal;
 mod manifests;
 mod preconditions;
 mod publish;
+mod purge;
 mod reads;
 mod retention;
 mod rollback;

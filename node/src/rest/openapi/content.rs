@@ -5,6 +5,7 @@ use domain::content::{
     ALTERNATIVES_MAX, BODY_BYTES_MAX, HEADERS_MAX, QUERY_CHARS_MAX, QUERY_NAME_CHARS_MAX,
     UPSTREAMS_MAX,
 };
+use domain::limits::PURGED_URL_BYTES_MAX;
 use domain::matching::PATTERN_BYTES_MAX;
 use domain::model::Limits;
 use serde_json::{Value, json};
@@ -288,6 +289,16 @@ pub(super) fn cache() -> Value {
         "required": ["ttl_s"],
         "additionalProperties": false,
         "examples": [{"ttl_s": 60}],
+    })
+}
+
+pub(super) fn purged_url() -> Value {
+    json!({
+        "type": "string", "maxLength": PURGED_URL_BYTES_MAX,
+        "pattern": "^(https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)?/[!\"$-~]*$",
+        "description": "A path with its query, perhaps behind `http://HOST` or `https://HOST`; without a host, on all \
+                        hosts of the route.",
+        "examples": ["/v1/orders?page=2", "https://assets.example.net/logo.svg"],
     })
 }
 

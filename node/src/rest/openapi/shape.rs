@@ -222,6 +222,7 @@ shapes! {
     RedirectAction => content::redirect();
     FixedResponseAction => content::fixed_response();
     WeightedUpstream => content::weighted_upstream();
+    PurgedUrl => content::purged_url();
     RouteConfig => content::route_config();
     RouteConfigPatch => content::route_config_patch();
     CacheConfig => content::cache();

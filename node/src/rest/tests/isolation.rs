@@ -142,6 +142,7 @@ fn changes_alone_and_of_several(
         ),
         asked(Method::POST, format!("/v2/routes/{route}/enable")),
         asked(Method::POST, format!("/v2/routes/{route}/validate")),
+        asked(Method::POST, format!("/v2/routes/{route}/purge")),
         (
             Method::POST,
             format!("/v2/routes/{route}/rules/reorder"),

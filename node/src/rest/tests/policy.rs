@@ -82,6 +82,7 @@ const TABLE: &[(&str, &str)] = &[
     ("rules.version", "++ ++- ++---- + +-"),
     ("routes.enable", "++ +-+ --+--- - +-"),
     ("routes.disable", "++ +-+ --+--- - +-"),
+    ("routes.purge", "++ +-+ --+--- - +-"),
     ("routes.reorder", "++ +-+ -+---- - +-"),
     ("routes.validate", "++ +-+ --+--- - +-"),
     ("targets.list", "++ ++- ----+- - ++"),

@@ -5,6 +5,7 @@ use http::StatusCode;
 use super::super::super::error::Code;
 use super::super::super::object::{Deleted, RouteObject, RuleObject, TargetObject, UpstreamObject};
 use super::super::super::operation::*;
+use super::super::super::purges::PurgeObject;
 use super::super::super::rule_versions::VersionObject;
 use super::super::super::validation::ValidationObject;
 use super::super::composed::{SwitchedRoute, SwitchedRule};
@@ -12,7 +13,7 @@ use super::super::described::{
     Content, Described, Paging, Parameter, by, delete, flag, get, patch, post, text, under,
 };
 use super::super::request::rules::{
-    Batch, Reorder, RouteCreate, RouteUpdate, RuleCreate, RuleUpdate, Switch,
+    Batch, Purge, Reorder, RouteCreate, RouteUpdate, RuleCreate, RuleUpdate, Switch,
 };
 use super::super::request::upstreams::{NewTarget, TargetUpdate, UpstreamCreate, UpstreamUpdate};
 use super::super::schemas::Typed;
@@ -171,6 +172,15 @@ fn routes() -> Vec<Described> {
             .may_take::<Switch>()
             .gives::<SwitchedRoute>()
             .refused(&OF_A_SWITCH),
+        post(ROUTES_PURGE, "Purge a route's caches")
+            .about(
+                "Edges give up what they keep of the named URLs, or everything of the route. An edge that \
+                 serves by the manifest in the answer, or a later one, has done so; one that is away does so \
+                 when it is back.",
+            )
+            .may_take::<Purge>()
+            .gives::<PurgeObject<'_>>()
+            .refused(&[Code::ResourceArchived, Code::LimitExceeded]),
         post(ROUTES_VALIDATE, "Validate a route's draft")
             .about("Says what publishing would say, and changes nothing.")
             .gives::<ValidationObject<'_>>()

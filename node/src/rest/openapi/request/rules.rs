@@ -85,6 +85,15 @@ pub(crate) struct Switch {
     comment: Option<shape::Comment>,
 }
 
+/// What is purged of what edges keep of a route's answers.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Purge {
+    /// Everything unless given. Each on all ports and schemes, and as the route's `cache.key` reads it.
+    #[schema(min_items = 1, max_items = 30)]
+    urls: Option<Vec<shape::PurgedUrl>>,
+}
+
 /// A new route.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]

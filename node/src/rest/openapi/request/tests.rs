@@ -41,6 +41,7 @@ fn every_body_is_described_by_the_fields_that_its_operation_takes() {
     check::<rules::Reorder>(&rest::rule_sets::REORDER_FIELDS);
     check::<rules::RuleMove>(&rest::rule_sets::MOVE_FIELDS);
     check::<rules::Switch>(&rest::switches::FIELDS);
+    check::<rules::Purge>(&rest::purges::FIELDS);
     check::<rules::RouteCreate>(&rest::routes::FIELDS);
     check::<rules::RouteUpdate>(&rest::routes::FIELDS);
     check::<release::Publish>(&rest::release::PUBLISH_FIELDS);
