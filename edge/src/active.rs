@@ -65,13 +65,24 @@ pub struct Reader {
 /// A configuration that a thread holds. Its requests count their holds among themselves, so that
 /// the count that all threads share stays where it is.
 #[derive(Debug)]
-pub struct Held(Arc<Configuration>);
+pub struct Held {
+    configuration: Arc<Configuration>,
+    generation: u64,
+}
+
+impl Held {
+    /// The how manyth configuration it is that was put into use: no two have the same number.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+}
 
 impl Deref for Held {
     type Target = Configuration;
 
     fn deref(&self) -> &Configuration {
-        &self.0
+        &self.configuration
     }
 }
 
@@ -79,11 +90,14 @@ impl Reader {
     /// A view of `active`.
     #[must_use]
     pub fn new(active: Arc<Active>) -> Self {
-        let (seen, held) = active.numbered();
+        let (seen, configuration) = active.numbered();
         Self {
             active,
             seen: Cell::new(seen),
-            held: RefCell::new(Rc::new(Held(held))),
+            held: RefCell::new(Rc::new(Held {
+                configuration,
+                generation: seen,
+            })),
         }
     }
 
@@ -91,9 +105,12 @@ impl Reader {
     #[must_use]
     pub fn current(&self) -> Rc<Held> {
         if self.active.generation() != self.seen.get() {
-            let (seen, held) = self.active.numbered();
+            let (seen, configuration) = self.active.numbered();
             self.seen.set(seen);
-            self.held.replace(Rc::new(Held(held)));
+            self.held.replace(Rc::new(Held {
+                configuration,
+                generation: seen,
+            }));
         }
         Rc::clone(&self.held.borrow())
     }

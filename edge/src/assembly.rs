@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::access_log::{AccessLog, Shown};
 use crate::active::Active;
 use crate::admin::Admin;
 use crate::cache::Cache;
@@ -25,6 +26,7 @@ use crate::route::Surroundings;
 use crate::settings::Settings;
 use crate::store::Directory;
 use crate::subscriber::{self, ApplyOn, OpenError, Status, Subscriber};
+use crate::telemetry::{Hub, Observing, Routes};
 use crate::upstream::Trust;
 use crate::workers::{Placement, Plan, Workers};
 
@@ -44,6 +46,8 @@ pub struct Own {
     pub identity: Identity,
     /// Where the last good configurations are.
     pub directory: Box<dyn Directory>,
+    /// Where its requests are logged, if anywhere.
+    pub access_log: Option<AccessLog>,
 }
 
 /// Why an edge did not start.
@@ -83,6 +87,10 @@ pub struct Serving {
     pub metrics: Arc<Metrics>,
     /// What is known of targets.
     pub health: Arc<Registry>,
+    /// What is counted of requests.
+    pub hub: Arc<Hub>,
+    /// Where requests are logged, if anywhere.
+    pub access_log: Option<AccessLog>,
 }
 
 impl Default for Serving {
@@ -105,11 +113,15 @@ impl Serving {
             trust: Trust::default(),
         };
         let applier = Applier::new(Arc::clone(&active), metrics.applies(), around);
+        let hub = Arc::<Hub>::default();
+        metrics.show(Box::new(Routes(Arc::clone(&hub))));
         Self {
             active,
             applier: Arc::new(applier),
             metrics,
             health,
+            hub,
+            access_log: None,
         }
     }
 }
@@ -134,7 +146,10 @@ pub async fn start<N: Network>(
     placement: Placement,
 ) -> Result<Edge, StartError> {
     let settings = Arc::new(settings);
-    let serving = Serving::new(settings.edge.region.clone());
+    let serving = Serving {
+        access_log: own.access_log.clone(),
+        ..Serving::new(settings.edge.region.clone())
+    };
     let subscriber = open(&settings, &ports, own, &serving, placement)?;
     let status = subscriber.status();
     serving.metrics.follow(status.clone());
@@ -168,13 +183,16 @@ fn open<N: Network>(
             Placement::Threads => ApplyOn::Thread,
             Placement::Here => ApplyOn::Task,
         },
+        breaker: settings.breaker.enabled,
     };
     let ports = subscriber::Ports {
         network: ports.network.clone(),
+        clock: Arc::clone(&ports.clock),
         entropy: Arc::clone(&ports.entropy),
         identity: &own.identity,
         directory: own.directory,
         applier: Arc::clone(&serving.applier) as _,
+        hub: Arc::clone(&serving.hub),
     };
     Subscriber::open(options, ports)
 }
@@ -231,12 +249,23 @@ pub async fn serve<N: Network>(
     let cache = cache(&settings, ports);
     serving.metrics.show_cache(Arc::clone(&cache));
     serving.applier.keep_in_step(Arc::clone(&cache));
+    if let Some(log) = &serving.access_log {
+        serving
+            .metrics
+            .show(Box::new(Shown(Arc::clone(log.counts()))));
+    }
+    let observing = Observing {
+        hub: Arc::clone(&serving.hub),
+        log: serving.access_log.clone(),
+        debug: settings.debug.key(),
+    };
     let plan = Plan {
         cache,
         network: ports.network.clone(),
         active: Arc::clone(&serving.active),
         health: Arc::clone(&serving.health),
         metrics: Arc::clone(&serving.metrics),
+        observing,
         clock: Arc::clone(&ports.clock),
         entropy: Arc::clone(&ports.entropy),
         stop: stopped.clone(),

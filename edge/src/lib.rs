@@ -7,10 +7,12 @@
 //! last good one.
 #![forbid(unsafe_code)]
 
+pub mod access_log;
 pub mod active;
 mod admin;
 pub mod assembly;
 pub mod balance;
+pub mod breaker;
 pub mod cache;
 pub mod configuration;
 pub mod health;
@@ -21,5 +23,6 @@ pub mod route;
 pub mod settings;
 pub mod store;
 pub mod subscriber;
+pub mod telemetry;
 pub mod upstream;
 pub mod workers;

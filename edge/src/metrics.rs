@@ -238,9 +238,12 @@ impl Metrics {
 
     /// Shows from now on how full the cache is.
     pub fn show_cache(&self, cache: Arc<Cache>) {
-        self.registry
-            .lock()
-            .register_collector(Box::new(caching::Keeping(cache)));
+        self.show(Box::new(caching::Keeping(cache)));
+    }
+
+    /// Shows from now on what another part of the edge counts.
+    pub(crate) fn show(&self, collector: Box<dyn Collector>) {
+        self.registry.lock().register_collector(collector);
     }
 
     /// All metrics as OpenMetrics text.

@@ -1,15 +1,18 @@
 //! The process around an edge: arguments, files, logging, signals, exit codes.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use edge::access_log::{AccessLog, Writing};
 use edge::assembly::{self, Own, Ports, StartError};
 use edge::network::SharedPorts;
-use edge::settings::{LogFormat, LogSettings, Settings, SettingsError};
+use edge::settings::{AccessLogSettings, LogFormat, LogSettings, Settings, SettingsError};
 use edge::store::DiskDirectory;
 use edge::workers::Placement;
 use platform::tls::{Identity, Peer};
@@ -77,15 +80,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = Settings::load(&arguments.settings)?;
     start_logging(&settings.log)?;
     raise_descriptor_limit();
+    let writing = access_log(&settings.access_log)?;
     let own = Own {
         identity: identity(&settings)?,
         directory: Box::new(directory(&settings)?),
+        access_log: writing.as_ref().map(Writing::log),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?;
-    LocalSet::new().block_on(&runtime, serve(settings, own))
+    let outcome = LocalSet::new().block_on(&runtime, serve(settings, own));
+    if let Some(writing) = writing {
+        writing.close();
+    }
+    outcome
 }
 
 async fn serve(settings: Settings, own: Own) -> Result<(), Failure> {
@@ -161,6 +170,28 @@ fn identity(settings: &Settings) -> Result<Identity, SettingsError> {
 fn directory(settings: &Settings) -> Result<DiskDirectory, SettingsError> {
     DiskDirectory::open(&settings.edge.data_dir)
         .map_err(|error| SettingsError::field("edge.data_dir", error))
+}
+
+/// Starts the access log, if there is to be one.
+fn access_log(settings: &AccessLogSettings) -> Result<Option<Writing>, SettingsError> {
+    if !settings.is_on() {
+        return Ok(None);
+    }
+    let sink: Box<dyn Write + Send> = match &settings.file {
+        None => Box::new(io::stdout()),
+        Some(path) => {
+            let file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .open(path)
+                .map_err(|error| SettingsError::field("access_log.file", error))?;
+            Box::new(file)
+        }
+    };
+    AccessLog::start(settings.sample, Box::new(BufWriter::new(sink)))
+        .map(Some)
+        .map_err(|error| SettingsError::field("access_log", error))
 }
 
 fn with_causes(error: &dyn Error) -> String {

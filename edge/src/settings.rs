@@ -2,6 +2,8 @@
 //! `VECTORGATE_SECTION__FIELD`, which goes before the file. Everything is checked before a port
 //! opens; a bad field is named. What the edge serves comes from the nodes, never from here.
 
+mod observing;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -10,6 +12,8 @@ use std::time::Duration;
 
 use config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Deserializer};
+
+pub use observing::{AccessLogSettings, BreakerSettings, DebugSettings};
 
 /// The longest deadline that may be set: a day; anything longer is a slip of units.
 const DEADLINE_MS_MAX: u64 = 24 * 60 * 60 * 1000;
@@ -40,6 +44,15 @@ pub struct Settings {
     /// What it logs.
     #[serde(default)]
     pub log: LogSettings,
+    /// Which requests it logs, and where.
+    #[serde(default)]
+    pub access_log: AccessLogSettings,
+    /// Whether it refuses what it crashes on.
+    #[serde(default)]
+    pub breaker: BreakerSettings,
+    /// To whom it shows its decisions.
+    #[serde(default)]
+    pub debug: DebugSettings,
 }
 
 /// `[edge]`.
@@ -322,6 +335,8 @@ impl Settings {
             check_address("control.nodes", node)?;
         }
         self.cache.check()?;
+        self.access_log.check()?;
+        self.debug.check()?;
         self.timeouts.check()
     }
 }

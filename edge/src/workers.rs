@@ -18,6 +18,7 @@ use crate::health::Registry;
 use crate::metrics::Metrics;
 use crate::proxy::{self, Worker};
 use crate::settings::Settings;
+use crate::telemetry::Observing;
 
 /// How many threads a serving thread may use for what blocks, which is looking names up. Beyond,
 /// connecting waits; it has its own deadline.
@@ -41,6 +42,7 @@ pub(crate) struct Plan<N> {
     pub(crate) health: Arc<Registry>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) observing: Observing,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) stop: watch::Receiver<bool>,
@@ -149,6 +151,7 @@ fn serve<N: Network>(
                 plan.active,
                 tally,
                 plan.cache,
+                plan.observing,
                 plan.clock,
                 &*plan.entropy,
                 plan.health.lane(),

@@ -191,6 +191,8 @@ fn a_setting_that_cannot_be_used_is_named_and_the_exit_code_is_64() {
         ("VECTORGATE_CONTROL__NODES", "[]", "control.nodes"),
         ("VECTORGATE_TIMEOUTS__IDLE_MS", "0", "timeouts.idle_ms"),
         ("VECTORGATE_LOG__FORMAT", "xml", "log.format"),
+        ("VECTORGATE_ACCESS_LOG__SAMPLE", "1.5", "access_log.sample"),
+        ("VECTORGATE_DEBUG__KEY_SHA256", "secret", "debug.key_sha256"),
         ("VECTORGATE_LOG__LEVEL", "edge=loud", "log.level"),
         ("VECTORGATE_TLS__CA_FILE", &missing, "tls"),
         ("VECTORGATE_TLS__CERT_FILE", &missing, "tls"),
@@ -268,7 +270,7 @@ fn an_address_or_a_directory_that_another_edge_has_is_refused() {
 
 /// Puts a configuration onto the disk as an earlier run would have: everything is answered with
 /// these words.
-fn keep(place: &Place, words: &str) {
+fn keep(place: &Place, version: u64, words: &str) {
     let directory = DiskDirectory::open(&place.path("data")).unwrap();
     let mut store = Store::open(Box::new(directory), "production")
         .unwrap()
@@ -327,7 +329,7 @@ fn keep(place: &Place, words: &str) {
     chunks.insert(entry.head, head);
     let manifest = ManifestRef {
         epoch: Epoch(1),
-        version: ManifestVersion(7),
+        version: ManifestVersion(version),
         root,
     };
     let environment = EnvironmentId::parse("env_00000001").unwrap();
@@ -341,7 +343,7 @@ fn keep(place: &Place, words: &str) {
 #[test]
 fn an_edge_starts_and_serves_by_what_is_on_its_disk_with_every_node_down() {
     let place = Place::new();
-    keep(&place, "from disk");
+    keep(&place, 7, "from disk");
     let edge = place.start(&[]);
     let answer = get(edge.http, "/any", "api.example.net");
     assert!(answer.ends_with("\r\n\r\nfrom disk"), "{answer}");
@@ -360,4 +362,97 @@ fn an_edge_starts_and_serves_by_what_is_on_its_disk_with_every_node_down() {
         "{metrics}"
     );
     assert_eq!(edge.stop("-TERM").0, Some(0));
+}
+
+/// What the edge answers with, and by which manifest.
+fn served(edge: &Running) -> (String, String) {
+    let answer = get(edge.http, "/any", "api.example.net");
+    let words = answer.split("\r\n\r\n").last().unwrap().to_owned();
+    let ready = get(edge.admin, "/readyz?verbose", "x");
+    let manifest = ready.split("manifest ").nth(1).unwrap_or_default();
+    (words, manifest.split(',').next().unwrap().to_owned())
+}
+
+#[test]
+fn a_manifest_on_which_the_edge_crashes_three_times_is_refused_for_good() {
+    let place = Place::new();
+    keep(&place, 7, "before");
+    keep(&place, 8, "after");
+    let good = ("before".to_owned(), "1.7".to_owned());
+    for crash in 0..3 {
+        let edge = place.start(&[]);
+        assert_eq!(
+            served(&edge),
+            ("after".to_owned(), "1.8".to_owned()),
+            "crash {crash}"
+        );
+        assert_eq!(edge.stop("-KILL").0, None);
+    }
+    let edge = place.start(&[]);
+    assert_eq!(served(&edge), good);
+    let (code, log) = edge.stop("-TERM");
+    assert_eq!(code, Some(0), "{log}");
+    // It is known to be bad also when it comes back, and one that is good is not held against.
+    keep(&place, 9, "after");
+    for _ in 0..2 {
+        let edge = place.start(&[]);
+        assert_eq!(served(&edge), good);
+        assert_eq!(edge.stop("-KILL").0, None);
+    }
+    keep(&place, 10, "repaired");
+    let edge = place.start(&[]);
+    assert_eq!(served(&edge), ("repaired".to_owned(), "1.10".to_owned()));
+    assert_eq!(edge.stop("-TERM").0, Some(0));
+}
+
+#[test]
+fn an_edge_with_nothing_to_go_back_to_starts_with_nothing() {
+    let place = Place::new();
+    keep(&place, 7, "only");
+    for _ in 0..3 {
+        assert_eq!(place.start(&[]).stop("-KILL").0, None);
+    }
+    let edge = place.start(&[]);
+    let answer = get(edge.http, "/any", "api.example.net");
+    assert!(answer.contains("no_configuration"), "{answer}");
+    assert_eq!(edge.stop("-TERM").0, Some(0));
+}
+
+#[test]
+fn who_ends_the_edge_cleanly_or_turns_the_breaker_off_may_do_so_as_often_as_he_likes() {
+    for (signal, variables) in [
+        ("-TERM", &[][..]),
+        ("-KILL", &[("VECTORGATE_BREAKER__ENABLED", "false")]),
+    ] {
+        let place = Place::new();
+        keep(&place, 7, "only");
+        for _ in 0..5 {
+            let edge = place.start(variables);
+            assert_eq!(served(&edge).0, "only");
+            edge.stop(signal);
+        }
+    }
+}
+
+#[test]
+fn the_access_log_goes_to_its_file_and_only_the_owner_reads_it() {
+    let place = Place::new();
+    keep(&place, 7, "from disk");
+    let file = place.path("access.log");
+    let edge = place.start(&[
+        ("VECTORGATE_ACCESS_LOG__SAMPLE", "1.0"),
+        ("VECTORGATE_ACCESS_LOG__FILE", &file.display().to_string()),
+    ]);
+    for _ in 0..3 {
+        get(edge.http, "/any", "api.example.net");
+    }
+    assert_eq!(edge.stop("-TERM").0, Some(0));
+    let text = fs::read_to_string(&file).unwrap();
+    assert_eq!(text.lines().count(), 3, "{text}");
+    let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!((&line["path"], &line["bytes"]), (&"/any".into(), &9.into()));
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
 }

@@ -120,6 +120,7 @@ impl Fleet {
         let own = edge::assembly::Own {
             identity: self.authority.edge(&name).identity(),
             directory: Box::new(self.directories[index].clone()),
+            access_log: None,
         };
         let running =
             edge::assembly::start(edge_settings(&name)?, ports, own, Placement::Here).await?;
@@ -357,6 +358,9 @@ fn edge_settings(name: &str) -> Result<edge::settings::Settings, edge::settings:
         ca_file = "/simulated/ca.pem"
         cert_file = "/simulated/cert.pem"
         key_file = "/simulated/key.pem"
+        # Crashes are the simulation's doing here, not the manifests'.
+        [breaker]
+        enabled = false
         "#
     );
     edge::settings::Settings::parse(&text, [])

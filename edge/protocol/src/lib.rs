@@ -16,6 +16,7 @@
 //!  │ ◀── Chunks {bytes} | Gone {hashes}   │
 //!  │ Report Verified ──▶                  │  every chunk has the hash that it was asked by
 //!  │ Report Applied | Rejected ──▶        │
+//!  │ Telemetry {counts} ──▶               │  now and then, if the welcome said that it is taken
 //!  │ ◀── Ping · Pong ──▶                  │  each side notices when the other is stuck
 //! ```
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ pub mod limits;
 pub mod manifest;
 pub mod message;
 pub mod moment;
+pub mod telemetry;
 
 pub use feeder::Feeder;
 pub use follower::Follower;
@@ -37,4 +39,10 @@ pub use moment::Moment;
 
 /// The version of the conversation that this software speaks. ALPN carries the incompatible
 /// part (`vg-edge/1`); this one is for what may be added within it.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
+
+/// The oldest version of the conversation that a node still takes.
+pub const PROTOCOL_MIN: u16 = 1;
+
+/// The version since which nodes take [`ToNode::Telemetry`]; others are sent none.
+pub const TELEMETRY_SINCE: u16 = 2;

@@ -13,6 +13,7 @@ use crate::limits::{
     CHUNK_BYTES_MAX, LABEL_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, PUBLISHERS_MAX, REASON_BYTES_MAX,
     WANT_HASHES_MAX,
 };
+use crate::telemetry::Batch;
 
 /// From an edge to a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub enum ToNode {
     Report(Report),
     /// The answer to a ping.
     Pong,
+    /// What the edge counted; only to a node whose welcome said [`crate::TELEMETRY_SINCE`] or more.
+    Telemetry(Batch),
 }
 
 /// From a node to an edge.
@@ -67,6 +70,8 @@ pub struct Hello {
 /// What a node says to an edge that it lets in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
+    /// What is spoken on this connection: the newest version that both sides know.
+    pub protocol: u16,
     /// The node.
     pub node_id: u64,
     /// The environment that the edge named.
@@ -165,6 +170,7 @@ impl Bounded for ToNode {
                 Err("too many chunks are wanted at once")
             }
             Self::Report(report) => report.check(),
+            Self::Telemetry(batch) => batch.check(),
             Self::Want(_) | Self::Pong => Ok(()),
         }
     }

@@ -47,6 +47,21 @@ fn a_manifest_without_routes_is_applied_without_a_fetch() {
 }
 
 #[test]
+fn a_root_that_is_not_trusted_is_refused_with_the_reason_and_never_fetched() {
+    let (root, chunks) = tree(10, &[]);
+    let mut follower = Follower::new(hello(), None);
+    follower.distrust(root, "the edge crashed on it".to_owned());
+    let mut pair = Pair::resume(follower, manifest(1, 1, root), chunks);
+    pair.settle();
+    assert_eq!(pair.rejections(), ["the edge crashed on it"]);
+    assert!(pair.wanted.is_empty() && pair.applied.is_empty());
+    let (other, chunks) = tree(10, &[3]);
+    pair.publish(manifest(1, 2, other), chunks);
+    pair.settle();
+    assert_eq!(pair.applied, [manifest(1, 2, other)]);
+}
+
+#[test]
 fn the_second_publish_ships_only_what_changed() {
     let (first, chunks) = tree(3000, &[]);
     let mut pair = Pair::new(manifest(1, 1, first), chunks.clone());

@@ -11,6 +11,7 @@ use edge_protocol::follower::{self, ApplyFailure, Follower};
 use edge_protocol::limits::{
     GREETING_MAX, PING_INTERVAL, SILENCE_MAX, STALL_MAX, WANTS_IN_FLIGHT_MAX,
 };
+use edge_protocol::telemetry::Batch;
 use edge_protocol::{Hello, ManifestRef, Moment, Refusal, Report, ReportState, ToEdge, ToNode};
 use pair::{Disk, Shelf, hello, manifest, tree, welcome};
 
@@ -61,6 +62,7 @@ fn drain_feeder(feeder: &mut Feeder) -> String {
         said.push(match action {
             feeder::Action::Admit(_) => "admit?".to_owned(),
             feeder::Action::Note(_) => "note".to_owned(),
+            feeder::Action::Count(_) => "count".to_owned(),
             feeder::Action::Close(Refusal::Violation(_)) => "close: violation".to_owned(),
             feeder::Action::Close(refusal) => format!("close: {refusal}"),
         });
@@ -83,17 +85,30 @@ fn the_node_does_this_on_each_frame() {
     use NodeState::{Admitting, Closed, Greeting, Serving};
     let hello_frame = || ToNode::Hello(hello());
     let want = || ToNode::Want(vec![Hash([7; 32])]);
+    let telemetry = || ToNode::Telemetry(Batch::default());
     let refused = "close: violation, > refused";
     for (state, frame, expect) in [
         (Greeting, hello_frame(), "admit?"),
         (
             Greeting,
             ToNode::Hello(Hello {
+                protocol: 0,
+                ..hello()
+            }),
+            "close: the node speaks protocol 2, the edge 0, > refused",
+        ),
+        (
+            Greeting,
+            ToNode::Hello(Hello {
                 protocol: 9,
                 ..hello()
             }),
-            "close: the node speaks protocol 1, the edge 9, > refused",
+            "admit?",
         ),
+        (Greeting, telemetry(), refused),
+        (Admitting, telemetry(), refused),
+        (Serving, telemetry(), "count"),
+        (Closed, telemetry(), ""),
         (Greeting, want(), refused),
         (Greeting, applied(manifest(1, 1, Hash([1; 32]))), refused),
         (Greeting, ToNode::Pong, refused),
@@ -154,6 +169,40 @@ fn the_node_does_this_as_time_passes_and_manifests_change() {
         let mut feeder = feeder_in(state);
         feeder.handle_manifest(manifest(1, 2, Hash([2; 32])));
         assert_eq!(drain_feeder(&mut feeder), expect, "{state:?}");
+    }
+}
+
+#[test]
+fn what_is_spoken_is_the_newest_that_both_know_and_telemetry_is_part_of_it_or_not() {
+    for (edge, spoken, sends) in [(1, 1, false), (2, 2, true), (3, 2, true)] {
+        let mut feeder = Feeder::new(start());
+        feeder.handle_frame(
+            start(),
+            ToNode::Hello(Hello {
+                protocol: edge,
+                ..hello()
+            }),
+        );
+        feeder.handle_admitted(start(), welcome(), manifest(1, 1, Hash([1; 32])));
+        let Some(ToEdge::Welcome(welcome)) = feeder.poll_transmit(&Shelf::default()) else {
+            panic!("no welcome came first");
+        };
+        assert_eq!(welcome.protocol, spoken);
+        let mut follower = Follower::new(hello(), None);
+        follower.handle_connected(start());
+        assert!(!follower.may_send_telemetry(), "before the welcome");
+        follower.handle_frame(start(), ToEdge::Welcome(welcome));
+        assert_eq!(follower.may_send_telemetry(), sends, "protocol {edge}");
+        drain_feeder(&mut feeder);
+        feeder.handle_frame(start(), ToNode::Telemetry(Batch::default()));
+        let expect = if sends {
+            "count"
+        } else {
+            "close: violation, > refused"
+        };
+        assert_eq!(drain_feeder(&mut feeder), expect, "protocol {edge}");
+        follower.handle_disconnected();
+        assert!(!follower.may_send_telemetry(), "nobody is there");
     }
 }
 
@@ -250,6 +299,7 @@ fn drain_follower(follower: &mut Follower) -> String {
             }) => "> rejected".to_owned(),
             ToNode::Report(report) => format!("> {:?}", report.state).to_lowercase(),
             ToNode::Pong => "> pong".to_owned(),
+            ToNode::Telemetry(_) => "> telemetry".to_owned(),
         });
     }
     while let Some(action) = follower.poll_action() {

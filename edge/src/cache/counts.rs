@@ -1,5 +1,6 @@
 //! What the cache did for a request, for metrics and for whoever asks why.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the cache did for a request.
@@ -48,8 +49,7 @@ impl Outcome {
     }
 }
 
-/// What the cache did for a request, with more of how; in the response's extensions, except where
-/// it was not looked at.
+/// What the cache did for a request, with more of how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// What it did.
@@ -73,28 +73,19 @@ impl Report {
             ttl_s: 0,
         }
     }
+}
 
-    /// The value of `Cache-Status` (RFC 9211) with which a cache of this name tells of it.
-    #[must_use]
-    pub fn cache_status(&self, name: &str) -> String {
-        let what = match self.outcome {
-            Outcome::Hit | Outcome::Stale | Outcome::StaleIfError => "hit",
-            Outcome::Revalidated => "fwd=stale; fwd-status=304",
-            Outcome::Stored => "fwd=miss; stored",
-            Outcome::Miss => "fwd=miss",
-            Outcome::Bypass => "fwd=bypass",
-        };
-        let collapsed = if self.collapsed { "; collapsed" } else { "" };
-        let kept = !matches!(
-            self.outcome,
-            Outcome::Stored | Outcome::Miss | Outcome::Bypass
-        );
-        let ttl = if kept {
-            format!("; ttl={}", self.ttl_s)
-        } else {
-            String::new()
-        };
-        format!("{name}; {what}{collapsed}{ttl}")
+/// In the words of this module: `hit; age=7; ttl=53`, `stored; collapsed`.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.outcome.as_str())?;
+        if self.collapsed {
+            f.write_str("; collapsed")?;
+        }
+        match self.outcome {
+            Outcome::Stored | Outcome::Miss | Outcome::Bypass => Ok(()),
+            _ => write!(f, "; age={}; ttl={}", self.age_s, self.ttl_s),
+        }
     }
 }
 
@@ -158,14 +149,14 @@ mod tests {
             ttl_s: -3,
             ..Report::of(Outcome::StaleIfError)
         };
-        assert_eq!(hit.cache_status("edge-1"), "edge-1; hit; collapsed; ttl=-3");
-        for (outcome, expect) in [
-            (Outcome::Revalidated, "e; fwd=stale; fwd-status=304; ttl=0"),
-            (Outcome::Stored, "e; fwd=miss; stored"),
-            (Outcome::Miss, "e; fwd=miss"),
-            (Outcome::Bypass, "e; fwd=bypass"),
-        ] {
-            assert_eq!(Report::of(outcome).cache_status("e"), expect);
-        }
+        assert_eq!(
+            hit.to_string(),
+            "stale_if_error; collapsed; age=7; ttl=-3"
+        );
+        assert_eq!(
+            Report::of(Outcome::Revalidated).to_string(),
+            "revalidated; age=0; ttl=0"
+        );
+        assert_eq!(Report::of(Outcome::Stored).to_string(), "stored");
     }
 }

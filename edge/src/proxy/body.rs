@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::connection::Flight;
+use crate::access_log::Watch;
 use crate::cache::body::Reader;
 use crate::upstream::{BodyError, UpstreamBody};
 
@@ -39,14 +40,40 @@ impl From<Bytes> for Content {
 #[derive(Debug)]
 pub(super) struct AnswerBody {
     content: Content,
+    /// Waits for the end, if the access log wants to know of it.
+    watch: Option<Box<Watch>>,
     _flight: Flight,
 }
 
 impl AnswerBody {
-    pub(super) fn new(content: Content, flight: Flight) -> Self {
-        Self {
+    pub(super) fn new(content: Content, flight: Flight, watch: Option<Box<Watch>>) -> Self {
+        let mut body = Self {
             content,
+            watch,
             _flight: flight,
+        };
+        body.note_end();
+        body
+    }
+
+    fn note_end(&mut self) {
+        if self.watch.is_some()
+            && self.is_end_stream()
+            && let Some(watch) = &mut self.watch
+        {
+            watch.ended();
+        }
+    }
+
+    fn note(&mut self, frame: &Poll<Option<Result<Frame<Bytes>, BodyError>>>) {
+        let Some(watch) = &mut self.watch else { return };
+        match frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                watch.sent(frame.data_ref().map_or(0, Bytes::len));
+                self.note_end();
+            }
+            Poll::Ready(None) => watch.ended(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
     }
 }
@@ -59,8 +86,9 @@ impl Body for AnswerBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let content = &mut self.get_mut().content;
-        match content {
+        let this = self.get_mut();
+        let content = &mut this.content;
+        let frame = match content {
             Content::Upstream(body) => Pin::new(body).poll_frame(cx),
             Content::Shared(body) => body
                 .poll_piece(cx)
@@ -71,7 +99,9 @@ impl Body for AnswerBody {
                 *content = Content::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-        }
+        };
+        this.note(&frame);
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -39,6 +39,7 @@ use crate::cache::store::{Company, Question, Step};
 use crate::cache::stored::{Place, Spot};
 use crate::cache::{Cache, Outcome, Report};
 use crate::configuration::Served;
+use crate::telemetry::Trace;
 
 use invalidation::Subject;
 
@@ -57,6 +58,7 @@ pub(super) struct Matter<'a> {
     pub(super) served: &'a Served,
     pub(super) rule: Option<&'a RuleId>,
     pub(super) toward: Toward<'a>,
+    pub(super) trace: &'a Trace,
 }
 
 /// A request that looks for an answer.
@@ -137,7 +139,9 @@ impl<N: Network> Worker<N> {
         request: Request<Incoming>,
     ) -> Result<Answered, Refusal> {
         if !self.caches.cache.is_on() {
-            return self.forward(connection, matter.toward, request).await;
+            return self
+                .forward(connection, matter.toward, request, matter.trace)
+                .await;
         }
         let caching = &matter.served.route.compiled().caching;
         let route = matter.served.entry.route_id.as_str();
@@ -193,17 +197,17 @@ impl<N: Network> Worker<N> {
         matter: Matter<'_>,
         request: Request<Incoming>,
     ) -> Result<Answered, Refusal> {
-        let answered = self.forward(connection, matter.toward, request).await?;
-        // Most answers are such, so there is no word of it in them.
-        self.tally.cache.answered(&Report::of(Outcome::Bypass));
+        let answered = self
+            .forward(connection, matter.toward, request, matter.trace)
+            .await?;
+        self.report(matter.trace, Report::of(Outcome::Bypass));
         Ok(answered)
     }
 
-    /// Counts what the cache did, and leaves word of it in the answer.
-    fn reported(&self, (mut response, by): Answered, report: Report) -> Answered {
+    /// Counts what the cache did, and notes it of the request.
+    fn report(&self, trace: &Trace, report: Report) {
         self.tally.cache.answered(&report);
-        response.extensions_mut().insert(report);
-        (response, by)
+        trace.cached(report);
     }
 }
 

@@ -20,6 +20,7 @@ use super::error::{Code, Refusal};
 use super::service::{Worker, failed};
 use crate::health::GroupHealth;
 use crate::route::{Fallback, Fixed, Forward, Keys, Redirect, Target};
+use crate::telemetry::Trace;
 use crate::upstream::{ExchangeError, Failed, RequestBody, Upload, UpstreamBody};
 
 /// How often a request is sent to targets, and once more as often to those of the fallback.
@@ -49,6 +50,7 @@ pub(super) enum Sent<'a> {
 
 /// How far a request is.
 struct Course<'a> {
+    trace: &'a Trace,
     /// The request, where it may be sent (again).
     request: Option<Request<RequestBody>>,
     tried: Vec<&'a Target>,
@@ -77,8 +79,10 @@ impl<N: Network> Worker<N> {
         keys: &Keys,
         request: Request<RequestBody>,
         upload: Option<&Upload>,
+        trace: &'a Trace,
     ) -> Result<Sent<'a>, Refusal> {
         let mut course = Course {
+            trace,
             request: Some(request),
             tried: Vec::new(),
             failure: None,
@@ -150,12 +154,18 @@ impl<N: Network> Worker<N> {
             if attempt > 0 {
                 self.tally.upstream_retried();
             }
+            self.observer.sent(course.trace, target);
             match self.upstreams.send(target, request, upload, spares).await {
                 Ok(response) => {
                     judge(target, &response);
                     return Some(response);
                 }
-                Err(lost) => course.lost(target, lost),
+                Err(lost) => {
+                    if !is_innocent(&lost.error) {
+                        self.observer.lost(course.trace);
+                    }
+                    course.lost(target, lost);
+                }
             }
         }
         None
@@ -169,13 +179,18 @@ impl<'a> Course<'a> {
         self.tried.push(target);
         self.request = request.map(|request| *request);
         self.was_slow = matches!(error, ExchangeError::Timeout);
-        match error {
-            // The target had no part in it.
-            ExchangeError::Client(_) => self.is_final = true,
-            ExchangeError::Overloaded => {}
-            _ => target.health.failed(),
+        if let ExchangeError::Client(_) = error {
+            self.is_final = true;
+        }
+        if !is_innocent(&error) {
+            target.health.failed();
         }
     }
+}
+
+/// Whether the target had no part in it.
+fn is_innocent(error: &ExchangeError) -> bool {
+    matches!(error, ExchangeError::Client(_) | ExchangeError::Overloaded)
 }
 
 /// A place among the retries, if the budget has one.

@@ -20,6 +20,7 @@ use super::client::Client;
 use super::connection::{Connection, Order, Watched};
 use super::service::Worker;
 use crate::settings::TimeoutSettings;
+use crate::telemetry::DRAIN_PERIOD;
 
 /// How many connections a thread has at once. Beyond, new ones wait in the kernel's queue; at
 /// about 10 KiB each this is what 160 MiB hold.
@@ -68,6 +69,7 @@ pub async fn serve<N: Network>(
     mut stop: watch::Receiver<bool>,
 ) {
     let sweeper = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+    let drainer = tokio::task::spawn_local(drain_counts(Rc::clone(&worker)));
     let server = Rc::new(server());
     loop {
         let room = worker.connections.len() < CONNECTIONS_MAX;
@@ -88,6 +90,18 @@ pub async fn serve<N: Network>(
     drop(listener);
     drain(&worker).await;
     sweeper.abort();
+    drainer.abort();
+    worker.observer.drain();
+}
+
+/// Gives away what was counted, for as long as the thread serves.
+async fn drain_counts<N: Network>(worker: Rc<Worker<N>>) {
+    let mut ticks = interval(DRAIN_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        worker.observer.drain();
+    }
 }
 
 /// Takes what the kernel has accepted already: it would be reset with the socket.

@@ -24,6 +24,7 @@ use crate::cache::Cache;
 use crate::metrics::{Answer, Tally};
 use crate::route::{Forward, Target, Verdict};
 use crate::settings::Settings;
+use crate::telemetry::{Observer, Observing, Trace};
 use crate::upstream::{ExchangeError, RequestBody, Upload, Upstreams};
 
 /// One serving thread's state. It never leaves its thread, so nothing in it is locked.
@@ -33,6 +34,7 @@ pub struct Worker<N> {
     pub(super) upstreams: Upstreams<N>,
     pub(super) tally: Arc<Tally>,
     pub(super) caches: Caches,
+    pub(super) observer: Observer,
     reader: Reader,
     ids: RequestIds,
     via: Via,
@@ -67,6 +69,7 @@ impl<N: Network> Worker<N> {
         active: Arc<Active>,
         tally: Arc<Tally>,
         cache: Arc<Cache>,
+        observing: Observing,
         clock: Arc<dyn Clock>,
         entropy: &dyn Entropy,
         lane: usize,
@@ -75,6 +78,7 @@ impl<N: Network> Worker<N> {
             via: Via::new(&settings.edge.id),
             upstreams: Upstreams::new(network, settings.timeouts, Arc::clone(&tally), lane),
             reader: Reader::new(active),
+            observer: Observer::new(observing, Arc::clone(&clock), entropy),
             ids: RequestIds::new(Arc::clone(&clock), entropy),
             caches: Caches::new(cache, clock),
             connections: Rc::default(),
@@ -87,25 +91,32 @@ impl<N: Network> Worker<N> {
     pub(super) async fn answer(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
     ) -> Response<AnswerBody> {
         let flight = connection.begin(request.version() == Version::HTTP_2);
+        let trace = self
+            .observer
+            .begin(&mut request, connection.client.address());
         let access = enabled!(Level::DEBUG).then(|| Access::of(&request));
-        let (response, by) = match self.outcome(connection, request).await {
+        let (mut response, by) = match self.outcome(connection, request, &trace).await {
             Ok(answered) => answered,
-            Err(refusal) => (self.refuse(refusal, &flight), Answer::Edge),
+            Err(refusal) => (self.refuse(refusal, &flight, &trace), Answer::Edge),
         };
         self.tally.answered(by, response.status());
         if let Some(access) = access {
             access.log(&response);
         }
-        response.map(|content| AnswerBody::new(content, flight))
+        let watch = self
+            .observer
+            .finish(trace, by, || self.ids.next(), &mut response);
+        response.map(|content| AnswerBody::new(content, flight, watch))
     }
 
     async fn outcome(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
         mut request: Request<Incoming>,
+        trace: &Trace,
     ) -> Result<Answered, Refusal> {
         request::settle(&mut request, &self.settings.edge.id)?;
         // Held until the response's head is here: what is published meanwhile is for the next.
@@ -129,6 +140,8 @@ impl<N: Network> Worker<N> {
             region: &self.settings.edge.region,
         });
         drop(host);
+        self.observer
+            .routed(trace, &configuration, served, decision.rule);
         debug!(
             route = %served.entry.route_id,
             snapshot = %served.entry.snapshot_id,
@@ -142,6 +155,7 @@ impl<N: Network> Worker<N> {
                     served,
                     rule: decision.rule,
                     toward,
+                    trace,
                 };
                 self.serve(connection, matter, request).await
             }
@@ -164,6 +178,7 @@ impl<N: Network> Worker<N> {
         connection: &Connection,
         toward: Toward<'_>,
         mut request: Request<Incoming>,
+        trace: &Trace,
     ) -> Result<Answered, Refusal> {
         if !request::may_be_forwarded(&mut request) {
             return Ok((Response::default(), Answer::Edge));
@@ -171,7 +186,7 @@ impl<N: Network> Worker<N> {
         let (parts, body) = request.into_parts();
         let (body, upload) = RequestBody::new(body, self.settings.timeouts.idle());
         let request = Request::from_parts(parts, body);
-        self.exchange(connection, toward, request, upload.as_deref())
+        self.exchange(connection, toward, request, upload.as_deref(), trace)
             .await
     }
 
@@ -182,6 +197,7 @@ impl<N: Network> Worker<N> {
         forward: Toward<'_>,
         request: Request<RequestBody>,
         upload: Option<&Upload>,
+        trace: &Trace,
     ) -> Result<Answered, Refusal> {
         let keys = forward.keys(|key| sticky::hash(key, request.headers(), &connection.client));
         let (mut parts, body) = request.into_parts();
@@ -190,9 +206,10 @@ impl<N: Network> Worker<N> {
         // A fallback may answer with a redirect that keeps the path.
         let path = forward.fallback().is_some().then(|| parts.uri.clone());
         let request = Request::from_parts(parts, body);
-        let sent = self.dispatch(forward, &keys, request, upload);
+        let sent = self.dispatch(forward, &keys, request, upload, trace);
         match sent.await? {
             Sent::Origin(response) | Sent::Fallback(response) if !is_understood(&response) => {
+                self.observer.lost(trace);
                 Err(Code::UpstreamMalformed.into())
             }
             Sent::Fallback(response) => Ok((
@@ -200,7 +217,9 @@ impl<N: Network> Worker<N> {
                 Answer::Fallback,
             )),
             Sent::Origin(response) => {
-                self.tally.upstream_took(begun.elapsed());
+                let took = begun.elapsed();
+                self.tally.upstream_took(took);
+                trace.upstream_took(took);
                 Ok((
                     self.address_to_client(response.map(Content::Upstream)),
                     Answer::Origin,
@@ -235,11 +254,12 @@ impl<N: Network> Worker<N> {
         response
     }
 
-    fn refuse(&self, refusal: Refusal, flight: &Flight) -> Response<Content> {
-        let id = self.ids.next();
+    fn refuse(&self, refusal: Refusal, flight: &Flight, trace: &Trace) -> Response<Content> {
+        let id = trace.id(|| self.ids.next());
+        trace.refused(refusal.code);
         self.tally.erred(refusal.code);
         debug!(request_id = %id, code = refusal.code.as_str(), "request answered with an error");
-        refusal.response(&id, flight.is_http2())
+        refusal.response(id, flight.is_http2())
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! pack-…      chunks; one file for what a manifest brought that was not there before
 //! manifest-…  which manifest; the one with the highest number is the newest
+//! starts      how the process began and ended lately, for the breaker
 //! *.new       being written; means nothing
 //! lock        held by the process that uses the directory
 //! ```
@@ -27,6 +28,7 @@ mod memory;
 mod open;
 mod pack;
 mod pointer;
+mod starts;
 #[cfg(test)]
 mod tests;
 
@@ -48,6 +50,7 @@ pub use pointer::Pointer;
 
 use self::index::{Candidate, Index, Place};
 use self::pack::PackBuilder;
+use crate::breaker::Starts;
 
 /// How many manifests are kept: the one in use, and two to fall back to when the disk damages the
 /// newest, and the one before it.
@@ -71,6 +74,8 @@ pub struct Store {
     /// Set once something that is held turned out to be unreadable: from then on whether a tree
     /// is held is found out chunk by chunk.
     damaged: AtomicBool,
+    /// As they stand on disk, or should.
+    starts: Starts,
 }
 
 impl fmt::Debug for Store {

@@ -27,6 +27,7 @@ impl Store {
     /// When the directory cannot be listed. Damaged files are findings, not errors.
     pub fn open(directory: Box<dyn Directory>, environment: &str) -> io::Result<Opened> {
         let names = directory.list()?;
+        let starts = super::starts::read(&*directory).unwrap_or_default();
         let mut store = Self {
             directory,
             environment: environment.to_owned(),
@@ -35,6 +36,7 @@ impl Store {
             pointers: BTreeMap::new(),
             next: 0,
             damaged: AtomicBool::new(false),
+            starts,
         };
         let mut findings = Vec::new();
         for name in names.iter().filter(|name| name.ends_with(UNFINISHED)) {

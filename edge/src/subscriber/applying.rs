@@ -9,9 +9,12 @@ use domain::tree::{ChunkSource, Hash};
 use edge_protocol::ManifestRef;
 use edge_protocol::follower::{ApplyFailure, Chunks, Held, Holdings};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
 
+use super::restore::warn;
+use super::status::Status;
+use crate::breaker::{SETTLED_AFTER, Starts};
 use crate::configuration::Apply;
 use crate::store::{Store, StoreError};
 
@@ -45,6 +48,8 @@ pub(super) struct Applying {
 struct Shared {
     store: Arc<Mutex<Store>>,
     applier: Arc<dyn Apply>,
+    /// Whether the journal of starts is kept.
+    breaker: bool,
 }
 
 struct Job {
@@ -54,12 +59,13 @@ struct Job {
 }
 
 impl Applying {
-    pub(super) fn new(store: Store, applier: Arc<dyn Apply>, on: ApplyOn) -> Self {
+    pub(super) fn new(store: Store, applier: Arc<dyn Apply>, on: ApplyOn, breaker: bool) -> Self {
         let (done, results) = mpsc::channel(1);
         Self {
             shared: Shared {
                 store: Arc::new(Mutex::new(store)),
                 applier,
+                breaker,
             },
             on,
             done,
@@ -94,12 +100,61 @@ impl Applying {
         }
     }
 
+    /// For who keeps the journal of starts beside.
+    pub(super) fn journal(&self) -> Journal {
+        Journal {
+            shared: self.shared.clone(),
+            on: self.on,
+        }
+    }
+
     /// The next result; it waits for as long as nothing is being applied.
     pub(super) async fn done(&mut self) -> Done {
         match self.results.recv().await {
             Some(done) => done,
             // It holds a sender itself.
             None => std::future::pending().await,
+        }
+    }
+}
+
+/// The journal of starts of a process that runs.
+pub(super) struct Journal {
+    shared: Shared,
+    on: ApplyOn,
+}
+
+impl Journal {
+    /// Writes down, each time when a manifest has been in use for long enough, that it was.
+    pub(super) async fn watch(self, mut status: watch::Receiver<Status>) {
+        loop {
+            let manifest = status.borrow_and_update().manifest;
+            let other = status.wait_for(|status| status.manifest != manifest);
+            match timeout(SETTLED_AFTER, other).await {
+                Ok(Ok(_)) => continue,
+                Ok(Err(_)) => return,
+                Err(_) => {}
+            }
+            self.note(Starts::settle).await;
+            let other = status.wait_for(|status| status.manifest != manifest);
+            if other.await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Writes down that the process ends as it was told to.
+    pub(super) async fn end(self) {
+        self.note(Starts::end).await;
+    }
+
+    async fn note(&self, change: fn(&mut Starts)) {
+        let shared = self.shared.clone();
+        let work = move || shared.note(&mut shared.store.lock(), change);
+        match self.on {
+            ApplyOn::Task => work(),
+            // It does not panic, and nothing waits for what it says.
+            ApplyOn::Thread => drop(tokio::task::spawn_blocking(work).await),
         }
     }
 }
@@ -129,6 +184,8 @@ impl Shared {
         if let Err(error) = store.keep(&environment_id, manifest, &chunks) {
             return Err(failure(&error, chunks));
         }
+        let before = self.applier.active();
+        self.note(&mut store, |starts| starts.change(Some(manifest)));
         let damaged_before = store.is_damaged();
         let applied = self.applier.apply(
             manifest,
@@ -138,6 +195,7 @@ impl Shared {
             },
         );
         let Err(error) = applied else { return Ok(()) };
+        self.note(&mut store, |starts| starts.change(before));
         if let Some(error) = store.withdraw(&manifest) {
             tracing::warn!(%error, "a manifest that cannot be used could not be removed from disk");
         }
@@ -148,8 +206,18 @@ impl Shared {
         Err(ApplyFailure::Content(error.reason))
     }
 
+    /// Changes the journal of starts, if there is to be one.
+    fn note(&self, store: &mut Store, change: impl FnOnce(&mut Starts)) {
+        if self.breaker {
+            warn(store.note_starts(change).1);
+        }
+    }
+
     fn panicked(&self, manifest: ManifestRef, done: &mpsc::Sender<Done>) {
-        if let Some(error) = self.store.lock().withdraw(&manifest) {
+        let before = self.applier.active();
+        let mut store = self.store.lock();
+        self.note(&mut store, |starts| starts.change(before));
+        if let Some(error) = store.withdraw(&manifest) {
             tracing::warn!(%error, "a manifest that cannot be used could not be removed from disk");
         }
         let result = Err(ApplyFailure::Content(

@@ -24,9 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_protocol::backoff::Rotation;
-use edge_protocol::{Follower, Hello, ManifestRef, Moment, PROTOCOL};
+use edge_protocol::{Follower, Hello, ManifestRef, Moment, PROTOCOL, ToNode};
 use platform::tls::{Identity, TlsError};
-use platform::{Entropy, Network};
+use platform::{Clock, Entropy, Network};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,7 @@ use self::applying::Applying;
 use self::dialer::Dialer;
 use crate::configuration::Apply;
 use crate::store::{Directory, Opened, Store};
+use crate::telemetry::{Hub, SEND_PERIOD};
 
 pub use applying::ApplyOn;
 pub use status::Status;
@@ -56,12 +57,16 @@ pub struct Options {
     pub nodes: Vec<String>,
     /// Where manifests are compiled and stored.
     pub apply_on: ApplyOn,
+    /// Whether a manifest is refused on which the process crashed again and again.
+    pub breaker: bool,
 }
 
 /// What a subscriber takes from outside.
 pub struct Ports<'a, N> {
     /// Sockets.
     pub network: N,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// The edge's certificate.
@@ -70,6 +75,8 @@ pub struct Ports<'a, N> {
     pub directory: Box<dyn Directory>,
     /// Takes manifests into use.
     pub applier: Arc<dyn Apply>,
+    /// What was counted of requests.
+    pub hub: Arc<Hub>,
 }
 
 impl<N> fmt::Debug for Ports<'_, N> {
@@ -105,6 +112,9 @@ struct Core {
     start: Instant,
     /// Since when a node serves this edge.
     welcomed: Option<Instant>,
+    hub: Arc<Hub>,
+    /// When a node that takes it gets what was counted.
+    telemetry_due: Instant,
 }
 
 impl<N> fmt::Debug for Subscriber<N> {
@@ -132,10 +142,12 @@ impl<N: Network> Subscriber<N> {
     pub fn open(options: Options, ports: Ports<'_, N>) -> Result<Self, OpenError> {
         let Ports {
             network,
+            clock,
             entropy,
             identity,
             directory,
             applier,
+            hub,
         } = ports;
         let Opened {
             mut store,
@@ -144,7 +156,7 @@ impl<N: Network> Subscriber<N> {
         for finding in findings {
             tracing::warn!(finding, "something is wrong with the configuration on disk");
         }
-        let restored = restore::restore(&mut store, &*applier);
+        let restored = restore::restore(&mut store, &*applier, options.breaker, clock.now());
         let have = restored.as_ref().map(|pointer| pointer.manifest);
         let hello = Hello {
             protocol: PROTOCOL,
@@ -155,6 +167,10 @@ impl<N: Network> Subscriber<N> {
             software: options.software,
             have,
         };
+        let mut follower = Follower::new(hello, restored.map(|pointer| pointer.environment_id));
+        for refused in store.starts().refused() {
+            follower.distrust(refused.manifest.root, refused.reason.clone());
+        }
         let (status, _) = watch::channel(Status {
             manifest: have,
             ..Status::default()
@@ -162,12 +178,14 @@ impl<N: Network> Subscriber<N> {
         Ok(Self {
             dialer: Dialer::new(network, identity, Arc::clone(&entropy))?,
             core: Core {
-                follower: Follower::new(hello, restored.map(|pointer| pointer.environment_id)),
-                applying: Applying::new(store, applier, options.apply_on),
+                follower,
+                applying: Applying::new(store, applier, options.apply_on, options.breaker),
                 rotation: Rotation::new(options.nodes, entropy.next_u64()),
                 status,
                 start: Instant::now(),
                 welcomed: None,
+                hub,
+                telemetry_due: Instant::now() + SEND_PERIOD,
             },
             entropy,
         })
@@ -187,12 +205,21 @@ impl<N: Network> Subscriber<N> {
 
     /// Follows nodes until `stop` is cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
+        let watch = self.core.applying.journal().watch(self.status());
+        let watching = tokio::spawn(watch);
+        self.follow_on(&stop).await;
+        watching.abort();
+        self.core.applying.journal().end().await;
+        self.dialer.close().await;
+    }
+
+    async fn follow_on(&mut self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             let Some(node) = self.core.rotation.take() else {
                 tracing::error!("there is no node to follow");
                 return stop.cancelled().await;
             };
-            let ended = self.follow(&node, &stop).await;
+            let ended = self.follow(&node, stop).await;
             if stop.is_cancelled() {
                 break;
             }
@@ -207,9 +234,8 @@ impl<N: Network> Subscriber<N> {
                 "not following a node; trying the next"
             );
             self.core.disconnected(ended.reason);
-            self.core.pause(Instant::now() + wait, &stop).await;
+            self.core.pause(Instant::now() + wait, stop).await;
         }
-        self.dialer.close().await;
     }
 
     async fn follow(&mut self, node: &str, stop: &CancellationToken) -> Ended {
@@ -241,6 +267,19 @@ impl Core {
                 done = self.applying.done() => self.applied(done),
             }
         }
+    }
+
+    /// A frame of what was counted, if a node takes it and it is time.
+    fn telemetry(&mut self) -> Option<ToNode> {
+        if !self.follower.may_send_telemetry() {
+            return None;
+        }
+        let now = Instant::now();
+        if self.telemetry_due <= now {
+            self.telemetry_due = now + SEND_PERIOD;
+            self.hub.close();
+        }
+        self.hub.frame().map(ToNode::Telemetry)
     }
 
     fn applied(&mut self, done: applying::Done) {

@@ -1,13 +1,25 @@
 //! The start: back to serving by what is on disk.
 
+use domain::time::Timestamp;
+
 use crate::configuration::Apply;
-use crate::store::{Pointer, Store};
+use crate::store::{Pointer, Store, StoreError};
 
 /// Takes the newest manifest on disk into use that can be used. One that cannot be used is
-/// forgotten: if it is still current, a node offers it, and refusing it is then reported.
-pub(super) fn restore(store: &mut Store, applier: &dyn Apply) -> Option<Pointer> {
+/// forgotten: if it is still current, a node offers it, and refusing it is then reported. The same
+/// goes for one that the process crashed on again and again, if `breaker` says so.
+pub(super) fn restore(
+    store: &mut Store,
+    applier: &dyn Apply,
+    breaker: bool,
+    now: Timestamp,
+) -> Option<Pointer> {
     loop {
-        let newest = store.kept().next().cloned()?;
+        let newest = store.kept().next().cloned();
+        if breaker && !begin(store, newest.as_ref(), now) {
+            continue;
+        }
+        let newest = newest?;
         match applier.apply(newest.manifest, &*store) {
             Ok(report) => {
                 let manifest = newest.manifest;
@@ -16,10 +28,38 @@ pub(super) fn restore(store: &mut Store, applier: &dyn Apply) -> Option<Pointer>
             }
             Err(error) => {
                 tracing::error!(manifest = %newest.manifest, %error, "a configuration on disk cannot be used");
-                if let Some(error) = store.withdraw(&newest.manifest) {
-                    tracing::warn!(%error, "it could not be removed either");
+                if breaker {
+                    warn(store.note_starts(|starts| starts.retract()).1);
                 }
+                withdraw(store, &newest);
             }
         }
+    }
+}
+
+/// Writes down what the process is about to serve by. False if it is not to do that: then the
+/// manifest is gone.
+fn begin(store: &mut Store, newest: Option<&Pointer>, now: Timestamp) -> bool {
+    let manifest = newest.map(|pointer| pointer.manifest);
+    let (begun, error) = store.note_starts(|starts| starts.begin(manifest, now));
+    warn(error);
+    let (Err(refused), Some(newest)) = (begun, newest) else {
+        return true;
+    };
+    tracing::error!(manifest = %newest.manifest, reason = refused.reason, "a configuration on disk is refused; serving by the one before");
+    withdraw(store, newest);
+    false
+}
+
+fn withdraw(store: &mut Store, pointer: &Pointer) {
+    if let Some(error) = store.withdraw(&pointer.manifest) {
+        tracing::warn!(%error, "it could not be removed either");
+    }
+}
+
+/// Without the journal the edge serves all the same; it only knows less of its crashes.
+pub(super) fn warn(error: Option<StoreError>) {
+    if let Some(error) = error {
+        tracing::warn!(%error, "the journal of starts cannot be written");
     }
 }

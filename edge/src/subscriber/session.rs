@@ -110,8 +110,13 @@ impl Session<'_> {
             .follower
             .poll_timeout()
             .map(|moment| self.core.start + moment.since_start());
+        let telemetry = self
+            .core
+            .follower
+            .may_send_telemetry()
+            .then_some(self.core.telemetry_due);
         farewell
-            .or(follower)
+            .or_else(|| follower.into_iter().chain(telemetry).min())
             .unwrap_or_else(|| Instant::now() + FAREWELL_MAX)
     }
 
@@ -155,7 +160,8 @@ impl Session<'_> {
         if !self.unsent.is_empty() {
             return None;
         }
-        let Some(frame) = self.core.follower.poll_transmit() else {
+        let frame = self.core.follower.poll_transmit();
+        let Some(frame) = frame.or_else(|| self.core.telemetry()) else {
             return self.closing.as_ref().map(|(reason, _)| reason.clone());
         };
         match encode(&frame) {

@@ -59,6 +59,7 @@ fn a_target_that_does_not_take_the_connection_is_504() {
             set: vec![("TIMEOUTS__CONNECT_MS", "50")],
             network: Unanswering(TokioNetwork),
             placement: edge::workers::Placement::Here,
+            access_log: None,
         })
         .await;
         world.publish(&[Draft::to(world.address)]);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::time::Timestamp;
+use edge::access_log::AccessLog;
 use edge::assembly::{self, Ports, Running, Serving};
 use edge::network::SharedPorts;
 use edge::settings::Settings;
@@ -50,6 +51,7 @@ pub(crate) struct Options<N> {
     pub(crate) set: Vec<(&'static str, &'static str)>,
     pub(crate) network: N,
     pub(crate) placement: Placement,
+    pub(crate) access_log: Option<AccessLog>,
 }
 
 impl Default for Options<SharedPorts> {
@@ -58,6 +60,7 @@ impl Default for Options<SharedPorts> {
             set: Vec::new(),
             network: SharedPorts::default(),
             placement: Placement::Here,
+            access_log: None,
         }
     }
 }
@@ -109,7 +112,10 @@ impl World {
 
     /// An edge to which nothing was ever published.
     pub(crate) async fn start<N: Network>(options: Options<N>) -> Self {
-        let serving = Serving::default();
+        let serving = Serving {
+            access_log: options.access_log,
+            ..Serving::default()
+        };
         let clock = Arc::<Hand>::default();
         let ports = Ports {
             network: options.network,

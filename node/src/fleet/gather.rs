@@ -12,9 +12,12 @@ use platform::Clock;
 
 use super::Fleet;
 use super::merge::{Known, merge};
-use super::wire::{Answer, Mark, Query, Question};
+use super::telemetry::Counted;
+use super::wire::{Answer, Mark, Query, Question, decode_counted};
 use crate::control_plane::{BoxFuture, ControlPlane, MemberId, PeerFleet};
-use crate::rest::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
+use crate::rest::{
+    EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest, TelemetryQuery, TelemetryView,
+};
 
 /// By when a node has given all its pages, or counts as silent. Less than a client waits.
 const GATHER_DEADLINE: Duration = Duration::from_millis(2500);
@@ -80,6 +83,26 @@ impl FleetReader for ClusterFleet {
         })
     }
 
+    fn telemetry<'a>(&'a self, query: &'a TelemetryQuery) -> BoxFuture<'a, TelemetryView> {
+        Box::pin(async move {
+            let this = self.control.this().id;
+            let others = self.control.members().into_iter().map(|member| member.id);
+            let others = others.filter(|id| *id != this);
+            let asked =
+                join_all(others.map(|id| async move { (id, self.ask_counted(id, query).await) }));
+            let mut answers = vec![self.fleet.counted(query)];
+            let mut silent = Vec::new();
+            for (id, answer) in asked.await {
+                match answer {
+                    Some(counted) => answers.push(counted),
+                    None => silent.push(id),
+                }
+            }
+            silent.sort_unstable();
+            together(answers, silent, query)
+        })
+    }
+
     fn news<'a>(&'a self, seen: &'a FleetView) -> BoxFuture<'a, ()> {
         let this = self.control.this().id;
         let of_node = |(id, mark): (&MemberId, &u64)| -> BoxFuture<'a, ()> {
@@ -99,6 +122,24 @@ impl FleetReader for ClusterFleet {
             select_all(sources).await;
         })
     }
+}
+
+/// Adds up what nodes answered.
+fn together(answers: Vec<Counted>, silent: Vec<MemberId>, query: &TelemetryQuery) -> TelemetryView {
+    let mut view = TelemetryView {
+        silent,
+        ..TelemetryView::default()
+    };
+    for counted in answers {
+        view.truncated |= counted.truncated;
+        for (key, counts) in counted.rows {
+            view.rows.entry(key).or_default().merge(&counts);
+        }
+        view.samples.extend(counted.samples);
+    }
+    view.samples.sort_by_key(|sample| sample.age_ms);
+    view.samples.truncate(usize::from(query.samples));
+    view
 }
 
 /// What each node had come to know when it began to answer.
@@ -158,6 +199,15 @@ impl ClusterFleet {
 }
 
 impl ClusterFleet {
+    /// What a node's edges counted, or `None` if it did not say so in time.
+    async fn ask_counted(&self, member: MemberId, query: &TelemetryQuery) -> Option<Counted> {
+        let question = Question::Telemetry(query.clone()).encode()?;
+        let asking = self.peers.ask(member, question);
+        let answer = tokio::time::timeout(GATHER_DEADLINE, asking).await.ok()?;
+        let answer = answer.inspect_err(|error| tracing::debug!(%error)).ok()?;
+        decode_counted(&answer)
+    }
+
     /// Waits until a node knows more than at a mark, or does not answer any more.
     async fn news_of(&self, member: MemberId, since: Mark) {
         let mark = async || {
@@ -197,6 +247,7 @@ fn view(Known { node_id, row }: Known, now: Timestamp) -> EdgeView {
             manifest: rejected.manifest,
             reason: rejected.reason,
             at: rejected.at,
+            steps: rejected.steps,
         }),
         acks: row
             .acks
@@ -206,6 +257,7 @@ fn view(Known { node_id, row }: Known, now: Timestamp) -> EdgeView {
                 version: ack.version,
                 at: ack.at,
                 apply_ms: ack.apply_ms,
+                steps: ack.steps,
             })
             .collect(),
     }

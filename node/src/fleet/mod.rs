@@ -6,10 +6,12 @@
 //! edge that moved between nodes appears once. What a snapshot's propagation is, and when an edge
 //! counts as offline, is judged by who shows it.
 
+mod course;
 mod gather;
 mod merge;
 mod record;
 mod seat;
+mod telemetry;
 mod wire;
 
 #[cfg(test)]
@@ -32,6 +34,7 @@ pub use gather::ClusterFleet;
 pub use seat::Seat;
 
 use self::record::Record;
+use self::telemetry::Memory;
 use self::wire::{Answer, Mark, Query, Question};
 use crate::control_plane::{BoxFuture, LocalFleet, MemberId};
 
@@ -39,7 +42,7 @@ use crate::control_plane::{BoxFuture, LocalFleet, MemberId};
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Edges that are remembered. A node serves a quarter of that; the rest are edges that left it
-/// lately. Beyond it the one that left first is forgotten. At most some 20 MB.
+/// lately. Beyond it the one that left first is forgotten. At most some 40 MB.
 const RECORDS_MAX: usize = 16_384;
 
 /// How long another node's question for news is held when there are none: less than a question may
@@ -52,6 +55,7 @@ pub struct Fleet {
     node_id: MemberId,
     clock: Arc<dyn Clock>,
     registry: Arc<Mutex<Registry>>,
+    telemetry: Arc<Mutex<Memory>>,
     /// Moves on, under the registry's lock, when an edge comes, goes or says how far it is.
     mark: watch::Sender<u64>,
 }
@@ -84,6 +88,7 @@ impl Fleet {
             node_id,
             clock,
             registry: Arc::default(),
+            telemetry: Arc::new(Mutex::new(Memory::new(Instant::now()))),
             mark,
         }
     }
@@ -103,7 +108,7 @@ impl Fleet {
             .records
             .insert(key.clone(), Record::new(hello, session, now, before));
         self.mark.send_modify(|mark| *mark += 1);
-        Seat::new(self.clone(), key, session)
+        Seat::new(self.clone(), key, session, hello.region.clone())
     }
 
     /// How many edges are connected to this node.
@@ -173,6 +178,7 @@ impl LocalFleet for Fleet {
         Box::pin(async move {
             match Question::decode(query)? {
                 Question::Page(query) => self.page(&query).encode(),
+                Question::Telemetry(query) => wire::encode_counted(&self.counted(&query)),
                 Question::News(since) => {
                     // Whether there were any, the mark says.
                     let _ = tokio::time::timeout(HOLD, self.news(since)).await;

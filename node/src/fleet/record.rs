@@ -1,16 +1,23 @@
 //! What a node remembers of one edge.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use domain::time::Timestamp;
 use edge_protocol::{Hello, ManifestRef, Report, ReportState};
 use tokio::time::Instant;
 
+use super::course::Course;
 use super::wire::{Ack, EdgeRow, Rejection};
+use crate::rest::EdgeSteps;
 
 /// Acknowledgements that are remembered of an edge, the latest ones: enough to say when it took
 /// any of the snapshots that were published lately.
 pub(super) const ACKS_MAX: usize = 32;
+
+/// Manifests on their way to one edge: it is offered the next while it applies one, and says how that
+/// went.
+const COURSES_MAX: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct Record {
@@ -24,6 +31,9 @@ pub(super) struct Record {
     applied: Option<ManifestRef>,
     rejected: Option<Rejection>,
     acks: VecDeque<Ack>,
+    /// Manifests that were sent and of which the edge may still say something, the oldest first.
+    courses: VecDeque<Course>,
+    round_trip: Option<Duration>,
 }
 
 impl Record {
@@ -42,18 +52,41 @@ impl Record {
             applied: hello.have,
             rejected,
             acks,
+            courses: VecDeque::new(),
+            round_trip: None,
         }
     }
 
-    pub(super) fn report(&mut self, report: &Report, at: Timestamp) {
+    /// A manifest was sent.
+    pub(super) fn sent(&mut self, manifest: ManifestRef, learned: Option<Instant>, now: Instant) {
+        if self.courses.len() == COURSES_MAX {
+            self.courses.pop_front();
+        }
+        self.courses.push_back(Course::new(manifest, learned, now));
+    }
+
+    /// A ping was answered after so long.
+    pub(super) fn answered_ping(&mut self, after: Duration) {
+        self.round_trip = Some(after);
+    }
+
+    pub(super) fn report(&mut self, report: &Report, at: Timestamp, now: Instant) {
+        let round_trip = self.round_trip;
+        let mut courses = self.courses.iter_mut().rev();
+        let course = courses.find(|course| course.manifest == report.manifest);
+        let steps = course.map(|course| {
+            course.step(&report.state, now);
+            course.steps(round_trip, now)
+        });
         match &report.state {
             ReportState::Received | ReportState::Verified => {}
-            ReportState::Applied => self.apply(report, at),
+            ReportState::Applied => self.apply(report, at, steps),
             ReportState::Rejected { reason } => {
                 self.rejected = Some(Rejection {
                     manifest: report.manifest,
                     reason: reason.clone(),
                     at,
+                    steps,
                 });
             }
         }
@@ -61,7 +94,7 @@ impl Record {
 
     /// An edge that changes nodes repeats its last word. When it first said so this node does not
     /// know then, so the repetition is no acknowledgement.
-    fn apply(&mut self, report: &Report, at: Timestamp) {
+    fn apply(&mut self, report: &Report, at: Timestamp, steps: Option<EdgeSteps>) {
         let manifest = report.manifest;
         if self.applied != Some(manifest) {
             if self.acks.len() >= ACKS_MAX {
@@ -72,6 +105,7 @@ impl Record {
                 version: manifest.version,
                 at,
                 apply_ms: report.apply_ms,
+                steps,
             };
             self.acks.push_back(ack);
         }

@@ -9,9 +9,11 @@ use edge_protocol::ManifestRef;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::telemetry::Counted;
 use crate::control_plane::{FLEET_MESSAGE_BYTES_MAX, MemberId};
+use crate::rest::{EdgeSteps, TelemetryQuery};
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// When a page is full. A row over it still fits the message: it has at most some 20 KiB.
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -19,10 +21,10 @@ const PAGE_BYTES: usize = 1024 * 1024;
 const _: () = assert!(PAGE_BYTES + 64 * 1024 < FLEET_MESSAGE_BYTES_MAX);
 
 /// What a row has beside its texts, at most: numbers, two manifests and acknowledgements.
-const ROW_BYTES: usize = 160;
+const ROW_BYTES: usize = 192;
 
 /// What an acknowledgement has, at most.
-const ACK_BYTES: usize = 40;
+const ACK_BYTES: usize = 72;
 
 /// What a node asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,8 @@ pub(super) enum Question {
     Page(Query),
     /// Whether more is known of edges than at this mark; the answer is a [`Mark`].
     News(Mark),
+    /// What edges counted; the answer is a [`Counted`].
+    Telemetry(TelemetryQuery),
 }
 
 /// Counts what a node came to know of its edges. It says nothing but whether there was more.
@@ -79,6 +83,7 @@ pub(super) struct Rejection {
     pub(super) manifest: ManifestRef,
     pub(super) reason: String,
     pub(super) at: Timestamp,
+    pub(super) steps: Option<EdgeSteps>,
 }
 
 /// An edge's word that it applied a manifest, and when it first gave it.
@@ -88,6 +93,7 @@ pub(super) struct Ack {
     pub(super) version: ManifestVersion,
     pub(super) at: Timestamp,
     pub(super) apply_ms: u64,
+    pub(super) steps: Option<EdgeSteps>,
 }
 
 impl Question {
@@ -138,6 +144,14 @@ impl Answer {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         decode(bytes)
     }
+}
+
+pub(super) fn encode_counted(counted: &Counted) -> Option<Vec<u8>> {
+    encode(counted)
+}
+
+pub(super) fn decode_counted(bytes: &[u8]) -> Option<Counted> {
+    decode(bytes)
 }
 
 impl EdgeRow {
@@ -194,12 +208,21 @@ mod tests {
                 manifest,
                 reason: "no".to_owned(),
                 at: Timestamp(3),
+                steps: None,
             }),
             acks: vec![Ack {
                 epoch: Epoch(1),
                 version: ManifestVersion(2),
                 at: Timestamp(3),
                 apply_ms: 4,
+                steps: Some(EdgeSteps {
+                    from_publication: true,
+                    sent_ms: 1,
+                    received_ms: Some(2),
+                    verified_ms: None,
+                    done_ms: 300,
+                    round_trip_ms: Some(5),
+                }),
             }],
         }
     }
@@ -217,15 +240,15 @@ mod tests {
         let encoded = page.encode().unwrap();
         assert_eq!(
             hex::encode(&encoded),
-            format!("02000e{}010165", "00".repeat(14))
+            format!("03000e{}010165", "00".repeat(14))
         );
         assert_eq!(Question::decode(&encoded), Some(page));
         let news = Question::News(Mark(300));
         let encoded = news.encode().unwrap();
-        assert_eq!(hex::encode(&encoded), "0201ac02");
+        assert_eq!(hex::encode(&encoded), "0301ac02");
         assert_eq!(Question::decode(&encoded), Some(news));
         let encoded = Mark(300).encode().unwrap();
-        assert_eq!(hex::encode(&encoded), "02ac02");
+        assert_eq!(hex::encode(&encoded), "03ac02");
         assert_eq!(Mark::decode(&encoded), Some(Mark(300)));
 
         let answer = Answer {
@@ -237,7 +260,7 @@ mod tests {
         let encoded = answer.encode().unwrap();
         let root = "ab".repeat(32);
         let expect = format!(
-            "02030501016502657501016b0176013101c80101 01ac02{root} 0101ac02{root}026e6f03 0101020304 01"
+            "03030501016502657501016b0176013101c80101 01ac02{root} 0101ac02{root}026e6f0300 01010203040101010102 00ac020105 01"
         );
         assert_eq!(hex::encode(&encoded), expect.replace(' ', ""));
         assert_eq!(Answer::decode(&encoded), Some(answer));
@@ -258,7 +281,7 @@ mod tests {
         }
         assert_eq!(Answer::decode(&[encoded.as_slice(), &[0]].concat()), None);
         assert_eq!(
-            Answer::decode(&[[1].as_slice(), &encoded[1..]].concat()),
+            Answer::decode(&[[2].as_slice(), &encoded[1..]].concat()),
             None
         );
     }
@@ -272,7 +295,15 @@ mod tests {
                 epoch: Epoch(u64::MAX),
                 version: ManifestVersion(u64::MAX),
                 at: Timestamp(u64::MAX),
-                apply_ms: u64::MAX
+                apply_ms: u64::MAX,
+                steps: Some(EdgeSteps {
+                    from_publication: true,
+                    sent_ms: u32::MAX,
+                    received_ms: Some(u32::MAX),
+                    verified_ms: Some(u32::MAX),
+                    done_ms: u32::MAX,
+                    round_trip_ms: Some(u32::MAX),
+                }),
             };
             32
         ];

@@ -1,7 +1,7 @@
 //! Who is let in: an edge whose certificate carries the name that it says, and an environment
 //! that exists.
 
-use edge_protocol::{Hello, ManifestRef, Refusal, Welcome};
+use edge_protocol::{Hello, ManifestRef, PROTOCOL, Refusal, Welcome};
 use platform::tls::Peer;
 use rustls::pki_types::CertificateDer;
 
@@ -43,12 +43,14 @@ pub(super) fn admit(
     let current =
         control.read_local(|view| ManifestRef::from(&query::manifest(view, &environment_id)));
     let (manifest, _) = current.map_err(|_| Refusal::Draining)?;
+    feeds.seed(&environment_id, manifest);
     let publishers = control
         .members()
         .into_iter()
         .map(|member| member.publisher)
         .collect();
     let welcome = Welcome {
+        protocol: PROTOCOL,
         node_id: control.this().id,
         environment_id,
         publishers,

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use edge_protocol::feeder::{Action, Feeder};
 use edge_protocol::frame::{Decoder, encode};
 use edge_protocol::limits::GREETING_MAX;
-use edge_protocol::{Hello, Moment, Refusal, ReportState, ToNode};
+use edge_protocol::{Hello, Moment, Refusal, ReportState, ToEdge, ToNode};
 use platform::tls::Peer;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::admission::{admit, peer_of};
-use super::feed::Manifests;
+use super::feed::{Manifests, Newest};
 use crate::fleet::Seat;
 
 /// What is taken from the stream at once.
@@ -39,6 +39,8 @@ pub(super) struct Session {
     unsent: Bytes,
     seat: Option<Seat>,
     manifests: Option<Manifests>,
+    /// When the last ping that is not answered yet was sent.
+    pinged: Option<Instant>,
     /// Why the edge is no longer served, and since when.
     refusal: Option<(Refusal, Instant)>,
 }
@@ -61,6 +63,7 @@ pub(super) async fn serve(shared: Shared, connection: Connection, draining: Canc
         unsent: Bytes::new(),
         seat: None,
         manifests: None,
+        pinged: None,
         refusal: None,
     };
     session.run(send, receive, draining).await;
@@ -101,7 +104,7 @@ impl Session {
                     Err(error) => return self.lost(&error),
                 },
                 newest = next(&mut self.manifests) => if let Some(newest) = newest {
-                    self.feeder.handle_manifest(newest);
+                    self.feeder.handle_manifest(newest.manifest);
                 },
                 () = sleep_until(deadline) => match &self.refusal {
                     Some((refusal, _)) => return self.lost(refusal),
@@ -142,6 +145,9 @@ impl Session {
         loop {
             match self.decoder.next_message::<ToNode>() {
                 Ok(Some(frame)) => {
+                    if let ToNode::Pong = frame {
+                        self.note_pong();
+                    }
                     self.feeder.handle_frame(self.now(), frame);
                     self.act();
                 }
@@ -169,8 +175,36 @@ impl Session {
                         seat.reported(&report);
                     }
                 }
+                Action::Count(batch) => {
+                    if let Some(seat) = &self.seat {
+                        seat.counted(batch);
+                    }
+                }
                 Action::Close(refusal) => self.refusal = Some((refusal, Instant::now())),
             }
+        }
+    }
+
+    /// Durations are measured here, by one clock, from what this node saw itself.
+    fn note_sent(&mut self, frame: &ToEdge) {
+        match frame {
+            ToEdge::Manifest(manifest) => {
+                let newest = self.manifests.as_ref().and_then(|it| *it.borrow());
+                let learned = newest
+                    .filter(|newest| newest.manifest == *manifest)
+                    .and_then(|newest| newest.learned);
+                if let Some(seat) = &self.seat {
+                    seat.sent(*manifest, learned);
+                }
+            }
+            ToEdge::Ping => self.pinged = Some(Instant::now()),
+            _ => {}
+        }
+    }
+
+    fn note_pong(&mut self) {
+        if let (Some(pinged), Some(seat)) = (self.pinged.take(), &self.seat) {
+            seat.answered_ping(pinged.elapsed());
         }
     }
 
@@ -206,6 +240,7 @@ impl Session {
             return self.refusal.is_none();
         };
         self.shared.metrics.sent(&frame);
+        self.note_sent(&frame);
         match encode(&frame) {
             Ok(bytes) => self.unsent = Bytes::from(bytes),
             Err(error) => self
@@ -238,7 +273,7 @@ impl Session {
 }
 
 /// The next manifest; never, where nothing is followed or nothing will come any more.
-async fn next(manifests: &mut Option<Manifests>) -> Option<edge_protocol::ManifestRef> {
+async fn next(manifests: &mut Option<Manifests>) -> Option<Newest> {
     if let Some(followed) = manifests
         && followed.changed().await.is_ok()
     {

@@ -11,7 +11,7 @@ use super::Api;
 use super::answer::{Answer, Answered, JSON};
 use super::auth::Caller;
 use super::cursor::{Position, Scope};
-use super::edges::window;
+use super::edges::{EdgeSteps, window};
 use super::error::ApiError;
 use super::openapi::shape;
 use super::page::{self, Paging};
@@ -20,9 +20,10 @@ use super::propagation::{EdgeProgress, Progress, progress};
 use super::render;
 use crate::control_plane::MemberId;
 
-pub(crate) const STATES: [(&str, Progress); 5] = [
+pub(crate) const STATES: [(&str, Progress); 6] = [
     ("rejected", Progress::Rejected),
     ("pending", Progress::Pending),
+    ("stale", Progress::Stale),
     ("offline", Progress::Offline),
     ("applied", Progress::Applied),
     ("superseded", Progress::Superseded),
@@ -46,8 +47,9 @@ pub(crate) struct AckObject<'a> {
     node_id: MemberId,
     applied_at: Option<u64>,
     latency_ms: Option<u64>,
-    /// How long applying took the edge.
+    /// How long decoding, compiling and storing took the edge.
     apply_ms: Option<u64>,
+    steps: Option<EdgeSteps>,
 }
 
 impl<'a> AckObject<'a> {
@@ -64,6 +66,7 @@ impl<'a> AckObject<'a> {
             applied_at: edge.applied_at,
             latency_ms: edge.latency_ms,
             apply_ms: edge.apply_ms,
+            steps: edge.steps,
         }
     }
 }

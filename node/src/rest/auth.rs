@@ -87,6 +87,11 @@ impl Caller {
         !self.scopes.routes.is_empty()
     }
 
+    /// The routes that it sees, if it sees some only.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = &RouteId> {
+        self.scopes.routes.iter()
+    }
+
     /// Whether an environment exists for this caller: for a live key each of its workspace, for a
     /// test key each that is for tests, for a restricted key those of its scope.
     pub(crate) fn reaches(&self, environment: &Environment) -> bool {

@@ -13,7 +13,7 @@ use domain::rows::View;
 use domain::time::Timestamp;
 use edge_protocol::ManifestRef;
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
@@ -26,6 +26,7 @@ use super::page::{self, Paging};
 use super::pipeline::Call;
 use super::propagation::{Propagation, Window};
 use super::render::{self, Seconds, seconds};
+use super::telemetry::{TelemetryQuery, TelemetryView};
 use crate::control_plane::{BoxFuture, MemberId};
 
 /// After this long without a word an edge may have lost its node.
@@ -44,6 +45,9 @@ pub trait FleetReader: Send + Sync + 'static {
     /// or said how far it is, or a node that was silent may answer now. It may be about edges of
     /// another environment. Nothing that happened after `seen` is missed.
     fn news<'a>(&'a self, seen: &'a FleetView) -> BoxFuture<'a, ()>;
+
+    /// What every node's edges counted, gathered now, with the same deadline.
+    fn telemetry<'a>(&'a self, query: &'a TelemetryQuery) -> BoxFuture<'a, TelemetryView>;
 }
 
 /// The edges of an environment.
@@ -93,8 +97,30 @@ pub struct EdgeAck {
     pub version: ManifestVersion,
     /// When it first said so.
     pub at: Timestamp,
-    /// How long applying took it.
+    /// How long applying took it, by its own monotonic clock.
     pub apply_ms: u64,
+    /// How long the steps took, as the node saw them that sent the manifest.
+    pub steps: Option<EdgeSteps>,
+}
+
+/// How long the steps of following a manifest took: all by one clock, that of the edge's node, which
+/// no other clock can falsify. In milliseconds since the node had the publication, or, where it did
+/// not see it come, since it sent the manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EdgeSteps {
+    /// Whether it is counted from the publication.
+    pub from_publication: bool,
+    /// Until the node sent the manifest.
+    pub sent_ms: u32,
+    /// Until the node heard that the edge had it.
+    pub received_ms: Option<u32>,
+    /// Until the node heard that the edge had all of its content, and that it was whole.
+    pub verified_ms: Option<u32>,
+    /// Until the node heard that the edge serves by it, or refused it.
+    pub done_ms: u32,
+    /// How long a word to the edge and back took at that time: half of it lies between each step and
+    /// the node's hearing of it.
+    pub round_trip_ms: Option<u32>,
 }
 
 /// A manifest that an edge refused.
@@ -106,6 +132,8 @@ pub struct RejectedManifest {
     pub reason: String,
     /// When it said so.
     pub at: Timestamp,
+    /// How long the steps took.
+    pub steps: Option<EdgeSteps>,
 }
 
 /// How lately an edge was heard of. It is judged when somebody asks, so an edge that fell silent

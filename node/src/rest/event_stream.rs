@@ -30,6 +30,7 @@ use super::events::EventFilter;
 use super::object::EventObject;
 use super::pipeline::Call;
 use super::slots::Slot;
+use super::telemetry::Pulses;
 use super::{Api, render};
 use crate::control_plane::Consistency;
 
@@ -39,6 +40,12 @@ pub(super) const STREAMS_MAX: usize = 512;
 
 /// How many of them one key may have: more than one client's processes need.
 pub(super) const STREAMS_OF_KEY_MAX: usize = 64;
+
+/// How many of them carry measurements, for which all nodes are asked every few seconds.
+pub(super) const PULSES_MAX: usize = 64;
+
+/// How many of those one key may have.
+pub(super) const PULSES_OF_KEY_MAX: usize = 16;
 
 /// How many rows are read at a time: a row of the biggest kind has hundreds of kilobytes.
 const ROWS_STEP: usize = 16;
@@ -59,10 +66,14 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 pub(crate) async fn open(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let mut query = std::mem::take(&mut call.query);
-    let filter = EventFilter::take(&mut query)?;
+    let filter = EventFilter::take_streamed(&mut query)?;
     query.finish()?;
     let last = last_event_id(&call.headers)?;
     let slot = api.streams.take(&caller.api_key_id)?;
+    let pulse_slot = match filter.has_pulses() {
+        true => Some(api.pulses.take(&caller.api_key_id)?),
+        false => None,
+    };
     // Changes from here on wake the stream; what happened before is in what is read first.
     let changes = api.control.changes();
     let find = |view: &dyn View| start(view, &caller, last.as_ref());
@@ -86,7 +97,9 @@ pub(crate) async fn open(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
             .flatten()
             .collect(),
         spoke: Instant::now(),
+        pulses: filter.pulses(),
         _slot: slot,
+        _pulse_slot: pulse_slot,
         api,
         caller,
         filter,
@@ -190,7 +203,10 @@ struct EventStream {
     waiting: VecDeque<Bytes>,
     /// When something was last sent.
     spoke: Instant,
+    /// Measurements, if they are wanted.
+    pulses: Pulses,
     _slot: Slot,
+    _pulse_slot: Option<Slot>,
 }
 
 impl EventStream {
@@ -212,6 +228,11 @@ impl EventStream {
             }
             if !self.may_go_on().await {
                 return None;
+            }
+            if self.pulses.are_due() {
+                let frames = self.pulses.beat(&self.api, &self.caller).await;
+                self.waiting.extend(frames);
+                continue;
             }
             self.changes.borrow_and_update();
             self.rows = self.read()?.into();

@@ -21,12 +21,14 @@ use super::page::{self, Paging, Scanned};
 use super::pipeline::Call;
 use super::query::Query;
 use super::render;
+use super::telemetry::{PULSES, Pulse, Pulses};
 
 /// Which events are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct EventFilter {
-    /// None is all.
+    /// None is all, unless measurements alone are wanted.
     kinds: Vec<NoticeKind>,
+    pulses: Vec<Pulse>,
     route_id: Option<RouteId>,
     rule_id: Option<RuleId>,
     upstream_id: Option<UpstreamId>,
@@ -38,6 +40,7 @@ impl EventFilter {
     pub(super) fn take(query: &mut Query) -> Result<Self, ApiError> {
         Ok(Self {
             kinds: kinds(query.text("type").as_deref())?,
+            pulses: Vec::new(),
             route_id: query.id("route_id", "route", RouteId::parse)?,
             rule_id: query.id("rule_id", "rule", RuleId::parse)?,
             upstream_id: query.id("upstream_id", "upstream", UpstreamId::parse)?,
@@ -45,14 +48,40 @@ impl EventFilter {
         })
     }
 
+    /// The same for a stream, which may carry measurements as well.
+    pub(super) fn take_streamed(query: &mut Query) -> Result<Self, ApiError> {
+        let types = query.text("type");
+        let (pulses, kinds) = split(types.as_deref())?;
+        Ok(Self {
+            kinds,
+            pulses,
+            ..Self::take(query)?
+        })
+    }
+
+    /// The measurements that are wanted, of which region.
+    pub(super) fn pulses(&self) -> Pulses {
+        Pulses::new(self.pulses.clone(), self.region.clone())
+    }
+
+    /// Whether measurements are wanted.
+    pub(super) fn has_pulses(&self) -> bool {
+        !self.pulses.is_empty()
+    }
+
     pub(super) fn keeps(&self, caller: &Caller, notice: &Notice) -> bool {
         let about = &notice.about;
         sees(caller, notice)
-            && (self.kinds.is_empty() || self.kinds.contains(&notice.kind))
+            && self.keeps_kind(notice.kind)
             && (self.route_id.is_none() || self.route_id == about.route_id)
             && (self.rule_id.is_none() || self.rule_id == about.rule_id)
             && (self.upstream_id.is_none() || self.upstream_id == about.upstream_id)
             && self.keeps_region(object::region(notice.kind))
+    }
+
+    fn keeps_kind(&self, kind: NoticeKind) -> bool {
+        let all = self.kinds.is_empty() && self.pulses.is_empty();
+        all || self.kinds.contains(&kind)
     }
 
     fn keeps_region(&self, region: Option<&str>) -> bool {
@@ -83,6 +112,21 @@ pub(super) fn sees(caller: &Caller, notice: &Notice) -> bool {
             .route_id
             .as_ref()
             .is_some_and(|route| caller.sees_route(route))
+}
+
+/// Measurements and events among types that are separated by commas.
+fn split(text: Option<&str>) -> Result<(Vec<Pulse>, Vec<NoticeKind>), ApiError> {
+    let names = text.into_iter().flat_map(|text| text.split(','));
+    let (mut pulses, mut others) = (Vec::new(), Vec::new());
+    for name in names {
+        match PULSES.iter().find(|(known, _)| *known == name) {
+            Some((_, pulse)) if !pulses.contains(pulse) => pulses.push(*pulse),
+            Some(_) => {}
+            None => others.push(name),
+        }
+    }
+    let others = (!others.is_empty()).then(|| others.join(","));
+    Ok((pulses, kinds(others.as_deref())?))
 }
 
 /// Types, separated by commas.

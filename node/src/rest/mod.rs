@@ -67,6 +67,7 @@ mod snapshots;
 mod strict_transport;
 mod switches;
 mod targets;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -96,12 +97,15 @@ use crate::control_plane::{BoxFuture, Consistency, ControlPlane};
 use crate::keys::KeyRing;
 use crate::limits::Limits;
 use crate::webhooks::courier::Courier;
-pub use edges::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
+pub use edges::{EdgeAck, EdgeSteps, EdgeView, FleetReader, FleetView, RejectedManifest};
 pub(crate) use events::body as event_body;
 pub use key_uses::KeyUses;
 pub use metrics::HttpMetrics;
 pub use server::{Server, ServerLimits};
 pub use strict_transport::over_tls;
+pub use telemetry::{
+    Grouping, TELEMETRY_MINUTES_MAX, TelemetryKey, TelemetryQuery, TelemetrySample, TelemetryView,
+};
 pub(crate) use version::{newest as newest_api_version, sent as sent_by_version};
 
 use answer::Answered;
@@ -160,6 +164,8 @@ struct Api {
     callers: Callers,
     bad_keys: BadKeys,
     streams: Arc<Slots>,
+    /// Streams that carry measurements, too.
+    pulses: Arc<Slots>,
     exports: Arc<Slots>,
     waits: Arc<Semaphore>,
     turns: Turns,
@@ -249,6 +255,11 @@ impl From<RestState> for Api {
                 "streams",
                 event_stream::STREAMS_MAX,
                 event_stream::STREAMS_OF_KEY_MAX,
+            ),
+            pulses: Slots::new(
+                "streams of telemetry",
+                event_stream::PULSES_MAX,
+                event_stream::PULSES_OF_KEY_MAX,
             ),
             key_uses: state.key_uses,
             cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
@@ -483,6 +494,26 @@ impl Routes {
         self.add(MethodFilter::GET, operation::EDGES_GET, edges::get);
         self.add(MethodFilter::GET, operation::REGIONS_LIST, regions::list);
         self.add(MethodFilter::GET, operation::REGIONS_GET, regions::get);
+        self.add(
+            MethodFilter::GET,
+            operation::TELEMETRY_LATENCY,
+            telemetry::latency,
+        );
+        self.add(
+            MethodFilter::GET,
+            operation::TELEMETRY_AVAILABILITY,
+            telemetry::availability,
+        );
+        self.add(
+            MethodFilter::GET,
+            operation::TELEMETRY_DECISIONS,
+            telemetry::decisions,
+        );
+        self.add(
+            MethodFilter::GET,
+            operation::RULES_STATS,
+            telemetry::rule_stats,
+        );
     }
 
     fn access(&mut self) {

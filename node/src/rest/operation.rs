@@ -356,6 +356,27 @@ pub(crate) const REGIONS_GET: Operation = read(
     Policy::reads(Resource::Edges, Target::Shared),
 );
 
+pub(crate) const TELEMETRY_LATENCY: Operation = read(
+    "telemetry.latency",
+    "/v2/telemetry/latency",
+    Policy::reads(Resource::Edges, Target::Filtered),
+);
+pub(crate) const TELEMETRY_AVAILABILITY: Operation = read(
+    "telemetry.availability",
+    "/v2/telemetry/availability",
+    Policy::reads(Resource::Edges, Target::Filtered),
+);
+pub(crate) const TELEMETRY_DECISIONS: Operation = read(
+    "telemetry.decisions",
+    "/v2/telemetry/decisions",
+    Policy::reads(Resource::Edges, Target::Filtered),
+);
+pub(crate) const RULES_STATS: Operation = read(
+    "rules.stats",
+    "/v2/rules/{id}/stats",
+    Policy::reads(Resource::Rules, Target::Rule),
+);
+
 pub(crate) const API_KEYS_LIST: Operation = read(
     "api_keys.list",
     "/v2/api_keys",

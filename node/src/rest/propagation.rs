@@ -9,13 +9,16 @@ use edge_protocol::ManifestRef;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::edges::{EdgeView, FleetView, Freshness};
+use super::edges::{EdgeSteps, EdgeView, FleetView, Freshness};
 use super::openapi::shape;
 use super::render::seconds;
 use crate::control_plane::MemberId;
 
 /// The most edges that are named one by one; those that need looking at come first.
 const EDGES_SHOWN_MAX: usize = 100;
+
+/// The slowest edges that are named.
+const SLOWEST_MAX: usize = 10;
 
 /// The manifests that carry a snapshot.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +58,9 @@ pub(crate) enum Progress {
     Rejected,
     /// It is expected to apply it.
     Pending,
-    /// It has not been heard of for a while.
+    /// It lost its node, or has not been heard of for some seconds, whatever it said before.
+    Stale,
+    /// It has not been heard of for a minute, whatever it said before.
     Offline,
     /// It serves by it.
     Applied,
@@ -70,6 +75,7 @@ struct Totals {
     applied: u64,
     pending: u64,
     rejected: u64,
+    stale: u64,
     offline: u64,
     superseded: u64,
 }
@@ -81,6 +87,7 @@ impl Totals {
             Progress::Applied => &mut self.applied,
             Progress::Pending => &mut self.pending,
             Progress::Rejected => &mut self.rejected,
+            Progress::Stale => &mut self.stale,
             Progress::Offline => &mut self.offline,
             Progress::Superseded => &mut self.superseded,
         } += 1;
@@ -103,17 +110,32 @@ pub(crate) struct EdgeProgress<'a> {
     pub(crate) region: &'a str,
     #[schema(value_type = shape::AckState)]
     pub(crate) state: Progress,
+    /// Whether its last word was that it serves by it.
+    #[serde(skip)]
+    serves: bool,
     pub(crate) reason: Option<&'a str>,
     #[schema(value_type = u64)]
     pub(crate) node_id: MemberId,
     pub(crate) applied_at: Option<u64>,
     pub(crate) latency_ms: Option<u64>,
-    /// How long applying took the edge.
+    /// How long decoding, compiling and storing took the edge.
     pub(crate) apply_ms: Option<u64>,
+    pub(crate) steps: Option<EdgeSteps>,
 }
 
-/// From publication to an edge's word that it applied a manifest with the snapshot (or a later one,
-/// if it skipped that), over the edges of which that is remembered.
+/// One of those that took the longest.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = SlowEdge)]
+struct Slow<'a> {
+    id: &'a str,
+    region: &'a str,
+    latency_ms: u64,
+    apply_ms: Option<u64>,
+}
+
+/// From the moment at which an edge's node had the publication to the edge's word that it applied a
+/// manifest with the snapshot (or a later one, if it skipped that), by the node's monotonic clock; over
+/// the edges of which that was measured.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Latency)]
 pub(crate) struct Latency {
@@ -162,6 +184,10 @@ pub(crate) struct Propagation<'a> {
     totals: Totals,
     regions: Vec<Region<'a>>,
     latency_ms: Option<Latency>,
+    /// How long decoding, compiling and storing took those edges.
+    apply_ms: Option<Latency>,
+    /// Up to 10, the slowest first.
+    slowest: Vec<Slow<'a>>,
     first_applied_at: Option<u64>,
     last_applied_at: Option<u64>,
     /// Up to 100, those that need looking at first.
@@ -193,11 +219,13 @@ impl<'a> Propagation<'a> {
         let applied = || {
             edges
                 .iter()
-                .filter(|edge| edge.state == Progress::Applied)
+                .filter(|edge| edge.serves)
                 .filter_map(|edge| edge.applied_at)
         };
         let (first_applied_at, last_applied_at) = (applied().min(), applied().max());
         let latency_ms = Latency::of(edges.iter().filter_map(|edge| edge.latency_ms).collect());
+        let apply_ms = Latency::of(edges.iter().filter_map(|edge| edge.apply_ms).collect());
+        let slowest = slowest(&edges);
         edges.sort_by(|a, b| (a.state, b.latency_ms, a.id).cmp(&(b.state, a.latency_ms, b.id)));
         edges.truncate(EDGES_SHOWN_MAX);
         Self {
@@ -214,6 +242,8 @@ impl<'a> Propagation<'a> {
                 .map(|(region, totals)| Region { region, totals })
                 .collect(),
             latency_ms,
+            apply_ms,
+            slowest,
             first_applied_at,
             last_applied_at,
             edges,
@@ -233,32 +263,61 @@ pub(crate) fn progress<'a>(
         .rejected
         .as_ref()
         .filter(|rejected| window.holds(&rejected.manifest));
-    let state = if applied.is_some_and(|manifest| window.holds(manifest)) {
+    let serves = applied.is_some_and(|manifest| window.holds(manifest));
+    let went_on = applied.is_some_and(|manifest| window.is_past(manifest));
+    let said = if serves {
         Progress::Applied
-    } else if applied.is_some_and(|manifest| window.is_past(manifest)) {
+    } else if went_on {
         Progress::Superseded
     } else if refused.is_some() {
         Progress::Rejected
-    } else if edge.freshness(now) == Freshness::Offline {
-        Progress::Offline
     } else {
         Progress::Pending
     };
-    let served = matches!(state, Progress::Applied | Progress::Superseded);
-    let took = edge.took(window.epoch, window.from).filter(|_| served);
-    let latency = |at: Timestamp| at.0.saturating_sub(snapshot.published_at.0);
+    // What an edge said before it went quiet says nothing of what it does now.
+    let state = match (said, edge.freshness(now)) {
+        (Progress::Rejected, _) | (_, Freshness::Online) => said,
+        (_, Freshness::Stale) => Progress::Stale,
+        (_, Freshness::Offline) => Progress::Offline,
+    };
+    let took = edge
+        .took(window.epoch, window.from)
+        .filter(|_| serves || went_on);
+    let rejection = refused.filter(|_| state == Progress::Rejected);
+    let steps = took
+        .and_then(|ack| ack.steps)
+        .or_else(|| rejection.and_then(|rejected| rejected.steps));
+    let measured = took
+        .and_then(|ack| ack.steps)
+        .filter(|steps| steps.from_publication);
     EdgeProgress {
         id: &edge.id,
         region: &edge.region,
         state,
-        reason: refused
-            .filter(|_| state == Progress::Rejected)
-            .map(|rejected| rejected.reason.as_str()),
+        serves,
+        reason: rejection.map(|rejected| rejected.reason.as_str()),
         node_id: edge.node_id,
         applied_at: seconds(took.map(|ack| ack.at)),
-        latency_ms: took.map(|ack| latency(ack.at)),
+        latency_ms: measured.map(|steps| steps.done_ms.into()),
         apply_ms: took.map(|ack| ack.apply_ms),
+        steps,
     }
+}
+
+/// Those that took the longest.
+fn slowest<'a>(edges: &[EdgeProgress<'a>]) -> Vec<Slow<'a>> {
+    let measured = edges.iter().filter_map(|edge| {
+        Some(Slow {
+            id: edge.id,
+            region: edge.region,
+            latency_ms: edge.latency_ms?,
+            apply_ms: edge.apply_ms,
+        })
+    });
+    let mut slowest: Vec<_> = measured.collect();
+    slowest.sort_by(|a, b| (b.latency_ms, a.id).cmp(&(a.latency_ms, b.id)));
+    slowest.truncate(SLOWEST_MAX);
+    slowest
 }
 
 #[cfg(test)]

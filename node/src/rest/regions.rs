@@ -37,7 +37,7 @@ struct Counts {
 #[derive(Default)]
 struct Region {
     edges: Counts,
-    /// Edges that serve by the current manifest.
+    /// Edges that are online and serve by the current manifest.
     current: u64,
     /// Edges that refused it.
     rejected: u64,
@@ -58,7 +58,9 @@ impl Region {
         let place = |applied: &ManifestRef| (applied.epoch, applied.version);
         let current = (manifest.epoch, manifest.version);
         let is_current = edge.applied.as_ref().map(place) == Some(current);
-        self.current += u64::from(is_current);
+        // What it said before it went quiet says nothing of what it does now.
+        let online = edge.freshness(now) == Freshness::Online;
+        self.current += u64::from(is_current && online);
         let rejected = edge.rejected.as_ref();
         let refused = rejected.map(|rejected| place(&rejected.manifest)) == Some(current);
         self.rejected += u64::from(refused);
@@ -67,8 +69,10 @@ impl Region {
             self.versions_behind_max = self.versions_behind_max.max(behind);
         }
         let took = edge.took(manifest.epoch, manifest.version);
-        let latency = took.map(|ack| ack.at.0.saturating_sub(manifest.updated_at.0));
-        self.latencies_ms.extend(latency.filter(|_| is_current));
+        let steps = took.and_then(|ack| ack.steps);
+        let measured = steps.filter(|steps| steps.from_publication && is_current);
+        self.latencies_ms
+            .extend(measured.map(|steps| u64::from(steps.done_ms)));
     }
 }
 

@@ -239,13 +239,16 @@ impl Maker {
             software: "test".to_owned(),
             nodes: self.nodes.clone(),
             apply_on: ApplyOn::Thread,
+            breaker: true,
         };
         let ports = Ports {
             network: TokioNetwork,
+            clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             identity: &identity(&self.pems),
             directory: Box::new(self.directory.clone()),
             applier: moody.clone(),
+            hub: serving.hub.clone(),
         };
         let subscriber = Subscriber::open(options, ports).unwrap();
         let stop = CancellationToken::new();

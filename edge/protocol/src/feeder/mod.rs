@@ -22,14 +22,18 @@ use crate::limits::{
     WANTS_IN_FLIGHT_MAX,
 };
 use crate::manifest::Standing;
+use crate::telemetry::Batch;
 use crate::{
-    Hello, ManifestRef, Moment, PROTOCOL, Refusal, Report, ReportState, ToEdge, ToNode, Welcome,
+    Hello, ManifestRef, Moment, PROTOCOL, PROTOCOL_MIN, Refusal, Report, ReportState,
+    TELEMETRY_SINCE, ToEdge, ToNode, Welcome,
 };
 
 /// The node's state machine for one edge.
 #[derive(Debug)]
 pub struct Feeder {
     state: State,
+    /// What is spoken, once the edge said what it speaks.
+    protocol: u16,
     newest: Option<ManifestRef>,
     /// Whether the newest manifest has yet to be sent.
     offer: bool,
@@ -60,6 +64,8 @@ pub enum Action {
     Admit(Hello),
     /// Note how far the edge is.
     Note(Report),
+    /// Take in what the edge counted.
+    Count(Batch),
     /// Close the connection once everything was sent.
     Close(Refusal),
 }
@@ -77,6 +83,7 @@ impl Feeder {
     pub fn new(now: Moment) -> Self {
         Self {
             state: State::Greeting,
+            protocol: PROTOCOL_MIN,
             newest: None,
             offer: false,
             edge_has: None,
@@ -105,6 +112,7 @@ impl Feeder {
             (State::Serving, ToNode::Want(hashes)) => self.handle_want(hashes),
             (State::Serving, ToNode::Report(report)) => self.handle_report(report),
             (State::Serving, ToNode::Pong) => {}
+            (State::Serving, ToNode::Telemetry(batch)) => self.handle_telemetry(batch),
             (State::Greeting, _) => self.violation("something else came before the hello"),
             (_, ToNode::Hello(_)) => self.violation("a second hello"),
             (State::Admitting, _) => self.violation("something came before the welcome was sent"),
@@ -117,7 +125,10 @@ impl Feeder {
             return;
         }
         self.state = State::Serving;
-        self.greeting = Some(ToEdge::Welcome(welcome));
+        self.greeting = Some(ToEdge::Welcome(Welcome {
+            protocol: self.protocol,
+            ..welcome
+        }));
         self.ping_at = now.plus(PING_INTERVAL);
         self.handle_manifest(newest);
     }
@@ -222,13 +233,14 @@ impl Feeder {
     }
 
     fn handle_hello(&mut self, hello: Hello) {
-        if hello.protocol != PROTOCOL {
+        if hello.protocol < PROTOCOL_MIN {
             return self.handle_refused(Refusal::Protocol {
                 node: PROTOCOL,
                 edge: hello.protocol,
             });
         }
         self.state = State::Admitting;
+        self.protocol = hello.protocol.min(PROTOCOL);
         self.edge_has = hello.have;
         self.actions.push_back(Action::Admit(hello));
     }
@@ -245,6 +257,13 @@ impl Feeder {
             self.edge_has = Some(report.manifest);
         }
         self.actions.push_back(Action::Note(report));
+    }
+
+    fn handle_telemetry(&mut self, batch: Batch) {
+        if self.protocol < TELEMETRY_SINCE {
+            return self.violation("telemetry was sent that was not asked for");
+        }
+        self.actions.push_back(Action::Count(batch));
     }
 
     /// A node that is behind its edge says nothing until it has caught up: the edge would only

@@ -36,7 +36,9 @@ use self::fetch::Fetch;
 use self::rejected::RejectedRoots;
 use crate::limits::{GREETING_MAX, OUTBOX_FRAMES_MAX, RETRY_INTERVAL, SILENCE_MAX, STALL_MAX};
 use crate::message::reason as cut;
-use crate::{Hello, ManifestRef, Moment, Report, ReportState, ToEdge, ToNode, Welcome};
+use crate::{
+    Hello, ManifestRef, Moment, Report, ReportState, TELEMETRY_SINCE, ToEdge, ToNode, Welcome,
+};
 
 /// The edge's state machine.
 #[derive(Debug)]
@@ -63,6 +65,8 @@ enum Link {
         since: Moment,
     },
     Up {
+        /// What is spoken.
+        protocol: u16,
         heard: Moment,
         asked: Asked,
         gone: Option<Hash>,
@@ -108,6 +112,11 @@ impl Follower {
         }
     }
 
+    /// A root is not to be followed, for a reason that nodes are told when they offer it.
+    pub fn distrust(&mut self, root: Hash, why: String) {
+        self.rejected.insert(root, cut(why));
+    }
+
     /// The manifest in use.
     #[must_use]
     pub fn current(&self) -> Option<&ManifestRef> {
@@ -118,6 +127,13 @@ impl Follower {
     #[must_use]
     pub fn is_following(&self) -> bool {
         matches!(self.link, Link::Up { .. })
+    }
+
+    /// Whether the node that serves this edge takes what the edge counts. It is not this machine's
+    /// matter what that is: the driver sends it when there is nothing else to send.
+    #[must_use]
+    pub fn may_send_telemetry(&self) -> bool {
+        matches!(self.link, Link::Up { protocol, .. } if protocol >= TELEMETRY_SINCE)
     }
 
     /// A connection is up.
@@ -302,6 +318,7 @@ impl Follower {
             });
         }
         self.link = Link::Up {
+            protocol: welcome.protocol,
             heard: now,
             asked: Asked::default(),
             gone: None,

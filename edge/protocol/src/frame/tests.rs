@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use domain::id::{EnvironmentId, Seed};
+use domain::id::{EnvironmentId, RouteId, RuleId, Seed, SnapshotId, TargetId, UpstreamId};
 use domain::model::{Epoch, ManifestVersion};
+use domain::time::Timestamp;
 use domain::tree::Hash;
 use proptest::prelude::*;
 
 use super::*;
 use crate::limits::{CHUNK_BYTES_MAX, WANT_HASHES_MAX};
 use crate::message::{Hello, Refusal, Report, ReportState, ToEdge, ToNode, Welcome};
+use crate::telemetry::{Batch, Counts, Decision, Outcome, SeriesKey, Taker, TargetKey};
 use crate::{ManifestRef, PROTOCOL};
 
 fn manifest() -> ManifestRef {
@@ -69,7 +71,7 @@ fn messages_of_an_edge_keep_their_bytes() {
     golden(
         &ToNode::Hello(hello()),
         &format!(
-            "00000047 01 00 01 06656467652d31 0a70726f64756374696f6e 026575 01 016b 0176 05302e312e30 01 01 ac02 {root}"
+            "00000047 01 00 02 06656467652d31 0a70726f64756374696f6e 026575 01 016b 0176 05302e312e30 01 01 ac02 {root}"
         ),
     );
     golden(
@@ -99,6 +101,62 @@ fn messages_of_an_edge_keep_their_bytes() {
 }
 
 #[test]
+fn what_an_edge_counts_keeps_its_bytes() {
+    let seed = Seed {
+        unix_ms: 0,
+        random: 0,
+    };
+    let (route, rule, snapshot) = (RouteId::new(seed), RuleId::new(seed), SnapshotId::new(seed));
+    let target = TargetKey {
+        upstream: UpstreamId::new(seed),
+        target: TargetId::new(seed),
+    };
+    let key = SeriesKey {
+        route: Some(route.clone()),
+        taker: Taker::Rule(rule.clone()),
+        target: Some(target),
+    };
+    let mut counts = Counts::default();
+    counts.answered(2, 5);
+    counts.failures = 3;
+    let decision = Decision {
+        at: Timestamp(3),
+        method: Decision::method("GET"),
+        path: Decision::path("/a"),
+        route,
+        snapshot,
+        rule: Some(rule),
+        outcome: Outcome::Refused,
+        target: None,
+        status: 200,
+        micros: 5,
+    };
+    let mut series = BTreeMap::from([(key, counts.clone())]);
+    for taker in [Taker::Defaults, Taker::Others] {
+        let key = SeriesKey {
+            taker,
+            ..SeriesKey::beyond()
+        };
+        series.insert(key, Counts::default());
+    }
+    let batch = Batch {
+        span_ms: 10_000,
+        series,
+        decisions: vec![decision],
+    };
+    let id = format!("0e{}", "00".repeat(14));
+    let empty = "00 00 00 00 00 00 00 00 00 00";
+    golden(
+        &ToNode::Telemetry(batch),
+        &format!(
+            "000000a5 01 04 904e 03 00 01 00 {empty} 00 02 00 {empty} \
+             01 {id} 00 {id} 01 {id} {id} 00 01 00 00 00 03 05 01 01 05 05 \
+             01 03 03474554 022f61 {id} {id} 01 {id} 02 00 c801 05"
+        ),
+    );
+}
+
+#[test]
 fn messages_of_a_node_keep_their_bytes() {
     let root = "ab".repeat(32);
     let environment_id = EnvironmentId::new(Seed {
@@ -107,11 +165,12 @@ fn messages_of_a_node_keep_their_bytes() {
     });
     golden(
         &ToEdge::Welcome(Welcome {
+            protocol: PROTOCOL,
             node_id: 3,
             environment_id,
             publishers: vec!["a:1".to_owned()],
         }),
-        &format!("00000017 01 00 03 0e {} 01 03613a31", "00".repeat(14)),
+        &format!("00000018 01 00 02 03 0e {} 01 03613a31", "00".repeat(14)),
     );
     golden(
         &ToEdge::Manifest(manifest()),

@@ -13,6 +13,7 @@ use domain::tree::{self, Edits, Hash, TreeKind};
 use edge_protocol::feeder::{self, ChunkReader};
 use edge_protocol::follower::{self, ApplyFailure, Chunks, CloseReason, Event, Held, Holdings};
 use edge_protocol::frame::{Decoder, encode};
+use edge_protocol::telemetry::Batch;
 use edge_protocol::{
     Feeder, Follower, Hello, ManifestRef, Moment, PROTOCOL, Refusal, Report, ReportState, ToEdge,
     ToNode, Welcome,
@@ -36,6 +37,7 @@ pub(crate) fn environment(random: u64) -> EnvironmentId {
 
 pub(crate) fn welcome() -> Welcome {
     Welcome {
+        protocol: PROTOCOL,
         node_id: 1,
         environment_id: environment(1),
         publishers: Vec::new(),
@@ -139,6 +141,7 @@ pub(crate) struct Pair {
     pub(crate) applying: Option<(ManifestRef, Chunks)>,
     pub(crate) applied: Vec<ManifestRef>,
     pub(crate) reports: Vec<Report>,
+    pub(crate) counted: Vec<Batch>,
     pub(crate) events: Vec<Event>,
     pub(crate) edge_closed: Option<CloseReason>,
     pub(crate) node_closed: Option<Refusal>,
@@ -172,6 +175,7 @@ impl Pair {
             applying: None,
             applied: Vec::new(),
             reports: Vec::new(),
+            counted: Vec::new(),
             events: Vec::new(),
             edge_closed: None,
             node_closed: None,
@@ -297,6 +301,7 @@ impl Pair {
                     self.feeder.handle_admitted(self.now, welcome, self.newest);
                 }
                 feeder::Action::Note(report) => self.reports.push(report),
+                feeder::Action::Count(batch) => self.counted.push(batch),
                 feeder::Action::Close(refusal) => self.node_closed = Some(refusal),
             }
         }

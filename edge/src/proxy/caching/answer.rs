@@ -31,7 +31,8 @@ impl<N: Network> Seeker<'_, N> {
             age_s: age_ms / 1000,
             ttl_s: stored.kept.fresh_for_ms(self.now_ms()) / 1000,
         };
-        Some(self.worker.reported((response, Answer::Cache), report))
+        self.worker.report(self.matter.trace, report);
+        Some((response, Answer::Cache))
     }
 
     /// A kept answer with these fields, as this request wants it.

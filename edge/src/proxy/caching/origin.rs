@@ -102,7 +102,7 @@ impl<N: Network> Seeker<'_, N> {
         };
         let outcome = self
             .worker
-            .exchange(self.connection, toward, request, None)
+            .exchange(self.connection, toward, request, None, self.matter.trace)
             .await;
         let came_ms = self.now_ms();
         (outcome, Times { asked_ms, came_ms })
@@ -150,8 +150,8 @@ impl<N: Network> Seeker<'_, N> {
         let Some(kept) = kept else {
             self.cache().remove(stored);
             let answer = self.response(stored, headers)?;
-            let report = self.report(Outcome::Revalidated);
-            return Some(self.worker.reported((answer, Answer::Cache), report));
+            self.report(Outcome::Revalidated);
+            return Some((answer, Answer::Cache));
         };
         let age_ms = kept.age_ms(self.now_ms());
         let renewed = self.stored(stored.status, headers, kept, Arc::clone(&stored.body));
@@ -178,10 +178,8 @@ impl<N: Network> Seeker<'_, N> {
             Content::Upstream(body) if by == Answer::Origin => body,
             other => {
                 land(lead, Landed::NotKept);
-                let response = Response::from_parts(parts, other);
-                return self
-                    .worker
-                    .reported((response, by), self.report(Outcome::Miss));
+                self.report(Outcome::Miss);
+                return (Response::from_parts(parts, other), by);
             }
         };
         let outdated = lead.as_ref().is_some_and(Lead::is_outdated);
@@ -196,10 +194,8 @@ impl<N: Network> Seeker<'_, N> {
         let Some(kept) = kept else {
             self.not_kept(parts.status, &parts.headers, found, times);
             land(lead, Landed::NotKept);
-            let response = Response::from_parts(parts, Content::Upstream(body));
-            return self
-                .worker
-                .reported((response, by), self.report(Outcome::Miss));
+            self.report(Outcome::Miss);
+            return (Response::from_parts(parts, Content::Upstream(body)), by);
         };
         let mut headers = parts.headers.clone();
         settle_fields(&mut headers, times);
@@ -211,9 +207,8 @@ impl<N: Network> Seeker<'_, N> {
         };
         land(lead, Landed::Kept);
         // Nobody can have taken the beginning of a body that is read from here on.
-        let response = response.unwrap_or_default();
-        self.worker
-            .reported((response, by), self.report(Outcome::Stored))
+        self.report(Outcome::Stored);
+        (response.unwrap_or_default(), by)
     }
 
     /// Keeps an answer, and has its body filled in the background.
@@ -291,11 +286,12 @@ impl<N: Network> Seeker<'_, N> {
         body.size_hint().lower() <= self.cache().body_bytes_max()
     }
 
-    fn report(&self, outcome: Outcome) -> Report {
-        Report {
+    fn report(&self, outcome: Outcome) {
+        let report = Report {
             collapsed: self.collapsed,
             ..Report::of(outcome)
-        }
+        };
+        self.worker.report(self.matter.trace, report);
     }
 }
 

@@ -19,6 +19,7 @@ use crate::proxy::connection::Connection;
 use crate::proxy::request;
 use crate::proxy::service::Worker;
 use crate::route::Verdict;
+use crate::telemetry::Trace;
 
 /// A request in the background, with all that it needs to outlive the one that caused it.
 struct Background<N> {
@@ -59,8 +60,11 @@ impl<N: Network> Background<N> {
         };
         let decision = served.route.decide(&Question {
             method: self.request.method().as_str(),
+            host: &host,
             path: self.request.uri().path(),
+            query: self.request.uri().query().unwrap_or_default(),
             headers: &request::Fields(self.request.headers()),
+            client: self.connection.client.ip(),
             region: &self.worker.settings.edge.region,
         });
         let Verdict::Forward(toward) = decision.verdict else {
@@ -69,6 +73,7 @@ impl<N: Network> Background<N> {
         let Some(asked) = Asked::of(self.request.method(), self.request.headers()) else {
             return;
         };
+        let trace = Trace::of_nobody();
         let seeker = Seeker {
             worker: &self.worker,
             connection: &self.connection,
@@ -77,6 +82,7 @@ impl<N: Network> Background<N> {
                 served,
                 rule: decision.rule,
                 toward,
+                trace: &trace,
             },
             rules: Rules::of(&served.route.compiled().caching),
             asked,

@@ -15,7 +15,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::super::render::{Seconds, Stored};
 use super::super::{acks, api_keys, deliveries, edges, environments, routes, rules, snapshots};
-use super::super::{upstreams, version, wait};
+use super::super::{telemetry, upstreams, version, wait};
 use super::{content, schemas};
 
 macro_rules! shapes {
@@ -183,6 +183,14 @@ shapes! {
     EventTypes => json!({
         "type": "array", "items": {"$ref": "#/components/schemas/EventType"}, "minItems": 1,
         "description": "One or several types, separated by commas.",
+    });
+    StreamTypes => json!({
+        "type": "array", "minItems": 1, "uniqueItems": true,
+        "items": {"anyOf": [
+            {"$ref": "#/components/schemas/EventType"},
+            {"enum": telemetry::PULSES.iter().map(|(name, _)| *name).collect::<Vec<_>>()},
+        ]},
+        "description": "One or several types of events or measurements, separated by commas.",
     });
     EnabledEvents => json!({
         "type": "array", "description": "The types that are sent; `[\"*\"]` is all, and so is none.",

@@ -11,8 +11,12 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::super::{EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest};
+use super::super::{
+    EdgeAck, EdgeSteps, EdgeView, FleetReader, FleetView, RejectedManifest, TelemetryQuery,
+    TelemetryView,
+};
 use super::support::{START_MS, World};
+use super::telemetry::Traffic;
 use crate::control_plane::BoxFuture;
 
 /// A fleet of the live environment, as the test sets it. It learns which environment that is from
@@ -21,6 +25,7 @@ use crate::control_plane::BoxFuture;
 pub(super) struct FakeFleet {
     view: watch::Sender<FleetView>,
     environment: Mutex<Option<EnvironmentId>>,
+    pub(super) traffic: Mutex<Traffic>,
     /// How many requests wait for news.
     waiting: watch::Sender<usize>,
 }
@@ -75,6 +80,11 @@ impl FleetReader for FakeFleet {
         Box::pin(async move { view })
     }
 
+    fn telemetry<'a>(&'a self, query: &'a TelemetryQuery) -> BoxFuture<'a, TelemetryView> {
+        let view = self.traffic.lock().view(query);
+        Box::pin(async move { view })
+    }
+
     fn news<'a>(&'a self, seen: &'a FleetView) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             let _waiting = Waiting::begin(&self.waiting);
@@ -90,6 +100,18 @@ pub(super) fn manifest(version: u64) -> ManifestRef {
         epoch: Epoch(1),
         version: ManifestVersion(version),
         root: Hash([7; 32]),
+    }
+}
+
+/// A way that took so long in all.
+fn steps(done_ms: u32) -> EdgeSteps {
+    EdgeSteps {
+        from_publication: true,
+        sent_ms: 1,
+        received_ms: Some(2),
+        verified_ms: Some(3),
+        done_ms,
+        round_trip_ms: Some(1),
     }
 }
 
@@ -111,6 +133,7 @@ pub(super) fn edge(id: &str, region: &str, applied: Option<u64>) -> EdgeView {
                 version: ManifestVersion(version),
                 at: Timestamp(START_MS + 120),
                 apply_ms: 4,
+                steps: Some(steps(120)),
             })
             .into_iter()
             .collect(),
@@ -234,6 +257,7 @@ async fn propagation_says_of_each_edge_where_it_stands() {
             manifest: manifest(until),
             reason: "rule 1 does not compile".to_owned(),
             at: Timestamp(START_MS),
+            steps: Some(steps(7)),
         }),
         ..edge("edge-3", "us-east-1", Some(from))
     };
@@ -265,7 +289,7 @@ async fn propagation_says_of_each_edge_where_it_stands() {
         .await;
     assert_eq!(
         shown["totals"],
-        json!({"edges": 5, "applied": 2, "pending": 1, "rejected": 1, "offline": 1, "superseded": 0})
+        json!({"edges": 5, "applied": 2, "pending": 1, "rejected": 1, "stale": 0, "offline": 1, "superseded": 0})
     );
     assert_eq!(shown["regions"][0]["region"], "eu-central-1");
     assert_eq!(
@@ -297,6 +321,15 @@ async fn propagation_says_of_each_edge_where_it_stands() {
         expected.map(|(id, state)| (json!(id), json!(state)))
     );
     assert_eq!(shown["edges"][0]["reason"], "rule 1 does not compile");
+    assert_eq!(shown["edges"][0]["steps"]["done_ms"], 7);
+    assert_eq!(
+        shown["apply_ms"],
+        json!({"edges": 2, "p50": 4, "p90": 4, "p99": 4, "max": 4})
+    );
+    assert_eq!(
+        shown["slowest"],
+        json!([{"id": "edge-1", "region": "eu-central-1", "latency_ms": 120, "apply_ms": 4}])
+    );
     assert_eq!(shown["silent_nodes"], json!([2]));
 
     let earlier = world
@@ -308,7 +341,7 @@ async fn propagation_says_of_each_edge_where_it_stands() {
         .await;
     assert_eq!(
         earlier["totals"],
-        json!({"edges": 5, "applied": 1, "pending": 1, "rejected": 0, "offline": 1, "superseded": 2})
+        json!({"edges": 5, "applied": 1, "pending": 1, "rejected": 0, "stale": 0, "offline": 1, "superseded": 2})
     );
 }
 
@@ -425,6 +458,7 @@ async fn regions_say_how_their_edges_are_and_how_far_they_are() {
             manifest: manifest(2),
             reason: "it does not compile".to_owned(),
             at: Timestamp(START_MS),
+            steps: None,
         }),
         ..edge("edge-2", "eu-central-1", Some(1))
     };
@@ -505,4 +539,75 @@ async fn the_current_manifest_names_the_snapshot_of_each_route() {
     let next = first["routes"]["next_cursor"].as_str().unwrap();
     let rest = world.get(&format!("{path}?cursor={next}")).ok().await;
     assert_eq!(rest["routes"]["data"], json!([expected[2]]));
+}
+
+#[tokio::test]
+async fn what_an_edge_said_before_it_went_quiet_is_never_shown_as_how_it_is() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    let snapshot = world.publish(&route).await;
+    let version = snapshot["manifest_version"].as_u64().unwrap();
+    let quiet = |id: &str, connected: bool, silent_ms: u64| EdgeView {
+        connected,
+        last_seen: Timestamp(START_MS - silent_ms),
+        ..edge(id, "eu", Some(version))
+    };
+    let edges = vec![
+        quiet("edge-1", true, 0),
+        quiet("edge-2", false, 0),
+        quiet("edge-3", true, 15_000),
+        quiet("edge-4", true, 60_000),
+    ];
+    world.fleet.set(edges, Vec::new());
+    let path = format!("/v2/snapshots/{}", snapshot["id"].as_str().unwrap());
+    let shown = world.get(&format!("{path}/propagation")).ok().await;
+    assert_eq!(
+        shown["totals"],
+        json!({"edges": 4, "applied": 1, "pending": 0, "rejected": 0, "stale": 2, "offline": 1, "superseded": 0})
+    );
+    let stale = world.get(&format!("{path}/acks?state=stale")).ok().await;
+    assert_eq!(stale["data"].as_array().unwrap().len(), 2);
+    assert_eq!(stale["data"][0]["applied_at"], (START_MS + 120) / 1000);
+    let region = world.get("/v2/regions/eu").ok().await;
+    assert_eq!(
+        (&region["current"], &region["behind"]),
+        (&json!(1), &json!(3))
+    );
+}
+
+#[tokio::test]
+async fn clocks_that_differ_change_no_duration() {
+    let world = World::new();
+    let (route, _) = world.route("api.example.net").await;
+    let snapshot = world.publish(&route).await;
+    let version = snapshot["manifest_version"].as_u64().unwrap();
+    // Nodes whose clocks are a day early and a day late, and one that did not see the publication.
+    let day = 86_400_000;
+    let of = |id: &str, at: u64, steps: Option<EdgeSteps>| {
+        let mut view = edge(id, "eu", Some(version));
+        view.acks[0].at = Timestamp(at);
+        view.acks[0].steps = steps;
+        view
+    };
+    let unseen = EdgeSteps {
+        from_publication: false,
+        ..steps(9)
+    };
+    let edges = vec![
+        of("edge-1", START_MS - day, Some(steps(10))),
+        of("edge-2", START_MS + day, Some(steps(30))),
+        of("edge-3", START_MS, Some(unseen)),
+        of("edge-4", START_MS, None),
+    ];
+    world.fleet.set(edges, Vec::new());
+    let path = format!(
+        "/v2/snapshots/{}/propagation",
+        snapshot["id"].as_str().unwrap()
+    );
+    let shown = world.get(&path).ok().await;
+    assert_eq!(
+        shown["latency_ms"],
+        json!({"edges": 2, "p50": 10, "p90": 30, "p99": 30, "max": 30})
+    );
+    assert_eq!(shown["totals"]["applied"], 4);
 }

@@ -34,6 +34,7 @@ mod streams;
 mod support;
 mod switches;
 mod targets;
+mod telemetry;
 mod upstreams;
 mod versions;
 mod wait;

@@ -22,6 +22,7 @@ fn rejecting(id: &str, region: &str, version: u64) -> EdgeView {
             manifest: manifest(version),
             reason: "rule_1 does not compile".to_owned(),
             at: Timestamp(START_MS),
+            steps: None,
         }),
         ..edge(id, region, None)
     }

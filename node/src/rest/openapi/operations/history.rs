@@ -37,6 +37,20 @@ fn filters_of_events() -> [Parameter; 5] {
     ]
 }
 
+/// A stream carries measurements as well, for who asks for them.
+fn filters_of_streams() -> Vec<Parameter> {
+    let types = Parameter {
+        style: Some(("form", false)),
+        ..by(
+            "type",
+            "StreamTypes",
+            "Only of these types. Measurements come only if they are among them, each 10 s.",
+        )
+    };
+    let others = filters_of_events().into_iter().skip(1);
+    std::iter::once(types).chain(others).collect()
+}
+
 fn events() -> Vec<Described> {
     let last = Parameter {
         place: "header",
@@ -54,7 +68,7 @@ fn events() -> Vec<Described> {
             "data": {"type": "string"},
             "retry": {"type": "integer"},
         },
-        "description": "Frames of `id`, `event` (the type) and `data` (an Event in one line). A comment every 15 s when nothing happens. A frame `event: gap` without `id` where events may be missing.",
+        "description": "Frames of `id`, `event` (the type) and `data` (an Event in one line). A comment every 15 s when nothing happens. A frame `event: gap` without `id` where events may be missing. Frames `event: telemetry.latency` (a TelemetryLatency), `telemetry.availability` (a TelemetryAvailability) and `telemetry.decisions` (a DecisionSample) without `id`.",
     });
     vec![
         get(EVENTS_LIST, "List events")
@@ -65,7 +79,7 @@ fn events() -> Vec<Described> {
         get(EVENTS_STREAM, "Stream events")
             .about("Server-sent events, as they happen. Ends when the node stops or the key is revoked: come back.")
             .answers(StatusCode::OK, [Content::Other("text/event-stream", frames, Some(event()))])
-            .with(filters_of_events())
+            .with(filters_of_streams())
             .with([last]),
         get(EVENTS_GET, "Get an event").gives::<EventObject<'_>>(),
         post(EVENTS_REPLAY, "Deliver an event again")

@@ -6,12 +6,13 @@ mod fleet;
 mod history;
 mod process;
 mod snapshots;
+mod telemetry;
 mod webhooks;
 
 use super::described::Described;
 
 /// The headings, in the order of the document, and what stands under them.
-pub(super) const TAGS: [(&str, &str); 14] = [
+pub(super) const TAGS: [(&str, &str); 15] = [
     (
         "Rules",
         "Which requests of a route are meant, and what is done with them. Changes go into the route's draft.",
@@ -28,6 +29,10 @@ pub(super) const TAGS: [(&str, &str); 14] = [
     ("Snapshots", "What was published, and what differs."),
     ("Manifests", "What the edges of an environment follow."),
     ("Edges", "The fleet, as the nodes see it now."),
+    (
+        "Telemetry",
+        "What edges counted of their requests, for an hour.",
+    ),
     ("Events", "What happened in an environment."),
     ("Webhooks", "The same events, posted to a URL of yours."),
     (
@@ -53,6 +58,7 @@ pub(super) fn all() -> Vec<Described> {
     let mut all = configuration::rows();
     all.extend(snapshots::rows());
     all.extend(fleet::rows());
+    all.extend(telemetry::rows());
     all.extend(history::rows());
     all.extend(webhooks::rows());
     all.extend(access::rows());
