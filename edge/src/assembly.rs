@@ -26,7 +26,7 @@ use crate::route::Surroundings;
 use crate::settings::Settings;
 use crate::store::Directory;
 use crate::subscriber::{self, ApplyOn, OpenError, Status, Subscriber};
-use crate::telemetry::{Hub, Observing, Routes};
+use crate::telemetry::{Hub, Observing, Routes, SEND_PERIOD};
 use crate::upstream::Trust;
 use crate::workers::{Placement, Plan, Workers};
 
@@ -184,6 +184,7 @@ fn open<N: Network>(
             Placement::Here => ApplyOn::Task,
         },
         breaker: settings.breaker.enabled,
+        telemetry_period: SEND_PERIOD,
     };
     let ports = subscriber::Ports {
         network: ports.network.clone(),

@@ -52,6 +52,10 @@ impl Holdings for Memory {
     fn held(&self, hash: &Hash) -> Held {
         self.0.get(hash).cloned().map_or(Held::Nothing, Held::Chunk)
     }
+
+    fn chunk(&self, hash: &Hash) -> Option<Bytes> {
+        self.0.get(hash).cloned()
+    }
 }
 
 struct Subscriber {

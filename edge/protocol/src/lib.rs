@@ -12,8 +12,9 @@
 //!  │ ◀── Welcome {node, environment}      │
 //!  │ ◀── Manifest {epoch, version, root}  │  at once, and again whenever it changes
 //!  │ Report Received ──▶                  │
-//!  │ Want {hashes} ──▶                    │  walks down from the root, asks for what it lacks
+//!  │ Want {hashes} | WantPatches ──▶      │  walks down from the root, asks for what it lacks
 //!  │ ◀── Chunks {bytes} | Gone {hashes}   │
+//!  │ ◀── Patches {over what it has}       │
 //!  │ Report Verified ──▶                  │  every chunk has the hash that it was asked by
 //!  │ Report Applied | Rejected ──▶        │
 //!  │ Telemetry {counts} ──▶               │  now and then, if the welcome said that it is taken
@@ -29,6 +30,7 @@ pub mod limits;
 pub mod manifest;
 pub mod message;
 pub mod moment;
+pub mod patch;
 pub mod telemetry;
 
 pub use feeder::Feeder;
@@ -36,6 +38,7 @@ pub use follower::Follower;
 pub use manifest::ManifestRef;
 pub use message::{Hello, Refusal, Report, ReportState, ToEdge, ToNode, Welcome};
 pub use moment::Moment;
+pub use patch::{Patch, Wanted};
 
 /// The version of the conversation that this software speaks. ALPN carries the incompatible
 /// part (`vg-edge/1`); this one is for what may be added within it.
@@ -46,3 +49,6 @@ pub const PROTOCOL_MIN: u16 = 1;
 
 /// The version since which nodes take [`ToNode::Telemetry`]; others are sent none.
 pub const TELEMETRY_SINCE: u16 = 2;
+
+/// The version since which chunks travel as [`Patch`]es over others, too.
+pub const PATCHES_SINCE: u16 = 2;

@@ -13,6 +13,7 @@ use crate::limits::{
     CHUNK_BYTES_MAX, LABEL_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, PUBLISHERS_MAX, REASON_BYTES_MAX,
     WANT_HASHES_MAX,
 };
+use crate::patch::{Patch, Wanted};
 use crate::telemetry::Batch;
 
 /// From an edge to a node.
@@ -28,6 +29,9 @@ pub enum ToNode {
     Pong,
     /// What the edge counted; only to a node whose welcome said [`crate::TELEMETRY_SINCE`] or more.
     Telemetry(Batch),
+    /// Chunks that the edge lacks, at most [`WANT_HASHES_MAX`], where it has others in their places
+    /// before; only to a node that speaks [`crate::PATCHES_SINCE`] or more.
+    WantPatches(Vec<Wanted>),
 }
 
 /// From a node to an edge.
@@ -46,6 +50,9 @@ pub enum ToEdge {
     Refused(Refusal),
     /// Are you there?
     Ping,
+    /// Chunks that were asked for, as what differs from others. What is not worth it, or has no base
+    /// here, comes whole.
+    Patches(Vec<Patch>),
 }
 
 /// Who an edge is and what it has.
@@ -169,9 +176,12 @@ impl Bounded for ToNode {
             Self::Want(hashes) if hashes.len() > WANT_HASHES_MAX => {
                 Err("too many chunks are wanted at once")
             }
+            Self::WantPatches(wanted) if wanted.len() > WANT_HASHES_MAX => {
+                Err("too many chunks are wanted at once")
+            }
             Self::Report(report) => report.check(),
             Self::Telemetry(batch) => batch.check(),
-            Self::Want(_) | Self::Pong => Ok(()),
+            Self::Want(_) | Self::WantPatches(_) | Self::Pong => Ok(()),
         }
     }
 }
@@ -184,6 +194,11 @@ impl Bounded for ToEdge {
             }
             Self::Chunks(chunks) if chunks.iter().any(|chunk| chunk.len() > CHUNK_BYTES_MAX) => {
                 Err("a chunk is too large")
+            }
+            Self::Patches(patches)
+                if patches.iter().any(|it| it.middle.len() > CHUNK_BYTES_MAX) =>
+            {
+                Err("a patch is too large")
             }
             _ => Ok(()),
         }

@@ -451,3 +451,86 @@ fn the_last_conclusion_is_told_to_the_next_node() {
     assert_eq!(pair.states(), [ReportState::Applied]);
     assert_eq!(pair.reports[0].apply_ms, 3);
 }
+
+#[test]
+fn a_changed_chunk_comes_as_what_differs_from_the_one_before() {
+    let (first, chunks) = tree(3000, &[]);
+    let mut pair = Pair::new(manifest(1, 1, first), chunks.clone());
+    pair.settle();
+    let whole = pair.reports.last().unwrap().bytes_fetched;
+    let (second, changed) = tree(3000, &[1500]);
+    let lacking: Vec<_> = changed
+        .iter()
+        .filter(|(hash, _)| !chunks.contains_key(hash))
+        .collect();
+    let bytes: usize = lacking.iter().map(|(_, chunk)| chunk.len()).sum();
+    pair.publish(manifest(1, 2, second), changed.clone());
+    pair.settle();
+    let last = pair.reports.last().unwrap();
+    assert_eq!(last.state, ReportState::Applied);
+    assert_eq!(last.chunks_fetched, lacking.len() as u64);
+    assert!(
+        last.bytes_fetched * 4 < bytes as u64 && last.bytes_fetched < whole / 100,
+        "{} of {bytes}",
+        last.bytes_fetched
+    );
+    assert!(
+        lacking
+            .iter()
+            .all(|(hash, _)| pair.disk.0.contains_key(*hash))
+    );
+}
+
+#[test]
+fn a_patch_that_does_not_fit_is_nothing_and_the_chunk_comes_whole() {
+    for spoil in [true, false] {
+        let (first, chunks) = tree(3000, &[]);
+        let mut pair = Pair::new(manifest(1, 1, first), chunks.clone());
+        pair.settle();
+        if !spoil {
+            // The node no longer has what the edge has.
+            pair.shelf.chunks.clear();
+        }
+        let (second, changed) = tree(3000, &[1500]);
+        pair.publish(manifest(1, 2, second), changed.clone());
+        for _ in 0..1000 {
+            for frame in &mut pair.to_edge {
+                if let ToEdge::Patches(patches) = frame
+                    && spoil
+                {
+                    patches[0].prefix = 0;
+                }
+            }
+            if !pair.step() {
+                break;
+            }
+        }
+        assert_eq!(
+            pair.applied.last(),
+            Some(&manifest(1, 2, second)),
+            "{spoil}"
+        );
+        assert_eq!(pair.edge_closed, None);
+        assert!(changed.keys().all(|hash| pair.disk.0.contains_key(hash)));
+    }
+}
+
+#[test]
+fn a_patch_that_nobody_asked_for_is_a_violation() {
+    let (first, chunks) = tree(10, &[]);
+    let mut pair = Pair::new(manifest(1, 1, first), chunks);
+    pair.settle();
+    let wanted = edge_protocol::Wanted {
+        hash: Hash([1; 32]),
+        base: first,
+    };
+    pair.to_edge
+        .push_back(ToEdge::Patches(vec![edge_protocol::Patch {
+            wanted,
+            prefix: 0,
+            suffix: 0,
+            middle: Bytes::new(),
+        }]));
+    pair.settle();
+    assert!(matches!(pair.edge_closed, Some(CloseReason::Violation(_))));
+}

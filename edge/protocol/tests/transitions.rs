@@ -75,6 +75,7 @@ fn drain_feeder(feeder: &mut Feeder) -> String {
             ToEdge::Gone(hashes) => format!("> gone {}", hashes.len()),
             ToEdge::Refused(_) => "> refused".to_owned(),
             ToEdge::Ping => "> ping".to_owned(),
+            ToEdge::Patches(patches) => format!("> patches {}", patches.len()),
         });
     }
     said.join(", ")
@@ -300,6 +301,7 @@ fn drain_follower(follower: &mut Follower) -> String {
             ToNode::Report(report) => format!("> {:?}", report.state).to_lowercase(),
             ToNode::Pong => "> pong".to_owned(),
             ToNode::Telemetry(_) => "> telemetry".to_owned(),
+            ToNode::WantPatches(wanted) => format!("> want patches {}", wanted.len()),
         });
     }
     while let Some(action) = follower.poll_action() {

@@ -336,4 +336,8 @@ impl Holdings for Store {
         self.read(hash, place)
             .map_or(Held::Nothing, |bytes| Held::Chunk(Bytes::from(bytes)))
     }
+
+    fn chunk(&self, hash: &Hash) -> Option<Bytes> {
+        ChunkSource::chunk(self, hash).map(Bytes::from)
+    }
 }

@@ -342,7 +342,7 @@ fn damage_found_while_running_is_healed_by_fetching_again() {
     let (_, chunks) = tree_of(3000, &[]);
     let unreadable: Chunks = chunks
         .iter()
-        .filter(|(hash, _)| store.chunk(hash).is_none())
+        .filter(|(hash, _)| ChunkSource::chunk(&store, hash).is_none())
         .map(|(hash, chunk)| (*hash, chunk.clone()))
         .collect();
     assert!(!unreadable.is_empty() && unreadable.len() < chunks.len());

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use domain::id::EnvironmentId;
 use domain::tree::{ChunkSource, Hash};
 use edge_protocol::ManifestRef;
@@ -248,7 +249,7 @@ impl ChunkSource for Layers<'_> {
     fn chunk(&self, hash: &Hash) -> Option<Vec<u8>> {
         match self.chunks.get(hash) {
             Some(chunk) => Some(chunk.to_vec()),
-            None => self.store.chunk(hash),
+            None => ChunkSource::chunk(self.store, hash),
         }
     }
 }
@@ -257,5 +258,9 @@ impl ChunkSource for Layers<'_> {
 impl Holdings for Applying {
     fn held(&self, hash: &Hash) -> Held {
         self.shared.store.lock().held(hash)
+    }
+
+    fn chunk(&self, hash: &Hash) -> Option<Bytes> {
+        Holdings::chunk(&*self.shared.store.lock(), hash)
     }
 }

@@ -35,7 +35,7 @@ use self::applying::Applying;
 use self::dialer::Dialer;
 use crate::configuration::Apply;
 use crate::store::{Directory, Opened, Store};
-use crate::telemetry::{Hub, SEND_PERIOD};
+use crate::telemetry::Hub;
 
 pub use applying::ApplyOn;
 pub use status::Status;
@@ -59,6 +59,8 @@ pub struct Options {
     pub apply_on: ApplyOn,
     /// Whether a manifest is refused on which the process crashed again and again.
     pub breaker: bool,
+    /// How often a node gets what was counted.
+    pub telemetry_period: Duration,
 }
 
 /// What a subscriber takes from outside.
@@ -115,6 +117,7 @@ struct Core {
     hub: Arc<Hub>,
     /// When a node that takes it gets what was counted.
     telemetry_due: Instant,
+    telemetry_period: Duration,
 }
 
 impl<N> fmt::Debug for Subscriber<N> {
@@ -185,7 +188,8 @@ impl<N: Network> Subscriber<N> {
                 start: Instant::now(),
                 welcomed: None,
                 hub,
-                telemetry_due: Instant::now() + SEND_PERIOD,
+                telemetry_due: Instant::now() + options.telemetry_period,
+                telemetry_period: options.telemetry_period,
             },
             entropy,
         })
@@ -276,7 +280,7 @@ impl Core {
         }
         let now = Instant::now();
         if self.telemetry_due <= now {
-            self.telemetry_due = now + SEND_PERIOD;
+            self.telemetry_due = now + self.telemetry_period;
             self.hub.close();
         }
         self.hub.frame().map(ToNode::Telemetry)

@@ -238,3 +238,6 @@ impl Slots {
         slot
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,12 +47,12 @@ pub(super) fn merge(answers: impl IntoIterator<Item = Answer>) -> Vec<Known> {
     edges.into_values().collect()
 }
 
-/// The latest ones, each manifest once and with the earliest time.
+/// The latest ones, each manifest once: from the node that measured it, or else with the earliest time.
 fn merge_acks(some: &[Ack], others: &[Ack]) -> Vec<Ack> {
     let mut merged: BTreeMap<_, Ack> = BTreeMap::new();
     for ack in some.iter().chain(others) {
         let earliest = merged.entry((ack.epoch, ack.version)).or_insert(*ack);
-        if ack.at < earliest.at {
+        if (ack.steps.is_none(), ack.at) < (earliest.steps.is_none(), earliest.at) {
             *earliest = *ack;
         }
     }

@@ -79,6 +79,13 @@ impl PublisherMetrics {
                 self.chunk_bytes
                     .inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
             }
+            ToEdge::Patches(patches) => {
+                let bytes: usize = patches.iter().map(|patch| patch.middle.len()).sum();
+                self.chunks
+                    .inc_by(u64::try_from(patches.len()).unwrap_or(u64::MAX));
+                self.chunk_bytes
+                    .inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+            }
             _ => {}
         }
     }

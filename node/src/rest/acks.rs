@@ -89,12 +89,12 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
             window(view, &caller.environment_id, &id)
         })
         .await?;
-    let (snapshot, window) = seen.value.ok_or_else(|| ApiError::not_found("snapshot"))?;
+    let (_, window) = seen.value.ok_or_else(|| ApiError::not_found("snapshot"))?;
     let fleet = api.fleet.gather(&caller.environment_id).await;
     let now = api.clock.now();
     let edges = fleet.edges.iter();
     let mut rows: Vec<_> = edges
-        .map(|edge| progress(edge, &snapshot, &window, now))
+        .map(|edge| progress(edge, &window, now))
         .filter(|row| region.as_ref().is_none_or(|region| row.region == region))
         .filter(|row| state.is_none_or(|state| row.state == state))
         .collect();

@@ -208,7 +208,7 @@ impl<'a> Propagation<'a> {
         let mut edges: Vec<_> = fleet
             .edges
             .iter()
-            .map(|edge| progress(edge, snapshot, window, now))
+            .map(|edge| progress(edge, window, now))
             .collect();
         let mut totals = Totals::default();
         let mut regions: BTreeMap<&str, Totals> = BTreeMap::new();
@@ -254,7 +254,6 @@ impl<'a> Propagation<'a> {
 
 pub(crate) fn progress<'a>(
     edge: &'a EdgeView,
-    snapshot: &Snapshot,
     window: &Window,
     now: Timestamp,
 ) -> EdgeProgress<'a> {

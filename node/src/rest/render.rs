@@ -32,6 +32,7 @@ impl Serialize for Stored<'_> {
 }
 
 /// A time in whole seconds since the Unix epoch.
+#[derive(Debug)]
 pub(crate) struct Seconds(pub(crate) Timestamp);
 
 impl Serialize for Seconds {

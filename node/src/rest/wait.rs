@@ -225,7 +225,7 @@ impl Wait {
             let begun = Instant::now();
             let fleet = api.fleet.gather(&caller.environment_id).await;
             let window = window(api, caller, snapshot);
-            let tally = self.tally(&fleet, snapshot, &window, &mut known, api.clock.now());
+            let tally = self.tally(&fleet, &window, &mut known, api.clock.now());
             if let Some(verdict) = self.verdict(api, &tally, &fleet, deadline) {
                 return self.object(verdict, tally, fleet, started.elapsed());
             }
@@ -246,7 +246,6 @@ impl Wait {
     fn tally(
         &self,
         fleet: &FleetView,
-        snapshot: &Snapshot,
         window: &Window,
         known: &mut BTreeMap<String, String>,
         now: Timestamp,
@@ -260,7 +259,7 @@ impl Wait {
         {
             unseen.remove(&edge.id);
             known.insert(edge.id.clone(), edge.region.clone());
-            tally.count(edge, snapshot, window, now);
+            tally.count(edge, window, now);
         }
         for (id, region) in unseen {
             known.insert(id.clone(), region.clone());
@@ -327,8 +326,8 @@ impl Wait {
 impl Tally {
     /// An edge that went on to a newer snapshot of the route counts as one that serves by this one:
     /// it will not go back to it. One that went quiet does not, whatever it said before.
-    fn count(&mut self, edge: &EdgeView, snapshot: &Snapshot, window: &Window, now: Timestamp) {
-        let progress = propagation::progress(edge, snapshot, window, now);
+    fn count(&mut self, edge: &EdgeView, window: &Window, now: Timestamp) {
+        let progress = propagation::progress(edge, window, now);
         let online = edge.freshness(now) == Freshness::Online;
         self.edges += 1;
         let state = match progress.state {

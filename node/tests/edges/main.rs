@@ -8,8 +8,10 @@ mod world;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use edge::store::Directory;
-use node::rest::FleetReader;
+use domain::time::Timestamp;
+use edge::store::{Directory, Store};
+use edge_protocol::telemetry::{Batch, Counts, SeriesKey};
+use node::rest::{FleetReader, Grouping, TelemetryQuery};
 use platform::testing::TestAuthority;
 use state::{State, production};
 use tokio::time::Instant;
@@ -466,4 +468,87 @@ async fn many_edges_follow_one_node_and_the_state_is_read_once_for_all() {
     })
     .await;
     futures_util::future::join_all(edges.into_iter().map(Edge::stop)).await;
+}
+
+#[tokio::test]
+async fn a_manifest_on_which_an_edge_crashed_is_refused_and_its_node_knows_why() {
+    let state = State::with_rules(3);
+    let node = Node::start(1, &state);
+    let mut edge = Edge::start("edge-1", &[&node]);
+    let good = state.manifest();
+    edge.applies(good).await;
+    let bad = state.change(1, 10);
+    edge.applies(bad).await;
+    let maker = edge.stop().await;
+    for second in 0..3 {
+        // A process that gets as far as this and no further.
+        let directory = Box::new(maker.directory.clone());
+        let mut store = Store::open(directory, "production").unwrap().store;
+        let begun = store.note_starts(|starts| starts.begin(Some(bad), Timestamp(second)));
+        assert_eq!((begun.0, begun.1.is_none()), (Ok(()), true));
+    }
+    let mut edge = maker.start();
+    assert_eq!(edge.restored, Some(good));
+    let known = node
+        .knows("the rejection", |edges| {
+            edges.first().is_some_and(|edge| edge.rejected.is_some())
+        })
+        .await;
+    let rejected = known[0].rejected.as_ref().unwrap();
+    assert_eq!(rejected.manifest, bad);
+    assert!(rejected.reason.contains("crashed"), "{}", rejected.reason);
+    assert_eq!(known[0].applied, Some(good));
+    let newer = state.change(1, 11);
+    edge.applies(newer).await;
+    edge.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_edge_counts_reaches_its_node_also_what_it_counted_while_it_was_away() {
+    let state = State::with_rules(3);
+    let count = |edge: &Edge| {
+        let mut counts = Counts::default();
+        counts.answered(2, 1000);
+        edge.hub.take_in(Batch {
+            series: [(SeriesKey::beyond(), counts)].into(),
+            ..Batch::default()
+        });
+    };
+    let query = TelemetryQuery {
+        environment_id: production(),
+        routes: Vec::new(),
+        rule: None,
+        upstream: None,
+        region: Some("eu".to_owned()),
+        minutes: 60,
+        by: Grouping::Region,
+        samples: 0,
+    };
+    let counted = async |node: &Node| {
+        let view = reader(&[node]).telemetry(&query).await;
+        view.rows.values().map(Counts::answers).sum::<u64>()
+    };
+    let until = async |node: &Node, expect: u64| {
+        let deadline = Instant::now() + PATIENCE;
+        while counted(node).await != expect {
+            assert!(Instant::now() < deadline, "{}", counted(node).await);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let (first, second) = (Node::start(1, &state), Node::start(2, &state));
+    let mut edge = Edge::start("edge-1", &[&first]);
+    edge.applies(state.manifest()).await;
+    for _ in 0..3 {
+        count(&edge);
+    }
+    until(&first, 3).await;
+    assert_eq!(counted(&second).await, 0);
+    drop(first);
+    edge.until("loses its node", |status| status.node != Some(1))
+        .await;
+    for _ in 0..5 {
+        count(&edge);
+    }
+    until(&second, 5).await;
+    edge.stop().await;
 }

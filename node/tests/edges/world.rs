@@ -11,6 +11,7 @@ use edge::assembly::Serving;
 use edge::configuration::{Apply, ApplyError, ApplyReport};
 use edge::store::MemoryDirectory;
 use edge::subscriber::{ApplyOn, Options, Ports, Status, Subscriber};
+use edge::telemetry::Hub;
 use edge_protocol::ManifestRef;
 use node::control_plane::{BoxFuture, ControlPlane, LocalFleet, MemberId, PeerError, PeerFleet};
 use node::fleet::{ClusterFleet, Fleet};
@@ -205,6 +206,7 @@ pub(crate) struct Maker {
 pub(crate) struct Edge {
     pub(crate) maker: Maker,
     pub(crate) active: Arc<Active>,
+    pub(crate) hub: Arc<Hub>,
     pub(crate) restored: Option<ManifestRef>,
     moody: Arc<Moody>,
     status: watch::Receiver<Status>,
@@ -240,6 +242,7 @@ impl Maker {
             nodes: self.nodes.clone(),
             apply_on: ApplyOn::Thread,
             breaker: true,
+            telemetry_period: Duration::from_millis(50),
         };
         let ports = Ports {
             network: TokioNetwork,
@@ -258,6 +261,7 @@ impl Maker {
         Edge {
             maker: self,
             active: serving.active,
+            hub: serving.hub,
             restored,
             moody,
             status,

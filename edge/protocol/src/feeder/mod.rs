@@ -22,6 +22,7 @@ use crate::limits::{
     WANTS_IN_FLIGHT_MAX,
 };
 use crate::manifest::Standing;
+use crate::patch::{Patch, Wanted};
 use crate::telemetry::Batch;
 use crate::{
     Hello, ManifestRef, Moment, PROTOCOL, PROTOCOL_MIN, Refusal, Report, ReportState,
@@ -39,7 +40,7 @@ pub struct Feeder {
     offer: bool,
     /// What the edge said that it serves by.
     edge_has: Option<ManifestRef>,
-    wants: VecDeque<Hash>,
+    wants: VecDeque<Want>,
     ping_at: Moment,
     heard: Moment,
     ping: bool,
@@ -54,6 +55,13 @@ enum State {
     Admitting,
     Serving,
     Closed,
+}
+
+/// A chunk that the edge lacks, and what it has in its place.
+#[derive(Clone, Copy, Debug)]
+struct Want {
+    hash: Hash,
+    base: Option<Hash>,
 }
 
 /// What the driver is asked to do.
@@ -109,7 +117,17 @@ impl Feeder {
         match (self.state, frame) {
             (State::Closed, _) => {}
             (State::Greeting, ToNode::Hello(hello)) => self.handle_hello(hello),
-            (State::Serving, ToNode::Want(hashes)) => self.handle_want(hashes),
+            (State::Serving, ToNode::Want(hashes)) => {
+                let plain = |hash| Want { hash, base: None };
+                self.handle_want(hashes.into_iter().map(plain).collect());
+            }
+            (State::Serving, ToNode::WantPatches(wanted)) => {
+                let over = |wanted: Wanted| Want {
+                    hash: wanted.hash,
+                    base: Some(wanted.base),
+                };
+                self.handle_want(wanted.into_iter().map(over).collect());
+            }
             (State::Serving, ToNode::Report(report)) => self.handle_report(report),
             (State::Serving, ToNode::Pong) => {}
             (State::Serving, ToNode::Telemetry(batch)) => self.handle_telemetry(batch),
@@ -207,12 +225,37 @@ impl Feeder {
         if let Some(newest) = self.newest.filter(|_| std::mem::take(&mut self.offer)) {
             return Some(ToEdge::Manifest(newest));
         }
-        self.poll_chunks(chunks)
+        self.poll_patches(chunks)
+            .or_else(|| self.poll_chunks(chunks))
+    }
+
+    /// One frame of patches, if those come first. What is not worth one is left to come whole.
+    fn poll_patches(&mut self, chunks: &impl ChunkReader) -> Option<ToEdge> {
+        let mut patches = Vec::new();
+        let mut bytes = 0;
+        while let Some(want) = self.wants.front_mut()
+            && let Some(base) = want.base
+            && bytes < CHUNKS_FRAME_BYTES
+        {
+            let wanted = Wanted {
+                hash: want.hash,
+                base,
+            };
+            let Some(patch) = patch(chunks, wanted) else {
+                want.base = None;
+                break;
+            };
+            bytes += patch.middle.len();
+            patches.push(patch);
+            self.wants.pop_front();
+        }
+        (!patches.is_empty()).then_some(ToEdge::Patches(patches))
     }
 
     /// One frame of chunks, or of those that are gone.
     fn poll_chunks(&mut self, chunks: &impl ChunkReader) -> Option<ToEdge> {
-        let batch: Vec<Hash> = self.wants.iter().take(WANT_HASHES_MAX).copied().collect();
+        let whole = self.wants.iter().take_while(|want| want.base.is_none());
+        let batch: Vec<Hash> = whole.take(WANT_HASHES_MAX).map(|want| want.hash).collect();
         if batch.is_empty() {
             return None;
         }
@@ -229,7 +272,8 @@ impl Feeder {
         let gone = found.take_while(Option::is_none).count();
         // The edge turns to the newest manifest. If it was that one, the edge finds a better node.
         self.offer = self.newest.is_some();
-        Some(ToEdge::Gone(self.wants.drain(..gone).collect()))
+        let gone = self.wants.drain(..gone).map(|want| want.hash);
+        Some(ToEdge::Gone(gone.collect()))
     }
 
     fn handle_hello(&mut self, hello: Hello) {
@@ -245,11 +289,11 @@ impl Feeder {
         self.actions.push_back(Action::Admit(hello));
     }
 
-    fn handle_want(&mut self, hashes: Vec<Hash>) {
-        if self.wants.len() + hashes.len() > WANTS_IN_FLIGHT_MAX {
+    fn handle_want(&mut self, wants: Vec<Want>) {
+        if self.wants.len() + wants.len() > WANTS_IN_FLIGHT_MAX {
             return self.violation("more chunks are wanted than may be in flight");
         }
-        self.wants.extend(hashes);
+        self.wants.extend(wants);
     }
 
     fn handle_report(&mut self, report: Report) {
@@ -276,4 +320,11 @@ impl Feeder {
     fn violation(&mut self, what: &str) {
         self.handle_refused(Refusal::Violation(what.to_owned()));
     }
+}
+
+/// A chunk as a patch over what the edge has, if both are here and that is worth it.
+fn patch(chunks: &impl ChunkReader, wanted: Wanted) -> Option<Patch> {
+    let read = |hash| chunks.read(&[hash], 1).pop().flatten();
+    let chunk = read(wanted.hash)?;
+    Patch::of(wanted, &read(wanted.base)?, &chunk)
 }

@@ -11,6 +11,7 @@ use domain::tree::{self, Hash};
 
 use super::asked::Asked;
 use crate::limits::{FETCH_BYTES_MAX, WANT_HASHES_MAX};
+use crate::patch::{Patch, Wanted};
 use crate::{ManifestRef, Moment};
 
 /// Chunks by hash.
@@ -20,6 +21,9 @@ pub type Chunks = BTreeMap<Hash, Bytes>;
 pub trait Holdings {
     /// What is held of the chunk `hash` and of those under it.
     fn held(&self, hash: &Hash) -> Held;
+
+    /// The bytes of a chunk that is held; nothing where it is not, or cannot be read.
+    fn chunk(&self, hash: &Hash) -> Option<Bytes>;
 }
 
 /// How much of a tree is held.
@@ -33,6 +37,14 @@ pub enum Held {
     Tree,
 }
 
+/// Chunks to be asked for.
+#[derive(Debug, Default)]
+pub(super) struct Wants {
+    pub(super) whole: Vec<Hash>,
+    /// Those in whose places others are held.
+    pub(super) over_others: Vec<Wanted>,
+}
+
 #[derive(Debug)]
 pub(super) struct Fetch {
     manifest: ManifestRef,
@@ -44,6 +56,10 @@ pub(super) struct Fetch {
     missing: BTreeSet<Hash>,
     /// To be asked for, in the order found. What has arrived or was asked for meanwhile is skipped.
     queue: VecDeque<Hash>,
+    /// What the edge has in the place of a chunk that it lacks, as far as that can be guessed.
+    bases: BTreeMap<Hash, Hash>,
+    /// Received and not put together yet; no more than were asked for.
+    patches: Vec<Patch>,
     chunks: Chunks,
     bytes: u64,
     chunks_received: u64,
@@ -51,18 +67,29 @@ pub(super) struct Fetch {
 }
 
 impl Fetch {
-    pub(super) fn new(manifest: ManifestRef) -> Self {
-        Self::resume(manifest, Chunks::new())
+    pub(super) fn new(manifest: ManifestRef, current: Option<&ManifestRef>) -> Self {
+        Self::resume(manifest, current, Chunks::new())
     }
 
-    /// A fetch for which `chunks` have been received before.
-    pub(super) fn resume(manifest: ManifestRef, chunks: Chunks) -> Self {
+    /// A fetch for which `chunks` have been received before, of an edge that serves by `current`.
+    pub(super) fn resume(
+        manifest: ManifestRef,
+        current: Option<&ManifestRef>,
+        chunks: Chunks,
+    ) -> Self {
+        let known = current.map(|current| current.root);
+        let known = known.filter(|root| *root != Hash::EMPTY_TREE);
         let mut fetch = Self {
             manifest,
             frontier: Vec::new(),
             seen: BTreeSet::new(),
             missing: BTreeSet::new(),
             queue: VecDeque::new(),
+            bases: known
+                .map(|root| (manifest.root, root))
+                .into_iter()
+                .collect(),
+            patches: Vec::new(),
             bytes: bytes_of(&chunks),
             chunks,
             chunks_received: 0,
@@ -73,11 +100,11 @@ impl Fetch {
     }
 
     /// The same fetch, for a newer manifest.
-    pub(super) fn redirect(self, manifest: ManifestRef) -> Self {
+    pub(super) fn redirect(self, manifest: ManifestRef, current: Option<&ManifestRef>) -> Self {
         Self {
             chunks_received: self.chunks_received,
             bytes_received: self.bytes_received,
-            ..Self::resume(manifest, self.chunks)
+            ..Self::resume(manifest, current, self.chunks)
         }
     }
 
@@ -95,6 +122,9 @@ impl Fetch {
     /// # Errors
     /// When this manifest cannot be used by any edge, and why.
     pub(super) fn walk(&mut self, holdings: &impl Holdings) -> Result<bool, String> {
+        for patch in std::mem::take(&mut self.patches) {
+            self.put_together(&patch, holdings);
+        }
         while let Some(hash) = self.frontier.pop() {
             let chunk = match self.chunks.get(&hash) {
                 Some(chunk) => chunk.clone(),
@@ -110,6 +140,7 @@ impl Fetch {
             };
             let children = tree::children(&chunk)
                 .map_err(|error| format!("chunk {hash} does not decode: {error}"))?;
+            self.guess_bases(&hash, &children, holdings);
             self.discover(children);
         }
         self.check_size()?;
@@ -117,7 +148,7 @@ impl Fetch {
     }
 
     /// The next chunks to ask for, while not too many are asked for already.
-    pub(super) fn poll_want(&mut self, now: Moment, asked: &mut Asked) -> Option<Vec<Hash>> {
+    pub(super) fn poll_want(&mut self, now: Moment, asked: &mut Asked) -> Option<Wants> {
         let count = asked.room().min(WANT_HASHES_MAX);
         let mut hashes = Vec::new();
         while hashes.len() < count {
@@ -132,14 +163,30 @@ impl Fetch {
             return None;
         }
         asked.ask(now, &hashes);
-        Some(hashes)
+        let mut wants = Wants::default();
+        for hash in hashes {
+            match self.bases.get(&hash) {
+                Some(&base) => wants.over_others.push(Wanted { hash, base }),
+                None => wants.whole.push(hash),
+            }
+        }
+        Some(wants)
     }
 
     /// Takes in a chunk that was asked for, for this manifest or for one before it.
     pub(super) fn handle_chunk(&mut self, hash: Hash, chunk: Bytes) {
-        let length = length(&chunk);
         self.chunks_received += 1;
-        self.bytes_received += length;
+        self.bytes_received += length(&chunk);
+        self.take_in(hash, chunk);
+    }
+
+    /// Takes in a patch that was asked for; what comes of it is seen when this is walked.
+    pub(super) fn handle_patch(&mut self, patch: Patch) {
+        self.patches.push(patch);
+    }
+
+    fn take_in(&mut self, hash: Hash, chunk: Bytes) {
+        let length = length(&chunk);
         if self.chunks.insert(hash, chunk).is_none() {
             self.bytes += length;
         }
@@ -148,8 +195,52 @@ impl Fetch {
         }
     }
 
+    /// A patch whose base cannot be read, or which gives another chunk, is nothing: the chunk is asked
+    /// for as a whole then.
+    fn put_together(&mut self, patch: &Patch, holdings: &impl Holdings) {
+        let Wanted { hash, base } = patch.wanted;
+        if !self.missing.contains(&hash) {
+            return;
+        }
+        let known = self.chunks.get(&base).cloned();
+        let known = known.or_else(|| holdings.chunk(&base));
+        match known.and_then(|base| patch.apply(&base)) {
+            Some(chunk) => {
+                self.chunks_received += 1;
+                self.bytes_received += length(&patch.middle);
+                self.take_in(hash, chunk);
+            }
+            None => {
+                self.bases.remove(&hash);
+                self.queue.push_front(hash);
+            }
+        }
+    }
+
+    /// What stood in a chunk's place before has, in the same order, what stood in the places of those
+    /// under it. A guess that is wrong costs a look; most changes leave all places as they are.
+    fn guess_bases(&mut self, hash: &Hash, children: &[Hash], holdings: &impl Holdings) {
+        let Some(base) = self.bases.get(hash) else {
+            return;
+        };
+        let before = holdings.chunk(base).map(|chunk| tree::children(&chunk));
+        let Some(Ok(before)) = before else { return };
+        let only = |some: &[Hash], others: &[Hash]| -> Vec<Hash> {
+            let others: BTreeSet<_> = others.iter().collect();
+            let only = some.iter().filter(|hash| !others.contains(hash));
+            only.copied().collect()
+        };
+        let (new, old) = (only(children, &before), only(&before, children));
+        self.bases.extend(new.into_iter().zip(old));
+    }
+
     pub(super) fn needs_any(&self, hashes: &[Hash]) -> bool {
         hashes.iter().any(|hash| self.missing.contains(hash))
+    }
+
+    /// Everything is asked for as a whole.
+    pub(super) fn forget_bases(&mut self) {
+        self.bases.clear();
     }
 
     /// What is missing is asked for again, on the next connection.

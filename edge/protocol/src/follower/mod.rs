@@ -37,7 +37,8 @@ use self::rejected::RejectedRoots;
 use crate::limits::{GREETING_MAX, OUTBOX_FRAMES_MAX, RETRY_INTERVAL, SILENCE_MAX, STALL_MAX};
 use crate::message::reason as cut;
 use crate::{
-    Hello, ManifestRef, Moment, Report, ReportState, TELEMETRY_SINCE, ToEdge, ToNode, Welcome,
+    Hello, ManifestRef, Moment, PATCHES_SINCE, Report, ReportState, TELEMETRY_SINCE, ToEdge,
+    ToNode, Welcome,
 };
 
 /// The edge's state machine.
@@ -168,6 +169,7 @@ impl Follower {
             ToEdge::Welcome(_) => self.violation("a second welcome"),
             ToEdge::Manifest(manifest) => self.handle_offer(manifest),
             ToEdge::Chunks(chunks) => self.handle_chunks(now, chunks),
+            ToEdge::Patches(patches) => self.handle_patches(now, patches),
             ToEdge::Gone(hashes) => self.handle_gone(&hashes),
             ToEdge::Refused(refusal) => self.close(CloseReason::Refused(refusal)),
             ToEdge::Ping => self.send(ToNode::Pong),
@@ -224,7 +226,7 @@ impl Follower {
                 let report = report(ReportState::Rejected {
                     reason: cut(reason),
                 });
-                let fetch = Fetch::resume(manifest, chunks);
+                let fetch = Fetch::resume(manifest, self.current.as_ref(), chunks);
                 self.work = Work::Waiting {
                     fetch,
                     until: now.plus(RETRY_INTERVAL),
@@ -275,11 +277,23 @@ impl Follower {
             Ok(false) => {}
             Err(reason) => return self.abandon(reason),
         }
-        let Link::Up { asked, .. } = &mut self.link else {
+        let Link::Up {
+            asked, protocol, ..
+        } = &mut self.link
+        else {
             return;
         };
-        while let Some(hashes) = fetch.poll_want(now, asked) {
-            self.outbox.push_back(ToNode::Want(hashes));
+        if *protocol < PATCHES_SINCE {
+            fetch.forget_bases();
+        }
+        while let Some(wants) = fetch.poll_want(now, asked) {
+            if !wants.whole.is_empty() {
+                self.outbox.push_back(ToNode::Want(wants.whole));
+            }
+            if !wants.over_others.is_empty() {
+                self.outbox
+                    .push_back(ToNode::WantPatches(wants.over_others));
+            }
         }
     }
 

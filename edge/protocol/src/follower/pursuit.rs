@@ -8,6 +8,7 @@ use super::fetch::Fetch;
 use super::{Action, Event, Follower, Link, Work};
 use crate::manifest::Standing;
 use crate::message::reason as cut;
+use crate::patch::Patch;
 use crate::{ManifestRef, Moment, Report, ReportState, ToNode};
 
 impl Follower {
@@ -59,9 +60,9 @@ impl Follower {
         }
         self.work = match std::mem::replace(&mut self.work, Work::Idle) {
             Work::Fetching(fetch) | Work::Waiting { fetch, .. } => {
-                Work::Fetching(fetch.redirect(offered))
+                Work::Fetching(fetch.redirect(offered, self.current.as_ref()))
             }
-            _ => Work::Fetching(Fetch::new(offered)),
+            _ => Work::Fetching(Fetch::new(offered, self.current.as_ref())),
         };
         self.event(Event::Fetching(offered));
         self.send(ToNode::Report(Report {
@@ -81,6 +82,21 @@ impl Follower {
             }
             if let Some(fetch) = self.fetch_mut() {
                 fetch.handle_chunk(hash, chunk);
+            }
+        }
+    }
+
+    pub(super) fn handle_patches(&mut self, now: Moment, patches: Vec<Patch>) {
+        for patch in patches {
+            let Link::Up { asked, .. } = &mut self.link else {
+                return;
+            };
+            let hash = patch.wanted.hash;
+            if !asked.answer(now, &hash) {
+                return self.handle_garbage(&hash);
+            }
+            if let Some(fetch) = self.fetch_mut() {
+                fetch.handle_patch(patch);
             }
         }
     }

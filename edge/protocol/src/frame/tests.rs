@@ -14,7 +14,7 @@ use super::*;
 use crate::limits::{CHUNK_BYTES_MAX, WANT_HASHES_MAX};
 use crate::message::{Hello, Refusal, Report, ReportState, ToEdge, ToNode, Welcome};
 use crate::telemetry::{Batch, Counts, Decision, Outcome, SeriesKey, Taker, TargetKey};
-use crate::{ManifestRef, PROTOCOL};
+use crate::{ManifestRef, PROTOCOL, Patch, Wanted};
 
 fn manifest() -> ManifestRef {
     ManifestRef {
@@ -98,6 +98,17 @@ fn messages_of_an_edge_keep_their_bytes() {
         &format!("0000002d 01 02 01 ac02 {root} 03 026e6f 07 02 e807"),
     );
     golden(&ToNode::Pong, "00000002 01 03");
+    golden(
+        &ToNode::WantPatches(vec![wanted()]),
+        &format!("00000043 01 05 01 {root} {}", "cd".repeat(32)),
+    );
+}
+
+fn wanted() -> Wanted {
+    Wanted {
+        hash: Hash([0xab; 32]),
+        base: Hash([0xcd; 32]),
+    }
 }
 
 #[test]
@@ -185,6 +196,18 @@ fn messages_of_a_node_keep_their_bytes() {
         &format!("00000023 01 03 01 {root}"),
     );
     golden(&ToEdge::Ping, "00000002 01 05");
+    golden(
+        &ToEdge::Patches(vec![Patch {
+            wanted: wanted(),
+            prefix: 300,
+            suffix: 5,
+            middle: Bytes::from_static(b"xy"),
+        }]),
+        &format!(
+            "00000049 01 06 01 {root} {} ac02 05 027879",
+            "cd".repeat(32)
+        ),
+    );
     for (refusal, expect) in [
         (
             Refusal::Protocol { node: 1, edge: 2 },

@@ -115,6 +115,10 @@ impl Holdings for Disk {
             .get(hash)
             .map_or(Held::Nothing, |chunk| Held::Chunk(chunk.clone()))
     }
+
+    fn chunk(&self, hash: &Hash) -> Option<Bytes> {
+        self.0.get(hash).cloned()
+    }
 }
 
 /// How the edge's next attempt to apply something ends.
@@ -258,8 +262,12 @@ impl Pair {
             moved = true;
         }
         while let Some(frame) = self.follower.poll_transmit() {
-            if let ToNode::Want(hashes) = &frame {
-                self.wanted.extend(hashes);
+            match &frame {
+                ToNode::Want(hashes) => self.wanted.extend(hashes),
+                ToNode::WantPatches(wanted) => {
+                    self.wanted.extend(wanted.iter().map(|it| it.hash));
+                }
+                _ => {}
             }
             self.to_node.push_back(frame);
             moved = true;

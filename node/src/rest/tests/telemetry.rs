@@ -99,8 +99,7 @@ async fn busy() -> (World, [String; 2], [String; 2]) {
     let (mut routes, mut rules) = (Vec::new(), Vec::new());
     for host in ["a.example.net", "b.example.net"] {
         let (route, _) = world.route(host).await;
-        let rule = world.rule(&route, 1).await;
-        rules.push(rule["id"].as_str().unwrap().to_owned());
+        rules.push(world.rule(&route, 1).await);
         routes.push(route);
     }
     let (routes, rules): ([String; 2], [String; 2]) =
