@@ -130,6 +130,7 @@ impl AccessLog {
             .name("access-log".to_owned())
             .spawn(move || {
                 writer.run(&queue);
+                drop(queue);
                 // When nobody waits any more nobody wants to know.
                 let _ = end.send(());
             })?;

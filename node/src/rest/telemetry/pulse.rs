@@ -104,9 +104,21 @@ impl Pulses {
     }
 }
 
+/// Measurements as they stand in a frame.
+#[derive(Serialize)]
+struct Typed<'a, T> {
+    r#type: &'a str,
+    #[serde(flatten)]
+    object: T,
+}
+
 fn frame(name: &str, object: &impl Serialize) -> Bytes {
     let mut bytes = format!("event: {name}\ndata: ").into_bytes();
-    render::append(&mut bytes, object);
+    let typed = Typed {
+        r#type: name,
+        object,
+    };
+    render::append(&mut bytes, &typed);
     bytes.extend_from_slice(b"\n\n");
     bytes.into()
 }

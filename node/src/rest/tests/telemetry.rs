@@ -353,23 +353,23 @@ async fn a_stream_carries_measurements_for_those_who_ask_for_them() {
     let path = "/v2/events/stream?type=telemetry.latency,telemetry.decisions";
     let mut stream = Stream::open(&world, path, None).await;
     let first = stream.next().await.unwrap();
-    assert_eq!(first["event"], "telemetry.latency");
-    assert_eq!(first["data"]["total"]["requests"], 7);
-    assert_eq!(first["data"]["window_s"], 60);
+    assert_eq!(first["type"], "telemetry.latency");
+    assert_eq!(first["total"]["requests"], 7);
+    assert_eq!(first["window_s"], 60);
     assert!(first["id"].is_null(), "{first}");
     let second = stream.next().await.unwrap();
-    assert_eq!(second["event"], "telemetry.decisions");
-    assert_eq!(second["data"]["rule_id"], rules[0].as_str());
+    assert_eq!(second["type"], "telemetry.decisions");
+    assert_eq!(second["rule_id"], rules[0].as_str());
     // Nothing of the journal, which was not asked for.
     world.route("c.example.net").await;
-    assert_eq!(stream.next().await.unwrap()["event"], "telemetry.latency");
+    assert_eq!(stream.next().await.unwrap()["type"], "telemetry.latency");
     let path = "/v2/events/stream?type=telemetry.availability,rule.created";
     let mut stream = Stream::open(&world, path, None).await;
     let (route, _) = world.route("d.example.net").await;
     world.rule(&route, 1).await;
-    assert_eq!(stream.next().await.unwrap()["event"], "rule.created");
+    assert_eq!(stream.next().await.unwrap()["type"], "rule.created");
     assert_eq!(
-        stream.next().await.unwrap()["event"],
+        stream.next().await.unwrap()["type"],
         "telemetry.availability"
     );
     for path in [
