@@ -494,26 +494,7 @@ impl Routes {
         self.add(MethodFilter::GET, operation::EDGES_GET, edges::get);
         self.add(MethodFilter::GET, operation::REGIONS_LIST, regions::list);
         self.add(MethodFilter::GET, operation::REGIONS_GET, regions::get);
-        self.add(
-            MethodFilter::GET,
-            operation::TELEMETRY_LATENCY,
-            telemetry::latency,
-        );
-        self.add(
-            MethodFilter::GET,
-            operation::TELEMETRY_AVAILABILITY,
-            telemetry::availability,
-        );
-        self.add(
-            MethodFilter::GET,
-            operation::TELEMETRY_DECISIONS,
-            telemetry::decisions,
-        );
-        self.add(
-            MethodFilter::GET,
-            operation::RULES_STATS,
-            telemetry::rule_stats,
-        );
+        telemetry::serve(self);
     }
 
     fn access(&mut self) {

@@ -10,6 +10,7 @@ mod question;
 
 use std::sync::Arc;
 
+use axum::routing::MethodFilter;
 use domain::id::{RouteId, RuleId, UpstreamId};
 use domain::query;
 use http::StatusCode;
@@ -22,12 +23,13 @@ pub use question::{
 };
 
 use self::objects::Frame;
-use super::Api;
 use super::answer::{Answer, Answered};
 use super::auth::Caller;
 use super::error::ApiError;
+use super::operation;
 use super::pipeline::Call;
 use super::query::Query;
+use super::{Api, Routes};
 
 /// The longest window, in seconds.
 pub(crate) const WINDOW_S_MAX: u64 = TELEMETRY_MINUTES_MAX as u64 * 60;
@@ -42,7 +44,16 @@ pub(crate) const WINDOW_S_DEFAULT: u64 = 300;
 pub(crate) const SAMPLES_DEFAULT: u64 = 20;
 pub(crate) const SAMPLES_MAX: u64 = 100;
 
-pub(crate) async fn latency(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+/// Serves all of it.
+pub(super) fn serve(routes: &mut Routes) {
+    let get = MethodFilter::GET;
+    routes.add(get, operation::TELEMETRY_LATENCY, latency);
+    routes.add(get, operation::TELEMETRY_AVAILABILITY, availability);
+    routes.add(get, operation::TELEMETRY_DECISIONS, decisions);
+    routes.add(get, operation::RULES_STATS, rule_stats);
+}
+
+async fn latency(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let mut given = std::mem::take(&mut call.query);
     let query = take(&caller, &mut given, Grouping::Region)?;
     given.finish()?;
@@ -50,7 +61,7 @@ pub(crate) async fn latency(api: Arc<Api>, caller: Caller, mut call: Call) -> An
     answer(&frame(&caller, &query, &view).latency())
 }
 
-pub(crate) async fn availability(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+async fn availability(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let mut given = std::mem::take(&mut call.query);
     let query = take(&caller, &mut given, Grouping::Target)?;
     given.finish()?;
@@ -58,7 +69,7 @@ pub(crate) async fn availability(api: Arc<Api>, caller: Caller, mut call: Call) 
     answer(&frame(&caller, &query, &view).availability())
 }
 
-pub(crate) async fn decisions(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+async fn decisions(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let mut given = std::mem::take(&mut call.query);
     let mut query = take(&caller, &mut given, Grouping::Rule)?;
     query.rule = given.id("rule_id", "rule", RuleId::parse)?;
@@ -69,7 +80,7 @@ pub(crate) async fn decisions(api: Arc<Api>, caller: Caller, mut call: Call) -> 
     answer(&frame(&caller, &query, &view).decisions(api.clock.now()))
 }
 
-pub(crate) async fn rule_stats(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+async fn rule_stats(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
     let id = call.id("rule", RuleId::parse)?;
     let mut given = std::mem::take(&mut call.query);
     let minutes = minutes(&mut given)?;

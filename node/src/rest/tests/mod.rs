@@ -22,6 +22,7 @@ mod pages;
 mod policy;
 mod ports;
 mod preconditions;
+mod propagation;
 mod purges;
 mod receivers;
 mod release;
