@@ -100,7 +100,13 @@ impl Slot {
 
     /// The place of a target's cell.
     pub(super) fn cell(&self, target: &Target) -> usize {
-        let address = ptr::from_ref(target).addr();
+        self.cell_at(ptr::from_ref(target).addr(), || TargetKey {
+            upstream: target.upstream.clone(),
+            target: target.id.clone(),
+        })
+    }
+
+    fn cell_at(&self, address: usize, key: impl FnOnce() -> TargetKey) -> usize {
         let mut cells = self.cells.borrow_mut();
         if let Some(known) = cells.iter().position(|cell| cell.address == address) {
             return known;
@@ -110,10 +116,7 @@ impl Slot {
         }
         cells.push(TargetCell {
             address,
-            target: Some(TargetKey {
-                upstream: target.upstream.clone(),
-                target: target.id.clone(),
-            }),
+            target: Some(key()),
             counts: Counts::default(),
         });
         cells.len() - 1

@@ -13,7 +13,7 @@ use edge_protocol::ManifestRef;
 use super::*;
 use crate::active::{Active, Reader};
 use crate::configuration::Configuration;
-use crate::route::Route;
+use crate::route::{Route, Surroundings};
 
 fn route(number: usize, rules: u32) -> Served {
     let rules = (0..rules).map(|rule| RuleContent {
@@ -54,7 +54,7 @@ fn route(number: usize, rules: u32) -> Served {
     let compiled = CompiledRoute::compile(content, rules.collect(), Vec::new()).unwrap();
     Served {
         entry,
-        route: Arc::new(Route::new(compiled, None).unwrap()),
+        route: Arc::new(Route::new(compiled, None, &Surroundings::default()).unwrap()),
     }
 }
 
@@ -143,22 +143,20 @@ fn a_request_counts_where_it_began_whatever_is_published_meanwhile() {
 
 #[test]
 fn targets_beyond_the_bound_are_counted_as_none() {
-    let targets: Vec<_> = (0..100)
-        .map(|number| Target {
-            id: TargetId::parse(&format!("tgt_{number:08}")).unwrap(),
-            upstream: UpstreamId::parse("up_00000001").unwrap(),
-            authority: String::new(),
-        })
-        .collect();
     let slot = Slot::new(None, Taker::Defaults, 1);
-    for (number, target) in targets.iter().enumerate() {
-        let cell = slot.cell(target);
+    for number in 0..100 {
+        let key = || TargetKey {
+            upstream: UpstreamId::parse("up_00000001").unwrap(),
+            target: TargetId::parse(&format!("tgt_{number:08}")).unwrap(),
+        };
         let expect = if number < CELLS_MAX - 1 {
             number + 1
         } else {
             NOWHERE
         };
-        assert_eq!((cell, slot.cell(target)), (expect, expect));
+        let address = 8 * (number + 1);
+        let cell = slot.cell_at(address, key);
+        assert_eq!((cell, slot.cell_at(address, key)), (expect, expect));
         assert_eq!(slot.target(cell).is_some(), cell != NOWHERE);
     }
 }
