@@ -16,7 +16,7 @@ use crate::active::Active;
 use crate::cache::Cache;
 use crate::health::Registry;
 use crate::metrics::Metrics;
-use crate::proxy::{self, Worker};
+use crate::proxy::{self, Common, Worker};
 use crate::settings::Settings;
 use crate::telemetry::Observing;
 
@@ -145,14 +145,17 @@ fn serve<N: Network>(
             };
             let _ = bound.send(listener.local_addr());
             let tally = plan.metrics.tally();
+            let common = Common {
+                active: plan.active,
+                cache: plan.cache,
+                observing: plan.observing,
+                clock: plan.clock,
+            };
             let worker = Worker::new(
                 plan.settings,
                 plan.network,
-                plan.active,
+                common,
                 tally,
-                plan.cache,
-                plan.observing,
-                plan.clock,
                 &*plan.entropy,
                 plan.health.lane(),
             );

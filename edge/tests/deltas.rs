@@ -91,6 +91,7 @@ impl Plane {
         let head = route.encode();
         let entry = RouteEntry {
             route_id: route.route_id.clone(),
+            purges: domain::model::Purges::default(),
             hostname: route.hostname.clone(),
             enabled: true,
             snapshot_id: SnapshotId::new(seed(self.version)),

@@ -149,10 +149,7 @@ mod tests {
             ttl_s: -3,
             ..Report::of(Outcome::StaleIfError)
         };
-        assert_eq!(
-            hit.to_string(),
-            "stale_if_error; collapsed; age=7; ttl=-3"
-        );
+        assert_eq!(hit.to_string(), "stale_if_error; collapsed; age=7; ttl=-3");
         assert_eq!(
             Report::of(Outcome::Revalidated).to_string(),
             "revalidated; age=0; ttl=0"

@@ -113,6 +113,12 @@ impl Queue {
         }
     }
 
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {

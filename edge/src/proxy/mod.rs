@@ -30,4 +30,4 @@ mod sticky;
 
 pub use error::{Code, REQUEST_ID};
 pub use server::serve;
-pub use service::Worker;
+pub use service::{Common, Worker};

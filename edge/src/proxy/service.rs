@@ -40,6 +40,18 @@ pub struct Worker<N> {
     via: Via,
 }
 
+/// What the serving threads have in common.
+pub struct Common {
+    /// What is served.
+    pub active: Arc<Active>,
+    /// Keeps origins' answers.
+    pub cache: Arc<Cache>,
+    /// Whom observations are reported to.
+    pub observing: Observing,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// The edge in `Via`, by the version in which a message came.
 struct Via {
     http10: HeaderValue,
@@ -62,18 +74,21 @@ pub(super) type Answered = (Response<Content>, Answer);
 pub(super) type Toward<'a> = Forward<'a>;
 
 impl<N: Network> Worker<N> {
-    /// A thread that serves what is in `active`; `lane` is its own among the serving threads.
+    /// A thread; `tally` and `lane` are its own among the serving threads.
     pub fn new(
         settings: Arc<Settings>,
         network: N,
-        active: Arc<Active>,
+        common: Common,
         tally: Arc<Tally>,
-        cache: Arc<Cache>,
-        observing: Observing,
-        clock: Arc<dyn Clock>,
         entropy: &dyn Entropy,
         lane: usize,
     ) -> Self {
+        let Common {
+            active,
+            cache,
+            observing,
+            clock,
+        } = common;
         Self {
             via: Via::new(&settings.edge.id),
             upstreams: Upstreams::new(network, settings.timeouts, Arc::clone(&tally), lane),

@@ -233,7 +233,8 @@ impl Observer {
 
 fn outcome(by: Answer) -> Outcome {
     match by {
-        Answer::Origin => Outcome::Forwarded,
+        // What was decided is the same, whether or not the cache had the answer.
+        Answer::Origin | Answer::Fallback | Answer::Cache => Outcome::Forwarded,
         Answer::Rule => Outcome::Answered,
         Answer::Edge => Outcome::Refused,
     }

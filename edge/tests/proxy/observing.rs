@@ -52,7 +52,7 @@ fn draft(origin: &Origin) -> Draft {
             (at("/origin"), forward(&[("main", 1)])),
         ],
         upstreams: vec![("main", vec![(origin.address, 1)])],
-        defaults: Vec::new(),
+        ..Draft::default()
     }
 }
 

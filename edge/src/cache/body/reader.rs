@@ -108,7 +108,7 @@ impl Reader {
             .body
             .length()
             .map(|length| length.min(self.until))
-            .or((self.until < u64::MAX).then_some(self.until));
+            .or_else(|| (self.until < u64::MAX).then_some(self.until));
         end.map_or_else(SizeHint::default, |end| {
             SizeHint::with_exact(end.saturating_sub(self.offset))
         })

@@ -45,6 +45,7 @@ fn route(number: usize, rules: u32) -> Served {
     };
     let entry = RouteEntry {
         route_id: content.route_id.clone(),
+        purges: domain::model::Purges::default(),
         hostname: content.hostname.clone(),
         enabled: true,
         snapshot_id: SnapshotId::parse("snap_00000001").unwrap(),
