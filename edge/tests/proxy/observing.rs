@@ -111,10 +111,10 @@ fn whoever_shows_the_key_is_told_what_was_decided_and_the_origin_never_sees_it()
         .await;
         let (mut world, sink, writing) = logging(1.0, vec![debugging()]).await;
         world.publish(&[draft(&origin)]);
-        for (path, rule) in [
-            ("/fixed", "rule_00000000"),
-            ("/origin", "rule_00000001"),
-            ("/nothing", "none"),
+        for (path, rule, cache) in [
+            ("/fixed", "rule_00000000", "none"),
+            ("/origin", "rule_00000001", "miss"),
+            ("/nothing", "none", "none"),
         ] {
             let answer = ask(world.address, debugged(path, KEY)).await;
             assert_eq!(answer.header("x-vectorgate-rule"), Some(rule), "{path}");
@@ -122,7 +122,7 @@ fn whoever_shows_the_key_is_told_what_was_decided_and_the_origin_never_sees_it()
                 answer.header("x-vectorgate-snapshot"),
                 Some("snap_00000000; version=1")
             );
-            assert_eq!(answer.header("x-vectorgate-cache"), Some("none"));
+            assert_eq!(answer.header("x-vectorgate-cache"), Some(cache));
             assert!(
                 answer
                     .header("vectorgate-request-id")

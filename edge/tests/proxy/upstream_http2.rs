@@ -125,8 +125,12 @@ fn requests_share_connections_and_more_are_made_under_load() {
         .await;
         let world = World::with(draft(address)).await;
         let to = world.address;
+        // Each asks for something else: the cache would have one ask for all.
         let asked: Vec<_> = (0..250)
-            .map(|_| tokio::task::spawn_local(async move { ask(to, get("/")).await.status }))
+            .map(|number| {
+                let path = format!("/{number}");
+                tokio::task::spawn_local(async move { ask(to, get(&path)).await.status })
+            })
             .collect();
         eventually("all being under way", || waiting.get() == 250).await;
         assert_eq!(connections.get(), 3);

@@ -137,15 +137,9 @@ impl<N: Network> Seeker<'_, N> {
         if !confirms(not_modified, &stored.headers) {
             return None;
         }
-        let mut headers = updated(&stored.headers, not_modified);
         // How old it was when it came is the 304's to say.
-        let kept = keep(
-            &self.asked,
-            stored.status,
-            &aged(&headers, not_modified),
-            &self.rules,
-            times,
-        );
+        let mut headers = aged(updated(&stored.headers, not_modified), not_modified);
+        let kept = keep(&self.asked, stored.status, &headers, &self.rules, times);
         settle_fields(&mut headers, times);
         let Some(kept) = kept else {
             self.cache().remove(stored);
@@ -320,12 +314,14 @@ fn is_failure(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
-/// Fields with the age of another message.
-fn aged(headers: &HeaderMap, of: &HeaderMap) -> HeaderMap {
-    let mut headers = headers.clone();
-    headers.remove(http::header::AGE);
-    if let Some(age) = of.get(http::header::AGE) {
-        headers.insert(http::header::AGE, age.clone());
+/// Fields with the age and the date of another message; one without a date is of now.
+fn aged(mut headers: HeaderMap, of: &HeaderMap) -> HeaderMap {
+    use http::header::{AGE, DATE};
+    for name in [AGE, DATE] {
+        headers.remove(&name);
+        if let Some(value) = of.get(&name) {
+            headers.insert(name, value.clone());
+        }
     }
     headers
 }
