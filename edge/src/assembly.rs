@@ -22,6 +22,7 @@ use crate::cache::Cache;
 use crate::configuration::Applier;
 use crate::health::{self, Registry};
 use crate::metrics::Metrics;
+use crate::names::{self, Names};
 use crate::route::Surroundings;
 use crate::settings::Settings;
 use crate::store::Directory;
@@ -91,6 +92,8 @@ pub struct Serving {
     pub hub: Arc<Hub>,
     /// Where requests are logged, if anywhere.
     pub access_log: Option<AccessLog>,
+    /// The names of targets.
+    pub names: Arc<Names>,
 }
 
 impl Default for Serving {
@@ -107,9 +110,11 @@ impl Serving {
         let metrics = Arc::new(Metrics::new(Arc::clone(&active)));
         let health = Arc::<Registry>::default();
         metrics.watch(Arc::clone(&health));
+        let names = Arc::<Names>::default();
         let around = Surroundings {
             region,
             health: Arc::clone(&health),
+            names: Arc::clone(&names),
             trust: Trust::default(),
         };
         let applier = Applier::new(Arc::clone(&active), metrics.applies(), around);
@@ -122,6 +127,7 @@ impl Serving {
             health,
             hub,
             access_log: None,
+            names,
         }
     }
 }
@@ -233,7 +239,8 @@ pub struct Running {
     workers: Workers,
     stop: watch::Sender<bool>,
     admin: Option<JoinHandle<()>>,
-    watching: JoinHandle<()>,
+    /// What goes on beside serving, and ends with it.
+    aside: [JoinHandle<()>; 2],
 }
 
 /// Starts serving what `serving` holds. To be called within a `LocalSet`.
@@ -284,12 +291,7 @@ pub async fn serve<N: Network>(
         workers,
         stop,
         admin: None,
-        watching: tokio::task::spawn_local(health::watch(
-            ports.network.clone(),
-            Arc::clone(&ports.entropy),
-            Arc::clone(&serving.active),
-            Arc::clone(&serving.health),
-        )),
+        aside: aside(ports, serving),
     };
     if let Some(admin) = &settings.admin {
         let listener = ports
@@ -315,6 +317,21 @@ fn cache<N>(settings: &Settings, ports: &Ports<N>) -> Arc<Cache> {
     Arc::new(Cache::new(settings.cache, secret))
 }
 
+/// Starts what goes on beside serving: watching targets and resolving their names.
+fn aside<N: Network>(ports: &Ports<N>, serving: &Serving) -> [JoinHandle<()>; 2] {
+    let watching = health::watch(
+        ports.network.clone(),
+        Arc::clone(&ports.entropy),
+        Arc::clone(&serving.active),
+        Arc::clone(&serving.health),
+    );
+    let resolving = names::refresh(ports.network.clone(), Arc::clone(&serving.names));
+    [
+        tokio::task::spawn_local(watching),
+        tokio::task::spawn_local(resolving),
+    ]
+}
+
 impl Running {
     /// Where it listens.
     #[must_use]
@@ -332,7 +349,9 @@ impl Running {
     pub async fn shut_down(self) {
         self.stop.send_replace(true);
         self.workers.all_ended().await;
-        self.watching.abort();
+        for task in self.aside {
+            task.abort();
+        }
         if let Some(admin) = self.admin {
             admin.abort();
         }

@@ -17,6 +17,7 @@ pub mod cache;
 pub mod configuration;
 pub mod health;
 pub mod metrics;
+pub mod names;
 pub mod network;
 pub mod proxy;
 pub mod route;

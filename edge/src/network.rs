@@ -5,7 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use platform::{Network, TokioNetwork};
+use platform::{Lookup, Network, TokioNetwork};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
@@ -67,6 +67,10 @@ impl Network for SharedPorts {
 
     async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
         self.0.resolve(name).await
+    }
+
+    async fn lookup(&self, name: &str) -> io::Result<Lookup> {
+        self.0.lookup(name).await
     }
 }
 

@@ -19,6 +19,7 @@ use self::choice::{Choice, Chooser};
 use self::rotation::Rotation;
 use self::upstream::Upstream;
 use crate::health::{Plan, Registry};
+use crate::names::Names;
 use crate::upstream::Trust;
 
 pub use answer::{Fixed, Redirect};
@@ -32,6 +33,8 @@ pub struct Surroundings {
     pub region: String,
     /// What is known of targets.
     pub health: Arc<Registry>,
+    /// The names of targets.
+    pub names: Arc<Names>,
     /// Whom the edge trusts to vouch for targets.
     pub trust: Trust,
 }

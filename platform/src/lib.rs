@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod entropy;
+mod names;
 pub mod network;
 pub mod secret_file;
 #[cfg(feature = "testing")]
@@ -14,4 +15,5 @@ pub mod tls;
 
 pub use clock::{Clock, SystemClock};
 pub use entropy::{Entropy, SystemEntropy};
-pub use network::{Listener, Network, TokioNetwork};
+pub use names::Lookup;
+pub use network::{Listener, Network, TTL_UNKNOWN, TokioNetwork};

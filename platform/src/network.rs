@@ -3,8 +3,11 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::names::Lookup;
 
 /// Opens and accepts connections.
 pub trait Network: Clone + Send + Sync + 'static {
@@ -40,7 +43,24 @@ pub trait Network: Clone + Send + Sync + 'static {
     /// # Errors
     /// When the name does not resolve.
     fn resolve(&self, name: &str) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+
+    /// The addresses behind `host:port`, and for how long they hold. A network that does not know
+    /// the latter says so of [`TTL_UNKNOWN`].
+    ///
+    /// # Errors
+    /// When the name does not resolve.
+    fn lookup(&self, name: &str) -> impl Future<Output = io::Result<Lookup>> + Send {
+        async move {
+            Ok(Lookup {
+                addresses: self.resolve(name).await?,
+                ttl: TTL_UNKNOWN,
+            })
+        }
+    }
 }
+
+/// For how long an answer is believed that does not say.
+pub const TTL_UNKNOWN: Duration = Duration::from_secs(30);
 
 /// A bound TCP socket.
 pub trait Listener: Send + 'static {
@@ -98,6 +118,17 @@ impl Network for TokioNetwork {
 
     async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
         Ok(tokio::net::lookup_host(name).await?.collect())
+    }
+
+    async fn lookup(&self, name: &str) -> io::Result<Lookup> {
+        if let Ok(found) = crate::names::lookup(name).await {
+            return Ok(found);
+        }
+        // The operating system may know names that no name server does.
+        Ok(Lookup {
+            addresses: self.resolve(name).await?,
+            ttl: TTL_UNKNOWN,
+        })
     }
 }
 

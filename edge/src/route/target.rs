@@ -7,6 +7,7 @@ use domain::id::{TargetId, UpstreamId};
 use domain::model::Protocol;
 
 use crate::health::{Identity, TargetHealth};
+use crate::names::Addresses;
 use crate::upstream::TargetTls;
 
 /// A target of an upstream.
@@ -20,6 +21,8 @@ pub struct Target {
     pub authority: String,
     /// What is spoken to it.
     pub protocol: Protocol,
+    /// The addresses behind its name; nothing where it has an address.
+    pub addresses: Option<Arc<Addresses>>,
     /// TLS towards it, if any.
     pub tls: Option<TargetTls>,
     /// Connections that have this in common may be used for any target that has it.
@@ -47,6 +50,7 @@ impl Target {
     /// A target that is spoken to in this way.
     pub(super) fn new(
         health: Arc<TargetHealth>,
+        addresses: Option<Arc<Addresses>>,
         protocol: Protocol,
         tls: Option<TargetTls>,
     ) -> Self {
@@ -64,6 +68,7 @@ impl Target {
             id: target,
             upstream,
             authority,
+            addresses,
             protocol,
             tls,
             pool_key: pool_key.into(),
@@ -76,7 +81,7 @@ impl Target {
 impl Target {
     /// A target in clear text, for tests of what does not connect to it.
     pub(crate) fn plain(health: Arc<TargetHealth>) -> Self {
-        Self::new(health, Protocol::Http1, None)
+        Self::new(health, None, Protocol::Http1, None)
     }
 }
 

@@ -69,6 +69,7 @@ impl Upstream {
             let tls = tls.map(|tls| around.trust.target(tls, settings.protocol, &target.address));
             Ok(Arc::new(Target::new(
                 health,
+                around.names.of(&identity.authority),
                 settings.protocol,
                 tls.transpose()?,
             )))

@@ -51,7 +51,7 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
 /// # Errors
 /// When nobody answers there, or it is somebody else.
 pub(crate) async fn dial<N: Network>(network: &N, target: &Target) -> io::Result<Wire<N::Stream>> {
-    let stream = network.connect(&target.authority).await?;
+    let stream = connect(network, target).await?;
     let Some(tls) = &target.tls else {
         return Ok(Wire::Plain(stream));
     };
@@ -62,6 +62,23 @@ pub(crate) async fn dial<N: Network>(network: &N, target: &Target) -> io::Result
         return Err(io::Error::other("the target does not speak HTTP/2"));
     }
     Ok(Wire::Tls(Box::new(stream)))
+}
+
+/// Connects to one of the target's addresses, each of which is the first to be tried in turn.
+async fn connect<N: Network>(network: &N, target: &Target) -> io::Result<N::Stream> {
+    let addresses = target.addresses.as_ref();
+    let addresses = addresses.map(|addresses| addresses.in_turn());
+    let mut last = None;
+    for address in addresses.unwrap_or_default() {
+        match network.connect(&address.to_string()).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(error),
+        }
+    }
+    match last {
+        Some(error) => Err(error),
+        None => network.connect(&target.authority).await,
+    }
 }
 
 /// Connects to a target for requests.
