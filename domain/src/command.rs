@@ -136,6 +136,7 @@ pub enum Command {
     UpdateWorkspace(Actor, UpdateWorkspace),
     RecordKeyUses(RecordKeyUses),
     PurgeCache(Actor, PurgeCache),
+    RecordOutages(RecordOutages),
 }
 
 impl Command {
@@ -176,6 +177,7 @@ impl Command {
             Self::UpdateWorkspace(..) => "update_workspace",
             Self::RecordKeyUses(_) => "record_key_uses",
             Self::PurgeCache(..) => "purge_cache",
+            Self::RecordOutages(_) => "record_outages",
         }
     }
 
@@ -186,7 +188,8 @@ impl Command {
             Self::Bootstrap(_)
             | Self::RevokeApiKey(_)
             | Self::RecordDeliveries(_)
-            | Self::RecordKeyUses(_) => None,
+            | Self::RecordKeyUses(_)
+            | Self::RecordOutages(_) => None,
             Self::CreateUpstream(actor, _)
             | Self::UpdateUpstream(actor, _)
             | Self::DeleteUpstream(actor, _)
@@ -511,6 +514,27 @@ pub struct RecordedAttempt {
     pub attempt: DeliveryAttempt,
     /// By how many thousandths the next delay is longer.
     pub jitter: u32,
+}
+
+/// Writes down where upstreams went out of use, and where they are in use again. Proposed by the node
+/// that gathers what edges say; on nobody's behalf. What is written down already changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordOutages {
+    pub environment_id: EnvironmentId,
+    pub changes: Vec<OutageChange>,
+}
+
+/// How an upstream stands in a region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutageChange {
+    pub upstream_id: UpstreamId,
+    pub region: String,
+    /// Whether it is out of use.
+    pub is_down: bool,
+    /// How many edges of the region see it down.
+    pub edges_down: u32,
+    /// Of how many.
+    pub edges: u32,
 }
 
 /// Makes an API key.

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId};
 use crate::model::{
     ApiKey, DeliveryState, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash,
-    Manifest, ManifestVersion, Priority, Route, Rule, RuleStatus, RuleVersion, RuleVersionNumber,
-    Snapshot, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
+    Manifest, ManifestVersion, Outage, Priority, Route, Rule, RuleStatus, RuleVersion,
+    RuleVersionNumber, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, History, LogClock, Uses};
 use crate::time::{Revision, Timestamp};
@@ -48,6 +48,28 @@ pub enum Event {
     UpstreamChanged(Upstream),
     /// An upstream was removed.
     UpstreamDeleted(Upstream),
+    /// An upstream went out of use in a region.
+    OutageBegan {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// The upstream.
+        upstream_id: UpstreamId,
+        /// The region.
+        region: String,
+        /// Since when.
+        outage: Outage,
+    },
+    /// An upstream is in use again in a region, or does not exist any more.
+    OutageEnded {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// The upstream.
+        upstream_id: UpstreamId,
+        /// The region.
+        region: String,
+        /// Whether the upstream recovered.
+        recovered: bool,
+    },
     /// A route was made.
     RouteCreated(Route),
     /// A route was changed, published or archived.

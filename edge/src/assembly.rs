@@ -156,7 +156,8 @@ pub async fn start<N: Network>(
         access_log: own.access_log.clone(),
         ..Serving::new(settings.edge.region.clone())
     };
-    let subscriber = open(&settings, &ports, own, &serving, placement)?;
+    let mut subscriber = open(&settings, &ports, own, &serving, placement)?;
+    subscriber.tell_of(serving.health.reports());
     let status = subscriber.status();
     serving.metrics.follow(status.clone());
     let running = serve(settings, &ports, &serving, placement).await?;
@@ -321,7 +322,7 @@ fn cache<N>(settings: &Settings, ports: &Ports<N>) -> Arc<Cache> {
 fn aside<N: Network>(ports: &Ports<N>, serving: &Serving) -> [JoinHandle<()>; 2] {
     let watching = health::watch(
         ports.network.clone(),
-        Arc::clone(&ports.entropy),
+        (Arc::clone(&ports.clock), Arc::clone(&ports.entropy)),
         Arc::clone(&serving.active),
         Arc::clone(&serving.health),
     );

@@ -41,7 +41,7 @@ pub use hostname::hostname;
 pub use invalid::{Invalid, InvalidKind};
 pub use load::{load_head, load_routes, load_rules, load_upstreams};
 pub use merge::merge_patch;
-pub use upstream::{SETTINGS_BYTES_MAX, target_regions};
+pub use upstream::{SETTINGS_BYTES_MAX, UPSTREAM_SETTINGS, target_regions};
 
 /// A published route: the content of a snapshot's head chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

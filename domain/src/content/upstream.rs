@@ -27,7 +27,8 @@ const CA_BYTES_MAX: usize = 32 * 1024;
 /// The most regions of a target.
 const TARGET_REGIONS_MAX: usize = 16;
 
-const KNOWN: [&str; 6] = [
+/// The names of the settings.
+pub const UPSTREAM_SETTINGS: [&str; 6] = [
     "protocol",
     "hash",
     "tls",
@@ -42,7 +43,7 @@ impl UpstreamSettings {
     /// # Errors
     /// With the path of the first thing that is wrong.
     pub fn changed(&self, value: &Value) -> Result<Self, Invalid> {
-        let fields = Fields::read(value, "", &KNOWN)?;
+        let fields = Fields::read(value, "", &UPSTREAM_SETTINGS)?;
         let mut settings = self.clone();
         set(&fields, "protocol", &mut settings.protocol, protocol)?;
         set(&fields, "hash", &mut settings.hash_key, hash_key)?;

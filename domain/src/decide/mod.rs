@@ -13,6 +13,7 @@ mod history;
 mod lint;
 mod manifest;
 mod new_api_key;
+mod outage;
 mod precondition;
 mod priorities;
 mod publish;
@@ -51,6 +52,7 @@ pub use check::{
 };
 pub(crate) use freeze::{Frozen, freeze};
 pub(crate) use history::only_version;
+pub use outage::OUTAGES_MAX;
 pub use validate::Validation;
 pub(crate) use validate::validate;
 pub use webhook::ENDPOINTS_MAX;
@@ -110,6 +112,7 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
         }
         Command::RecordKeyUses(command) => api_key::record_uses(context, command),
         Command::PurgeCache(actor, command) => purge::purge(context, actor, command),
+        Command::RecordOutages(command) => outage::record(context, command),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::content::{read_settings, upstream_content};
 use super::draft::Drafting;
-use super::{Context, Judgement, check, id_taken, not_found, nothing};
+use super::{Context, Judgement, check, id_taken, not_found, nothing, outage};
 use crate::command::{Actor, CreateUpstream, DeleteUpstream, DraftSeed, UpdateUpstream};
 use crate::event::Event;
 use crate::id::{EnvironmentId, RouteId, Seed, SnapshotId, TargetId, UpstreamId};
@@ -139,10 +139,13 @@ pub(super) fn delete<V: View + ?Sized>(
         id: upstream.id.clone(),
         at: context.at,
     };
-    Ok(Decision {
-        events: vec![Event::UpstreamDeleted(upstream)],
-        outcome,
-    })
+    let mut events = vec![Event::UpstreamDeleted(upstream)];
+    events.extend(outage::forgotten(
+        context,
+        &actor.environment_id,
+        &command.id,
+    ));
+    Ok(Decision { events, outcome })
 }
 
 pub(super) fn find<V: View + ?Sized>(

@@ -13,7 +13,9 @@ mod webhooks;
 
 use crate::event::Event;
 use crate::rows::Rows;
-use crate::schema::{CLOCK, DRAFTS, HISTORIES, JOURNAL, RULE_VERSION_SNAPSHOTS, RULE_VERSIONS};
+use crate::schema::{
+    CLOCK, DRAFTS, HISTORIES, JOURNAL, RULE_VERSION_SNAPSHOTS, RULE_VERSIONS, UPSTREAM_OUTAGES,
+};
 
 /// Writes `event` into `rows`.
 pub fn evolve(rows: &mut impl Rows, event: &Event) {
@@ -43,6 +45,18 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
                 *after,
             );
         }
+        Event::OutageBegan {
+            environment_id,
+            upstream_id,
+            region,
+            outage,
+        } => UPSTREAM_OUTAGES.put(rows, (environment_id, upstream_id, region), outage),
+        Event::OutageEnded {
+            environment_id,
+            upstream_id,
+            region,
+            ..
+        } => UPSTREAM_OUTAGES.delete(rows, (environment_id, upstream_id, region)),
         Event::RouteCreated(route) => routes::created(rows, route),
         Event::RouteChanged { before, after } => routes::changed(rows, before, after),
         Event::DraftChanged {

@@ -18,6 +18,7 @@
 //! | chunks are counted exactly, and none is there that nobody names | `chunks` |
 //! | keys are found by their secrets, in environments of their own | `access` |
 //! | answers and their expiries match; nothing expires unseen | `answers` |
+//! | outages are of upstreams that are there | `outages` |
 //! | deliveries are listed under their times and counted | `webhooks` |
 //! | the journal is whole from where it begins, and can be told in full | `journal` |
 
@@ -27,6 +28,7 @@ mod chunks;
 mod counts;
 mod expected;
 mod journal;
+mod outages;
 mod routes;
 mod rules;
 mod snapshots;
@@ -57,6 +59,7 @@ pub fn check(view: &(impl View + ?Sized)) -> Result<(), String> {
     counts::derive(&state, &mut expected)?;
     chunks::derive(&state, &mut expected)?;
     webhooks::derive(&state, &mut expected)?;
+    outages::check(&state)?;
     expected.compare(&state.rows)
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Display;
 
 use serde::Serialize;
 
+use crate::content::UPSTREAM_SETTINGS as SETTINGS;
 use crate::model::{
     ApiKey, Environment, EnvironmentKind, Route, Rule, Snapshot, Upstream, WebhookEndpoint,
     Workspace,
@@ -49,11 +50,16 @@ pub(super) fn route(route: &Route) -> Fields {
 }
 
 pub(super) fn upstream(upstream: &Upstream) -> Fields {
-    Fields::from([
+    let mut settings = upstream.settings.to_json();
+    let given = SETTINGS.into_iter();
+    let given = given.filter_map(|name| Some((name, json(&settings.remove(name)?))));
+    let mut fields: Fields = given.collect();
+    fields.extend([
         ("name", json(&upstream.name)),
         ("algorithm", json(upstream.algorithm.as_str())),
         ("targets", json(&upstream.targets)),
-    ])
+    ]);
+    fields
 }
 
 pub(super) fn snapshot(snapshot: &Snapshot) -> Fields {

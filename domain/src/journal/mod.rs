@@ -7,7 +7,7 @@ mod rules;
 
 use crate::command::{Command, Stamped};
 use crate::event::Event;
-use crate::id::{ApiKeyId, EnvironmentId, RouteId};
+use crate::id::{ApiKeyId, EnvironmentId, RouteId, UpstreamId};
 use crate::model::{
     About, ApiKey, Change, EndpointStatus, JournalEntry, Notice, NoticeKind, ObjectKind, Route,
     Snapshot, Upstream, WebhookEndpoint,
@@ -59,8 +59,10 @@ pub(crate) fn record(
 
 /// Which environment a command changes, and whose key asked for it.
 pub(crate) fn on_whose_behalf(command: &Command) -> Option<(&EnvironmentId, Option<&ApiKeyId>)> {
-    if let Command::RecordDeliveries(command) = command {
-        return Some((&command.environment_id, None));
+    match command {
+        Command::RecordDeliveries(command) => return Some((&command.environment_id, None)),
+        Command::RecordOutages(command) => return Some((&command.environment_id, None)),
+        _ => {}
     }
     let actor = command.actor()?;
     Some((&actor.environment_id, Some(&actor.api_key_id)))
@@ -126,6 +128,17 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
                 });
             }
             Event::UpstreamDeleted(upstream) => self.upstream(Some(upstream), None),
+            Event::OutageBegan {
+                upstream_id,
+                region,
+                ..
+            } => self.outage(NoticeKind::UpstreamFailed, upstream_id, region),
+            Event::OutageEnded {
+                upstream_id,
+                region,
+                recovered: true,
+                ..
+            } => self.outage(NoticeKind::UpstreamRecovered, upstream_id, region),
             Event::SnapshotPublished(snapshot) => self.published(snapshot),
             Event::ApiKeyCreated(key) => self.api_key(None, key),
             Event::ApiKeyChanged { after: key, .. } => {
@@ -168,6 +181,7 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             | Event::RuleVersionRemoved { .. }
             | Event::DeliveryChanged { .. }
             | Event::DeliveryRemoved { .. }
+            | Event::OutageEnded { .. }
             | Event::JournalTrimmed { .. }
             | Event::HistoryMoved { .. }
             | Event::Journaled { .. } => {}
@@ -240,6 +254,17 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             before.map(fields::upstream),
             after.map(fields::upstream),
         );
+    }
+
+    fn outage(&mut self, kind: NoticeKind, upstream: &UpstreamId, region: &str) {
+        self.notices.push(Notice {
+            kind,
+            about: About {
+                upstream_id: Some(upstream.clone()),
+                region: Some(region.to_owned()),
+                ..About::default()
+            },
+        });
     }
 
     fn api_key(&mut self, before: Option<&ApiKey>, after: &ApiKey) {

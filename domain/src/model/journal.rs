@@ -200,6 +200,10 @@ names! {
         ApiKeyCreated = "api_key.created",
         /// A rule did not pass the checks of syntax and references.
         RuleValidationFailed = "rule.validation_failed",
+        /// The edges of a region see all targets of an upstream down.
+        UpstreamFailed = "upstream.failed",
+        /// The edges of a region see an upstream up again.
+        UpstreamRecovered = "upstream.recovered",
     }
 }
 
@@ -229,4 +233,6 @@ pub struct About {
     pub api_key_id: Option<ApiKeyId>,
     /// The webhook endpoint.
     pub webhook_endpoint_id: Option<WebhookEndpointId>,
+    /// The region.
+    pub region: Option<String>,
 }

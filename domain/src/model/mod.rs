@@ -8,6 +8,7 @@ mod idempotency;
 mod ip_range;
 mod journal;
 mod manifest;
+mod outage;
 mod purges;
 mod route;
 mod rule;
@@ -30,6 +31,7 @@ pub use journal::{
     ObjectKind,
 };
 pub use manifest::{Epoch, Manifest, ManifestVersion};
+pub use outage::Outage;
 pub use purges::{
     Missed, PURGED_BYTES_MAX, PURGED_URL_BYTES_MAX, PURGED_URLS_MAX, PurgedUrl, Purges,
     purged_bytes,

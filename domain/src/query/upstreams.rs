@@ -1,10 +1,12 @@
 //! Upstreams.
 
+use std::collections::BTreeMap;
+
 use crate::id::{EnvironmentId, UpstreamId};
-use crate::model::Upstream;
+use crate::model::{Outage, Upstream};
 use crate::query::page::{Page, merged};
 use crate::rows::View;
-use crate::schema::{UPSTREAMS, UPSTREAMS_BY_TIME};
+use crate::schema::{UPSTREAM_OUTAGES, UPSTREAM_ROUTES, UPSTREAMS, UPSTREAMS_BY_TIME, USES};
 use crate::table::after as key_after;
 use crate::time::Timestamp;
 
@@ -15,6 +17,43 @@ pub fn upstream(
     id: &UpstreamId,
 ) -> Option<Upstream> {
     UPSTREAMS.get(view, (environment, id))
+}
+
+/// Whether a live snapshot has an upstream. The cost follows the number of routes that use it.
+pub fn is_upstream_live(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    id: &UpstreamId,
+) -> bool {
+    let span = UPSTREAM_ROUTES.under((environment, id));
+    let mut routes = UPSTREAM_ROUTES.walk(view, span);
+    routes.any(|((_, _, route), ())| {
+        let uses = USES.get(view, (environment, &route, id));
+        uses.is_some_and(|uses| uses.live.is_some())
+    })
+}
+
+/// Where an upstream is out of use, by region.
+pub fn upstream_outages(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    id: &UpstreamId,
+) -> BTreeMap<String, Outage> {
+    let span = UPSTREAM_OUTAGES.under((environment, id));
+    let rows = UPSTREAM_OUTAGES.walk(view, span);
+    rows.map(|((_, _, region), outage)| (region, outage))
+        .collect()
+}
+
+/// Where upstreams of an environment are out of use, by upstream and region.
+pub fn all_outages(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+) -> BTreeMap<(UpstreamId, String), Outage> {
+    let span = UPSTREAM_OUTAGES.under((environment,));
+    let rows = UPSTREAM_OUTAGES.walk(view, span);
+    rows.map(|((_, upstream, region), outage)| ((upstream, region), outage))
+        .collect()
 }
 
 /// Upstreams by (creation, identifier), from after the given place on.

@@ -15,6 +15,7 @@
 //! 10   UPSTREAMS              env, upstream                          Upstream
 //! 11   UPSTREAMS_BY_TIME      env, created, upstream                 –
 //! 12   UPSTREAM_ROUTES        env, upstream, route                   –        where USES has a row
+//! 13   UPSTREAM_OUTAGES       env, upstream, region                  Outage
 //! 18   ROUTES                 env, route                             Route
 //! 19   DRAFTS                 env, route                             Draft
 //! 1a   ROUTES_BY_TIME         env, archived, created, route          –
@@ -60,8 +61,8 @@ use crate::id::{
 };
 use crate::model::{
     ApiKey, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, Manifest,
-    ManifestVersion, Priority, Route, Rule, RuleStatus, RuleVersion, RuleVersionNumber, Snapshot,
-    SnapshotVersion, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
+    ManifestVersion, Outage, Priority, Route, Rule, RuleStatus, RuleVersion, RuleVersionNumber,
+    Snapshot, SnapshotVersion, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
 };
 use crate::table::Table;
 use crate::time::{Revision, Timestamp};
@@ -96,6 +97,10 @@ pub const UPSTREAMS_BY_TIME: Table<(EnvironmentId, Timestamp, UpstreamId), ()> =
 /// The routes that use an upstream in whatever way: the other direction of [`USES`].
 pub const UPSTREAM_ROUTES: Table<(EnvironmentId, UpstreamId, RouteId), ()> =
     Table::new(0x12, "upstream_routes");
+
+/// Where upstreams are out of use.
+pub const UPSTREAM_OUTAGES: Table<(EnvironmentId, UpstreamId, String), Outage> =
+    Table::new(0x13, "upstream_outages");
 
 /// Routes.
 pub const ROUTES: Table<(EnvironmentId, RouteId), Route> = Table::new(0x18, "routes");

@@ -1,8 +1,8 @@
 //! What concerns keys, environments and the workspace: arbitrary commands, and one sample of each.
 
 use domain::command::{
-    Command, CreateApiKey, CreateEnvironment, RecordKeyUses, RevokeApiKey, RollApiKey,
-    UpdateApiKey, UpdateWorkspace,
+    Command, CreateApiKey, CreateEnvironment, OutageChange, RecordKeyUses, RecordOutages,
+    RevokeApiKey, RollApiKey, UpdateApiKey, UpdateWorkspace,
 };
 use domain::id::{ApiKeyId, EnvironmentId};
 use domain::machine;
@@ -226,6 +226,16 @@ pub(crate) fn samples() -> Vec<Command> {
         ),
         Command::RecordKeyUses(RecordKeyUses {
             uses: vec![(api_key_id(), Timestamp(8))],
+        }),
+        Command::RecordOutages(RecordOutages {
+            environment_id: environment_id(),
+            changes: vec![OutageChange {
+                upstream_id: samples::upstream_id(),
+                region: "eu".to_owned(),
+                is_down: true,
+                edges_down: 2,
+                edges: 3,
+            }],
         }),
     ]
 }

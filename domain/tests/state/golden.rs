@@ -108,6 +108,15 @@ fn rows_have_their_bytes() {
                 (&environment, &upstream, &route),
                 (),
             ),
+            row(
+                &schema::UPSTREAM_OUTAGES,
+                (&environment, &upstream, &name),
+                domain::model::Outage {
+                    since: at,
+                    edges_down: 2,
+                    edges: 3,
+                },
+            ),
             row(&schema::ROUTES, (&environment, &route), samples::route()),
             row(&schema::DRAFTS, (&environment, &route), samples::draft()),
             row(

@@ -26,6 +26,7 @@ pub mod backoff;
 pub mod feeder;
 pub mod follower;
 pub mod frame;
+mod health;
 pub mod limits;
 pub mod manifest;
 pub mod message;
@@ -35,6 +36,7 @@ pub mod telemetry;
 
 pub use feeder::Feeder;
 pub use follower::Follower;
+pub use health::{HealthReport, OutCause, TargetOut};
 pub use manifest::ManifestRef;
 pub use message::{Hello, Refusal, Report, ReportState, ToEdge, ToNode, Welcome};
 pub use moment::Moment;

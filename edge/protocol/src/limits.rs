@@ -36,6 +36,13 @@ pub const LABEL_BYTES_MAX: usize = 256;
 /// The reason in a report or a refusal, in bytes: a screenful.
 pub const REASON_BYTES_MAX: usize = 1024;
 
+/// Targets in a report of health: more than fail at once where anybody looks at each, and little
+/// enough that what nodes tell each other of thousands of edges stays small.
+pub const HEALTH_TARGETS_MAX: usize = 192;
+
+/// What was wrong with a target, in bytes: a line.
+pub const TARGET_ERROR_BYTES_MAX: usize = 120;
+
 /// Addresses in a welcome: more nodes than a cluster has.
 pub const PUBLISHERS_MAX: usize = 64;
 

@@ -9,6 +9,7 @@ use domain::tree::Hash;
 use serde::{Deserialize, Serialize};
 
 use crate::ManifestRef;
+use crate::health::HealthReport;
 use crate::limits::{
     CHUNK_BYTES_MAX, LABEL_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, PUBLISHERS_MAX, REASON_BYTES_MAX,
     WANT_HASHES_MAX,
@@ -32,6 +33,8 @@ pub enum ToNode {
     /// Chunks that the edge lacks, at most [`WANT_HASHES_MAX`], where it has others in their places
     /// before; only to a node that speaks [`crate::PATCHES_SINCE`] or more.
     WantPatches(Vec<Wanted>),
+    /// Which targets take no requests; sent when that changes.
+    Health(HealthReport),
 }
 
 /// From a node to an edge.
@@ -181,6 +184,7 @@ impl Bounded for ToNode {
             }
             Self::Report(report) => report.check(),
             Self::Telemetry(batch) => batch.check(),
+            Self::Health(report) => report.check(),
             Self::Want(_) | Self::WantPatches(_) | Self::Pong => Ok(()),
         }
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use domain::tree::Hash;
 use edge_protocol::follower::{CloseReason, Event};
 use edge_protocol::limits::{RETRY_INTERVAL, SILENCE_MAX};
-use edge_protocol::{Follower, Hello, Refusal, ReportState, ToEdge, ToNode};
+use edge_protocol::{Follower, HealthReport, Hello, Refusal, ReportState, ToEdge, ToNode};
 use pair::{Outcome, Pair, environment, hello, manifest, tree};
 
 #[test]
@@ -533,4 +533,33 @@ fn a_patch_that_nobody_asked_for_is_a_violation() {
         }]));
     pair.settle();
     assert!(matches!(pair.edge_closed, Some(CloseReason::Violation(_))));
+}
+
+#[test]
+fn only_the_newest_health_is_told_and_it_is_told_to_every_node() {
+    let newest = manifest(1, 0, Hash::EMPTY_TREE);
+    let mut pair = Pair::new(newest, tree(0, &[]).1);
+    let with = |more| HealthReport {
+        more,
+        ..HealthReport::default()
+    };
+    // Nothing is out, which goes without saying.
+    pair.settle();
+    assert_eq!(pair.health, []);
+    pair.follower.handle_health(with(1));
+    pair.follower.handle_health(with(2));
+    pair.follower.handle_health(with(2));
+    pair.settle();
+    assert_eq!(pair.health, [with(2)]);
+    pair.lose();
+    pair.follower.handle_health(with(3));
+    pair.reconnect();
+    pair.settle();
+    assert_eq!(pair.health, [with(2), with(3)]);
+    pair.follower.handle_health(with(0));
+    pair.settle();
+    assert_eq!(pair.health.last(), Some(&with(0)));
+    pair.reconnect();
+    pair.settle();
+    assert_eq!(pair.health.len(), 3);
 }

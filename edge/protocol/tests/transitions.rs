@@ -12,7 +12,9 @@ use edge_protocol::limits::{
     GREETING_MAX, PING_INTERVAL, SILENCE_MAX, STALL_MAX, WANTS_IN_FLIGHT_MAX,
 };
 use edge_protocol::telemetry::Batch;
-use edge_protocol::{Hello, ManifestRef, Moment, Refusal, Report, ReportState, ToEdge, ToNode};
+use edge_protocol::{
+    HealthReport, Hello, ManifestRef, Moment, Refusal, Report, ReportState, ToEdge, ToNode,
+};
 use pair::{Disk, Shelf, hello, manifest, tree, welcome};
 
 fn start() -> Moment {
@@ -63,6 +65,7 @@ fn drain_feeder(feeder: &mut Feeder) -> String {
             feeder::Action::Admit(_) => "admit?".to_owned(),
             feeder::Action::Note(_) => "note".to_owned(),
             feeder::Action::Count(_) => "count".to_owned(),
+            feeder::Action::Health(_) => "health".to_owned(),
             feeder::Action::Close(Refusal::Violation(_)) => "close: violation".to_owned(),
             feeder::Action::Close(refusal) => format!("close: {refusal}"),
         });
@@ -117,6 +120,7 @@ fn the_node_does_this_on_each_frame() {
         (Admitting, want(), refused),
         (Admitting, applied(manifest(1, 1, Hash([1; 32]))), refused),
         (Admitting, ToNode::Pong, refused),
+        (Admitting, ToNode::Health(HealthReport::default()), refused),
         (Serving, hello_frame(), refused),
         (Serving, want(), "> gone 1, > manifest 1.1"),
         (
@@ -126,6 +130,7 @@ fn the_node_does_this_on_each_frame() {
         ),
         (Serving, applied(manifest(1, 1, Hash([1; 32]))), "note"),
         (Serving, ToNode::Pong, ""),
+        (Serving, ToNode::Health(HealthReport::default()), "health"),
         (Closed, hello_frame(), ""),
         (Closed, want(), ""),
         (Closed, applied(manifest(1, 1, Hash([1; 32]))), ""),
@@ -302,6 +307,7 @@ fn drain_follower(follower: &mut Follower) -> String {
             ToNode::Pong => "> pong".to_owned(),
             ToNode::Telemetry(_) => "> telemetry".to_owned(),
             ToNode::WantPatches(wanted) => format!("> want patches {}", wanted.len()),
+            ToNode::Health(_) => "> health".to_owned(),
         });
     }
     while let Some(action) = follower.poll_action() {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use domain::id::UpstreamId;
 use domain::model::Ejection;
+use edge_protocol::OutCause;
 use tokio::time::Instant;
 
 use super::probe::Probe;
@@ -51,6 +52,17 @@ pub struct Due {
     pub probe: Arc<Probe>,
 }
 
+/// A target that takes no requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Out {
+    /// Why not.
+    pub cause: OutCause,
+    /// What was wrong last; empty where nothing is known.
+    pub error: String,
+    /// Since when.
+    pub since: Instant,
+}
+
 /// What is known of all targets.
 #[derive(Debug, Default)]
 pub struct Keeper {
@@ -63,6 +75,8 @@ pub struct Keeper {
     waiting: VecDeque<Identity>,
     running: usize,
     tickets: u64,
+    /// Whether other targets are out than when this was last asked.
+    changed: bool,
 }
 
 #[derive(Debug)]
@@ -72,6 +86,8 @@ struct Monitor {
     checking: Checking,
     ejection: EjectionState,
     slow_start: Option<SlowStart>,
+    /// Why it is out, while it is.
+    out: Option<Out>,
     /// Its place in the agenda.
     next: Option<Instant>,
 }
@@ -93,6 +109,7 @@ impl Keeper {
     /// everything is remembered.
     pub fn reconcile(&mut self, now: Instant, plan: Plan, random: &mut dyn FnMut() -> u64) {
         let mut before = std::mem::take(&mut self.monitors);
+        self.changed = true;
         self.groups.clear();
         self.agenda.clear();
         self.waiting.clear();
@@ -162,6 +179,9 @@ impl Keeper {
         if monitor.check.observe(result.is_ok(), thresholds) {
             log_check(identity, &result);
             monitor.slow_start = monitor.check.is_up().then(|| SlowStart::new(now));
+            let error = result.err().unwrap_or_default();
+            monitor.turn(now, OutCause::Check, error);
+            self.changed = true;
             let upstream = identity.upstream.clone();
             self.settle(now, &upstream);
         }
@@ -184,6 +204,8 @@ impl Keeper {
             };
             monitor.ejection.eject(now, &monitor.watched.ejection);
             monitor.slow_start = None;
+            monitor.turn(now, OutCause::Requests, String::new());
+            self.changed = true;
             counts.ejections.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(
                 upstream = %identity.upstream, target = %identity.target, address = identity.authority,
@@ -204,6 +226,8 @@ impl Keeper {
             };
             if monitor.ejection.poll(now) {
                 monitor.slow_start = Some(SlowStart::new(now));
+                monitor.turn(now, OutCause::Requests, String::new());
+                self.changed = true;
                 tracing::info!(
                     upstream = %identity.upstream, target = %identity.target, address = identity.authority,
                     "a target that was left out is tried again"
@@ -224,11 +248,16 @@ impl Keeper {
         self.agenda.first().map(|(next, _)| *next)
     }
 
-    /// All targets, and whether each is in.
-    pub fn states(&self) -> impl Iterator<Item = (&Identity, bool)> {
+    /// All targets, and of those that are out, why.
+    pub fn states(&self) -> impl Iterator<Item = (&Identity, Option<&Out>)> {
         self.monitors
             .iter()
-            .map(|(identity, monitor)| (identity, monitor.is_in()))
+            .map(|(identity, monitor)| (identity, monitor.out.as_ref()))
+    }
+
+    /// Whether other targets may be out than when this was last asked.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
 
     fn group(&self, upstream: &UpstreamId) -> impl Iterator<Item = &Monitor> {
@@ -292,7 +321,22 @@ impl Monitor {
             checking,
             ejection: EjectionState::default(),
             slow_start: None,
+            out: None,
             next: None,
+        }
+    }
+
+    /// Notes why it is out, if it is; one that was out before is so since then.
+    fn turn(&mut self, now: Instant, cause: OutCause, error: String) {
+        if self.is_in() {
+            self.out = None;
+        } else if self.out.is_none() {
+            let since = now;
+            self.out = Some(Out {
+                cause,
+                error,
+                since,
+            });
         }
     }
 
@@ -305,6 +349,7 @@ impl Monitor {
         if watched.probe.is_none() {
             // Nobody would ever find out that it is up again.
             self.check = CheckState::default();
+            self.turn(now, OutCause::Check, String::new());
         }
         self.watched = watched;
         self

@@ -24,7 +24,7 @@ mod task;
 
 pub use check::{CheckState, Thresholds};
 pub use ejection::EjectionState;
-pub use keeper::{Due, Keeper, Plan, Watched};
+pub use keeper::{Due, Keeper, Out, Plan, Watched};
 pub use probe::Probe;
 pub use registry::{HealthCounts, Registry};
 pub use slow_start::SlowStart;

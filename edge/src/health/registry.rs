@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use domain::id::UpstreamId;
+use edge_protocol::HealthReport;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{GroupHealth, Identity, TargetHealth};
 
@@ -19,6 +20,8 @@ pub struct Registry {
     wake: Arc<Notify>,
     lanes: AtomicUsize,
     counts: HealthCounts,
+    /// What the nodes are told.
+    report: watch::Sender<HealthReport>,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +77,20 @@ impl Registry {
     #[must_use]
     pub fn counts(&self) -> &HealthCounts {
         &self.counts
+    }
+
+    /// Which targets take no requests, as that changes.
+    #[must_use]
+    pub fn reports(&self) -> watch::Receiver<HealthReport> {
+        self.report.subscribe()
+    }
+
+    pub(super) fn report(&self, report: HealthReport) {
+        self.report.send_if_modified(|known| {
+            let is_new = *known != report;
+            *known = report;
+            is_new
+        });
     }
 
     /// Another configuration is in use.

@@ -1,14 +1,18 @@
 //! Drives the keeper: once for each edge, on the edge's own task.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use platform::{Entropy, Network};
+use domain::time::Timestamp;
+use edge_protocol::limits::{HEALTH_TARGETS_MAX, TARGET_ERROR_BYTES_MAX};
+use edge_protocol::{HealthReport, TargetOut};
+use platform::{Clock, Entropy, Network};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{Due, Identity, Keeper, Plan, Registry};
+use super::{Due, Identity, Keeper, Out, Plan, Registry};
 use crate::active::Active;
 
 /// Results that nobody took yet: as many as there are checks.
@@ -32,7 +36,7 @@ struct Ended {
 /// within a `LocalSet`.
 pub(crate) async fn watch<N: Network>(
     network: N,
-    entropy: Arc<dyn Entropy>,
+    (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
     active: Arc<Active>,
     registry: Arc<Registry>,
 ) {
@@ -49,7 +53,9 @@ pub(crate) async fn watch<N: Network>(
         while let Some(due) = keeper.poll_due() {
             start(due, network.clone(), results.clone());
         }
-        count(&keeper, &registry);
+        if keeper.take_changed() {
+            tell(&keeper, &registry, &*clock);
+        }
         let next = keeper.poll_timeout();
         let next = next.unwrap_or_else(|| Instant::now() + NOTHING);
         tokio::select! {
@@ -95,13 +101,42 @@ fn start<N: Network>(due: Due, network: N, results: mpsc::Sender<Ended>) {
     });
 }
 
-fn count(keeper: &Keeper, registry: &Registry) {
-    let (mut all, mut out) = (0, 0);
-    for (_, is_in) in keeper.states() {
+/// Says how many targets are out, and which.
+fn tell(keeper: &Keeper, registry: &Registry, clock: &dyn Clock) {
+    let (mut all, mut out) = (0, Vec::new());
+    // By upstream, whether any of its targets is in.
+    let mut upstreams = BTreeMap::new();
+    let (now, wall) = (Instant::now(), clock.now());
+    for (identity, state) in keeper.states() {
         all += 1;
-        out += u64::from(!is_in);
+        *upstreams.entry(&identity.upstream).or_insert(false) |= state.is_none();
+        out.extend(state.map(|state| target_out(identity, state, (now, wall))));
     }
+    let count = u64::try_from(out.len()).unwrap_or(u64::MAX);
     let counts = registry.counts();
     counts.targets.store(all, Ordering::Relaxed);
-    counts.targets_out.store(out, Ordering::Relaxed);
+    counts.targets_out.store(count, Ordering::Relaxed);
+    // A target that moved may be there twice until its old address is forgotten.
+    out.dedup_by(|a, b| (&a.upstream_id, &a.target_id) == (&b.upstream_id, &b.target_id));
+    out.truncate(HEALTH_TARGETS_MAX);
+    let told = u64::try_from(out.len()).unwrap_or(u64::MAX);
+    let more = count - told;
+    let down = upstreams.into_iter().filter(|(_, any_in)| !any_in);
+    let down = down.take(HEALTH_TARGETS_MAX).map(|(id, _)| id.clone());
+    let down = down.collect();
+    registry.report(HealthReport { out, down, more });
+}
+
+fn target_out(identity: &Identity, state: &Out, (now, wall): (Instant, Timestamp)) -> TargetOut {
+    let mut error = state.error.clone();
+    error.truncate(error.floor_char_boundary(TARGET_ERROR_BYTES_MAX));
+    let ago = now.saturating_duration_since(state.since).as_millis();
+    let ago = u64::try_from(ago).unwrap_or(u64::MAX);
+    TargetOut {
+        upstream_id: identity.upstream.clone(),
+        target_id: identity.target.clone(),
+        cause: state.cause,
+        error,
+        since: Timestamp(wall.0.saturating_sub(ago)),
+    }
 }

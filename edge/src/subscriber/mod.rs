@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_protocol::backoff::Rotation;
-use edge_protocol::{Follower, Hello, ManifestRef, Moment, PROTOCOL, ToNode};
+use edge_protocol::{Follower, HealthReport, Hello, ManifestRef, Moment, PROTOCOL, ToNode};
 use platform::tls::{Identity, TlsError};
 use platform::{Clock, Entropy, Network};
 use tokio::sync::watch;
@@ -118,6 +118,8 @@ struct Core {
     /// When a node that takes it gets what was counted.
     telemetry_due: Instant,
     telemetry_period: Duration,
+    /// What nodes are told of targets.
+    health: Option<watch::Receiver<HealthReport>>,
 }
 
 impl<N> fmt::Debug for Subscriber<N> {
@@ -190,6 +192,7 @@ impl<N: Network> Subscriber<N> {
                 hub,
                 telemetry_due: Instant::now() + options.telemetry_period,
                 telemetry_period: options.telemetry_period,
+                health: None,
             },
             entropy,
         })
@@ -199,6 +202,11 @@ impl<N: Network> Subscriber<N> {
     #[must_use]
     pub fn restored(&self) -> Option<ManifestRef> {
         self.core.follower.current().copied()
+    }
+
+    /// Tells nodes of targets that take no requests from now on.
+    pub fn tell_of(&mut self, health: watch::Receiver<HealthReport>) {
+        self.core.health = Some(health);
     }
 
     /// How the subscriber stands, as it changes.
@@ -255,6 +263,16 @@ impl<N: Network> Subscriber<N> {
             },
         }
     }
+}
+
+/// The next report of targets; never, where nobody makes any.
+async fn next_health(health: &mut Option<watch::Receiver<HealthReport>>) -> HealthReport {
+    if let Some(reports) = health
+        && reports.changed().await.is_ok()
+    {
+        return reports.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }
 
 impl Core {

@@ -10,7 +10,7 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Core, Ended};
+use super::{Core, Ended, next_health};
 
 /// What is taken from the stream at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -87,6 +87,9 @@ impl Session<'_> {
                     Err(error) => return self.lost(&error),
                 },
                 done = self.core.applying.done() => self.core.applied(done),
+                report = next_health(&mut self.core.health) => {
+                    self.core.follower.handle_health(report);
+                }
                 () = sleep_until(deadline) => match &self.closing {
                     Some((reason, _)) => return self.lost(reason),
                     None => self.core.follower.handle_timeout(self.core.now()),

@@ -22,13 +22,14 @@ use crate::bootstrap::Bootstrapper;
 use crate::consensus::peers::{Peers, TlsDialer};
 use crate::consensus::{Consensus, Parts, server};
 use crate::control_plane::ControlPlane;
+use crate::fleet::herald::{self, Herald};
 use crate::fleet::{ClusterFleet, Fleet};
 use crate::halt::{FatalHook, FatalReason, Halt};
 use crate::keys::KeyRing;
 use crate::limits::{LimitMetrics, LimitParts, Limits};
 use crate::metrics::{ConsensusMetrics, Metrics, RaftCollector};
 use crate::publisher::{self, Publisher, PublisherMetrics};
-use crate::rest::{self, HttpMetrics, KeyUses, RestState, ServerLimits};
+use crate::rest::{self, FleetReader, HttpMetrics, KeyUses, RestState, ServerLimits};
 use crate::settings::Settings;
 use crate::webhooks::address::AddressPolicy;
 use crate::webhooks::courier::{Courier, Post};
@@ -107,6 +108,13 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         entropy: Arc::clone(&ports.entropy),
         metrics: metrics.register(WebhookMetrics::register),
     };
+    let fleet: Arc<dyn FleetReader> = Arc::new(fleet);
+    let herald = Herald::start(herald::Parts {
+        control: Arc::new(consensus.clone()),
+        fleet: Arc::clone(&fleet),
+        clock: Arc::clone(&ports.clock),
+        entropy: Arc::clone(&ports.entropy),
+    });
     let state = rest_state(&ports, &metrics, &consensus, (fleet, limits), sender);
     let rest = serve_rest(rest, addresses.rest, ports.rest_tls, state);
     let dispatcher = Dispatcher::start(deliveries);
@@ -119,6 +127,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         internal,
         publisher,
         dispatcher,
+        herald,
         closer,
     })
 }
@@ -243,13 +252,13 @@ fn rest_state<N: Network>(
     ports: &Ports<N>,
     metrics: &Metrics,
     consensus: &Consensus,
-    (fleet, limits): (ClusterFleet, Limits),
+    (fleet, limits): (Arc<dyn FleetReader>, Limits),
     sender: Arc<Sender<N>>,
 ) -> RestState {
     let exposition = metrics.clone();
     RestState {
         control: Arc::new(consensus.clone()),
-        fleet: Arc::new(fleet),
+        fleet,
         clock: Arc::clone(&ports.clock),
         entropy: Arc::clone(&ports.entropy),
         keys: ports.keys.clone(),

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::consensus::Consensus;
+use crate::fleet::herald::Herald;
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
 use crate::webhooks::dispatcher::Dispatcher;
@@ -55,6 +56,7 @@ pub struct Running {
     pub(super) internal: Part,
     pub(super) publisher: Publisher,
     pub(super) dispatcher: Dispatcher,
+    pub(super) herald: Herald,
     pub(super) closer: Closer,
 }
 
@@ -90,6 +92,7 @@ impl Running {
     /// leadership over so that nobody waits for an election, and leaves.
     pub async fn shut_down(self) {
         self.consensus.drain();
+        self.herald.shut_down();
         // Edges go elsewhere and deliveries end while requests end: nobody waits for the others.
         tokio::join!(
             self.rest.end(REST_DRAIN),

@@ -260,5 +260,6 @@ fn view(Known { node_id, row }: Known, now: Timestamp) -> EdgeView {
                 steps: ack.steps,
             })
             .collect(),
+        health: row.health,
     }
 }

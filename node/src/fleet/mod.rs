@@ -8,10 +8,12 @@
 
 mod course;
 mod gather;
+pub(crate) mod herald;
 mod merge;
 mod record;
 mod seat;
 mod telemetry;
+mod verdict;
 mod wire;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use domain::time::Timestamp;
-use edge_protocol::{Hello, ManifestRef, Report, ReportState};
+use edge_protocol::{HealthReport, Hello, ManifestRef, Report, ReportState};
 use tokio::time::Instant;
 
 use super::course::Course;
@@ -34,6 +34,8 @@ pub(super) struct Record {
     /// Manifests that were sent and of which the edge may still say something, the oldest first.
     courses: VecDeque<Course>,
     round_trip: Option<Duration>,
+    /// What it said of targets on this connection; an edge repeats it on the next.
+    pub(super) health: HealthReport,
 }
 
 impl Record {
@@ -54,6 +56,7 @@ impl Record {
             acks,
             courses: VecDeque::new(),
             round_trip: None,
+            health: HealthReport::default(),
         }
     }
 
@@ -126,6 +129,7 @@ impl Record {
             applied: self.applied,
             rejected: self.rejected.clone(),
             acks: self.acks.iter().copied().collect(),
+            health: self.health.clone(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use edge_protocol::telemetry::Batch;
-use edge_protocol::{ManifestRef, Report};
+use edge_protocol::{HealthReport, ManifestRef, Report};
 use tokio::time::Instant;
 
 use super::telemetry::Sender;
@@ -70,6 +70,14 @@ impl Seat {
         let (at, now) = (self.fleet.clock.now(), Instant::now());
         self.fleet.update(&self.key, self.session, |record| {
             record.report(report, at, now);
+            Changed::Standing
+        });
+    }
+
+    /// The edge said which targets take no requests from it.
+    pub fn health(&self, report: HealthReport) {
+        self.fleet.update(&self.key, self.session, |record| {
+            record.health = report;
             Changed::Standing
         });
     }

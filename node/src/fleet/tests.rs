@@ -11,7 +11,7 @@ use domain::model::{Epoch, ManifestVersion};
 use domain::outcome::Applied;
 use domain::time::{Revision, Timestamp};
 use domain::tree::Hash;
-use edge_protocol::{ManifestRef, PROTOCOL, Report, ReportState};
+use edge_protocol::{HealthReport, ManifestRef, PROTOCOL, Report, ReportState};
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
@@ -125,6 +125,28 @@ async fn an_edge_is_remembered_with_what_it_says_and_when() {
         steps: None,
     };
     assert_eq!(row.acks, [ack]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_edge_says_of_targets_holds_for_its_connection() {
+    let node = Node::new(1);
+    let seat = node.fleet.seat(&environment(1), &hello("edge-1", Some(4)));
+    let told = HealthReport {
+        more: 7,
+        ..HealthReport::default()
+    };
+    let mark = node.fleet.mark();
+    seat.health(told.clone());
+    assert_ne!(
+        node.fleet.mark(),
+        mark,
+        "whoever waits for news hears of it"
+    );
+    assert_eq!(node.rows()[0].health, told);
+    let again = node.fleet.seat(&environment(1), &hello("edge-1", Some(4)));
+    seat.health(told);
+    assert_eq!(node.rows()[0].health, HealthReport::default());
+    drop(again);
 }
 
 #[tokio::test(start_paused = true)]
@@ -351,6 +373,7 @@ fn row(edge: &str, connected: bool, quiet_ms: u64, applied: u64, acks: &[(u64, u
         applied: Some(manifest(applied)),
         rejected: None,
         acks: acks.iter().map(ack).collect(),
+        health: HealthReport::default(),
     }
 }
 

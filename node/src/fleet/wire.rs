@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::id::EnvironmentId;
 use domain::model::{Epoch, ManifestVersion};
 use domain::time::Timestamp;
-use edge_protocol::ManifestRef;
+use edge_protocol::{HealthReport, ManifestRef};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -15,13 +15,16 @@ use crate::rest::{EdgeSteps, TelemetryQuery};
 
 const FORMAT: u8 = 3;
 
-/// When a page is full. A row over it still fits the message: it has at most some 20 KiB.
+/// When a page is full. A row over it still fits the message: it has at most some 80 KiB.
 const PAGE_BYTES: usize = 1024 * 1024;
 
-const _: () = assert!(PAGE_BYTES + 64 * 1024 < FLEET_MESSAGE_BYTES_MAX);
+const _: () = assert!(PAGE_BYTES + 128 * 1024 < FLEET_MESSAGE_BYTES_MAX);
 
 /// What a row has beside its texts, at most: numbers, two manifests and acknowledgements.
 const ROW_BYTES: usize = 192;
+
+/// What a target that takes no requests has beside its texts, at most: lengths, the cause and a time.
+const TARGET_BYTES: usize = 16;
 
 /// What an acknowledgement has, at most.
 const ACK_BYTES: usize = 72;
@@ -75,6 +78,7 @@ pub(super) struct EdgeRow {
     pub(super) rejected: Option<Rejection>,
     /// The oldest first.
     pub(super) acks: Vec<Ack>,
+    pub(super) health: HealthReport,
 }
 
 /// A manifest that an edge refused.
@@ -166,8 +170,17 @@ impl EdgeRow {
             .rejected
             .as_ref()
             .map_or(0, |rejected| rejected.reason.len());
+        let out = self.health.out.iter();
+        let health: usize = out
+            .map(|target| {
+                let ids = target.upstream_id.as_str().len() + target.target_id.as_str().len();
+                ids + target.error.len() + TARGET_BYTES
+            })
+            .sum();
+        let down = self.health.down.iter();
+        let health = health + down.map(|id| id.as_str().len() + 2).sum::<usize>();
         let texts = self.edge_id.len() + self.region.len() + self.software.len() + labels + reason;
-        texts + self.acks.len() * ACK_BYTES + ROW_BYTES
+        texts + health + self.acks.len() * ACK_BYTES + ROW_BYTES
     }
 }
 
@@ -185,8 +198,10 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use domain::id::Seed;
+    use domain::id::{Seed, TargetId, UpstreamId};
     use domain::tree::Hash;
+    use edge_protocol::limits::{HEALTH_TARGETS_MAX, TARGET_ERROR_BYTES_MAX};
+    use edge_protocol::{OutCause, TargetOut};
 
     use super::*;
 
@@ -224,6 +239,21 @@ mod tests {
                     round_trip_ms: Some(5),
                 }),
             }],
+            health: HealthReport {
+                out: vec![out("e")],
+                down: Vec::new(),
+                more: 2,
+            },
+        }
+    }
+
+    fn out(error: &str) -> TargetOut {
+        TargetOut {
+            upstream_id: UpstreamId::parse("up_00000001").unwrap(),
+            target_id: TargetId::parse("tgt_00000001").unwrap(),
+            cause: OutCause::Requests,
+            error: error.to_owned(),
+            since: Timestamp(3),
         }
     }
 
@@ -260,7 +290,8 @@ mod tests {
         let encoded = answer.encode().unwrap();
         let root = "ab".repeat(32);
         let expect = format!(
-            "03030501016502657501016b0176013101c80101 01ac02{root} 0101ac02{root}026e6f0300 01010203040101010102 00ac020105 01"
+            "03030501016502657501016b0176013101c80101 01ac02{root} 0101ac02{root}026e6f0300 01010203040101010102 00ac020105 \
+              010b75705f30303030303030310c7467745f303030303030303101016503 00 02 01"
         );
         assert_eq!(hex::encode(&encoded), expect.replace(' ', ""));
         assert_eq!(Answer::decode(&encoded), Some(answer));
@@ -308,6 +339,15 @@ mod tests {
             32
         ];
         large.quiet_ms = u64::MAX;
+        large.health.out = vec![
+            TargetOut {
+                since: Timestamp(u64::MAX),
+                ..out(&"e".repeat(TARGET_ERROR_BYTES_MAX))
+            };
+            HEALTH_TARGETS_MAX
+        ];
+        large.health.down = vec![UpstreamId::parse("up_00000001").unwrap(); HEALTH_TARGETS_MAX];
+        large.health.more = u64::MAX;
         assert!(postcard::to_stdvec(&large).unwrap().len() <= large.bytes());
         let rows = (0..10_000).map(|index| EdgeRow {
             edge_id: format!("edge-{index:05}"),

@@ -180,6 +180,11 @@ impl Session {
                         seat.counted(batch);
                     }
                 }
+                Action::Health(report) => {
+                    if let Some(seat) = &self.seat {
+                        seat.health(report);
+                    }
+                }
                 Action::Close(refusal) => self.refusal = Some((refusal, Instant::now())),
             }
         }

@@ -11,7 +11,7 @@ use domain::model::{Epoch, Manifest, ManifestVersion, Snapshot, SnapshotVersion}
 use domain::query;
 use domain::rows::View;
 use domain::time::Timestamp;
-use edge_protocol::ManifestRef;
+use edge_protocol::{HealthReport, ManifestRef};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -86,6 +86,8 @@ pub struct EdgeView {
     pub rejected: Option<RejectedManifest>,
     /// When it took the manifests that it applied lately, the oldest first.
     pub acks: Vec<EdgeAck>,
+    /// The targets that take no requests from it.
+    pub health: HealthReport,
 }
 
 /// An edge's word that it applied a manifest.
@@ -157,6 +159,11 @@ impl EdgeView {
             .position(|ack| ack.epoch == epoch && ack.version >= version)?;
         let first = place > 0 || (self.acks[place].epoch, self.acks[place].version) == reached;
         first.then_some(self.acks[place])
+    }
+
+    /// Whether it is connected and was heard of lately.
+    pub(crate) fn is_online(&self, now: Timestamp) -> bool {
+        self.freshness(now) == Freshness::Online
     }
 
     pub(crate) fn freshness(&self, now: Timestamp) -> Freshness {

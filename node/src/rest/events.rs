@@ -76,7 +76,7 @@ impl EventFilter {
             && (self.route_id.is_none() || self.route_id == about.route_id)
             && (self.rule_id.is_none() || self.rule_id == about.rule_id)
             && (self.upstream_id.is_none() || self.upstream_id == about.upstream_id)
-            && self.keeps_region(object::region(notice.kind))
+            && self.keeps_region(object::region(notice))
     }
 
     fn keeps_kind(&self, kind: NoticeKind) -> bool {

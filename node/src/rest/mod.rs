@@ -71,6 +71,7 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod upstream_health;
 mod upstreams;
 mod validation;
 mod version;
@@ -492,6 +493,11 @@ impl Routes {
             manifests::current,
         );
         self.add(MethodFilter::GET, operation::EDGES_GET, edges::get);
+        self.add(
+            MethodFilter::GET,
+            operation::UPSTREAMS_HEALTH,
+            upstream_health::get,
+        );
         self.add(MethodFilter::GET, operation::REGIONS_LIST, regions::list);
         self.add(MethodFilter::GET, operation::REGIONS_GET, regions::get);
         telemetry::serve(self);

@@ -345,6 +345,11 @@ pub(crate) const EDGES_GET: Operation = read(
     "/v2/edges/{id}",
     Policy::reads(Resource::Edges, Target::Shared),
 );
+pub(crate) const UPSTREAMS_HEALTH: Operation = read(
+    "upstreams.health",
+    "/v2/upstreams/{id}/health",
+    Policy::reads(Resource::Upstreams, Target::Upstream),
+);
 pub(crate) const REGIONS_LIST: Operation = read(
     "regions.list",
     "/v2/regions",

@@ -95,6 +95,12 @@ fn sample(api: &Api, kind: NoticeKind, endpoint: &WebhookEndpointId) -> JournalN
     if kind == NoticeKind::RouteRollback {
         about.source_snapshot_id = Some(SnapshotId::new(api.seed()));
     }
+    if matches!(
+        kind,
+        NoticeKind::UpstreamFailed | NoticeKind::UpstreamRecovered
+    ) {
+        about.region = Some("eu-central-1".to_owned());
+    }
     let seed = api.seed();
     JournalNotice {
         place: JournalPlace {

@@ -7,6 +7,7 @@ mod api_keys;
 mod idempotency;
 mod journal;
 mod manifests;
+mod outages;
 mod preconditions;
 mod publish;
 mod purge;

@@ -25,7 +25,7 @@ use crate::manifest::Standing;
 use crate::patch::{Patch, Wanted};
 use crate::telemetry::Batch;
 use crate::{
-    Hello, ManifestRef, Moment, PROTOCOL, PROTOCOL_MIN, Refusal, Report, ReportState,
+    HealthReport, Hello, ManifestRef, Moment, PROTOCOL, PROTOCOL_MIN, Refusal, Report, ReportState,
     TELEMETRY_SINCE, ToEdge, ToNode, Welcome,
 };
 
@@ -74,6 +74,8 @@ pub enum Action {
     Note(Report),
     /// Take in what the edge counted.
     Count(Batch),
+    /// Note which targets take no requests from the edge.
+    Health(HealthReport),
     /// Close the connection once everything was sent.
     Close(Refusal),
 }
@@ -131,6 +133,9 @@ impl Feeder {
             (State::Serving, ToNode::Report(report)) => self.handle_report(report),
             (State::Serving, ToNode::Pong) => {}
             (State::Serving, ToNode::Telemetry(batch)) => self.handle_telemetry(batch),
+            (State::Serving, ToNode::Health(report)) => {
+                self.actions.push_back(Action::Health(report));
+            }
             (State::Greeting, _) => self.violation("something else came before the hello"),
             (_, ToNode::Hello(_)) => self.violation("a second hello"),
             (State::Admitting, _) => self.violation("something came before the welcome was sent"),

@@ -37,8 +37,8 @@ use self::rejected::RejectedRoots;
 use crate::limits::{GREETING_MAX, OUTBOX_FRAMES_MAX, RETRY_INTERVAL, SILENCE_MAX, STALL_MAX};
 use crate::message::reason as cut;
 use crate::{
-    Hello, ManifestRef, Moment, PATCHES_SINCE, Report, ReportState, TELEMETRY_SINCE, ToEdge,
-    ToNode, Welcome,
+    HealthReport, Hello, ManifestRef, Moment, PATCHES_SINCE, Report, ReportState, TELEMETRY_SINCE,
+    ToEdge, ToNode, Welcome,
 };
 
 /// The edge's state machine.
@@ -54,6 +54,8 @@ pub struct Follower {
     rejected: RejectedRoots,
     /// What a node that the edge has just reached should hear first.
     last_report: Option<Report>,
+    /// Which targets take no requests; a node that the edge has just reached should hear that, too.
+    health: HealthReport,
     outbox: VecDeque<ToNode>,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
@@ -107,6 +109,7 @@ impl Follower {
             work: Work::Idle,
             rejected: RejectedRoots::default(),
             last_report: None,
+            health: HealthReport::default(),
             outbox: VecDeque::new(),
             actions: VecDeque::new(),
             events: VecDeque::new(),
@@ -174,6 +177,17 @@ impl Follower {
             ToEdge::Refused(refusal) => self.close(CloseReason::Refused(refusal)),
             ToEdge::Ping => self.send(ToNode::Pong),
         }
+    }
+
+    /// The targets that take no requests are these now. Only the newest is ever sent.
+    pub fn handle_health(&mut self, report: HealthReport) {
+        if self.health == report {
+            return;
+        }
+        self.health = report;
+        self.outbox
+            .retain(|frame| !matches!(frame, ToNode::Health(_)));
+        self.send(ToNode::Health(self.health.clone()));
     }
 
     /// What the node sent is no frame.
@@ -340,6 +354,10 @@ impl Follower {
         self.event(Event::Welcomed(welcome));
         if let Some(report) = self.last_report.clone() {
             self.send(ToNode::Report(report));
+        }
+        // A node takes it that all are well until it hears otherwise.
+        if self.health != HealthReport::default() {
+            self.send(ToNode::Health(self.health.clone()));
         }
     }
 

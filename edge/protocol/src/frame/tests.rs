@@ -14,7 +14,7 @@ use super::*;
 use crate::limits::{CHUNK_BYTES_MAX, WANT_HASHES_MAX};
 use crate::message::{Hello, Refusal, Report, ReportState, ToEdge, ToNode, Welcome};
 use crate::telemetry::{Batch, Counts, Decision, Outcome, SeriesKey, Taker, TargetKey};
-use crate::{ManifestRef, PROTOCOL, Patch, Wanted};
+use crate::{HealthReport, ManifestRef, OutCause, PROTOCOL, Patch, TargetOut, Wanted};
 
 fn manifest() -> ManifestRef {
     ManifestRef {
@@ -98,6 +98,21 @@ fn messages_of_an_edge_keep_their_bytes() {
         &format!("0000002d 01 02 01 ac02 {root} 03 026e6f 07 02 e807"),
     );
     golden(&ToNode::Pong, "00000002 01 03");
+    golden(
+        &ToNode::Health(HealthReport {
+            out: vec![TargetOut {
+                upstream_id: UpstreamId::parse("up_00000001").unwrap(),
+                target_id: TargetId::parse("tgt_00000001").unwrap(),
+                cause: OutCause::Requests,
+                error: "no".to_owned(),
+                since: Timestamp(300),
+            }],
+            down: vec![UpstreamId::parse("up_00000001").unwrap()],
+            more: 2,
+        }),
+        "00000030 01 06 01 0b75705f3030303030303031 0c7467745f3030303030303031 01 026e6f ac02 \
+         01 0b75705f3030303030303031 02",
+    );
     golden(
         &ToNode::WantPatches(vec![wanted()]),
         &format!("00000043 01 05 01 {root} {}", "cd".repeat(32)),

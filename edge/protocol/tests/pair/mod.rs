@@ -15,8 +15,8 @@ use edge_protocol::follower::{self, ApplyFailure, Chunks, CloseReason, Event, He
 use edge_protocol::frame::{Decoder, encode};
 use edge_protocol::telemetry::Batch;
 use edge_protocol::{
-    Feeder, Follower, Hello, ManifestRef, Moment, PROTOCOL, Refusal, Report, ReportState, ToEdge,
-    ToNode, Welcome,
+    Feeder, Follower, HealthReport, Hello, ManifestRef, Moment, PROTOCOL, Refusal, Report,
+    ReportState, ToEdge, ToNode, Welcome,
 };
 
 pub(crate) fn hello() -> Hello {
@@ -146,6 +146,7 @@ pub(crate) struct Pair {
     pub(crate) applied: Vec<ManifestRef>,
     pub(crate) reports: Vec<Report>,
     pub(crate) counted: Vec<Batch>,
+    pub(crate) health: Vec<HealthReport>,
     pub(crate) events: Vec<Event>,
     pub(crate) edge_closed: Option<CloseReason>,
     pub(crate) node_closed: Option<Refusal>,
@@ -180,6 +181,7 @@ impl Pair {
             applied: Vec::new(),
             reports: Vec::new(),
             counted: Vec::new(),
+            health: Vec::new(),
             events: Vec::new(),
             edge_closed: None,
             node_closed: None,
@@ -310,6 +312,7 @@ impl Pair {
                 }
                 feeder::Action::Note(report) => self.reports.push(report),
                 feeder::Action::Count(batch) => self.counted.push(batch),
+                feeder::Action::Health(report) => self.health.push(report),
                 feeder::Action::Close(refusal) => self.node_closed = Some(refusal),
             }
         }

@@ -287,7 +287,7 @@ proptest! {
                 }
                 _ => world.pass(seconds(time)),
             }
-            let states: BTreeMap<_, _> = world.keeper.states().map(|(identity, is_in)| (number(identity), is_in)).collect();
+            let states: BTreeMap<_, _> = world.keeper.states().map(|(identity, out)| (number(identity), out.is_none())).collect();
             prop_assert_eq!(states.len(), world.healths.len());
             for (number, health) in &world.healths {
                 prop_assert_eq!(states[number], health.share() > 0);

@@ -1,7 +1,7 @@
 //! Events and entries of the audit log, as the journal tells them. Both are rendered from the row
 //! alone: an event has the same bytes in a list, in the stream and on each attempt to deliver it.
 
-use domain::model::{Change, JournalEntry, NoticeKind};
+use domain::model::{Change, JournalEntry, Notice, NoticeKind};
 use domain::query::{JournalNotice, JournalRow};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -55,7 +55,7 @@ struct EventData<'a> {
     source_snapshot_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    region: Option<&'static str>,
+    region: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     published_at: Option<Seconds>,
@@ -64,13 +64,17 @@ struct EventData<'a> {
 /// The region of events that concern all of them.
 pub(crate) const GLOBAL: &str = "global";
 
-/// The region that an event of this type is about, if it is about any.
-pub(crate) fn region(kind: NoticeKind) -> Option<&'static str> {
-    match kind {
-        // A publication is one for all regions.
-        NoticeKind::RoutePublished | NoticeKind::RouteRollback => Some(GLOBAL),
-        _ => None,
+/// The region that an event is about, if it is about any.
+pub(crate) fn region(notice: &Notice) -> Option<&str> {
+    if is_publication(notice.kind) {
+        return Some(GLOBAL);
     }
+    notice.about.region.as_deref()
+}
+
+/// A publication is one for all regions.
+fn is_publication(kind: NoticeKind) -> bool {
+    matches!(kind, NoticeKind::RoutePublished | NoticeKind::RouteRollback)
 }
 
 impl<'a> EventObject<'a> {
@@ -80,7 +84,6 @@ impl<'a> EventObject<'a> {
             place, id, notice, ..
         } = event;
         let about = &notice.about;
-        let region = region(notice.kind);
         Self {
             id: id.as_str(),
             object: "event",
@@ -95,8 +98,8 @@ impl<'a> EventObject<'a> {
                 webhook_endpoint_id: text(about.webhook_endpoint_id.as_ref()),
                 snapshot_id: text(about.snapshot_id.as_ref()),
                 source_snapshot_id: text(about.source_snapshot_id.as_ref()),
-                region,
-                published_at: region.map(|_| Seconds(place.at)),
+                region: region(notice),
+                published_at: is_publication(notice.kind).then_some(Seconds(place.at)),
             },
             test: false,
         }

@@ -15,7 +15,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::super::render::{Seconds, Stored};
 use super::super::{acks, api_keys, deliveries, edges, environments, routes, rules, snapshots};
-use super::super::{telemetry, upstreams, version, wait};
+use super::super::{telemetry, upstream_health, upstreams, version, wait};
 use super::{content, schemas};
 
 macro_rules! shapes {
@@ -169,6 +169,11 @@ shapes! {
     RouteMode => words(routes::MODES.iter().map(|(word, _)| *word), "The traffic mode. Which fields `config` has depends on it.");
     RouteStatus => words(["active", "archived"], "An archived route is kept and changes no more.");
     Algorithm => words(upstreams::ALGORITHMS.iter().map(|(word, _)| *word), "How targets are chosen.");
+    HealthStatus => words(
+        upstream_health::STANDINGS,
+        "`down` is what most edges of a region see; `unknown`, where no edge could say; `unused`, where none sends requests.",
+    );
+    HealthCause => words(upstream_health::CAUSES, "Its checks fail, or requests did.");
     SnapshotState => words(snapshots::STATES.iter().map(|(word, _)| *word), "`published` is the active one.");
     ComparedState => words(
         snapshots::STATES.iter().map(|(word, _)| *word).chain(["draft", "unpublished"]),

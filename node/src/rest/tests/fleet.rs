@@ -6,7 +6,7 @@ use domain::id::EnvironmentId;
 use domain::model::{Epoch, ManifestVersion};
 use domain::time::Timestamp;
 use domain::tree::Hash;
-use edge_protocol::ManifestRef;
+use edge_protocol::{HealthReport, ManifestRef};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -137,6 +137,7 @@ pub(super) fn edge(id: &str, region: &str, applied: Option<u64>) -> EdgeView {
             })
             .into_iter()
             .collect(),
+        health: HealthReport::default(),
     }
 }
 

@@ -1,8 +1,13 @@
 //! Upstreams and the targets inside them.
 
+use domain::command::{Command, OutageChange, RecordOutages, Stamped};
+use domain::id::{RequestId, Seed, TargetId, UpstreamId};
+use domain::time::Timestamp;
+use edge_protocol::{HealthReport, OutCause, TargetOut};
 use serde_json::{Value, json};
 
-use super::support::{World, fixed_rule};
+use super::fleet::edge;
+use super::support::{START_MS, World, fixed_rule};
 
 #[tokio::test]
 async fn a_new_upstream_shows_all_of_its_fields() {
@@ -341,5 +346,139 @@ async fn bad_settings_are_named() {
             .post("/v2/upstreams", body)
             .fails(status, code, Some(param))
             .await;
+    }
+}
+
+#[tokio::test]
+async fn health_is_what_edges_say_by_region() {
+    let world = World::new();
+    let (route, upstream) = world.route("api.example.net").await;
+    let path = format!("/v2/upstreams/{upstream}/health");
+    let before = world.get(&path).ok().await;
+    assert_eq!(
+        (&before["status"], &before["regions"]),
+        (&json!("unknown"), &json!([]))
+    );
+    world.publish(&route).await;
+    let shown = world.get(&format!("/v2/upstreams/{upstream}")).ok().await;
+    let target = shown["targets"][0]["id"].as_str().unwrap().to_owned();
+    let mut sees_down = edge("edge-2", "eu", Some(1));
+    sees_down.health = HealthReport {
+        out: vec![TargetOut {
+            upstream_id: UpstreamId::parse(&upstream).unwrap(),
+            target_id: TargetId::parse(&target).unwrap(),
+            cause: OutCause::Check,
+            error: "it answered with 503".to_owned(),
+            since: Timestamp(START_MS - 5_000),
+        }],
+        down: vec![UpstreamId::parse(&upstream).unwrap()],
+        more: 0,
+    };
+    let mut gone = edge("edge-4", "us", Some(1));
+    gone.connected = false;
+    let others = [
+        edge("edge-1", "eu", Some(1)),
+        edge("edge-3", "asia", Some(1)),
+    ];
+    let edges = [vec![sees_down, gone], others.to_vec()].concat();
+    world.fleet.set(edges, vec![2]);
+    let health = world.get(&path).ok().await;
+    assert_eq!(
+        (&health["status"], &health["silent_nodes"]),
+        (&json!("degraded"), &json!([2]))
+    );
+    let [asia, eu] = &health["regions"].as_array().unwrap()[..] else {
+        panic!("two regions have edges that are online: {health}")
+    };
+    assert_eq!(
+        (
+            &asia["region"],
+            &asia["status"],
+            &asia["targets"][0]["status"]
+        ),
+        (&json!("asia"), &json!("healthy"), &json!("healthy"))
+    );
+    assert_eq!(
+        eu,
+        &json!({
+            "region": "eu",
+            "status": "degraded",
+            "failed_at": null,
+            "edges": 2,
+            "edges_down": 1,
+            "targets": [{
+                "id": target,
+                "address": shown["targets"][0]["address"],
+                "port": shown["targets"][0]["port"],
+                "status": "degraded",
+                "edges_down": 1,
+                "since": START_MS / 1000 - 5,
+                "cause": "check",
+                "last_error": "it answered with 503",
+                "observers": ["edge-2"],
+            }],
+        })
+    );
+    world
+        .get("/v2/upstreams/up_00000000/health")
+        .fails(404, "resource_not_found", None)
+        .await;
+}
+
+/// Contract: R-52.
+#[tokio::test]
+async fn an_outage_is_an_event_and_shows_in_the_health() {
+    let world = World::new();
+    let (route, upstream) = world.route("api.example.net").await;
+    world.publish(&route).await;
+    let stands = |number: u64, is_down| {
+        let changes = vec![OutageChange {
+            upstream_id: UpstreamId::parse(&upstream).unwrap(),
+            region: "eu".to_owned(),
+            is_down,
+            edges_down: 2,
+            edges: 3,
+        }];
+        let seed = Seed {
+            unix_ms: START_MS,
+            random: number,
+        };
+        let stamped = Stamped {
+            at: Timestamp(START_MS),
+            request_id: RequestId::new(seed),
+            idempotency: None,
+            command: Command::RecordOutages(RecordOutages {
+                environment_id: world.control.environment("production"),
+                changes,
+            }),
+            origin: Default::default(),
+            precondition: None,
+        };
+        world.control.apply(&stamped).reply.unwrap();
+    };
+    stands(1, true);
+    stands(2, true);
+    let path = format!("/v2/upstreams/{upstream}/health");
+    let health = world.get(&path).ok().await;
+    assert_eq!(
+        (&health["status"], &health["regions"][0]["failed_at"]),
+        (&json!("down"), &json!(START_MS / 1000))
+    );
+    stands(3, false);
+    for (kind, region, count) in [
+        ("upstream.failed", "eu", 1),
+        ("upstream.recovered", "eu", 1),
+        ("upstream.failed", "us", 0),
+    ] {
+        let path = format!("/v2/events?type={kind}&region={region}");
+        let events = world.get(&path).ok().await;
+        let events = events["data"].as_array().unwrap();
+        assert_eq!(events.len(), count, "{kind} {region}");
+        for event in events {
+            assert_eq!(
+                event["data"],
+                json!({"upstream_id": upstream, "region": region})
+            );
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::super::super::object::{Deleted, RouteObject, RuleObject, TargetObject
 use super::super::super::operation::*;
 use super::super::super::purges::PurgeObject;
 use super::super::super::rule_versions::VersionObject;
+use super::super::super::upstream_health::UpstreamHealthObject;
 use super::super::super::validation::ValidationObject;
 use super::super::composed::{SwitchedRoute, SwitchedRule};
 use super::super::described::{
@@ -214,6 +215,9 @@ fn upstreams() -> Vec<Described> {
             .gives::<UpstreamObject<'_>>()
             .tagged()
             .refused(&of_an_upstream),
+        get(UPSTREAMS_HEALTH, "Get an upstream's health")
+            .about("How the edges see its targets, gathered from all nodes now, region by region.")
+            .gives::<UpstreamHealthObject<'_>>(),
         delete(UPSTREAMS_DELETE, "Delete an upstream")
             .about("One that neither a draft nor a live snapshot uses.")
             .gives::<Deleted<'_>>()
