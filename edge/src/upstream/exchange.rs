@@ -10,6 +10,8 @@
 //! When an exchange fails, the request is given back wherever it may be sent elsewhere, by the same
 //! rule. Whether it is, is the proxy's matter.
 
+mod multiplexed;
+
 use std::error::Error as _;
 use std::future::Future;
 use std::io;
@@ -19,13 +21,12 @@ use std::sync::Arc;
 use domain::model::Protocol;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::client::conn::{TrySendError, http1};
 use platform::Network;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::body::{Lease, Place, UpstreamBody};
 use super::dial::{Sender, open};
-use super::http2::{Refused, as_http1, as_http2};
 use super::pool::{Bucket, Gauge, Pool};
 use super::{ClientFault, RequestBody, Upload};
 use crate::health::{Occupancy, TargetHealth};
@@ -254,77 +255,6 @@ impl<N: Network> Upstreams<N> {
         }
     }
 
-    async fn send_http2(
-        &self,
-        going: Going<'_>,
-        mut request: Request<RequestBody>,
-        spares: bool,
-    ) -> Outcome {
-        let repeatable = is_repeatable(&going, &request);
-        let spare = (spares && repeatable).then(|| bodiless(&request));
-        let mut repeated = false;
-        loop {
-            let acquired = self.acquire(&going).await;
-            let (mut sender, stream) = match acquired {
-                Ok(acquired) => acquired,
-                Err(error) => return Err(Failed::new(error, Some(request))),
-            };
-            as_http2(&mut request, going.target.scheme());
-            let exchange = sender.try_send_request(request);
-            match self.response(exchange, going.upload).await {
-                Ok(response) => {
-                    let (place, occupancy) = (Place::Http2(stream), going.occupancy);
-                    return Ok(self.leased(response, Lease { place, occupancy }));
-                }
-                Err(Lost::Unsent(mut unsent, error)) => {
-                    as_http1(&mut unsent);
-                    if repeated {
-                        let (error, request) = (ExchangeError::Closed(error), Some(unsent));
-                        return Err(Failed { error, request });
-                    }
-                    request = *unsent;
-                }
-                Err(Lost::Sent(error)) => return Err(Failed::sent(error, spare.as_ref())),
-            }
-            // The connection was going away; the next is another one.
-            self.tally.upstream_repeated();
-            repeated = true;
-        }
-    }
-
-    /// A place on a connection of HTTP/2.
-    async fn acquire(
-        &self,
-        going: &Going<'_>,
-    ) -> Result<(http2::SendRequest<RequestBody>, super::http2::Stream), ExchangeError> {
-        let target = going.target;
-        if !target.health.connecting() {
-            return Err(ExchangeError::Overloaded);
-        }
-        let _waits = Waits(&target.health);
-        let mut is_new = false;
-        let connect = || {
-            is_new = true;
-            self.tally.upstream_opened();
-            open_http2(
-                self.network.clone(),
-                target.clone(),
-                self.timeouts.connect(),
-            )
-        };
-        let acquired = going.bucket.http2.acquire(connect).await;
-        if !is_new {
-            self.tally.upstream_reused();
-        }
-        acquired.map_err(|refused| match refused {
-            Refused::TimedOut => ExchangeError::ConnectTimeout,
-            Refused::Unreachable(kind, text) => {
-                ExchangeError::Unreachable(io::Error::new(kind, text))
-            }
-            Refused::Full => ExchangeError::Overloaded,
-        })
-    }
-
     async fn response(
         &self,
         exchange: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>,
@@ -356,23 +286,6 @@ struct Waits<'a>(&'a TargetHealth);
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
         self.0.connected();
-    }
-}
-
-/// Makes a connection of HTTP/2, whoever waits for it.
-async fn open_http2<N: Network>(
-    network: N,
-    target: Target,
-    limit: std::time::Duration,
-) -> Result<http2::SendRequest<RequestBody>, Refused> {
-    let opened = timeout(limit, open(&network, &target)).await;
-    match opened.map_err(|_| Refused::TimedOut)? {
-        Ok(Sender::Http2(sender)) => Ok(sender),
-        Ok(Sender::Http1(_)) => Err(Refused::Unreachable(
-            io::ErrorKind::Unsupported,
-            wrong_protocol().to_string(),
-        )),
-        Err(error) => Err(Refused::Unreachable(error.kind(), error.to_string())),
     }
 }
 

@@ -1,0 +1,109 @@
+//! Requests over HTTP/2: many on one connection, over several connections.
+
+use std::io;
+use std::time::Duration;
+
+use http::Request;
+use hyper::client::conn::http2;
+use platform::Network;
+use tokio::time::timeout;
+
+use super::super::RequestBody;
+use super::super::body::{Lease, Place};
+use super::super::dial::{Sender, open};
+use super::super::http2::{Refused, Stream, as_http1, as_http2};
+use super::{
+    ExchangeError, Failed, Going, Lost, Outcome, Upstreams, Waits, bodiless, is_repeatable,
+    wrong_protocol,
+};
+use crate::route::Target;
+
+impl<N: Network> Upstreams<N> {
+    pub(super) async fn send_http2(
+        &self,
+        going: Going<'_>,
+        mut request: Request<RequestBody>,
+        spares: bool,
+    ) -> Outcome {
+        let repeatable = is_repeatable(&going, &request);
+        let spare = (spares && repeatable).then(|| bodiless(&request));
+        let mut repeated = false;
+        loop {
+            let acquired = self.acquire(&going).await;
+            let (mut sender, stream) = match acquired {
+                Ok(acquired) => acquired,
+                Err(error) => return Err(Failed::new(error, Some(request))),
+            };
+            as_http2(&mut request, going.target.scheme());
+            let exchange = sender.try_send_request(request);
+            match self.response(exchange, going.upload).await {
+                Ok(response) => {
+                    let (place, occupancy) = (Place::Http2(stream), going.occupancy);
+                    return Ok(self.leased(response, Lease { place, occupancy }));
+                }
+                Err(Lost::Unsent(mut unsent, error)) => {
+                    as_http1(&mut unsent);
+                    if repeated {
+                        let (error, request) = (ExchangeError::Closed(error), Some(unsent));
+                        return Err(Failed { error, request });
+                    }
+                    request = *unsent;
+                }
+                Err(Lost::Sent(error)) => return Err(Failed::sent(error, spare.as_ref())),
+            }
+            // The connection was going away; the next is another one.
+            self.tally.upstream_repeated();
+            repeated = true;
+        }
+    }
+
+    /// A place on a connection of HTTP/2.
+    async fn acquire(
+        &self,
+        going: &Going<'_>,
+    ) -> Result<(http2::SendRequest<RequestBody>, Stream), ExchangeError> {
+        let target = going.target;
+        if !target.health.connecting() {
+            return Err(ExchangeError::Overloaded);
+        }
+        let _waits = Waits(&target.health);
+        let mut is_new = false;
+        let connect = || {
+            is_new = true;
+            self.tally.upstream_opened();
+            open_http2(
+                self.network.clone(),
+                target.clone(),
+                self.timeouts.connect(),
+            )
+        };
+        let acquired = going.bucket.http2.acquire(connect).await;
+        if !is_new {
+            self.tally.upstream_reused();
+        }
+        acquired.map_err(|refused| match refused {
+            Refused::TimedOut => ExchangeError::ConnectTimeout,
+            Refused::Unreachable(kind, text) => {
+                ExchangeError::Unreachable(io::Error::new(kind, text))
+            }
+            Refused::Full => ExchangeError::Overloaded,
+        })
+    }
+}
+
+/// Makes a connection of HTTP/2, whoever waits for it.
+async fn open_http2<N: Network>(
+    network: N,
+    target: Target,
+    limit: Duration,
+) -> Result<http2::SendRequest<RequestBody>, Refused> {
+    let opened = timeout(limit, open(&network, &target)).await;
+    match opened.map_err(|_| Refused::TimedOut)? {
+        Ok(Sender::Http2(sender)) => Ok(sender),
+        Ok(Sender::Http1(_)) => Err(Refused::Unreachable(
+            io::ErrorKind::Unsupported,
+            wrong_protocol().to_string(),
+        )),
+        Err(error) => Err(Refused::Unreachable(error.kind(), error.to_string())),
+    }
+}
