@@ -13,6 +13,7 @@ mod forwarding;
 mod health;
 mod http2;
 mod limits;
+mod names;
 mod observing;
 mod origin;
 mod publish;

@@ -26,6 +26,8 @@ pub(crate) struct Draft {
     pub(crate) settings: UpstreamSettings,
     /// Of all upstreams.
     pub(crate) algorithm: Option<Algorithm>,
+    /// The host name of all targets; their address where none is given.
+    pub(crate) host: Option<&'static str>,
     /// The route's `config`, as far as the edge reads it; `{}` where empty.
     pub(crate) config: String,
     /// Another mode than `balanced`.
@@ -125,11 +127,16 @@ impl Publisher {
             rules.push((rule_key(rule.priority, &rule.id), rule.encode()));
         }
         let upstreams = draft.upstreams.iter().map(|(name, targets)| {
-            let upstream = UpstreamContent {
+            let mut upstream = UpstreamContent {
                 settings: draft.settings.clone(),
                 algorithm: draft.algorithm.unwrap_or(Algorithm::WeightedRoundRobin),
                 ..upstream(name, targets)
             };
+            if let Some(host) = draft.host {
+                for target in &mut upstream.targets {
+                    target.address = host.to_owned();
+                }
+            }
             (upstream_key(&upstream.id), upstream.encode())
         });
         let content = RouteContent {
