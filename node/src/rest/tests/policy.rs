@@ -93,6 +93,7 @@ const TABLE: &[(&str, &str)] = &[
     ("snapshots.acks", "++ ++- ---+-- - +-"),
     ("manifests.current", "++ ++- ---+-- - ++"),
     ("edges.get", "++ ++- -----+ - ++"),
+    ("upstreams.health", "++ ++- ----+- - ++"),
     ("regions.list", "++ ++- -----+ - ++"),
     ("regions.get", "++ ++- -----+ - ++"),
     ("telemetry.latency", "++ ++- -----+ - ++"),
