@@ -79,6 +79,7 @@ fn connections_go_to_all_addresses_and_past_those_that_are_dead() {
             set: Vec::new(),
             network,
             placement: edge::workers::Placement::Here,
+            access_log: None,
         })
         .await;
         world.publish(&[Draft {
