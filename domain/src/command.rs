@@ -19,13 +19,13 @@ pub use purge::PurgeCache;
 pub use several::{BatchRules, ReorderRules, RuleOperation, RuleOrder};
 
 use crate::id::{
-    ApiKeyId, EnvironmentId, EventId, OrgId, RequestId, RouteId, RuleId, SnapshotId, TargetId,
-    UpstreamId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
+    ApiKeyId, CertificateId, EnvironmentId, EventId, OrgId, RequestId, RouteId, RuleId, SnapshotId,
+    TargetId, UpstreamId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use crate::model::{
-    Algorithm, ApiVersion, DeliveryAttempt, EnvironmentKind, Fingerprint, IdempotencyKey, IpRange,
-    KeyHash, KeyKind, KeySalt, Metadata, Mode, NoticeKind, NoticePlace, Plan, Priority,
-    ResourceScope, SnapshotVersion, Target, Verb,
+    Algorithm, ApiVersion, CertificateMaterial, DeliveryAttempt, EnvironmentKind, Fingerprint,
+    IdempotencyKey, IpRange, KeyHash, KeyKind, KeySalt, Metadata, Mode, NoticeKind, NoticePlace,
+    Plan, Priority, ResourceScope, SnapshotVersion, Target, Verb,
 };
 use crate::time::{Revision, Timestamp};
 
@@ -137,6 +137,9 @@ pub enum Command {
     RecordKeyUses(RecordKeyUses),
     PurgeCache(Actor, PurgeCache),
     RecordOutages(RecordOutages),
+    CreateCertificate(Actor, CreateCertificate),
+    UpdateCertificate(Actor, UpdateCertificate),
+    DeleteCertificate(Actor, DeleteCertificate),
 }
 
 impl Command {
@@ -178,6 +181,9 @@ impl Command {
             Self::RecordKeyUses(_) => "record_key_uses",
             Self::PurgeCache(..) => "purge_cache",
             Self::RecordOutages(_) => "record_outages",
+            Self::CreateCertificate(..) => "create_certificate",
+            Self::UpdateCertificate(..) => "update_certificate",
+            Self::DeleteCertificate(..) => "delete_certificate",
         }
     }
 
@@ -218,7 +224,10 @@ impl Command {
             | Self::RevokeApiKeyFor(actor, _)
             | Self::CreateEnvironment(actor, _)
             | Self::UpdateWorkspace(actor, _)
-            | Self::PurgeCache(actor, _) => Some(actor),
+            | Self::PurgeCache(actor, _)
+            | Self::CreateCertificate(actor, _)
+            | Self::UpdateCertificate(actor, _)
+            | Self::DeleteCertificate(actor, _) => Some(actor),
         }
     }
 }
@@ -475,6 +484,29 @@ pub struct RotateWebhookSecret {
     pub id: WebhookEndpointId,
     /// For how long the old one signs as well, in milliseconds.
     pub grace_ms: u64,
+}
+
+/// Makes a certificate. What is in it was read, and its key sealed, by the proposer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateCertificate {
+    pub id: CertificateId,
+    pub name: String,
+    pub material: CertificateMaterial,
+}
+
+/// Changes the given fields of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateCertificate {
+    pub id: CertificateId,
+    pub name: Option<String>,
+    /// Another chain with its key, as when a certificate is renewed.
+    pub material: Option<CertificateMaterial>,
+}
+
+/// Removes a certificate that no route shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteCertificate {
+    pub id: CertificateId,
 }
 
 /// Makes an attempt at a delivery now, whatever became of it.

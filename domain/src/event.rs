@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId};
 use crate::model::{
-    ApiKey, DeliveryState, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash,
-    Manifest, ManifestVersion, Outage, Priority, Route, Rule, RuleStatus, RuleVersion,
-    RuleVersionNumber, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
+    ApiKey, Certificate, DeliveryState, Environment, IdempotencyKey, IdempotencyRecord,
+    JournalEntry, KeyHash, Manifest, ManifestVersion, Outage, Priority, Route, Rule, RuleStatus,
+    RuleVersion, RuleVersionNumber, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint,
+    Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, History, LogClock, Uses};
 use crate::time::{Revision, Timestamp};
@@ -224,6 +225,17 @@ pub enum Event {
     EnvironmentCreated(Environment),
     /// A workspace was renamed.
     WorkspaceChanged(Workspace),
+    /// A certificate was made.
+    CertificateCreated(Certificate),
+    /// A certificate was changed.
+    CertificateChanged(Certificate),
+    /// A certificate was removed.
+    CertificateDeleted {
+        /// As it was.
+        certificate: Certificate,
+        /// The log entry.
+        revision: Revision,
+    },
 }
 
 /// Within what an idempotency key means one request.

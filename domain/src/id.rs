@@ -182,6 +182,8 @@ ids! {
     WebhookEndpointId = "wh";
     /// One event's delivery to one webhook endpoint.
     WebhookDeliveryId = "whd";
+    /// A certificate for clients of a hostname.
+    CertificateId = "cert";
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{EnvironmentId, SnapshotId, TargetId, UpstreamId, WebhookEndpointId, WorkspaceId};
+use crate::id::{
+    CertificateId, EnvironmentId, SnapshotId, TargetId, UpstreamId, WebhookEndpointId, WorkspaceId,
+};
 use crate::model::{
-    ApiKey, Environment, Route, RouteDraft, Rule, Snapshot, Target, Upstream, WebhookDelivery,
-    WebhookEndpoint, Workspace,
+    ApiKey, Certificate, Environment, Route, RouteDraft, Rule, Snapshot, Target, Upstream,
+    WebhookDelivery, WebhookEndpoint, Workspace,
 };
 use crate::rejection::Rejection;
 use crate::time::{Revision, Timestamp};
@@ -109,4 +111,13 @@ pub enum Outcome {
     Workspace(Workspace),
     /// What was reported about keys was taken note of.
     KeyUsesRecorded,
+    /// A certificate was made or changed.
+    Certificate(Certificate),
+    /// A certificate was removed.
+    CertificateDeleted {
+        /// Which.
+        id: CertificateId,
+        /// When.
+        at: Timestamp,
+    },
 }

@@ -180,6 +180,12 @@ pub enum Rejection {
         /// Which name.
         name: String,
     },
+    /// A route shows the certificate.
+    #[error("The certificate is used by {used_by}.")]
+    CertificateInUse {
+        /// The identifier of one route.
+        used_by: String,
+    },
 }
 
 /// One of several things, and why it was refused.

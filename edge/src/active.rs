@@ -8,12 +8,15 @@
 //! year, and a lock that is taken once per publish and thread costs nothing.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use domain::id::CertificateId;
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use crate::configuration::Configuration;
 
@@ -23,14 +26,32 @@ pub struct Active {
     /// How often it was replaced. It moves only while `current` is locked for writing.
     generation: AtomicU64,
     current: RwLock<Arc<Configuration>>,
+    /// The certificates that its routes show.
+    shown: watch::Sender<Arc<BTreeSet<CertificateId>>>,
 }
 
 impl Active {
     /// Puts a configuration into use.
     pub fn replace(&self, configuration: Arc<Configuration>) {
-        let mut current = self.current.write();
-        *current = configuration;
-        self.generation.fetch_add(1, Ordering::Release);
+        let shown = configuration.certificates();
+        {
+            let mut current = self.current.write();
+            *current = configuration;
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        self.shown.send_if_modified(|before| {
+            let differs = **before != shown;
+            if differs {
+                *before = Arc::new(shown);
+            }
+            differs
+        });
+    }
+
+    /// The certificates that routes show, as that changes.
+    #[must_use]
+    pub fn shown(&self) -> watch::Receiver<Arc<BTreeSet<CertificateId>>> {
+        self.shown.subscribe()
     }
 
     /// The configuration in use.

@@ -9,8 +9,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use platform::tls::Identity;
 use platform::{Clock, Entropy, Listener, Network};
+use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -19,14 +21,16 @@ use crate::access_log::{AccessLog, Shown};
 use crate::active::Active;
 use crate::admin::Admin;
 use crate::cache::Cache;
+use crate::certificates::{Keyring, Vault};
 use crate::configuration::Applier;
 use crate::health::{self, Registry};
 use crate::metrics::Metrics;
 use crate::names::{self, Names};
+use crate::proxy::Tls;
 use crate::route::Surroundings;
 use crate::settings::Settings;
 use crate::store::Directory;
-use crate::subscriber::{self, ApplyOn, OpenError, Status, Subscriber};
+use crate::subscriber::{self, ApplyOn, Certificates, OpenError, Status, Subscriber};
 use crate::telemetry::{Hub, Observing, Routes, SEND_PERIOD};
 use crate::upstream::Trust;
 use crate::workers::{Placement, Plan, Workers};
@@ -43,12 +47,22 @@ pub struct Ports<N> {
 
 /// What is an edge's own: who it is, and what it remembers.
 pub struct Own {
-    /// Its certificate.
+    /// Its certificate towards nodes.
     pub identity: Identity,
+    /// What it shows to clients, where it speaks TLS with them.
+    pub https: Option<OwnHttps>,
     /// Where the last good configurations are.
     pub directory: Box<dyn Directory>,
     /// Where its requests are logged, if anywhere.
     pub access_log: Option<AccessLog>,
+}
+
+/// What an edge shows to clients.
+pub struct OwnHttps {
+    /// Its own certificate, for hosts whose route names none.
+    pub certificate: Option<CertifiedKey>,
+    /// Where those that routes name are kept.
+    pub vault: Box<dyn Directory>,
 }
 
 /// Why an edge did not start.
@@ -66,6 +80,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// TLS towards clients cannot be spoken.
+    #[error("TLS towards clients cannot be spoken")]
+    Tls(#[source] rustls::Error),
 }
 
 /// Where an edge listens.
@@ -73,6 +90,8 @@ pub enum StartError {
 pub struct Addresses {
     /// For requests.
     pub http: SocketAddr,
+    /// For requests over TLS, if the settings want that.
+    pub https: Option<SocketAddr>,
     /// For probes and scrapers, if the settings want that.
     pub admin: Option<SocketAddr>,
 }
@@ -94,18 +113,20 @@ pub struct Serving {
     pub access_log: Option<AccessLog>,
     /// The names of targets.
     pub names: Arc<Names>,
+    /// The certificates that clients are shown.
+    pub keyring: Arc<Keyring>,
 }
 
 impl Default for Serving {
     fn default() -> Self {
-        Self::new(String::new())
+        Self::new(String::new(), Keyring::default())
     }
 }
 
 impl Serving {
-    /// Nothing in use yet, at an edge in this region.
+    /// Nothing in use yet, at an edge in this region, with these certificates.
     #[must_use]
-    pub fn new(region: String) -> Self {
+    pub fn new(region: String, keyring: Keyring) -> Self {
         let active = Arc::<Active>::default();
         let metrics = Arc::new(Metrics::new(Arc::clone(&active)));
         let health = Arc::<Registry>::default();
@@ -128,6 +149,7 @@ impl Serving {
             hub,
             access_log: None,
             names,
+            keyring: Arc::new(keyring),
         }
     }
 }
@@ -148,15 +170,23 @@ pub struct Edge {
 pub async fn start<N: Network>(
     settings: Settings,
     ports: Ports<N>,
-    own: Own,
+    mut own: Own,
     placement: Placement,
 ) -> Result<Edge, StartError> {
     let settings = Arc::new(settings);
+    let (certificate, vault) = own
+        .https
+        .take()
+        .map_or((None, None), |https| (https.certificate, Some(https.vault)));
     let serving = Serving {
         access_log: own.access_log.clone(),
-        ..Serving::new(settings.edge.region.clone())
+        ..Serving::new(settings.edge.region.clone(), Keyring::new(certificate))
     };
-    let mut subscriber = open(&settings, &ports, own, &serving, placement)?;
+    let certificates = vault
+        .map(|vault| certificates(vault, &serving))
+        .transpose()
+        .map_err(OpenError::Store)?;
+    let mut subscriber = open(&settings, &ports, own, (&serving, certificates), placement)?;
     subscriber.tell_of(serving.health.reports());
     let status = subscriber.status();
     serving.metrics.follow(status.clone());
@@ -171,12 +201,21 @@ pub async fn start<N: Network>(
     })
 }
 
+/// Takes the certificates on the disk into use.
+fn certificates(vault: Box<dyn Directory>, serving: &Serving) -> io::Result<Certificates> {
+    let vault = Vault::open(vault, Arc::clone(&serving.keyring))?;
+    Ok(Certificates {
+        vault: Arc::new(Mutex::new(vault)),
+        shown: serving.active.shown(),
+    })
+}
+
 /// Opens the disk and takes into use what is there.
 fn open<N: Network>(
     settings: &Settings,
     ports: &Ports<N>,
     own: Own,
-    serving: &Serving,
+    (serving, certificates): (&Serving, Option<Certificates>),
     placement: Placement,
 ) -> Result<Subscriber<N>, OpenError> {
     let options = subscriber::Options {
@@ -201,6 +240,7 @@ fn open<N: Network>(
         directory: own.directory,
         applier: Arc::clone(&serving.applier) as _,
         hub: Arc::clone(&serving.hub),
+        certificates,
     };
     Subscriber::open(options, ports)
 }
@@ -268,6 +308,10 @@ pub async fn serve<N: Network>(
         log: serving.access_log.clone(),
         debug: settings.debug.key(),
     };
+    let tls = match &settings.https {
+        Some(_) => Some(Tls::new(Arc::clone(&serving.keyring) as _).map_err(StartError::Tls)?),
+        None => None,
+    };
     let plan = Plan {
         cache,
         network: ports.network.clone(),
@@ -279,14 +323,16 @@ pub async fn serve<N: Network>(
         entropy: Arc::clone(&ports.entropy),
         stop: stopped.clone(),
         settings: Arc::clone(&settings),
+        tls,
     };
     let listen = |address| move |source| StartError::Listen { address, source };
     let workers = Workers::start(plan, placement)
         .await
-        .map_err(listen(settings.http.listen))?;
+        .map_err(|unserved| listen(unserved.address)(unserved.source))?;
     let mut running = Running {
         addresses: Addresses {
-            http: workers.address,
+            http: workers.addresses.http,
+            https: workers.addresses.https,
             admin: None,
         },
         workers,

@@ -2,11 +2,12 @@
 //! tree, compile those that changed, swap all at once. Where chunks come from and what is told to
 //! the nodes is the subscriber's matter; how a request is routed by it is the proxy's.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use domain::content::{RouteContent, RouteEntry, RuleContent, UpstreamContent};
-use domain::id::RouteId;
+use domain::content::{RouteContent, RouteEntry, RuleContent, TlsConfig, UpstreamContent};
+use domain::id::{CertificateId, RouteId};
 use domain::matching::{CompiledRoute, Hosts};
 use domain::tree::{self, ChunkSource, Hash, TreeKind};
 use edge_protocol::ManifestRef;
@@ -72,6 +73,8 @@ pub struct Served {
     pub entry: RouteEntry,
     /// The route, shared with other configurations in which its content is the same.
     pub route: Arc<Route>,
+    /// How clients may speak to it.
+    pub tls: TlsConfig,
 }
 
 impl Configuration {
@@ -118,6 +121,15 @@ impl Configuration {
     #[must_use]
     pub fn routes(&self) -> &[Served] {
         &self.served
+    }
+
+    /// The certificates that its routes name.
+    #[must_use]
+    pub fn certificates(&self) -> BTreeSet<CertificateId> {
+        let served = self.served.iter().filter(|served| served.entry.enabled);
+        served
+            .filter_map(|served| served.tls.certificate_id.clone())
+            .collect()
     }
 
     /// A route by its identifier.
@@ -236,12 +248,13 @@ impl Builder<'_> {
         if let Some(unchanged) = previous.filter(|served| served.entry.head == entry.head) {
             return Ok(Served {
                 route: Arc::clone(&unchanged.route),
+                tls: unchanged.tls.clone(),
                 entry,
             });
         }
         let about = format!("route {}", entry.route_id);
         let before = previous.map(|served| served.route.compiled());
-        let compiled = self
+        let (compiled, tls) = self
             .compile(&entry, before)
             .map_err(|error| failed(&about, error))?;
         let route = Route::new(compiled, previous.map(|served| &*served.route), self.around)
@@ -250,6 +263,7 @@ impl Builder<'_> {
         Ok(Served {
             entry,
             route: Arc::new(route),
+            tls,
         })
     }
 
@@ -257,7 +271,7 @@ impl Builder<'_> {
         &self,
         entry: &RouteEntry,
         previous: Option<&CompiledRoute>,
-    ) -> Result<CompiledRoute, Box<dyn std::error::Error>> {
+    ) -> Result<(CompiledRoute, TlsConfig), Box<dyn std::error::Error>> {
         let head = self
             .source
             .chunk(&entry.head)
@@ -269,6 +283,7 @@ impl Builder<'_> {
         if content.route_id != entry.route_id {
             return Err(format!("its head chunk is that of route {}", content.route_id).into());
         }
+        let tls = TlsConfig::of_config(&content.config)?;
         let mut rules = Vec::new();
         for item in tree::iter(self.source, TreeKind::Rules, content.rules) {
             rules.push(RuleContent::decode(&item?.1)?);
@@ -278,7 +293,7 @@ impl Builder<'_> {
             upstreams.push(UpstreamContent::decode(&item?.1)?);
         }
         let compiled = CompiledRoute::compile_after(previous, content, rules, upstreams)?;
-        Ok(compiled)
+        Ok((compiled, tls))
     }
 }
 

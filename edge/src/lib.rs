@@ -14,6 +14,7 @@ pub mod assembly;
 pub mod balance;
 pub mod breaker;
 pub mod cache;
+pub mod certificates;
 pub mod configuration;
 pub mod health;
 pub mod metrics;

@@ -31,6 +31,13 @@ pub struct Tally {
     connections_opened: AtomicU64,
     connections_ended: AtomicU64,
     connections_overdue: AtomicU64,
+    connections_flooding: AtomicU64,
+    tunnels_opened: AtomicU64,
+    tunnels_ended: AtomicU64,
+    tunnels_overdue: AtomicU64,
+    handshakes: AtomicU64,
+    handshakes_failed: AtomicU64,
+    sources_refused: AtomicU64,
     upstream_opened: AtomicU64,
     upstream_reused: AtomicU64,
     upstream_repeated: AtomicU64,
@@ -98,6 +105,41 @@ impl Tally {
     /// A client's connection was ended because the client was too slow.
     pub fn connection_overdue(&self) {
         add(&self.connections_overdue, 1);
+    }
+
+    /// A client's connection was ended because nothing on it was of use to anybody.
+    pub fn connection_flooding(&self) {
+        add(&self.connections_flooding, 1);
+    }
+
+    /// A client and an origin were joined.
+    pub fn tunnel_opened(&self) {
+        add(&self.tunnels_opened, 1);
+    }
+
+    /// A client and an origin are joined no longer.
+    pub fn tunnel_ended(&self) {
+        add(&self.tunnels_ended, 1);
+    }
+
+    /// A tunnel was ended because nothing moved in it.
+    pub fn tunnel_overdue(&self) {
+        add(&self.tunnels_overdue, 1);
+    }
+
+    /// TLS was agreed on with a client, or not.
+    pub fn handshake_ended(&self, agreed: bool) {
+        let counter = if agreed {
+            &self.handshakes
+        } else {
+            &self.handshakes_failed
+        };
+        add(counter, 1);
+    }
+
+    /// A connection did not say where it came from, or is not believed.
+    pub fn source_refused(&self) {
+        add(&self.sources_refused, 1);
     }
 
     /// A connection to a target was begun.
@@ -348,6 +390,43 @@ impl Collector for Serving {
             "connections_overdue",
             "Connections ended because the client was too slow",
             sum(&|tally| &tally.connections_overdue),
+        )?;
+        writer.counter(
+            "connections_flooding",
+            "Connections ended because nothing on them was of use to anybody",
+            sum(&|tally| &tally.connections_flooding),
+        )?;
+        writer.counter(
+            "tls_handshakes",
+            "TLS handshakes with clients that succeeded",
+            sum(&|tally| &tally.handshakes),
+        )?;
+        writer.counter(
+            "tls_handshakes_failed",
+            "TLS handshakes with clients that did not succeed",
+            sum(&|tally| &tally.handshakes_failed),
+        )?;
+        writer.counter(
+            "proxy_headers_refused",
+            "Connections ended for want of a PROXY header that is believed",
+            sum(&|tally| &tally.sources_refused),
+        )?;
+        let tunnels = sum(&|tally| &tally.tunnels_opened);
+        let open = tunnels.saturating_sub(sum(&|tally| &tally.tunnels_ended));
+        writer.counter(
+            "tunnels",
+            "WebSockets and passed-through connections",
+            tunnels,
+        )?;
+        writer.gauge(
+            "tunnels_open",
+            "WebSockets and passed-through connections open now",
+            i64::try_from(open).unwrap_or(i64::MAX),
+        )?;
+        writer.counter(
+            "tunnels_overdue",
+            "Tunnels ended because nothing moved in them",
+            sum(&|tally| &tally.tunnels_overdue),
         )?;
         writer.counter(
             "upstream_connections",

@@ -10,14 +10,15 @@ use std::sync::Arc;
 
 use clap::Parser;
 use edge::access_log::{AccessLog, Writing};
-use edge::assembly::{self, Own, Ports, StartError};
+use edge::assembly::{self, Own, OwnHttps, Ports, StartError};
 use edge::network::SharedPorts;
 use edge::settings::{AccessLogSettings, LogFormat, LogSettings, Settings, SettingsError};
 use edge::store::DiskDirectory;
 use edge::workers::Placement;
-use platform::tls::{Identity, Peer};
+use platform::tls::{Identity, Peer, certified_key};
 use platform::{SystemClock, SystemEntropy, secret_file};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::sign::CertifiedKey;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 use tracing_subscriber::EnvFilter;
@@ -83,6 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let writing = access_log(&settings.access_log)?;
     let own = Own {
         identity: identity(&settings)?,
+        https: https(&settings)?,
         directory: Box::new(directory(&settings)?),
         access_log: writing.as_ref().map(Writing::log),
     };
@@ -109,7 +111,7 @@ async fn serve(settings: Settings, own: Own) -> Result<(), Failure> {
     let id = settings.edge.id.clone();
     let mut edge = assembly::start(settings, ports, own, Placement::Threads).await?;
     let addresses = edge.addresses();
-    tracing::info!(edge = id, http = %addresses.http, admin = addresses.admin.map(tracing::field::display), "the edge is running");
+    tracing::info!(edge = id, http = %addresses.http, https = addresses.https.map(tracing::field::display), admin = addresses.admin.map(tracing::field::display), "the edge is running");
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
@@ -138,6 +140,7 @@ fn raise_descriptor_limit() {
 fn claim(settings: &Settings) -> Result<(), StartError> {
     let addresses = [
         Some(settings.http.listen),
+        settings.https.as_ref().map(|https| https.listen),
         settings.admin.as_ref().map(|admin| admin.listen),
     ];
     for address in addresses.into_iter().flatten() {
@@ -165,6 +168,37 @@ fn identity(settings: &Settings) -> Result<Identity, SettingsError> {
             ))
         }
     }
+}
+
+/// What clients are shown, where the edge speaks TLS with them.
+fn https(settings: &Settings) -> Result<Option<OwnHttps>, SettingsError> {
+    if settings.https.is_none() {
+        return Ok(None);
+    }
+    let vault = DiskDirectory::open(&settings.edge.data_dir.join("certificates"))
+        .map_err(|error| SettingsError::field("edge.data_dir", error))?;
+    Ok(Some(OwnHttps {
+        certificate: certificate(settings)?,
+        vault: Box::new(vault),
+    }))
+}
+
+/// What clients are shown where no route says otherwise.
+fn certificate(settings: &Settings) -> Result<Option<CertifiedKey>, SettingsError> {
+    let Some((cert_file, key_file)) = settings
+        .https
+        .as_ref()
+        .and_then(|https| https.cert_file.as_ref().zip(https.key_file.as_ref()))
+    else {
+        return Ok(None);
+    };
+    let key = secret_file::read(key_file)
+        .map_err(|error| SettingsError::field("https.key_file", with_causes(&error)))?;
+    let cert =
+        std::fs::read(cert_file).map_err(|error| SettingsError::field("https.cert_file", error))?;
+    certified_key(&cert, key.as_bytes())
+        .map(Some)
+        .map_err(|error| SettingsError::field("https.cert_file", with_causes(&error)))
 }
 
 fn directory(settings: &Settings) -> Result<DiskDirectory, SettingsError> {

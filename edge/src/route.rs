@@ -167,6 +167,15 @@ impl Route {
         }
     }
 
+    /// Where a connection goes that is not looked into. Each call turns the rotations.
+    #[must_use]
+    pub fn default_target(&self) -> Option<&Arc<Target>> {
+        match self.forward(&self.defaults) {
+            Verdict::Forward(forward) => forward.pick_one(&Keys::default()),
+            _ => None,
+        }
+    }
+
     /// The compiled route.
     #[must_use]
     pub fn compiled(&self) -> &CompiledRoute {

@@ -14,12 +14,12 @@ use config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Deserializer};
 
 pub use observing::{AccessLogSettings, BreakerSettings, DebugSettings};
+mod listeners;
+
+pub use listeners::{HttpSettings, HttpsSettings, ProxyProtocol, Trust};
 
 /// The longest deadline that may be set: a day; anything longer is a slip of units.
 const DEADLINE_MS_MAX: u64 = 24 * 60 * 60 * 1000;
-
-/// The most serving threads: more than any machine we know has cores.
-const WORKERS_MAX: usize = 1024;
 
 /// An edge's settings, checked.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +29,8 @@ pub struct Settings {
     pub edge: EdgeSettings,
     /// Where it serves.
     pub http: HttpSettings,
+    /// Where it serves over TLS.
+    pub https: Option<HttpsSettings>,
     /// Whom it follows.
     pub control: ControlSettings,
     /// Its certificate, and the authority that it trusts.
@@ -72,17 +74,6 @@ pub struct EdgeSettings {
     pub labels: BTreeMap<String, String>,
 }
 
-/// `[http]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HttpSettings {
-    /// The address for requests.
-    pub listen: SocketAddr,
-    /// How many threads serve; 0 is one for each core.
-    #[serde(default)]
-    pub workers: usize,
-}
-
 /// `[control]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,6 +110,10 @@ pub struct TimeoutSettings {
     pub request_header_ms: u64,
     /// For requests under way when the edge is told to stop.
     pub drain_ms: u64,
+    /// For agreeing on TLS with a client, from the connection's acceptance.
+    pub tls_handshake_ms: u64,
+    /// For the next byte of a WebSocket or of a connection that is passed through, from either side.
+    pub tunnel_idle_ms: u64,
 }
 
 impl Default for TimeoutSettings {
@@ -129,6 +124,8 @@ impl Default for TimeoutSettings {
             idle_ms: 60_000,
             request_header_ms: 10_000,
             drain_ms: 10_000,
+            tls_handshake_ms: 10_000,
+            tunnel_idle_ms: 300_000,
         }
     }
 }
@@ -162,6 +159,18 @@ impl TimeoutSettings {
     #[must_use]
     pub fn drain(&self) -> Duration {
         Duration::from_millis(self.drain_ms)
+    }
+
+    /// [`Self::tls_handshake_ms`].
+    #[must_use]
+    pub fn tls_handshake(&self) -> Duration {
+        Duration::from_millis(self.tls_handshake_ms)
+    }
+
+    /// [`Self::tunnel_idle_ms`].
+    #[must_use]
+    pub fn tunnel_idle(&self) -> Duration {
+        Duration::from_millis(self.tunnel_idle_ms)
     }
 }
 
@@ -322,11 +331,9 @@ impl Settings {
         if self.edge.data_dir.as_os_str().is_empty() {
             return Err(SettingsError::field("edge.data_dir", "it is empty"));
         }
-        if self.http.workers > WORKERS_MAX {
-            return Err(SettingsError::field(
-                "http.workers",
-                format!("more than {WORKERS_MAX}"),
-            ));
+        self.http.check()?;
+        if let Some(https) = &self.https {
+            https.check(self.http.listen)?;
         }
         if self.control.nodes.is_empty() {
             return Err(SettingsError::field("control.nodes", "it names no node"));
@@ -349,6 +356,8 @@ impl TimeoutSettings {
             ("timeouts.idle_ms", self.idle_ms, 1),
             ("timeouts.request_header_ms", self.request_header_ms, 1),
             ("timeouts.drain_ms", self.drain_ms, 0),
+            ("timeouts.tls_handshake_ms", self.tls_handshake_ms, 1),
+            ("timeouts.tunnel_idle_ms", self.tunnel_idle_ms, 1),
         ] {
             if !(min..=DEADLINE_MS_MAX).contains(&ms) {
                 return Err(SettingsError::field(

@@ -16,7 +16,7 @@ use crate::active::Active;
 use crate::cache::Cache;
 use crate::health::Registry;
 use crate::metrics::Metrics;
-use crate::proxy::{self, Common, Worker};
+use crate::proxy::{self, Common, Listeners, Tls, Worker};
 use crate::settings::Settings;
 use crate::telemetry::Observing;
 
@@ -46,14 +46,30 @@ pub(crate) struct Plan<N> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) stop: watch::Receiver<bool>,
+    /// How TLS is spoken, where the settings say that it is.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// Serving threads that run.
 #[derive(Debug)]
 pub(crate) struct Workers {
-    pub(crate) address: SocketAddr,
+    pub(crate) addresses: Bound,
     /// A message for each thread that has ended, and the end once all have.
     ends: mpsc::Receiver<()>,
+}
+
+/// Where serving threads listen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bound {
+    pub(crate) http: SocketAddr,
+    pub(crate) https: Option<SocketAddr>,
+}
+
+/// Why a thread does not serve.
+#[derive(Debug)]
+pub(crate) struct Unserved {
+    pub(crate) address: SocketAddr,
+    pub(crate) source: io::Error,
 }
 
 /// Tells of a thread's end, in whatever way it comes.
@@ -71,22 +87,33 @@ impl Workers {
     ///
     /// # Errors
     /// When the address cannot be had or a thread cannot be started.
-    pub(crate) async fn start<N: Network>(plan: Plan<N>, placement: Placement) -> io::Result<Self> {
+    pub(crate) async fn start<N: Network>(
+        plan: Plan<N>,
+        placement: Placement,
+    ) -> Result<Self, Unserved> {
         let count = match placement {
             Placement::Threads => plan.settings.workers().get(),
             Placement::Here => 1,
         };
-        let mut address = plan.settings.http.listen;
+        let mut addresses = Bound {
+            http: plan.settings.http.listen,
+            https: plan.settings.https.as_ref().map(|https| https.listen),
+        };
+        let at = addresses.http;
+        let unserved = |source| Unserved {
+            address: at,
+            source,
+        };
         let (end, ends) = mpsc::channel(count);
         for number in 0..count {
             let (bound, is_bound) = oneshot::channel();
-            let serve = serve(plan.clone(), address, bound, End(end.clone()));
-            start_one(serve, number, placement)?;
+            let serve = serve(plan.clone(), addresses, bound, End(end.clone()));
+            start_one(serve, number, placement).map_err(unserved)?;
             // The first takes a port where the settings leave that open; the others share it.
-            let silent = |_| io::Error::other("a serving thread ended at once");
-            address = is_bound.await.map_err(silent)??;
+            let silent = |_| unserved(io::Error::other("a serving thread ended at once"));
+            addresses = is_bound.await.map_err(silent)??;
         }
-        Ok(Self { address, ends })
+        Ok(Self { addresses, ends })
     }
 
     /// Waits until one of them has ended.
@@ -128,38 +155,76 @@ fn block_on<F: Future<Output = ()>>(runtime: &tokio::runtime::Runtime, serve: im
 /// What one thread does, made where the plan is and run where the thread is.
 fn serve<N: Network>(
     plan: Plan<N>,
-    address: SocketAddr,
-    bound: oneshot::Sender<io::Result<SocketAddr>>,
+    addresses: Bound,
+    bound: oneshot::Sender<Result<Bound, Unserved>>,
     end: End,
 ) -> impl FnOnce() -> std::pin::Pin<Box<dyn Future<Output = ()>>> + Send + 'static {
     move || {
         Box::pin(async move {
             let _end = end;
-            let listener = match plan.network.listen(address).await {
-                Ok(listener) => listener,
-                Err(error) => {
-                    // When the other side is gone there is nobody to tell.
-                    let _ = bound.send(Err(error));
-                    return;
+            let stop = plan.stop.clone();
+            // When the other side is gone there is nobody to tell.
+            match begin(plan, addresses).await {
+                Ok((worker, listeners, addresses)) => {
+                    let _ = bound.send(Ok(addresses));
+                    proxy::serve(Rc::new(worker), listeners, stop).await;
                 }
-            };
-            let _ = bound.send(listener.local_addr());
-            let tally = plan.metrics.tally();
-            let common = Common {
-                active: plan.active,
-                cache: plan.cache,
-                observing: plan.observing,
-                clock: plan.clock,
-            };
-            let worker = Worker::new(
-                plan.settings,
-                plan.network,
-                common,
-                tally,
-                &*plan.entropy,
-                plan.health.lane(),
-            );
-            proxy::serve(Rc::new(worker), listener, plan.stop).await;
+                Err(unserved) => {
+                    let _ = bound.send(Err(unserved));
+                }
+            }
         })
     }
+}
+
+/// Listens, and makes what serves.
+async fn begin<N: Network>(
+    plan: Plan<N>,
+    addresses: Bound,
+) -> Result<(Worker<N>, Listeners<N::Listener>, Bound), Unserved> {
+    let (http, at_http) = listen(&plan.network, addresses.http).await?;
+    let (https, at_https) = match addresses.https {
+        Some(address) => {
+            let (listener, at) = listen(&plan.network, address).await?;
+            (Some(listener), Some(at))
+        }
+        None => (None, None),
+    };
+    let tally = plan.metrics.tally();
+    let common = Common {
+        active: plan.active,
+        cache: plan.cache,
+        observing: plan.observing,
+        clock: plan.clock,
+    };
+    let worker = Worker::new(
+        plan.settings,
+        plan.network,
+        common,
+        tally,
+        &*plan.entropy,
+        plan.health.lane(),
+    );
+    let worker = match plan.tls {
+        None => worker,
+        Some(tls) => worker.with_tls(tls).map_err(|error| Unserved {
+            address: at_https.unwrap_or(at_http),
+            source: io::Error::other(error),
+        })?,
+    };
+    let bound = Bound {
+        http: at_http,
+        https: at_https,
+    };
+    Ok((worker, Listeners { http, https }, bound))
+}
+
+async fn listen<N: Network>(
+    network: &N,
+    address: SocketAddr,
+) -> Result<(N::Listener, SocketAddr), Unserved> {
+    let unserved = |source| Unserved { address, source };
+    let listener = network.listen(address).await.map_err(unserved)?;
+    let at = listener.local_addr().map_err(unserved)?;
+    Ok((listener, at))
 }

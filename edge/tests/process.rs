@@ -108,6 +108,7 @@ impl Place {
                     log,
                     http: address("http"),
                     admin: address("admin"),
+                    https: fields["https"].as_str().map(|at| at.parse().unwrap()),
                 };
             }
         }
@@ -120,6 +121,7 @@ struct Running {
     log: BufReader<ChildStderr>,
     http: SocketAddr,
     admin: SocketAddr,
+    https: Option<SocketAddr>,
 }
 
 impl Running {
@@ -207,6 +209,106 @@ fn a_setting_that_cannot_be_used_is_named_and_the_exit_code_is_64() {
         assert!(text.contains(named), "{variable}={value}: {text}");
         assert_eq!(text.lines().count(), 1, "{text}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_tls_towards_clients_is_named() {
+    let place = Place::new();
+    let exposed = place.path("exposed.key");
+    fs::copy(place.path("edge.key"), &exposed).unwrap();
+    fs::set_permissions(&exposed, fs::Permissions::from_mode(0o644)).unwrap();
+    let file = |name: &str| place.path(name).display().to_string();
+    let (cert, key, other) = (file("edge.pem"), file("edge.key"), file("other.key"));
+    let exposed = file("exposed.key");
+    for (cert, key, named) in [
+        (Some(&cert), None, "https.key_file"),
+        (None, Some(&key), "https.cert_file"),
+        (Some(&cert), Some(&exposed), "https.key_file"),
+        (Some(&cert), Some(&other), "https.cert_file"),
+        (Some(&key), Some(&key), "https.cert_file"),
+    ] {
+        let mut variables = vec![("VECTORGATE_HTTPS__LISTEN", "127.0.0.1:0")];
+        variables.extend(cert.map(|cert| ("VECTORGATE_HTTPS__CERT_FILE", cert.as_str())));
+        variables.extend(key.map(|key| ("VECTORGATE_HTTPS__KEY_FILE", key.as_str())));
+        let (code, text) = place.ends(&variables);
+        assert_eq!(code, 64, "{variables:?}: {text}");
+        assert!(text.contains(named), "{variables:?}: {text}");
+    }
+    for (variable, value, named) in [
+        (
+            "VECTORGATE_HTTP__PROXY_PROTOCOL",
+            "required",
+            "http.proxy_protocol_from",
+        ),
+        (
+            "VECTORGATE_HTTP__PROXY_PROTOCOL",
+            "perhaps",
+            "proxy_protocol",
+        ),
+        (
+            "VECTORGATE_HTTP__PROXY_PROTOCOL_FROM",
+            "[\"here\"]",
+            "proxy_protocol_from",
+        ),
+        (
+            "VECTORGATE_TIMEOUTS__TUNNEL_IDLE_MS",
+            "0",
+            "timeouts.tunnel_idle_ms",
+        ),
+    ] {
+        let (code, text) = place.ends(&[(variable, value)]);
+        assert_eq!(code, 64, "{variable}={value}: {text}");
+        assert!(text.contains(named), "{variable}={value}: {text}");
+    }
+}
+
+/// What is answered over TLS, by whomever `ca` vouches for.
+#[allow(clippy::disallowed_methods, reason = "a test talks to a real process")]
+fn get_over_tls(to: SocketAddr, host: &str, ca: &str) -> String {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap())
+        .unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(platform::tls::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned()).unwrap();
+    let connection = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
+    let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(to).unwrap());
+    write!(
+        stream,
+        "GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn an_edge_with_a_certificate_of_its_own_speaks_tls_and_keeps_its_vault_to_itself() {
+    let place = Place::new();
+    let pems =
+        TestAuthority::default().issue("own", vec![platform::testing::dns("api.example.net")]);
+    let files = pems.write(place.0.path(), "own").unwrap();
+    let (cert, key) = (
+        files.cert.display().to_string(),
+        files.key.display().to_string(),
+    );
+    let edge = place.start(&[
+        ("VECTORGATE_HTTPS__LISTEN", "127.0.0.1:0"),
+        ("VECTORGATE_HTTPS__CERT_FILE", &cert),
+        ("VECTORGATE_HTTPS__KEY_FILE", &key),
+    ]);
+    let answer = get_over_tls(edge.https.unwrap(), "api.example.net", &pems.ca);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    let vault = fs::metadata(place.path("data/certificates")).unwrap();
+    assert_eq!(vault.permissions().mode() & 0o777, 0o700);
+    assert_eq!(edge.stop("-TERM").0, Some(0));
 }
 
 #[test]

@@ -15,5 +15,6 @@ pub mod limits;
 pub mod metrics;
 pub mod publisher;
 pub mod rest;
+pub mod sealing;
 pub mod settings;
 pub(crate) mod webhooks;

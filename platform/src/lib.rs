@@ -4,6 +4,7 @@
 //! simulation controls.
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod clock;
 pub mod entropy;
 mod names;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -156,6 +157,16 @@ pub fn public_server(cert: &[u8], key: &[u8]) -> Result<ServerConfig, TlsError> 
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![ALPN_H2.to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// A chain and its key in PEM, to be shown to clients by whoever chooses between several.
+///
+/// # Errors
+/// When one of the texts holds something else, or they do not fit.
+pub fn certified_key(cert: &[u8], key: &[u8]) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates("the certificate", cert)?;
+    let key = private_key(key)?;
+    Ok(CertifiedKey::from_der(chain, key, &provider())?)
 }
 
 fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {

@@ -119,6 +119,7 @@ impl Fleet {
         };
         let own = edge::assembly::Own {
             identity: self.authority.edge(&name).identity(),
+            https: None,
             directory: Box::new(self.directories[index].clone()),
             access_log: None,
         };

@@ -20,6 +20,7 @@ use serde_json::Value;
 use super::action::{action_upstreams, upstream_id, weighted_upstreams};
 use super::canonical::{JSON_DEPTH_MAX, canonical_json, json_depth};
 use super::fields::{Fields, array, text};
+use super::tls::{TlsConfig, tls_config};
 use super::{Action, Invalid, WeightedUpstream, header_name};
 use crate::id::UpstreamId;
 use crate::model::{Check, Mode};
@@ -48,6 +49,8 @@ pub struct RouteConfig {
     pub fallback: Option<Action>,
     /// How the targets of upstreams that have no check of their own are checked.
     pub health_check: Option<Check>,
+    /// How clients speak to it.
+    pub tls: TlsConfig,
     /// The whole object as canonical JSON.
     pub canonical: String,
 }
@@ -117,7 +120,7 @@ pub fn route_config(mode: Mode, config: &Value) -> Result<RouteConfig, Invalid> 
         fields.require("fallback")?;
     }
     fields.get("cache").map(check_cache).transpose()?;
-    fields.get("tls").map(check_tls).transpose()?;
+    let tls = fields.get("tls").map(tls_config).transpose()?;
     let Backing {
         health_check,
         fallback,
@@ -126,6 +129,7 @@ pub fn route_config(mode: Mode, config: &Value) -> Result<RouteConfig, Invalid> 
         default_upstreams,
         fallback,
         health_check,
+        tls: tls.unwrap_or_default(),
         canonical: canonical_json(config),
     })
 }
@@ -186,51 +190,6 @@ fn check_cache_key_part(part: &str, path: &str) -> Result<(), Invalid> {
             Err(Invalid::new(path, message))
         }
     }
-}
-
-fn check_tls(value: &Value) -> Result<(), Invalid> {
-    let fields = Fields::read(
-        value,
-        "config.tls",
-        &["policy", "min_version", "certificate_id"],
-    )?;
-    let policy = fields.choice("policy", &["strict", "flexible", "passthrough", "off"])?;
-    if fields.has("min_version") {
-        fields.choice("min_version", &["1.2", "1.3"])?;
-    }
-    if let Some(id) = fields.optional_text("certificate_id")? {
-        check_certificate_id(id, &fields.path("certificate_id"))?;
-    }
-    match policy {
-        "strict" => fields.require("certificate_id").map(|_| ()),
-        "passthrough" | "off" => refuse_with_policy(policy, &fields),
-        _ => Ok(()),
-    }
-}
-
-/// The edge ends no TLS under these policies, so there is nothing to set about it.
-fn refuse_with_policy(policy: &str, fields: &Fields<'_>) -> Result<(), Invalid> {
-    match ["certificate_id", "min_version"]
-        .into_iter()
-        .find(|name| fields.has(name))
-    {
-        Some(name) => {
-            let message = format!("{name} does not go with the policy {policy}.");
-            Err(Invalid::conflict(&fields.path(name), message))
-        }
-        None => Ok(()),
-    }
-}
-
-fn check_certificate_id(id: &str, path: &str) -> Result<(), Invalid> {
-    let body = id.strip_prefix("cert_").unwrap_or_default();
-    if (8..=64).contains(&body.len()) && body.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Ok(());
-    }
-    Err(Invalid::new(
-        path,
-        "Expected the identifier of a certificate (`cert_…`).",
-    ))
 }
 
 fn fallback(value: &Value) -> Result<Action, Invalid> {

@@ -18,6 +18,7 @@ mod merge;
 mod pattern;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,7 @@ pub use hostname::hostname;
 pub use invalid::{Invalid, InvalidKind};
 pub use load::{load_head, load_routes, load_rules, load_upstreams};
 pub use merge::merge_patch;
+pub use tls::{TlsConfig, TlsPolicy, TlsVersion, tls_config};
 pub use upstream::{SETTINGS_BYTES_MAX, UPSTREAM_SETTINGS, target_regions};
 
 /// A published route: the content of a snapshot's head chunk.

@@ -5,6 +5,7 @@
 mod access;
 mod api_key;
 mod batch;
+mod certificate;
 mod check;
 mod content;
 mod draft;
@@ -45,6 +46,7 @@ use crate::schema::{DRAFTS, Draft, ROUTES};
 use crate::time::{Revision, Timestamp};
 
 pub use api_key::IP_RANGES_MAX;
+pub use certificate::{CERTIFICATE_NAMES_MAX, CERTIFICATES_MAX, CHAIN_BYTES_MAX};
 pub use check::{
     BATCH_MAX, COMMENT_CHARS_MAX, ENVIRONMENT_NAME_CHARS_MAX, METADATA_KEY_CHARS_MAX,
     METADATA_KEYS_MAX, METADATA_VALUE_CHARS_MAX, NAME_CHARS_MAX, REORDERED_MAX,
@@ -113,6 +115,9 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
         Command::RecordKeyUses(command) => api_key::record_uses(context, command),
         Command::PurgeCache(actor, command) => purge::purge(context, actor, command),
         Command::RecordOutages(command) => outage::record(context, command),
+        Command::CreateCertificate(actor, command) => certificate::create(context, actor, command),
+        Command::UpdateCertificate(actor, command) => certificate::update(context, actor, command),
+        Command::DeleteCertificate(actor, command) => certificate::delete(context, actor, command),
     }
 }
 

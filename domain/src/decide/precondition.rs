@@ -94,6 +94,7 @@ fn about<V: View + ?Sized>(
         | Command::CreateRoute(..)
         | Command::CreateRule(..)
         | Command::CreateWebhookEndpoint(..)
+        | Command::CreateCertificate(..)
         | Command::CreateApiKey(..)
         | Command::CreateEnvironment(..) => return Ok(About::New),
         _ => return Ok(About::Untagged),

@@ -14,9 +14,9 @@ use super::draft::Drafting;
 use super::freeze::{head_content, settings_differ_from};
 use super::publish::{Publication, activate, active_snapshot, check_expected, check_live_hostname};
 use super::route::check_hostname_free;
-use super::{Context, Judgement, check, id_taken, not_found, nothing};
+use super::{Context, Judgement, certificate, check, id_taken, not_found, nothing};
 use crate::command::{Actor, Rollback, RollbackTo};
-use crate::content::{RouteContent, RuleContent};
+use crate::content::{RouteContent, RuleContent, TlsConfig};
 use crate::event::{Event, RoutePlace};
 use crate::id::{RuleId, SnapshotId, UpstreamId};
 use crate::machine::Decision;
@@ -71,6 +71,7 @@ pub(super) fn rollback<V: View + ?Sized>(
         reset_draft: command.reset_draft,
     };
     check_live_hostname(context, &route, &way.target)?;
+    check_certificate(context, actor, &way.target)?;
     if way.reset_draft {
         check_hostname_free(context, actor, &way.target.hostname, Some(&route.id))?;
     }
@@ -121,6 +122,17 @@ pub(super) fn rollback<V: View + ?Sized>(
             unchanged: false,
         },
     })
+}
+
+/// The certificate that it shows may have been removed or replaced since.
+fn check_certificate<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+    target: &RouteContent,
+) -> Result<(), Rejection> {
+    let tls = TlsConfig::of_config(&target.config).unwrap_or_default();
+    certificate::check_route(context, &actor.environment_id, &tls, &target.hostname)
+        .map_err(|rejection| not_publishable(&rejection.to_string()))
 }
 
 pub(super) fn not_publishable(reason: &str) -> Rejection {

@@ -12,7 +12,7 @@ use super::content::{References, config_references, read_config};
 use super::draft::Drafting;
 use super::freeze::settings_differ;
 use super::manifest::move_manifest;
-use super::{Context, Judgement, check, id_taken, not_found, nothing};
+use super::{Context, Judgement, certificate, check, id_taken, not_found, nothing};
 use crate::command::{Actor, ArchiveRoute, CreateRoute, UpdateRoute};
 use crate::content::{merge_patch, route_key};
 use crate::event::{Event, RoutePlace};
@@ -37,6 +37,12 @@ pub(super) fn create<V: View + ?Sized>(
         return Err(id_taken(&command.id));
     }
     check_hostname_free(context, actor, &command.hostname, None)?;
+    certificate::check_route(
+        context,
+        &actor.environment_id,
+        &config.tls,
+        &command.hostname,
+    )?;
     let route = Route {
         id: command.id.clone(),
         workspace_id: actor.workspace_id.clone(),
@@ -78,6 +84,7 @@ pub(super) fn update<V: View + ?Sized>(
         let draft = context.draft(&actor.environment_id, &route.id)?;
         return nothing(Outcome::Route(before, draft.shown()));
     }
+    certificate::check_route(context, &actor.environment_id, &config.tls, &route.hostname)?;
     route.updated_at = Some(context.at);
     route.revision = context.revision;
     let named_before =

@@ -3,6 +3,7 @@
 
 mod access;
 mod answers;
+mod certificates;
 mod chunks;
 mod counts;
 mod routes;
@@ -124,6 +125,13 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
         }
         Event::ApiKeyCreated(key) => access::key_created(rows, key),
         Event::ApiKeyChanged { before, after } => access::key_changed(rows, before, after),
+        Event::CertificateCreated(certificate) | Event::CertificateChanged(certificate) => {
+            certificates::written(rows, certificate);
+        }
+        Event::CertificateDeleted {
+            certificate,
+            revision,
+        } => certificates::deleted(rows, certificate, *revision),
         Event::EnvironmentCreated(environment) => access::environment_created(rows, environment),
         Event::WorkspaceChanged(workspace) => access::workspace_changed(rows, workspace),
     }

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::content::UPSTREAM_SETTINGS as SETTINGS;
 use crate::model::{
-    ApiKey, Environment, EnvironmentKind, Route, Rule, Snapshot, Upstream, WebhookEndpoint,
-    Workspace,
+    ApiKey, Certificate, Environment, EnvironmentKind, Route, Rule, Snapshot, Upstream,
+    WebhookEndpoint, Workspace,
 };
 use crate::time::Timestamp;
 
@@ -127,6 +127,19 @@ pub(super) fn webhook_endpoint(endpoint: &WebhookEndpoint) -> Fields {
         ("api_version", json(&endpoint.api_version)),
         ("status", json(status)),
         ("secret_generation", json(&endpoint.secret_generation)),
+    ])
+}
+
+/// Never its key, sealed or not. The chain is told by its fingerprint.
+pub(super) fn certificate(certificate: &Certificate) -> Fields {
+    let material = &certificate.material;
+    Fields::from([
+        ("name", json(&certificate.name)),
+        ("dns_names", json(&material.names)),
+        ("fingerprint", json(&material.fingerprint)),
+        ("not_before", json(&material.not_before.unix_seconds())),
+        ("not_after", json(&material.not_after.unix_seconds())),
+        ("version", json(&certificate.version)),
     ])
 }
 

@@ -9,11 +9,11 @@ use crate::command::{Command, Stamped};
 use crate::event::Event;
 use crate::id::{ApiKeyId, EnvironmentId, RouteId, UpstreamId};
 use crate::model::{
-    About, ApiKey, Change, EndpointStatus, JournalEntry, Notice, NoticeKind, ObjectKind, Route,
-    Snapshot, Upstream, WebhookEndpoint,
+    About, ApiKey, Certificate, Change, EndpointStatus, JournalEntry, Notice, NoticeKind,
+    ObjectKind, Route, Snapshot, Upstream, WebhookEndpoint,
 };
 use crate::rows::View;
-use crate::schema::{API_KEYS, ROUTES, UPSTREAMS, WEBHOOK_ENDPOINTS, WORKSPACES};
+use crate::schema::{API_KEYS, CERTIFICATES, ROUTES, UPSTREAMS, WEBHOOK_ENDPOINTS, WORKSPACES};
 use crate::time::{Revision, Timestamp};
 
 use fields::Fields;
@@ -166,6 +166,15 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             Event::WebhookEndpointDeleted(endpoint) => {
                 self.webhook_endpoint(Some(endpoint), None);
             }
+            Event::CertificateCreated(certificate) => self.certificate(None, Some(certificate)),
+            Event::CertificateChanged(certificate) => {
+                let key = (&certificate.environment_id, &certificate.id);
+                let before = CERTIFICATES.get(self.view, key);
+                self.certificate(before.as_ref(), Some(certificate));
+            }
+            Event::CertificateDeleted { certificate, .. } => {
+                self.certificate(Some(certificate), None);
+            }
             // Bookkeeping of what is told above, or of nobody's doing.
             Event::Ticked(_)
             | Event::Answered { .. }
@@ -313,6 +322,18 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
                 },
             });
         }
+    }
+
+    fn certificate(&mut self, before: Option<&Certificate>, after: Option<&Certificate>) {
+        let Some(certificate) = after.or(before) else {
+            return;
+        };
+        let object = (ObjectKind::Certificate, certificate.id.to_string(), None);
+        self.change(
+            object,
+            before.map(fields::certificate),
+            after.map(fields::certificate),
+        );
     }
 
     fn published(&mut self, snapshot: &Snapshot) {

@@ -162,6 +162,8 @@ names! {
         Environment = "environment",
         /// The workspace.
         Workspace = "workspace",
+        /// A certificate.
+        Certificate = "certificate",
     }
 }
 

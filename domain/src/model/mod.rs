@@ -4,6 +4,7 @@
 mod access;
 mod api_key;
 mod api_version;
+mod certificate;
 mod idempotency;
 mod ip_range;
 mod journal;
@@ -22,6 +23,7 @@ mod webhook;
 pub use access::{Environment, EnvironmentKind, Plan, Workspace};
 pub use api_key::{ApiKey, KeyHash, KeyKind, KeySalt, PreviousSecret};
 pub use api_version::ApiVersion;
+pub use certificate::{Certificate, CertificateMaterial, SealedKey};
 pub use idempotency::{
     Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord, StoredReply,
 };

@@ -62,11 +62,13 @@ pub enum Resource {
     AuditLog,
     /// Webhook endpoints and deliveries to them.
     Webhooks,
+    /// Certificates that edges show.
+    Certificates,
 }
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Rules,
         Self::Routes,
         Self::Upstreams,
@@ -78,6 +80,7 @@ impl Resource {
         Self::Events,
         Self::AuditLog,
         Self::Webhooks,
+        Self::Certificates,
     ];
 
     /// The name as the API shows it.
@@ -95,6 +98,7 @@ impl Resource {
             Self::Events => "events",
             Self::AuditLog => "audit_log",
             Self::Webhooks => "webhooks",
+            Self::Certificates => "certificates",
         }
     }
 
@@ -103,7 +107,12 @@ impl Resource {
     pub fn is_grantable_for_writing(self) -> bool {
         matches!(
             self,
-            Self::Rules | Self::Routes | Self::Upstreams | Self::Snapshots | Self::Webhooks
+            Self::Rules
+                | Self::Routes
+                | Self::Upstreams
+                | Self::Snapshots
+                | Self::Webhooks
+                | Self::Certificates
         )
     }
 }

@@ -3,6 +3,7 @@
 //! may see, and what is not in it does not exist for them.
 
 mod access;
+mod certificates;
 mod draft;
 mod journal;
 mod page;
@@ -17,6 +18,9 @@ pub use crate::decide::Validation;
 pub use access::{
     Usage, api_key, api_key_by_hash, api_keys_page, environment, environment_by_name, environments,
     idempotency, is_bootstrapped, log_time, pepper_check, usage, workspace, workspace_environments,
+};
+pub use certificates::{
+    CertificateUse, certificate, certificate_uses, certificates, certificates_changed,
 };
 pub use draft::{draft_head, validate};
 pub use journal::{

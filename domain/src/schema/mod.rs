@@ -47,6 +47,8 @@
 //! 51   WEBHOOK_DELIVERIES     env, delivery                          WebhookDelivery
 //! 52   DELIVERIES_DUE         env, endpoint, next attempt, delivery  –        pending ones
 //! 53   DELIVERY_ENDS          env, pending, ends, delivery           –
+//! 58   CERTIFICATES           env, certificate                       Certificate
+//! 59   CERTIFICATE_CHANGES    env                                    Revision  the last of any of them
 //! ```
 
 mod chunks;
@@ -56,13 +58,14 @@ pub use chunks::{delete_chunk, get_chunk, put_chunk};
 pub use records::{BootstrapRecord, Draft, History, LogClock, ObjectCounts, Uses};
 
 use crate::id::{
-    ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WebhookDeliveryId,
-    WebhookEndpointId, WorkspaceId,
+    ApiKeyId, CertificateId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId,
+    WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use crate::model::{
-    ApiKey, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, Manifest,
-    ManifestVersion, Outage, Priority, Route, Rule, RuleStatus, RuleVersion, RuleVersionNumber,
-    Snapshot, SnapshotVersion, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
+    ApiKey, Certificate, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash,
+    Manifest, ManifestVersion, Outage, Priority, Route, Rule, RuleStatus, RuleVersion,
+    RuleVersionNumber, Snapshot, SnapshotVersion, Upstream, WebhookDelivery, WebhookEndpoint,
+    Workspace,
 };
 use crate::table::Table;
 use crate::time::{Revision, Timestamp};
@@ -198,6 +201,13 @@ pub const DELIVERIES_DUE: Table<
 /// Deliveries in the order in which they end, those that are not pending first.
 pub const DELIVERY_ENDS: Table<(EnvironmentId, bool, Timestamp, WebhookDeliveryId), ()> =
     Table::new(0x53, "delivery_ends");
+
+/// Certificates.
+pub const CERTIFICATES: Table<(EnvironmentId, CertificateId), Certificate> =
+    Table::new(0x58, "certificates");
+/// The entry that last changed a certificate of an environment, or removed one.
+pub const CERTIFICATE_CHANGES: Table<(EnvironmentId,), Revision> =
+    Table::new(0x59, "certificate_changes");
 
 /// How many manifest roots keep their chunks: an edge that is still fetching an earlier manifest
 /// may finish, unless more than this many publications overtake it.

@@ -1,8 +1,8 @@
 //! Keys: how ids, numbers and texts become bytes that sort as they do, and back.
 
 use crate::id::{
-    ApiKeyId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WebhookDeliveryId,
-    WebhookEndpointId, WorkspaceId, packed,
+    ApiKeyId, CertificateId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId,
+    WebhookDeliveryId, WebhookEndpointId, WorkspaceId, packed,
 };
 use crate::model::{
     IdempotencyKey, KeyHash, ManifestVersion, Priority, RuleStatus, RuleVersionNumber,
@@ -88,6 +88,7 @@ packed_parts!(
     RuleId,
     SnapshotId,
     UpstreamId,
+    CertificateId,
     WebhookDeliveryId,
     WebhookEndpointId,
     WorkspaceId

@@ -12,7 +12,7 @@ use domain::time::{Revision, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{history, replies, samples, several};
+use crate::{certificates, history, replies, samples, several};
 
 /// Compares lines of `name hex` with those on file.
 fn check(file: &str, lines: &[(String, Vec<u8>)]) {
@@ -224,6 +224,12 @@ fn rows_have_their_bytes() {
                 (&environment, &true, &at, &delivery),
                 (),
             ),
+            row(
+                &schema::CERTIFICATES,
+                (&environment, &certificates::id()),
+                certificates::certificate(),
+            ),
+            row(&schema::CERTIFICATE_CHANGES, (&environment,), Revision(7)),
         ],
     );
 }

@@ -2,6 +2,7 @@
 //! the state keeps its invariants, and what happened can be told again.
 
 mod access;
+mod certificates;
 mod commands;
 mod costs;
 mod golden;

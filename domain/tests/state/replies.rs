@@ -12,6 +12,7 @@ pub(crate) fn replies() -> Vec<(String, Applied)> {
     let outcomes = outcomes()
         .into_iter()
         .chain(several::outcomes())
+        .chain(crate::certificates::outcomes())
         .map(|(name, outcome)| (name.to_owned(), Ok(outcome)));
     let rejections = rejections().into_iter().map(|rejection| {
         let name = format!("{rejection:?}");
@@ -142,6 +143,9 @@ fn rejections() -> Vec<Rejection> {
         Rejection::ApiKeyInactive { id: text("key_1") },
         Rejection::EnvironmentNameTaken {
             name: text("staging"),
+        },
+        Rejection::CertificateInUse {
+            used_by: text("rt_1"),
         },
     ]
 }

@@ -26,7 +26,7 @@ use domain::tree::Hash;
 use crate::commands::{actor, bootstrap};
 use crate::{history, several};
 
-fn seed(random: u64) -> Seed {
+pub(crate) fn seed(random: u64) -> Seed {
     Seed {
         unix_ms: 1_714_320_000_000,
         random,
@@ -464,6 +464,7 @@ pub(crate) fn commands() -> Vec<Command> {
     ];
     commands.extend(crate::access::samples());
     commands.extend(several::commands());
+    commands.extend(crate::certificates::commands());
     commands
 }
 

@@ -20,9 +20,12 @@
 //!  │ Telemetry {counts} ──▶               │  now and then, if the welcome said that it is taken
 //!  │ ◀── Ping · Pong ──▶                  │  each side notices when the other is stuck
 //! ```
+//!
+//! On a second stream an edge asks for what must not be in chunks: see [`certificates`].
 #![forbid(unsafe_code)]
 
 pub mod backoff;
+pub mod certificates;
 pub mod feeder;
 pub mod follower;
 pub mod frame;

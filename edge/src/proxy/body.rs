@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::connection::Flight;
 use crate::access_log::Watch;
 use crate::cache::body::Reader;
-use crate::upstream::{BodyError, UpstreamBody};
+use crate::upstream::{BodyError, LoneBody, UpstreamBody};
 
 /// What an answer consists of.
 #[derive(Debug, Default)]
@@ -24,6 +24,8 @@ pub(super) enum Content {
     Upstream(UpstreamBody),
     /// What an origin sends to several.
     Shared(Reader),
+    /// What an origin sends that did not agree to speak something else.
+    Lone(Box<LoneBody>),
 }
 
 impl From<Bytes> for Content {
@@ -42,7 +44,10 @@ pub(super) struct AnswerBody {
     content: Content,
     /// Waits for the end, if the access log wants to know of it.
     watch: Option<Box<Watch>>,
-    _flight: Flight,
+    flight: Flight,
+    /// Whether the last piece that was made has yet to be taken; looked at over HTTP/2 alone, where
+    /// the socket does not tell.
+    untaken: bool,
 }
 
 impl AnswerBody {
@@ -50,7 +55,8 @@ impl AnswerBody {
         let mut body = Self {
             content,
             watch,
-            _flight: flight,
+            flight,
+            untaken: false,
         };
         body.note_end();
         body
@@ -76,6 +82,46 @@ impl AnswerBody {
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
     }
+
+    /// hyper comes for a piece when the client has taken the one before.
+    fn note_asked(&mut self) {
+        if self.untaken {
+            self.untaken = false;
+            self.flight.piece_gone();
+        }
+    }
+
+    fn note_given(&mut self) {
+        if self.flight.is_http2() {
+            self.untaken = true;
+            self.flight.piece_made();
+        }
+    }
+
+    fn poll_content(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.content {
+            Content::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Content::Lone(body) => Pin::new(&mut **body).poll_frame(cx),
+            Content::Shared(body) => body
+                .poll_piece(cx)
+                .map(|piece| piece.map(|piece| piece.map_err(BodyError::from))),
+            Content::Empty => Poll::Ready(None),
+            Content::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.content = Content::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+        }
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        self.note_asked();
+    }
 }
 
 impl Body for AnswerBody {
@@ -87,27 +133,20 @@ impl Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let content = &mut this.content;
-        let frame = match content {
-            Content::Upstream(body) => Pin::new(body).poll_frame(cx),
-            Content::Shared(body) => body
-                .poll_piece(cx)
-                .map(|piece| piece.map(|piece| piece.map_err(BodyError::from))),
-            Content::Empty => Poll::Ready(None),
-            Content::Whole(bytes) => {
-                let bytes = std::mem::take(bytes);
-                *content = Content::Empty;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
-            }
-        };
-        this.note(&frame);
-        frame
+        this.note_asked();
+        let polled = this.poll_content(cx);
+        if matches!(polled, Poll::Ready(Some(Ok(_)))) {
+            this.note_given();
+        }
+        this.note(&polled);
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Upstream(body) => body.is_end_stream(),
             Content::Shared(body) => body.is_ended(),
+            Content::Lone(body) => body.is_end_stream(),
             Content::Empty => true,
             Content::Whole(_) => false,
         }
@@ -117,6 +156,7 @@ impl Body for AnswerBody {
         match &self.content {
             Content::Upstream(body) => body.size_hint(),
             Content::Shared(body) => body.size_hint(),
+            Content::Lone(body) => body.size_hint(),
             Content::Empty => SizeHint::with_exact(0),
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
         }

@@ -111,9 +111,9 @@ impl Caches {
     }
 }
 
-/// How the client came: the edge ends no TLS, so never over it.
-fn scheme(_: &Connection) -> &'static str {
-    "http"
+/// How the client came.
+fn scheme(connection: &Connection) -> &'static str {
+    connection.scheme().as_str()
 }
 
 fn url<'a, B>(route: &'a str, scheme: &'a str, request: &'a Request<B>) -> Url<'a> {

@@ -5,20 +5,42 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderValue;
 
+/// How a client's requests come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS that ends here.
+    Https,
+}
+
+impl Scheme {
+    /// Its name, for `X-Forwarded-Proto`.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
 /// A client, by its address.
 #[derive(Debug)]
 pub(super) struct Client {
     ip: IpAddr,
     address: HeaderValue,
+    scheme: HeaderValue,
     /// `for=…` of `Forwarded`.
     node: String,
+    /// What ends an element of `Forwarded`.
+    proto: String,
     /// The last host that was asked for, and the `Forwarded` element for it: clients mostly ask
     /// for the same host again.
     forwarded: RefCell<Option<(HeaderValue, HeaderValue)>>,
 }
 
 impl Client {
-    pub(super) fn new(peer: SocketAddr) -> Self {
+    pub(super) fn new(peer: SocketAddr, scheme: Scheme) -> Self {
         let ip = peer.ip().to_canonical();
         let node = match ip {
             IpAddr::V4(ip) => format!("for={ip}"),
@@ -27,7 +49,9 @@ impl Client {
         Self {
             ip,
             address: value(&ip.to_string()),
+            scheme: HeaderValue::from_static(scheme.as_str()),
             node,
+            proto: format!("proto={}", scheme.as_str()),
             forwarded: RefCell::new(None),
         }
     }
@@ -42,6 +66,11 @@ impl Client {
         &self.address
     }
 
+    /// How it came, for `X-Forwarded-Proto`.
+    pub(super) fn scheme(&self) -> &HeaderValue {
+        &self.scheme
+    }
+
     /// The element of `Forwarded` for a request to `host`.
     pub(super) fn forwarded(&self, host: &HeaderValue) -> HeaderValue {
         if let Some((_, forwarded)) = self
@@ -54,7 +83,10 @@ impl Client {
         }
         // A host was checked to consist of letters that need no escape between quotes.
         let host_text = host.to_str().unwrap_or_default();
-        let forwarded = value(&format!("{};host=\"{host_text}\";proto=http", self.node));
+        let forwarded = value(&format!(
+            "{};host=\"{host_text}\";{}",
+            self.node, self.proto
+        ));
         self.forwarded
             .replace(Some((host.clone(), forwarded.clone())));
         forwarded

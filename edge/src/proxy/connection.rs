@@ -13,13 +13,15 @@
 //!        => abort                         => abort                 => finish           => abort
 //! ```
 //!
+//! Over TLS the handshake comes first, with a limit of its own, and the head is awaited from its end.
 //! An HTTP/2 connection sends frames that begin no request, so after its first request only the
 //! idle limit holds, beside HTTP/2's own pings.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -29,13 +31,23 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::client::Client;
+use super::client::{Client, Scheme};
+use super::flood::{Frames, Resets};
+use super::tls::Secured;
+use super::tunnel::Tunnel;
 use crate::settings::TimeoutSettings;
 
 /// One accepted connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) client: Client,
+    /// Who the socket says that it is.
+    pub(super) peer: SocketAddr,
+    scheme: Scheme,
+    client: OnceCell<Client>,
+    secured: OnceCell<Secured>,
+    /// What the connection becomes when what is said over HTTP has ended.
+    tunnel: RefCell<Option<Tunnel>>,
+    handshaking: Cell<bool>,
     http2: Cell<bool>,
     /// Requests that are not answered to their last byte.
     in_flight: Cell<u32>,
@@ -45,6 +57,12 @@ pub(super) struct Connection {
     idle_since: Cell<Instant>,
     /// Since when the client takes no more bytes.
     write_since: Cell<Option<Instant>>,
+    /// Answers over HTTP/2 of which a piece waits for the client to take it.
+    untaken: Cell<u32>,
+    /// When the client last took one.
+    taken_at: Cell<Instant>,
+    resets: Resets,
+    floods: Cell<bool>,
     order: Cell<Option<Order>>,
     driver: RefCell<Option<Waker>>,
 }
@@ -60,21 +78,74 @@ pub(super) enum Order {
 
 /// A request under way; dropped when its answer was sent to the last byte, or cannot be.
 #[derive(Debug)]
-pub(super) struct Flight(Rc<Connection>);
+pub(super) struct Flight {
+    of: Rc<Connection>,
+    /// Since when, until its answer is made; over HTTP/2, where a client can take it back alone.
+    unanswered: Option<Instant>,
+}
 
 impl Connection {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(peer: SocketAddr, scheme: Scheme) -> Self {
         let now = Instant::now();
         Self {
-            client,
+            peer,
+            scheme,
+            client: OnceCell::new(),
+            secured: OnceCell::new(),
+            tunnel: RefCell::default(),
+            handshaking: Cell::new(scheme == Scheme::Https),
             http2: Cell::new(false),
             in_flight: Cell::new(0),
             head_since: Cell::new(Some(now)),
             idle_since: Cell::new(now),
             write_since: Cell::new(None),
+            untaken: Cell::new(0),
+            taken_at: Cell::new(now),
+            resets: Resets::new(),
+            floods: Cell::new(false),
             order: Cell::new(None),
             driver: RefCell::new(None),
         }
+    }
+
+    /// Whom requests come from.
+    pub(super) fn client(&self) -> &Client {
+        self.client
+            .get_or_init(|| Client::new(self.peer, self.scheme))
+    }
+
+    /// How its requests come.
+    pub(super) fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// A proxy in front, which is believed, says whom it speaks for.
+    pub(super) fn speaks_for(&self, client: SocketAddr) {
+        // It is said before the first request, and once.
+        let _ = self.client.set(Client::new(client, self.scheme));
+    }
+
+    /// What was agreed on with TLS, where there is any.
+    pub(super) fn secured(&self) -> Option<&Secured> {
+        self.secured.get()
+    }
+
+    /// TLS is agreed on; from now on a request is awaited.
+    pub(super) fn secure(&self, secured: Secured) {
+        // A connection has one handshake.
+        let _ = self.secured.set(secured);
+        self.handshaking.set(false);
+        self.head_since.set(Some(Instant::now()));
+    }
+
+    /// Has the connection become a tunnel as soon as the answer under way is sent.
+    pub(super) fn switch_to(&self, tunnel: Tunnel) {
+        self.tunnel.replace(Some(tunnel));
+    }
+
+    /// The tunnel that it is to become.
+    pub(super) fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.take()
     }
 
     /// A request's head has arrived.
@@ -82,7 +153,10 @@ impl Connection {
         self.http2.set(http2);
         self.in_flight.set(self.in_flight.get() + 1);
         self.head_since.set(None);
-        Flight(Rc::clone(self))
+        Flight {
+            of: Rc::clone(self),
+            unanswered: http2.then(Instant::now),
+        }
     }
 
     /// Waits for orders while `serve` runs; `finish` starts its orderly end.
@@ -96,12 +170,41 @@ impl Connection {
     {
         poll_fn(|cx| {
             self.remember(cx);
-            match self.order.take() {
-                Some(Order::Abort) => return Poll::Ready(None),
-                Some(Order::Finish) => finish(serve.as_mut()),
-                None => {}
+            if self.order.get() == Some(Order::Abort) {
+                return Poll::Ready(None);
             }
-            serve.as_mut().poll(cx).map(Some)
+            // What has come already is taken before the end begins.
+            let served = serve.as_mut().poll(cx);
+            match self.order.get() {
+                _ if served.is_ready() => {}
+                None => {}
+                // What was read may be what it is ended for.
+                Some(Order::Abort) => return Poll::Ready(None),
+                Some(Order::Finish) => {
+                    self.order.set(None);
+                    finish(serve.as_mut());
+                    return serve.as_mut().poll(cx).map(Some);
+                }
+            }
+            served.map(Some)
+        })
+        .await
+    }
+
+    /// Waits for something before the first request; nothing where it has not come about when the
+    /// connection is told to end.
+    pub(super) async fn until_told<T>(&self, awaited: impl Future<Output = T>) -> Option<T> {
+        let mut awaited = std::pin::pin!(awaited);
+        poll_fn(|cx| {
+            self.remember(cx);
+            if self.order.get() == Some(Order::Abort) {
+                return Poll::Ready(None);
+            }
+            match awaited.as_mut().poll(cx) {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending if self.order.get().is_some() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
         })
         .await
     }
@@ -123,6 +226,17 @@ impl Connection {
         }
     }
 
+    /// The client does nothing that is of use to anybody.
+    fn floods(&self) {
+        self.floods.set(true);
+        self.obey(Order::Abort);
+    }
+
+    /// Whether it was ended for that.
+    pub(super) fn was_flooding(&self) -> bool {
+        self.floods.get()
+    }
+
     /// What is to be done with the connection, as things stand.
     fn overdue(&self, now: Instant, timeouts: &TimeoutSettings) -> Option<Order> {
         let passed =
@@ -134,11 +248,22 @@ impl Connection {
         {
             return Some(Order::Abort);
         }
+        // HTTP/2 has windows of its own: a client can leave them shut while the socket takes all.
+        if self.untaken.get() > 0 && passed(self.taken_at.get(), timeouts.idle()) {
+            return Some(Order::Abort);
+        }
         if self.in_flight.get() > 0 {
             return None;
         }
+        let limit = if self.handshaking.get() {
+            timeouts.tls_handshake()
+        } else {
+            timeouts.request_header()
+        };
         match self.head_since.get() {
-            Some(since) => passed(since, timeouts.request_header()).then_some(Order::Abort),
+            Some(since) => passed(since, limit).then_some(Order::Abort),
+            // What is then not finished in as much time again never will be.
+            None if passed(self.idle_since.get(), 2 * timeouts.idle()) => Some(Order::Abort),
             None => passed(self.idle_since.get(), timeouts.idle()).then_some(Order::Finish),
         }
     }
@@ -161,16 +286,42 @@ impl Connection {
 impl Flight {
     /// Whether the request came by HTTP/2.
     pub(super) fn is_http2(&self) -> bool {
-        self.0.http2.get()
+        self.of.http2.get()
+    }
+
+    /// A piece of its answer is made, and waits for the client.
+    pub(super) fn piece_made(&self) {
+        self.of.untaken.set(self.of.untaken.get() + 1);
+        if self.of.untaken.get() == 1 {
+            self.of.taken_at.set(Instant::now());
+        }
+    }
+
+    /// The client has taken the piece, or will not.
+    pub(super) fn piece_gone(&self) {
+        self.of.untaken.set(self.of.untaken.get().saturating_sub(1));
+        self.of.taken_at.set(Instant::now());
+    }
+
+    /// Its answer is made.
+    pub(super) fn answered(&mut self) {
+        if self.unanswered.take().is_some() {
+            self.of.resets.answered();
+        }
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let left = self.0.in_flight.get().saturating_sub(1);
-        self.0.in_flight.set(left);
+        let left = self.of.in_flight.get().saturating_sub(1);
+        self.of.in_flight.set(left);
         if left == 0 {
-            self.0.idle_since.set(Instant::now());
+            self.of.idle_since.set(Instant::now());
+        }
+        if let Some(begun) = self.unanswered
+            && self.of.resets.taken_back(begun)
+        {
+            self.of.floods();
         }
     }
 }
@@ -203,6 +354,14 @@ impl Connections {
 
     pub(super) fn len(&self) -> usize {
         self.live.borrow().len()
+    }
+
+    /// Ends the oldest where there are more than `count`.
+    pub(super) fn keep_to(&self, count: usize) {
+        let live = self.live.borrow();
+        if let Some((_, oldest)) = live.first_key_value().filter(|_| live.len() > count) {
+            oldest.obey(Order::Abort);
+        }
     }
 
     /// Gives every connection the same order.
@@ -245,11 +404,23 @@ impl Drop for Registered {
 pub(super) struct Watched<S> {
     stream: S,
     connection: Rc<Connection>,
+    /// Counts frames, where it carries any.
+    frames: Option<Box<Frames>>,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, connection: Rc<Connection>) -> Self {
-        Self { stream, connection }
+        Self {
+            stream,
+            connection,
+            frames: None,
+        }
+    }
+
+    /// Watches the frames of HTTP/2, too.
+    pub(super) fn with_frames(mut self) -> Self {
+        self.frames = Some(Box::new(Frames::new()));
+        self
     }
 
     fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -268,6 +439,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
             self.connection.note_read();
+        }
+        if let Some(frames) = &mut self.frames
+            && frames.read(&buffer.filled()[before..])
+        {
+            self.connection.floods();
         }
         outcome
     }

@@ -7,8 +7,10 @@
 //! | 404 | `unknown_host`, `no_matching_rule` |
 //! | 405 | `method_not_allowed` |
 //! | 408 | `request_timeout` |
+//! | 414 | `uri_too_long` |
 //! | 417 | `expectation_failed` |
-//! | 501 | `unsupported_transfer_coding` |
+//! | 421 | `misdirected_request` |
+//! | 501 | `unsupported_transfer_coding`, `unsupported_protocol` |
 //! | 502 | `upstream_unreachable`, `upstream_closed`, `upstream_malformed` |
 //! | 503 | `no_configuration`, `no_target`, `upstream_overloaded` |
 //! | 504 | `upstream_connect_timeout`, `upstream_timeout`, `not_cached` |
@@ -22,7 +24,7 @@ use domain::id::RequestId;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
-use crate::upstream::{ClientFault, ExchangeError};
+use crate::upstream::{ClientFault, ExchangeError, UpgradeError};
 
 /// Names the identifier of a request in its answer.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("vectorgate-request-id");
@@ -48,6 +50,12 @@ pub enum Code {
     ExpectationFailed,
     /// The body is coded in a way that is not undone here.
     UnsupportedTransferCoding,
+    /// The request's target is longer than any that is taken.
+    UriTooLong,
+    /// The request asks for a host that its connection was not opened for.
+    MisdirectedRequest,
+    /// The protocol that the request wants to switch to is not switched to here.
+    UnsupportedProtocol,
     /// The target does not take connections.
     UpstreamUnreachable,
     /// The target closed the connection instead of answering.
@@ -72,7 +80,7 @@ pub enum Code {
 
 impl Code {
     /// All, in the order of their declaration.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidHost,
         Self::InvalidPath,
         Self::BodyBroken,
@@ -82,6 +90,9 @@ impl Code {
         Self::RequestTimeout,
         Self::ExpectationFailed,
         Self::UnsupportedTransferCoding,
+        Self::UriTooLong,
+        Self::MisdirectedRequest,
+        Self::UnsupportedProtocol,
         Self::UpstreamUnreachable,
         Self::UpstreamClosed,
         Self::UpstreamMalformed,
@@ -107,6 +118,9 @@ impl Code {
             Self::RequestTimeout => "request_timeout",
             Self::ExpectationFailed => "expectation_failed",
             Self::UnsupportedTransferCoding => "unsupported_transfer_coding",
+            Self::UriTooLong => "uri_too_long",
+            Self::MisdirectedRequest => "misdirected_request",
+            Self::UnsupportedProtocol => "unsupported_protocol",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamClosed => "upstream_closed",
             Self::UpstreamMalformed => "upstream_malformed",
@@ -129,7 +143,11 @@ impl Code {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
-            Self::UnsupportedTransferCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnsupportedTransferCoding | Self::UnsupportedProtocol => {
+                StatusCode::NOT_IMPLEMENTED
+            }
             Self::UpstreamUnreachable | Self::UpstreamClosed | Self::UpstreamMalformed => {
                 StatusCode::BAD_GATEWAY
             }
@@ -170,6 +188,9 @@ impl Code {
             Self::UnsupportedTransferCoding => {
                 "The only transfer coding that is understood here is chunked."
             }
+            Self::UriTooLong => "The request target is too long.",
+            Self::MisdirectedRequest => "This connection was opened for another host.",
+            Self::UnsupportedProtocol => "The only protocol that is switched to here is websocket.",
             Self::UpstreamUnreachable => "The upstream target does not accept connections.",
             Self::UpstreamClosed => "The upstream target closed the connection without an answer.",
             Self::UpstreamMalformed => "The upstream target's answer is not HTTP.",
@@ -253,6 +274,17 @@ impl From<&ExchangeError> for Refusal {
             ExchangeError::Client(ClientFault::Stalled) => Code::RequestTimeout,
             ExchangeError::Client(ClientFault::Broken) => Code::BodyBroken,
             ExchangeError::Overloaded => Code::UpstreamOverloaded,
+        };
+        code.into()
+    }
+}
+
+impl From<&UpgradeError> for Refusal {
+    fn from(error: &UpgradeError) -> Self {
+        let code = match error {
+            UpgradeError::Timeout => Code::UpstreamTimeout,
+            UpgradeError::Closed(_) => Code::UpstreamClosed,
+            UpgradeError::Malformed(_) => Code::UpstreamMalformed,
         };
         code.into()
     }

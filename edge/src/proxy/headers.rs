@@ -122,7 +122,7 @@ pub(super) fn for_origin(
     }
     append_to_list(headers, X_FORWARDED_FOR, client.address());
     headers.insert(X_FORWARDED_HOST, host.clone());
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(X_FORWARDED_PROTO, client.scheme().clone());
     append_to_list(headers, FORWARDED, &client.forwarded(host));
     append_to_list(headers, VIA, via);
 }
@@ -171,6 +171,7 @@ pub(super) fn was_here(headers: &HeaderMap, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::client::Scheme;
     use super::*;
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -268,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_origin_is_told_whom_it_serves() {
-        let client = Client::new("192.0.2.7:1234".parse().unwrap());
+        let client = Client::new("192.0.2.7:1234".parse().unwrap(), Scheme::Http);
         let mut fields = headers(&[
             ("host", "api.example.net:8080"),
             ("te", "trailers"),
@@ -303,13 +304,19 @@ mod tests {
 
     #[test]
     fn an_ipv6_client_is_quoted_in_forwarded_and_bare_elsewhere() {
-        let client = Client::new("[2001:db8::7]:1234".parse().unwrap());
+        let client = Client::new("[2001:db8::7]:1234".parse().unwrap(), Scheme::Http);
         assert_eq!(client.address(), "2001:db8::7");
         assert_eq!(
             client.forwarded(&HeaderValue::from_static("a")),
             "for=\"[2001:db8::7]\";host=\"a\";proto=http"
         );
-        let mapped = Client::new("[::ffff:192.0.2.7]:1".parse().unwrap());
+        let secure = Client::new("192.0.2.7:1".parse().unwrap(), Scheme::Https);
+        assert_eq!(secure.scheme(), "https");
+        assert_eq!(
+            secure.forwarded(&HeaderValue::from_static("a")),
+            "for=192.0.2.7;host=\"a\";proto=https"
+        );
+        let mapped = Client::new("[::ffff:192.0.2.7]:1".parse().unwrap(), Scheme::Http);
         assert_eq!(mapped.address(), "192.0.2.7");
     }
 

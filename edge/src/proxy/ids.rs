@@ -22,12 +22,22 @@ impl RequestIds {
     }
 
     pub(super) fn next(&self) -> RequestId {
-        let state = self.state.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
-        self.state.set(state);
         RequestId::new(Seed {
             unix_ms: self.clock.now().0,
-            random: mix(state),
+            random: self.random(),
         })
+    }
+
+    /// A key for a WebSocket. It is no secret: it shows that an answer is to this very request.
+    pub(super) fn websocket_key(&self) -> [u8; 16] {
+        let bits = u128::from(self.random()) << 64 | u128::from(self.random());
+        bits.to_be_bytes()
+    }
+
+    fn random(&self) -> u64 {
+        let state = self.state.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.state.set(state);
+        mix(state)
     }
 }
 

@@ -11,23 +11,31 @@
 //! 6. `dispatch`: one target after the other, then the fallback.
 //! 7. [`crate::upstream`]: a connection, deadlines, the response's head.
 //! 8. `body`: both bodies are streamed; each side is read only as fast as the other takes it.
-//!
-//! Not here yet: TLS towards clients, WebSocket and other upgrades (a request for one is answered
-//! as if it had not asked).
 
+mod accepted;
 mod body;
 mod caching;
 mod client;
 mod connection;
 mod dispatch;
 mod error;
+mod flood;
 mod headers;
+mod http;
 mod ids;
+mod preface;
+mod prefixed;
+mod proxy_protocol;
 mod request;
+mod scheme;
 mod server;
 mod service;
 mod sticky;
+mod tls;
+mod tunnel;
+mod websocket;
 
 pub use error::{Code, REQUEST_ID};
-pub use server::serve;
+pub use server::{Listeners, serve};
 pub use service::{Common, Worker};
+pub use tls::Tls;

@@ -16,6 +16,11 @@ use http::{Method, Request, Uri};
 
 use super::error::{Code, Refusal};
 use super::headers::{coding_is_known, was_here};
+use super::websocket;
+
+/// The longest path and query that is taken: twice what RFC 9110, section 4.1, asks for, and more
+/// than what most servers take.
+const TARGET_BYTES_MAX: usize = 16 * 1024;
 
 /// Header fields, as rules look at them.
 pub(super) struct Fields<'a>(pub(super) &'a HeaderMap);
@@ -37,11 +42,14 @@ impl Headers for Fields<'_> {
 
 /// Brings a request into its one form.
 pub(super) fn settle<B>(request: &mut Request<B>, edge: &str) -> Result<(), Refusal> {
-    // TRACE would show the origin's view, credentials included, to scripts; CONNECT is for
-    // forward proxies.
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
-        return Err(Code::MethodNotAllowed.into());
+    match *request.method() {
+        // It would show the origin's view, credentials included, to scripts.
+        Method::TRACE => return Err(Code::MethodNotAllowed.into()),
+        // It is for forward proxies, but for what HTTP/2 extends it to.
+        Method::CONNECT => websocket::from_connect(request)?,
+        _ => {}
     }
+    check_length(request.uri())?;
     settle_host(request)?;
     check_path(request.uri().path())?;
     settle_target(request)?;
@@ -57,6 +65,15 @@ pub(super) fn settle<B>(request: &mut Request<B>, edge: &str) -> Result<(), Refu
     }
     if was_here(headers, edge) {
         return Err(Code::LoopDetected.into());
+    }
+    Ok(())
+}
+
+/// Counts what the target consists of: hyper's own limit is that of the whole head.
+fn check_length(uri: &Uri) -> Result<(), Code> {
+    let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    if target.len() > TARGET_BYTES_MAX {
+        return Err(Code::UriTooLong);
     }
     Ok(())
 }
@@ -107,6 +124,10 @@ fn settle_target<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     }
     if uri.authority().is_none() {
         return Ok(());
+    }
+    // An authority alone is for CONNECT (RFC 9112, section 3.2.3).
+    if uri.scheme().is_none() {
+        return Err(Code::InvalidPath.into());
     }
     let target = uri
         .path_and_query()
@@ -279,6 +300,21 @@ mod tests {
         check(
             request(Version::HTTP_11, "TRACE", "/", &host),
             Err(Code::MethodNotAllowed),
+        );
+        for target in ["a", "a:80"] {
+            check(
+                request(Version::HTTP_11, "GET", target, &host),
+                Err(Code::InvalidPath),
+            );
+        }
+        check(
+            request(
+                Version::HTTP_11,
+                "GET",
+                &format!("/{}", "a".repeat(TARGET_BYTES_MAX)),
+                &host,
+            ),
+            Err(Code::UriTooLong),
         );
         check(
             request(Version::HTTP_11, "OPTIONS", "*", &host),

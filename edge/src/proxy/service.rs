@@ -6,8 +6,9 @@ use std::sync::Arc;
 use domain::matching::{Request as Question, check_query};
 use http::header::{HOST, HeaderValue};
 use http::request::Parts;
-use http::{Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
 use platform::{Clock, Entropy, Network};
 use tokio::time::Instant;
 use tracing::{Level, debug, enabled};
@@ -18,14 +19,18 @@ use super::connection::{Connection, Connections, Flight};
 use super::dispatch::Sent;
 use super::error::{Code, Refusal};
 use super::ids::RequestIds;
+use super::scheme::{self, Open};
+use super::tls::{Terminator, Tls};
+use super::tunnel::Tunnel;
+use super::websocket::{self, Wish};
 use super::{headers, request, sticky};
-use crate::active::{Active, Reader};
+use crate::active::{Active, Held, Reader};
 use crate::cache::Cache;
 use crate::metrics::{Answer, Tally};
 use crate::route::{Forward, Target, Verdict};
 use crate::settings::Settings;
 use crate::telemetry::{Observer, Observing, Trace};
-use crate::upstream::{ExchangeError, RequestBody, Upload, Upstreams};
+use crate::upstream::{self, ExchangeError, RequestBody, Upload, Upstreams};
 
 /// One serving thread's state. It never leaves its thread, so nothing in it is locked.
 pub struct Worker<N> {
@@ -35,6 +40,10 @@ pub struct Worker<N> {
     pub(super) tally: Arc<Tally>,
     pub(super) caches: Caches,
     pub(super) observer: Observer,
+    /// Connections on which TLS is being agreed on.
+    pub(super) handshakes: Rc<Connections>,
+    /// How TLS ends here, where it does.
+    pub(super) terminator: Option<Terminator>,
     reader: Reader,
     ids: RequestIds,
     via: Via,
@@ -90,6 +99,8 @@ impl<N: Network> Worker<N> {
             clock,
         } = common;
         Self {
+            terminator: None,
+            handshakes: Rc::default(),
             via: Via::new(&settings.edge.id),
             upstreams: Upstreams::new(network, settings.timeouts, Arc::clone(&tally), lane),
             reader: Reader::new(active),
@@ -102,21 +113,42 @@ impl<N: Network> Worker<N> {
         }
     }
 
+    /// The same, speaking TLS.
+    ///
+    /// # Errors
+    /// When TLS cannot be spoken at all.
+    pub fn with_tls(mut self, tls: Tls) -> Result<Self, rustls::Error> {
+        self.terminator = Some(Terminator::new(tls)?);
+        Ok(self)
+    }
+
+    /// The configuration in use.
+    pub(super) fn configuration(&self) -> Rc<Held> {
+        self.reader.current()
+    }
+
     /// Answers a request. It has always an answer.
     pub(super) async fn answer(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
         mut request: Request<Incoming>,
     ) -> Response<AnswerBody> {
-        let flight = connection.begin(request.version() == Version::HTTP_2);
+        let mut flight = connection.begin(request.version() == Version::HTTP_2);
+        let connects = *request.method() == Method::CONNECT;
         let trace = self
             .observer
-            .begin(&mut request, connection.client.address());
+            .begin(&mut request, connection.client().address());
         let access = enabled!(Level::DEBUG).then(|| Access::of(&request));
         let (mut response, by) = match self.outcome(connection, request, &trace).await {
+            // To an HTTP/2 client, success would mean that there is a tunnel.
+            Ok((response, _)) if connects && opens_nothing(&response) => {
+                let refusal = Code::UnsupportedProtocol.into();
+                (self.refuse(refusal, &flight, &trace), Answer::Edge)
+            }
             Ok(answered) => answered,
             Err(refusal) => (self.refuse(refusal, &flight, &trace), Answer::Edge),
         };
+        flight.answered();
         self.tally.answered(by, response.status());
         if let Some(access) = access {
             access.log(&response);
@@ -140,7 +172,17 @@ impl<N: Network> Worker<N> {
             return Err(Code::NoConfiguration.into());
         }
         let host = request::host(request.headers())?;
+        scheme::check_host(connection, &host)?;
         let served = configuration.find(&host).ok_or(Code::UnknownHost)?;
+        if let Some(https) = &self.settings.https {
+            match scheme::open(connection, &served.tls)? {
+                Open::Yes => {}
+                Open::OverTls => {
+                    let redirect = scheme::redirect(&host, https, request.uri());
+                    return Ok((redirect, Answer::Edge));
+                }
+            }
+        }
         let query = request.uri().query().unwrap_or_default();
         if served.route.compiled().looks_at_query() {
             check_query(query)?;
@@ -151,7 +193,7 @@ impl<N: Network> Worker<N> {
             path: request.uri().path(),
             query,
             headers: &request::Fields(request.headers()),
-            client: connection.client.ip(),
+            client: connection.client().ip(),
             region: &self.settings.edge.region,
         });
         drop(host);
@@ -165,6 +207,12 @@ impl<N: Network> Worker<N> {
         );
         match decision.verdict {
             Verdict::Forward(toward) => {
+                // It is between the two alone, and nothing of it is kept.
+                if let Some(wish) = websocket::wish(&mut request, || self.ids.websocket_key()) {
+                    let by = |key: &_| sticky::hash(key, request.headers(), connection.client());
+                    let target = toward.pick_one(&toward.keys(by)).ok_or(Code::NoTarget)?;
+                    return self.switch(connection, target, request, wish).await;
+                }
                 let matter = Matter {
                     held: &configuration,
                     served,
@@ -214,7 +262,7 @@ impl<N: Network> Worker<N> {
         upload: Option<&Upload>,
         trace: &Trace,
     ) -> Result<Answered, Refusal> {
-        let keys = forward.keys(|key| sticky::hash(key, request.headers(), &connection.client));
+        let keys = forward.keys(|key| sticky::hash(key, request.headers(), connection.client()));
         let (mut parts, body) = request.into_parts();
         self.address_to_origin(connection, &mut parts);
         let begun = Instant::now();
@@ -249,13 +297,67 @@ impl<N: Network> Worker<N> {
         }
     }
 
+    /// Asks an origin to speak WebSocket with a client, and joins them if it agrees. An answer of
+    /// another kind is an ordinary answer.
+    async fn switch(
+        &self,
+        connection: &Rc<Connection>,
+        target: &Target,
+        request: Request<Incoming>,
+        wish: Wish,
+    ) -> Result<Answered, Refusal> {
+        let http2 = request.version() == Version::HTTP_2;
+        let (mut parts, _) = request.into_parts();
+        self.address_to_origin(connection, &mut parts);
+        wish.ask(&mut parts.headers);
+        let request = Request::from_parts(parts, ());
+        let stream = self
+            .upstreams
+            .connect_alone(target)
+            .await
+            .map_err(|error| failed(target, &error))?;
+        let mut response = upstream::ask(stream, request, &self.settings.timeouts)
+            .await
+            .map_err(|error| {
+                debug!(upstream = %target.upstream, target = %target.id, "{error}");
+                Refusal::from(&error)
+            })?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            if !is_understood(&response) {
+                return Err(Code::UpstreamMalformed.into());
+            }
+            let response = response.map(|body| Content::Lone(Box::new(body)));
+            return Ok((self.address_to_client(response), Answer::Origin));
+        }
+        if !wish.is_granted(response.headers()) {
+            return Err(Code::UpstreamMalformed.into());
+        }
+        let mut flight = connection.begin(http2);
+        flight.answered();
+        let tunnel = Tunnel::new(
+            hyper::upgrade::on(&mut response),
+            self.settings.timeouts.tunnel_idle(),
+            Arc::clone(&self.tally),
+            flight,
+        );
+        let mut response = self.address_to_client(response.map(|_| Content::Empty));
+        wish.grant(&mut response);
+        response.extensions_mut().insert(Tunnelled);
+        if http2 {
+            tokio::task::spawn_local(join(wish, tunnel));
+        } else {
+            connection.switch_to(tunnel);
+        }
+        Ok((response, Answer::Origin))
+    }
+
     fn address_to_origin(&self, connection: &Connection, parts: &mut Parts) {
         let via = self.via.of(parts.version);
         parts.version = Version::HTTP_11;
         // The connections to the origins are not the client's.
         parts.extensions.clear();
         if let Some(host) = parts.headers.get(HOST).cloned() {
-            headers::for_origin(&mut parts.headers, &connection.client, &host, via);
+            headers::for_origin(&mut parts.headers, connection.client(), &host, via);
         }
         // The edge has the body sent when it is wanted; the origin need not ask for it again.
         parts.headers.remove(http::header::EXPECT);
@@ -283,6 +385,22 @@ impl<N: Network> Worker<N> {
 fn is_understood<B>(response: &Response<B>) -> bool {
     response.status() != StatusCode::SWITCHING_PROTOCOLS
         && headers::coding_is_known(response.headers())
+}
+
+/// Marks an answer after which the client and an origin are joined.
+#[derive(Clone, Copy, Debug)]
+struct Tunnelled;
+
+fn opens_nothing<B>(response: &Response<B>) -> bool {
+    response.status().is_success() && response.extensions().get::<Tunnelled>().is_none()
+}
+
+/// Joins an HTTP/2 client's stream to an origin, once the answer to its request is sent.
+async fn join(wish: Wish, tunnel: Tunnel) {
+    match wish.client.await {
+        Ok(client) => tunnel.join(TokioIo::new(client)).await,
+        Err(error) => debug!(%error, "a client that was to switch protocols is gone"),
+    }
 }
 
 /// Says what became of a request to a target, where it is handled.

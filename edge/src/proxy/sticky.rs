@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     fn client(address: &str) -> Client {
-        Client::new(address.parse().unwrap())
+        Client::new(address.parse().unwrap(), super::super::client::Scheme::Http)
     }
 
     #[test]

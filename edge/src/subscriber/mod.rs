@@ -12,6 +12,7 @@
 //! being served by what is in use.
 
 mod applying;
+mod certificates;
 mod dialer;
 mod restore;
 mod session;
@@ -38,6 +39,7 @@ use crate::store::{Directory, Opened, Store};
 use crate::telemetry::Hub;
 
 pub use applying::ApplyOn;
+pub use certificates::{Certificates, Shown};
 pub use status::Status;
 
 /// Who follows, and whom.
@@ -79,6 +81,8 @@ pub struct Ports<'a, N> {
     pub applier: Arc<dyn Apply>,
     /// What was counted of requests.
     pub hub: Arc<Hub>,
+    /// How it comes to certificates for clients, where it shows any.
+    pub certificates: Option<Certificates>,
 }
 
 impl<N> fmt::Debug for Ports<'_, N> {
@@ -120,6 +124,7 @@ struct Core {
     telemetry_period: Duration,
     /// What nodes are told of targets.
     health: Option<watch::Receiver<HealthReport>>,
+    certificates: Option<Certificates>,
 }
 
 impl<N> fmt::Debug for Subscriber<N> {
@@ -153,6 +158,7 @@ impl<N: Network> Subscriber<N> {
             directory,
             applier,
             hub,
+            certificates,
         } = ports;
         let Opened {
             mut store,
@@ -193,6 +199,7 @@ impl<N: Network> Subscriber<N> {
                 telemetry_due: Instant::now() + options.telemetry_period,
                 telemetry_period: options.telemetry_period,
                 health: None,
+                certificates,
             },
             entropy,
         })

@@ -1,5 +1,6 @@
 //! One connection to a node: moves bytes between QUIC and the follower, and does what it asks.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -10,7 +11,7 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Core, Ended, next_health};
+use super::{Certificates, Core, Ended, next_health};
 
 /// What is taken from the stream at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -47,6 +48,8 @@ pub(super) async fn run(
         }
     };
     core.follower.handle_connected(core.now());
+    let certificates = core.certificates.clone();
+    let mut certificates = std::pin::pin!(follow(certificates, connection.clone()));
     let mut session = Session {
         core,
         connection,
@@ -54,13 +57,25 @@ pub(super) async fn run(
         unsent: Bytes::new(),
         closing: None,
     };
-    let reason = session.run(send, receive, stop).await;
+    let reason = tokio::select! {
+        reason = session.run(send, receive, stop) => reason,
+        never = &mut certificates => match never {},
+    };
     core.follower.handle_disconnected();
     let served = core
         .welcomed
         .take()
         .map_or(Duration::ZERO, |since| since.elapsed());
     Ended { reason, served }
+}
+
+/// Comes to certificates beside everything else, and has no say in when the connection ends.
+async fn follow(certificates: Option<Certificates>, connection: Connection) -> Infallible {
+    if let Some(certificates) = certificates {
+        let ended = certificates.follow(connection).await;
+        tracing::debug!(%ended, "certificates are not followed any more on this connection");
+    }
+    std::future::pending().await
 }
 
 impl Session<'_> {

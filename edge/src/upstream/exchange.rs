@@ -26,8 +26,9 @@ use platform::Network;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::body::{Lease, Place, UpstreamBody};
-use super::dial::{Sender, open};
+use super::dial::{Sender, dial, open};
 use super::pool::{Bucket, Gauge, Pool};
+use super::wire::Wire;
 use super::{ClientFault, RequestBody, Upload};
 use crate::health::{Occupancy, TargetHealth};
 use crate::metrics::Tally;
@@ -151,6 +152,36 @@ impl<N: Network> Upstreams<N> {
             Protocol::Http1 => self.send_http1(going, request, spares).await,
             Protocol::H2 | Protocol::H2c => self.send_http2(going, request, spares).await,
         }
+    }
+
+    /// A connection on which nothing was said yet, not even of TLS: for bytes that pass through.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub async fn connect_bare(&self, target: &Target) -> Result<N::Stream, ExchangeError> {
+        self.in_time(self.network.connect(&target.authority)).await
+    }
+
+    /// A connection of its own for one exchange in HTTP/1.1, with TLS where the target has that.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub(crate) async fn connect_alone(
+        &self,
+        target: &Target,
+    ) -> Result<Wire<N::Stream>, ExchangeError> {
+        self.in_time(dial(&self.network, target)).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        connecting: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, ExchangeError> {
+        self.tally.upstream_opened();
+        timeout(self.timeouts.connect(), connecting)
+            .await
+            .map_err(|_| ExchangeError::ConnectTimeout)?
+            .map_err(ExchangeError::Unreachable)
     }
 
     /// Drops what was idle for too long; to be called now and then.

@@ -9,6 +9,7 @@ mod http2;
 mod idle;
 mod pool;
 mod tls;
+mod upgrade;
 mod upload;
 mod wire;
 
@@ -17,4 +18,5 @@ pub(crate) use dial::{Sender, dial, open};
 pub use exchange::{ExchangeError, Failed, Upstreams};
 pub use idle::IdleDeadline;
 pub use tls::{TargetTls, Trust};
+pub use upgrade::{LoneBody, UpgradeError, ask};
 pub use upload::{ClientFault, RequestBody, Upload};

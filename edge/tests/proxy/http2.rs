@@ -17,7 +17,7 @@ use crate::publish::Draft;
 use crate::world::{World, eventually, run};
 
 #[derive(Clone, Copy)]
-struct Local;
+pub(crate) struct Local;
 
 impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
     fn execute(&self, future: F) {
@@ -25,7 +25,7 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
     }
 }
 
-async fn connect(to: SocketAddr) -> http2::SendRequest<Body> {
+pub(crate) async fn connect(to: SocketAddr) -> http2::SendRequest<Body> {
     let stream = TokioNetwork.connect(&to.to_string()).await.unwrap();
     let (sender, connection) = http2::handshake(Local, TokioIo::new(stream)).await.unwrap();
     tokio::task::spawn_local(connection);

@@ -80,6 +80,7 @@ fn connections_go_to_all_addresses_and_past_those_that_are_dead() {
             network,
             placement: edge::workers::Placement::Here,
             access_log: None,
+            keyring: Default::default(),
         })
         .await;
         world.publish(&[Draft {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use domain::time::Timestamp;
 use edge::access_log::AccessLog;
 use edge::assembly::{self, Ports, Running, Serving};
+use edge::certificates::Keyring;
 use edge::network::SharedPorts;
 use edge::settings::Settings;
 use edge::workers::Placement;
@@ -22,6 +23,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// An edge under test.
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
+    pub(crate) https: Option<SocketAddr>,
     pub(crate) admin: SocketAddr,
     pub(crate) serving: Serving,
     pub(crate) running: Running,
@@ -52,6 +54,7 @@ pub(crate) struct Options<N> {
     pub(crate) network: N,
     pub(crate) placement: Placement,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) keyring: Keyring,
 }
 
 impl Default for Options<SharedPorts> {
@@ -61,6 +64,7 @@ impl Default for Options<SharedPorts> {
             network: SharedPorts::default(),
             placement: Placement::Here,
             access_log: None,
+            keyring: Keyring::default(),
         }
     }
 }
@@ -114,7 +118,7 @@ impl World {
     pub(crate) async fn start<N: Network>(options: Options<N>) -> Self {
         let serving = Serving {
             access_log: options.access_log,
-            ..Serving::default()
+            ..Serving::new(String::new(), options.keyring)
         };
         let clock = Arc::<Hand>::default();
         let ports = Ports {
@@ -128,6 +132,7 @@ impl World {
             .unwrap();
         Self {
             address: running.addresses().http,
+            https: running.addresses().https,
             admin: running.addresses().admin.unwrap(),
             serving,
             running,

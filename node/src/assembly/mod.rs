@@ -182,6 +182,7 @@ fn start_publisher<N: Network>(
         control: Arc::clone(&control),
         fleet: fleet.clone(),
         metrics: metrics.register(PublisherMetrics::register),
+        keys: ports.keys.clone(),
     };
     let publisher = Publisher::start(&ports.network, parts)?;
     consensus.set_fleet(Arc::new(fleet.clone()));

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::admission::{admit, peer_of};
+use super::certificates;
 use super::feed::{Manifests, Newest};
 use crate::fleet::Seat;
 
@@ -229,6 +230,13 @@ impl Session {
                 );
                 self.seat = Some(fleet.seat(&admitted.welcome.environment_id, hello));
                 self.manifests = Some(admitted.manifests);
+                let environment = admitted.welcome.environment_id.clone();
+                // It ends with the connection.
+                tokio::spawn(certificates::serve(
+                    self.shared.clone(),
+                    self.connection.clone(),
+                    environment,
+                ));
                 self.feeder
                     .handle_admitted(self.now(), admitted.welcome, admitted.manifest);
             }

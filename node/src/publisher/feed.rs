@@ -1,4 +1,5 @@
-//! The newest manifest of each environment that has edges, watched once for all of them.
+//! The newest manifest of each environment that has edges, and when one of its certificates last
+//! changed, watched once for all of them.
 //!
 //! One task looks at the state when this node has applied something. A publish therefore costs
 //! one look-up for each environment, however many edges follow it, and each edge is woken by
@@ -9,6 +10,8 @@ use std::sync::Arc;
 
 use domain::id::EnvironmentId;
 use domain::query;
+use domain::rows::View;
+use domain::time::Revision;
 use edge_protocol::ManifestRef;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -26,20 +29,34 @@ pub(super) struct Newest {
     pub(super) learned: Option<Instant>,
 }
 
+/// The entry that last changed a certificate of an environment; nothing before the first change.
+pub(super) type CertificateChanges = watch::Receiver<Option<Revision>>;
+
 /// Who follows what.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Feeds(Arc<Mutex<BTreeMap<EnvironmentId, watch::Sender<Option<Newest>>>>>);
+pub(super) struct Feeds {
+    manifests: Feed<Newest>,
+    certificates: Feed<Revision>,
+}
+
+/// What is followed of each environment.
+type Feed<T> = Arc<Mutex<BTreeMap<EnvironmentId, watch::Sender<Option<T>>>>>;
 
 impl Feeds {
     /// Follows an environment from now on. What is current must be read after this.
     pub(super) fn follow(&self, environment_id: &EnvironmentId) -> Manifests {
-        let mut feeds = self.0.lock();
-        feeds.entry(environment_id.clone()).or_default().subscribe()
+        follow(&self.manifests, environment_id)
+    }
+
+    /// Follows the certificates of an environment from now on. What is current must be read after
+    /// this.
+    pub(super) fn follow_certificates(&self, environment_id: &EnvironmentId) -> CertificateChanges {
+        follow(&self.certificates, environment_id)
     }
 
     /// What was current when an environment was first followed: it came at an unknown time.
     pub(super) fn seed(&self, environment_id: &EnvironmentId, manifest: ManifestRef) {
-        if let Some(feed) = self.0.lock().get(environment_id) {
+        if let Some(feed) = self.manifests.lock().get(environment_id) {
             feed.send_if_modified(|newest| {
                 newest.get_or_insert(Newest {
                     manifest,
@@ -60,23 +77,50 @@ impl Feeds {
     }
 
     fn pass_on(&self, control: &dyn ControlPlane) {
-        let mut feeds = self.0.lock();
-        feeds.retain(|_, feed| !feed.is_closed());
-        if feeds.is_empty() {
-            return;
-        }
-        let newest = control.read_local(|view| {
-            let manifests = feeds
-                .keys()
-                .map(|id| ManifestRef::from(&query::manifest(view, id)));
-            manifests.collect::<Vec<_>>()
-        });
-        // A storage fault ends the process; there is nothing to pass on.
-        let Ok((newest, _)) = newest else { return };
         let now = Instant::now();
-        for (feed, manifest) in feeds.values().zip(newest) {
-            feed.send_if_modified(|newest| pass(newest, manifest, now));
-        }
+        pass_on(
+            &self.manifests,
+            control,
+            |view, id| ManifestRef::from(&query::manifest(view, id)),
+            |told, manifest| pass(told, manifest, now),
+        );
+        pass_on(
+            &self.certificates,
+            control,
+            |view, id| query::certificates_changed(view, id),
+            |told, changed| std::mem::replace(told, changed) != changed,
+        );
+    }
+}
+
+fn follow<T>(feed: &Feed<T>, environment_id: &EnvironmentId) -> watch::Receiver<Option<T>> {
+    let mut feeds = feed.lock();
+    feeds
+        .entry(environment_id.clone())
+        .or_insert_with(|| watch::Sender::new(None))
+        .subscribe()
+}
+
+/// Tells those who follow an environment what was found in it, where that is news.
+fn pass_on<T, F>(
+    feed: &Feed<T>,
+    control: &dyn ControlPlane,
+    find: impl Fn(&dyn View, &EnvironmentId) -> F,
+    news: impl Fn(&mut Option<T>, F) -> bool,
+) {
+    let mut feeds = feed.lock();
+    feeds.retain(|_, feed| !feed.is_closed());
+    if feeds.is_empty() {
+        return;
+    }
+    let found = control.read_local(|view| {
+        let found = feeds.keys().map(|id| find(view, id));
+        found.collect::<Vec<_>>()
+    });
+    // A storage fault ends the process; there is nothing to pass on.
+    let Ok((found, _)) = found else { return };
+    for (feed, found) in feeds.values().zip(found) {
+        feed.send_if_modified(|told| news(told, found));
     }
 }
 

@@ -10,6 +10,7 @@
 //! edge and a node say to each other is [`edge_protocol`]'s matter.
 
 mod admission;
+mod certificates;
 mod connection;
 mod feed;
 mod metrics;
@@ -35,6 +36,7 @@ use self::feed::Feeds;
 use self::shelf::Shelf;
 use crate::control_plane::ControlPlane;
 use crate::fleet::Fleet;
+use crate::keys::KeyRing;
 
 pub use metrics::PublisherMetrics;
 
@@ -64,6 +66,8 @@ pub struct Parts<'a> {
     pub fleet: Fleet,
     /// What is counted.
     pub metrics: PublisherMetrics,
+    /// Opens the private keys of certificates.
+    pub keys: KeyRing,
 }
 
 impl fmt::Debug for Parts<'_> {
@@ -110,6 +114,7 @@ struct Shared {
     shelf: Shelf,
     fleet: Fleet,
     metrics: PublisherMetrics,
+    keys: KeyRing,
     /// Handshakes under way.
     handshakes: Arc<AtomicUsize>,
 }
@@ -126,6 +131,7 @@ impl Publisher {
             control,
             fleet,
             metrics,
+            keys,
         } = parts;
         let fail = |source| StartError::Listen { on: listen, source };
         let endpoint = network
@@ -143,6 +149,7 @@ impl Publisher {
             shelf,
             fleet,
             metrics,
+            keys,
             handshakes: Arc::default(),
         };
         let accepting = tokio::spawn(accept(

@@ -1,4 +1,4 @@
-//! How QUIC is used towards edges: one stream that the edge opens, small windows, and a dead peer
+//! How QUIC is used towards edges: two streams that the edge opens, small windows, and a dead peer
 //! noticed within [`IDLE_MAX`].
 
 use std::sync::Arc;
@@ -44,7 +44,8 @@ fn transport_config() -> TransportConfig {
     let idle_ms = u32::try_from(IDLE_MAX.as_millis()).unwrap_or(u32::MAX);
     let mut config = TransportConfig::default();
     config
-        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        // One for manifests and chunks, one for certificates.
+        .max_concurrent_bidi_streams(VarInt::from_u32(2))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle_ms))))

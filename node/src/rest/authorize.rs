@@ -7,8 +7,8 @@
 //! the operation is carried out.
 
 use domain::id::{
-    ApiKeyId, AuditId, EnvironmentId, EventId, RouteId, RuleId, SnapshotId, UpstreamId,
-    WebhookDeliveryId, WebhookEndpointId,
+    ApiKeyId, AuditId, CertificateId, EnvironmentId, EventId, RouteId, RuleId, SnapshotId,
+    UpstreamId, WebhookDeliveryId, WebhookEndpointId,
 };
 use domain::model::{Grant, KeyKind, Resource, ResourceScope, Verb};
 use domain::query;
@@ -114,6 +114,7 @@ impl Target {
             | Self::ApiKey
             | Self::Environment
             | Self::WebhookEndpoint
+            | Self::Certificate
             | Self::WebhookDelivery => false,
         }
     }
@@ -166,6 +167,11 @@ fn routes(
             let id = call.id("webhook endpoint", WebhookEndpointId::parse)?;
             let found = query::webhook_endpoint(view, environment, &id);
             of_none(found.is_some(), "webhook endpoint")
+        }
+        Target::Certificate => {
+            let id = call.id("certificate", CertificateId::parse)?;
+            let found = query::certificate(view, environment, &id);
+            of_none(found.is_some(), "certificate")
         }
         Target::WebhookDelivery => {
             let id = call.id("webhook delivery", WebhookDeliveryId::parse)?;

@@ -40,6 +40,7 @@ pub(crate) enum Code {
     RouteLimitExceeded,
     LimitExceeded,
     UpstreamInUse,
+    CertificateInUse,
     SnapshotNotPublishable,
     ResponseTooLarge,
     InternalError,
@@ -90,6 +91,7 @@ impl Code {
             Self::RouteLimitExceeded => (StatusCode::UNPROCESSABLE_ENTITY, "route_limit_exceeded"),
             Self::LimitExceeded => (StatusCode::UNPROCESSABLE_ENTITY, "limit_exceeded"),
             Self::UpstreamInUse => (StatusCode::UNPROCESSABLE_ENTITY, "upstream_in_use"),
+            Self::CertificateInUse => (StatusCode::UNPROCESSABLE_ENTITY, "certificate_in_use"),
             Self::SnapshotNotPublishable => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "snapshot_not_publishable")
             }
@@ -361,6 +363,7 @@ impl From<Rejection> for ApiError {
             }
             Rejection::RouteLimitExceeded { .. } => Self::new(Code::RouteLimitExceeded, message),
             Rejection::UpstreamInUse { .. } => Self::new(Code::UpstreamInUse, message),
+            Rejection::CertificateInUse { .. } => Self::new(Code::CertificateInUse, message),
             Rejection::ParameterMissing { param } => Self::missing(param),
             Rejection::UnknownParameter { param } => Self::unknown(param),
             Rejection::InvalidParameter { param, message } => Self::invalid(param, message),
@@ -417,7 +420,7 @@ mod tests {
 
     /// All of them. One that is missing here and in the reference is not noticed; one that is missing in
     /// one of the two is.
-    const CODES: [Code; 42] = [
+    const CODES: [Code; 43] = [
         Code::IdempotencyLimitExceeded,
         Code::IpNotAllowed,
         Code::IdempotencyInProgress,
@@ -446,6 +449,7 @@ mod tests {
         Code::RouteLimitExceeded,
         Code::LimitExceeded,
         Code::UpstreamInUse,
+        Code::CertificateInUse,
         Code::SnapshotNotPublishable,
         Code::ResponseTooLarge,
         Code::InternalError,

@@ -22,6 +22,7 @@ mod audit;
 mod auth;
 mod authorize;
 mod bad_keys;
+mod certificates;
 mod comparison;
 mod course;
 mod cursor;
@@ -294,6 +295,7 @@ fn assembled(api: Arc<Api>) -> Routes {
     routes.changes();
     routes.history();
     routes.webhooks();
+    routes.certificates();
     routes.single_changes();
     routes.fleet();
     routes.access();
@@ -425,6 +427,30 @@ impl Routes {
         self.add(MethodFilter::GET, DELIVERIES_GET, deliveries::get);
         self.add(MethodFilter::POST, DELIVERIES_RETRY, deliveries::retry);
         self.add(MethodFilter::POST, EVENTS_REPLAY, deliveries::replay);
+    }
+
+    fn certificates(&mut self) {
+        use operation::{
+            CERTIFICATES_CREATE, CERTIFICATES_DELETE, CERTIFICATES_GET, CERTIFICATES_LIST,
+            CERTIFICATES_UPDATE,
+        };
+        self.add(MethodFilter::GET, CERTIFICATES_LIST, certificates::list);
+        self.add(
+            MethodFilter::POST,
+            CERTIFICATES_CREATE,
+            certificates::create,
+        );
+        self.add(MethodFilter::GET, CERTIFICATES_GET, certificates::get);
+        self.add(
+            MethodFilter::PATCH,
+            CERTIFICATES_UPDATE,
+            certificates::update,
+        );
+        self.add(
+            MethodFilter::DELETE,
+            CERTIFICATES_DELETE,
+            certificates::delete,
+        );
     }
 
     fn single_changes(&mut self) {

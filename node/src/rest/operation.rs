@@ -195,6 +195,32 @@ pub(crate) const AUDIT_GET: Operation = read(
     Policy::reads(Resource::AuditLog, Target::AuditEntry),
 );
 
+pub(crate) const CERTIFICATES_LIST: Operation = read(
+    "certificates.list",
+    "/v2/certificates",
+    Policy::reads(Resource::Certificates, Target::Shared),
+);
+pub(crate) const CERTIFICATES_CREATE: Operation = write(
+    "certificates.create",
+    "/v2/certificates",
+    Policy::writes(Resource::Certificates, Target::Shared),
+);
+pub(crate) const CERTIFICATES_GET: Operation = read(
+    "certificates.get",
+    "/v2/certificates/{id}",
+    Policy::reads(Resource::Certificates, Target::Certificate),
+);
+pub(crate) const CERTIFICATES_UPDATE: Operation = write(
+    "certificates.update",
+    "/v2/certificates/{id}",
+    Policy::writes(Resource::Certificates, Target::Certificate),
+);
+pub(crate) const CERTIFICATES_DELETE: Operation = write(
+    "certificates.delete",
+    "/v2/certificates/{id}",
+    Policy::writes(Resource::Certificates, Target::Certificate),
+);
+
 pub(crate) const WEBHOOKS_LIST: Operation = read(
     "webhooks.list",
     "/v2/webhook_endpoints",

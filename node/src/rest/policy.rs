@@ -54,6 +54,8 @@ pub(crate) enum Target {
     AuditEntry,
     /// A webhook endpoint: as [`Self::Shared`].
     WebhookEndpoint,
+    /// A certificate: as [`Self::Shared`].
+    Certificate,
     /// A delivery to a webhook endpoint, which may be of an event about a route.
     WebhookDelivery,
 }

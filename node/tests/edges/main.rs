@@ -1,6 +1,7 @@
 //! Publisher and subscriber together, over real QUIC with certificates of a test authority, on a
 //! state in memory: from a publish to requests that are served by it.
 
+mod certificates;
 mod hostile;
 mod state;
 mod world;

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use domain::command::{
-    Actor, Bootstrap, Command, CreateRoute, CreateRule, CreateUpstream, NewEnvironment, Publish,
-    Stamped,
+    Actor, Bootstrap, Command, CreateCertificate, CreateRoute, CreateRule, CreateUpstream,
+    NewEnvironment, Publish, Stamped, UpdateCertificate, UpdateRoute,
 };
 use domain::id::{
-    ApiKeyId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, Seed, SnapshotId, TargetId,
-    UpstreamId, WorkspaceId,
+    ApiKeyId, CertificateId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, Seed, SnapshotId,
+    TargetId, UpstreamId, WorkspaceId,
 };
 use domain::machine;
-use domain::model::{Algorithm, ApiVersion, KeyHash, Mode, Plan, Priority, Target};
+use domain::model::{
+    Algorithm, ApiVersion, CertificateMaterial, KeyHash, Mode, Plan, Priority, Target,
+};
 use domain::outcome::{Applied, Outcome};
 use domain::query;
 use domain::rows::{MemoryRows, Row, View};
@@ -23,7 +25,10 @@ use node::control_plane::{
     BoxFuture, Consistency, ControlPlane, Member, MemberId, ProposeError, ReadError, Readiness,
     ViewVisitor,
 };
+use node::sealing::Belongs;
 use parking_lot::Mutex;
+use platform::SystemEntropy;
+use platform::testing::Pems;
 use tokio::sync::watch;
 
 fn seed(random: u64) -> Seed {
@@ -47,6 +52,32 @@ fn actor() -> Actor {
 
 pub(crate) fn route_id(number: u64) -> RouteId {
     RouteId::new(seed(number))
+}
+
+pub(crate) fn certificate_id(number: u64) -> CertificateId {
+    CertificateId::new(seed(number))
+}
+
+/// A certificate as a node's API hands it in.
+fn material(number: u64, pems: &Pems) -> CertificateMaterial {
+    let fingerprint = "ab".repeat(32);
+    let (environment, id) = (production(), certificate_id(number));
+    let belongs = Belongs {
+        environment: &environment,
+        certificate: &id,
+        fingerprint: &fingerprint,
+    };
+    let key = crate::world::keys()
+        .seal(belongs, &pems.key, &SystemEntropy)
+        .unwrap();
+    CertificateMaterial {
+        chain: pems.cert.clone(),
+        names: vec!["api.example.net".to_owned()],
+        not_before: Timestamp(0),
+        not_after: Timestamp(u64::MAX),
+        fingerprint,
+        key,
+    }
 }
 
 /// The state that all nodes of a test have applied.
@@ -147,6 +178,48 @@ impl State {
                 metadata: Default::default(),
             },
         ));
+    }
+
+    /// Has a certificate that is for `api.example.net`.
+    pub(crate) fn certificate(&self, number: u64, pems: &Pems) {
+        let command = CreateCertificate {
+            id: certificate_id(number),
+            name: "some".to_owned(),
+            material: material(number, pems),
+        };
+        self.apply(Command::CreateCertificate(actor(), command));
+    }
+
+    /// Has another certificate under the identifier.
+    pub(crate) fn renew(&self, number: u64, pems: &Pems) {
+        let command = UpdateCertificate {
+            id: certificate_id(number),
+            name: None,
+            material: Some(material(number, pems)),
+        };
+        self.apply(Command::UpdateCertificate(actor(), command));
+    }
+
+    /// Has a route show a certificate, or none, and publishes it.
+    pub(crate) fn show(&self, route: u64, certificate: Option<u64>) -> ManifestRef {
+        let patch = match certificate {
+            Some(number) => format!(
+                r#"{{"tls":{{"policy":"strict","certificate_id":"{}"}}}}"#,
+                certificate_id(number)
+            ),
+            None => r#"{"tls":null}"#.to_owned(),
+        };
+        let command = UpdateRoute {
+            id: route_id(route),
+            draft_id: self.draft(),
+            name: None,
+            hostname: None,
+            mode: None,
+            enabled: None,
+            config_patch: Some(patch),
+        };
+        self.apply(Command::UpdateRoute(actor(), command));
+        self.publish(route)
     }
 
     /// Publishes a route; the manifest that carries it.

@@ -8,13 +8,15 @@ use std::time::Duration;
 use domain::tree::ChunkSource;
 use edge::active::Active;
 use edge::assembly::Serving;
+use edge::certificates::{Keyring, Vault};
 use edge::configuration::{Apply, ApplyError, ApplyReport};
 use edge::store::MemoryDirectory;
-use edge::subscriber::{ApplyOn, Options, Ports, Status, Subscriber};
+use edge::subscriber::{ApplyOn, Certificates, Options, Ports, Status, Subscriber};
 use edge::telemetry::Hub;
 use edge_protocol::ManifestRef;
 use node::control_plane::{BoxFuture, ControlPlane, LocalFleet, MemberId, PeerError, PeerFleet};
 use node::fleet::{ClusterFleet, Fleet};
+use node::keys::KeyRing;
 use node::publisher::{Parts, Publisher, PublisherMetrics};
 use node::rest::{EdgeView, FleetReader};
 use platform::testing::{Pems, TestAuthority};
@@ -29,6 +31,10 @@ use crate::state::{Control, State, production};
 
 /// By when something that has to happen has happened, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn keys() -> KeyRing {
+    KeyRing::new(&[7; 32]).unwrap()
+}
 
 pub(crate) fn identity(pems: &Pems) -> Identity {
     Identity::from_pem(
@@ -78,6 +84,7 @@ impl Node {
             control: control.clone(),
             fleet: fleet.clone(),
             metrics: PublisherMetrics::default(),
+            keys: keys(),
         };
         let publisher = Publisher::start(&TokioNetwork, parts).unwrap();
         control.join(publisher.address());
@@ -201,12 +208,22 @@ pub(crate) struct Maker {
     pub(crate) environment: String,
     pub(crate) nodes: Vec<String>,
     pub(crate) directory: MemoryDirectory,
+    pub(crate) vault: MemoryDirectory,
+}
+
+fn certificates(vault: &MemoryDirectory, serving: &Serving) -> Certificates {
+    let vault = Vault::open(Box::new(vault.clone()), Arc::clone(&serving.keyring)).unwrap();
+    Certificates {
+        vault: Arc::new(parking_lot::Mutex::new(vault)),
+        shown: serving.active.shown(),
+    }
 }
 
 pub(crate) struct Edge {
     pub(crate) maker: Maker,
     pub(crate) active: Arc<Active>,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) keyring: Arc<Keyring>,
     pub(crate) restored: Option<ManifestRef>,
     moody: Arc<Moody>,
     status: watch::Receiver<Status>,
@@ -222,6 +239,7 @@ impl Maker {
             environment: "production".to_owned(),
             nodes: nodes.iter().map(|node| node.address.clone()).collect(),
             directory: MemoryDirectory::default(),
+            vault: MemoryDirectory::default(),
         }
     }
 
@@ -252,6 +270,7 @@ impl Maker {
             directory: Box::new(self.directory.clone()),
             applier: moody.clone(),
             hub: serving.hub.clone(),
+            certificates: Some(certificates(&self.vault, &serving)),
         };
         let subscriber = Subscriber::open(options, ports).unwrap();
         let stop = CancellationToken::new();
@@ -262,6 +281,7 @@ impl Maker {
             maker: self,
             active: serving.active,
             hub: serving.hub,
+            keyring: serving.keyring,
             restored,
             moody,
             status,

@@ -4,6 +4,7 @@
 mod access;
 mod alone;
 mod api_keys;
+mod certificates;
 mod idempotency;
 mod journal;
 mod manifests;

@@ -397,6 +397,7 @@ pub(super) fn refused(reply: Reply) -> (&'static str, String) {
         Rejection::HostnameConflict { .. } => "HostnameConflict",
         Rejection::RouteLimitExceeded { .. } => "RouteLimitExceeded",
         Rejection::UpstreamInUse { .. } => "UpstreamInUse",
+        Rejection::CertificateInUse { .. } => "CertificateInUse",
         Rejection::SnapshotNotPublishable { .. } => "SnapshotNotPublishable",
         Rejection::IdempotencyKeyReused => "IdempotencyKeyReused",
         Rejection::AnswersFull { .. } => "AnswersFull",

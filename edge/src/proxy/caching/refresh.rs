@@ -64,7 +64,7 @@ impl<N: Network> Background<N> {
             path: self.request.uri().path(),
             query: self.request.uri().query().unwrap_or_default(),
             headers: &request::Fields(self.request.headers()),
-            client: self.connection.client.ip(),
+            client: self.connection.client().ip(),
             region: &self.worker.settings.edge.region,
         });
         let Verdict::Forward(toward) = decision.verdict else {

@@ -10,10 +10,12 @@ const TIMEOUTS: TimeoutSettings = TimeoutSettings {
     idle_ms: 60_000,
     request_header_ms: 10_000,
     drain_ms: 1,
+    tls_handshake_ms: 5_000,
+    tunnel_idle_ms: 1,
 };
 
 fn connection() -> Rc<Connection> {
-    Rc::new(Connection::new(Client::new(([127, 0, 0, 1], 1).into())))
+    Rc::new(Connection::new(([127, 0, 0, 1], 1).into(), Scheme::Http))
 }
 
 async fn after(connection: &Connection, seconds: u64) -> Option<Order> {
@@ -34,6 +36,42 @@ async fn a_client_that_sends_no_whole_head_is_dropped() {
     assert_eq!(after(&next, 9).await, None);
     next.note_read();
     assert_eq!(after(&next, 1).await, Some(Order::Abort));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_has_a_limit_of_its_own_and_the_head_its_own_after_it() {
+    let secure = || Rc::new(Connection::new(([127, 0, 0, 1], 1).into(), Scheme::Https));
+    let slow = secure();
+    slow.note_read();
+    assert_eq!(after(&slow, 4).await, None);
+    assert_eq!(after(&slow, 1).await, Some(Order::Abort));
+    let quick = secure();
+    assert_eq!(after(&quick, 4).await, None);
+    quick.secure(Secured::default());
+    assert_eq!(after(&quick, 9).await, None);
+    assert_eq!(after(&quick, 1).await, Some(Order::Abort));
+}
+
+#[tokio::test]
+async fn when_there_are_too_many_the_oldest_is_ended() {
+    let connections = Rc::new(Connections::default());
+    let (first, second) = (connection(), connection());
+    let _registered = (connections.register(&first), connections.register(&second));
+    connections.keep_to(2);
+    assert_eq!(first.order.get(), None);
+    connections.keep_to(1);
+    assert_eq!(first.order.get(), Some(Order::Abort));
+    assert_eq!(second.order.get(), None);
+}
+
+#[tokio::test]
+async fn what_has_come_when_the_edge_stops_is_still_taken() {
+    let waiting = connection();
+    waiting.obey(Order::Finish);
+    assert_eq!(waiting.until_told(async { 1 }).await, Some(1));
+    assert_eq!(waiting.until_told(std::future::pending::<u8>()).await, None);
+    waiting.obey(Order::Abort);
+    assert_eq!(waiting.until_told(async { 1 }).await, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,6 +96,39 @@ async fn a_client_that_does_not_read_is_dropped() {
     connection.note_write(false);
     connection.note_write(true);
     assert_eq!(after(&connection, 59).await, None);
+    assert_eq!(after(&connection, 1).await, Some(Order::Abort));
+}
+
+#[tokio::test]
+async fn what_ends_a_connection_while_it_is_read_ends_it() {
+    let connection = connection();
+    let mut serve = std::pin::pin!(poll_fn(|_| {
+        connection.floods();
+        Poll::<()>::Pending
+    }));
+    assert!(connection.drive(serve.as_mut(), |_| {}).await.is_none());
+    assert!(connection.was_flooding());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_keeps_its_windows_shut_is_dropped() {
+    let connection = connection();
+    let (one, two) = (connection.begin(true), connection.begin(true));
+    one.piece_made();
+    assert_eq!(after(&connection, 59).await, None);
+    two.piece_made();
+    two.piece_gone();
+    assert_eq!(after(&connection, 59).await, None);
+    assert_eq!(after(&connection, 1).await, Some(Order::Abort));
+    one.piece_gone();
+    assert_eq!(after(&connection, 600).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_let_its_connection_be_finished_is_dropped() {
+    let connection = connection();
+    drop(connection.begin(true));
+    assert_eq!(after(&connection, 119).await, Some(Order::Finish));
     assert_eq!(after(&connection, 1).await, Some(Order::Abort));
 }
 

@@ -56,6 +56,7 @@ fn route(number: usize, rules: u32) -> Served {
     Served {
         entry,
         route: Arc::new(Route::new(compiled, None, &Surroundings::default()).unwrap()),
+        tls: domain::content::TlsConfig::default(),
     }
 }
 

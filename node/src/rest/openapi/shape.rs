@@ -58,6 +58,7 @@ shapes! {
     AuditId => identifier(id::AuditId::PREFIX, "an entry of the audit log", "01HXA2F6T8V3WXYZ4B6D9H");
     RequestId => identifier(id::RequestId::PREFIX, "a request", "01HXA2F6T8V3WXYZ4B6D9J");
     WebhookEndpointId => identifier(id::WebhookEndpointId::PREFIX, "a webhook endpoint", "01HXB4G7V9W2XYZ5C7E9FK");
+    CertificateId => identifier(id::CertificateId::PREFIX, "a certificate", "01HXB4G7V9W2XYZ5C7E9FN");
     WebhookDeliveryId => identifier(id::WebhookDeliveryId::PREFIX, "a delivery", "01HXB4G7V9W2XYZ5C7E9FM");
 
     Time => json!({
@@ -124,6 +125,16 @@ shapes! {
         "type": ["string", "null"], "description": "What signs; `null` where its making was only judged.",
         "examples": ["whsec_3k9mP3rQ2nL8wT5x7Vb1Zc4Yd6Fg0Hj2"],
     });
+    CertificateChain => json!({
+        "type": "string", "minLength": 1, "maxLength": limits::CHAIN_BYTES_MAX,
+        "description": "Certificates in PEM: the one for the hosts first, each issued by the next.",
+        "examples": ["-----BEGIN CERTIFICATE-----\n…"],
+    });
+    PrivateKey => json!({
+        "type": "string", "minLength": 1, "maxLength": super::super::certificates::KEY_BYTES_MAX, "writeOnly": true,
+        "description": "The key of the chain's first certificate, in PEM. It is sealed, and never shown.",
+        "examples": ["-----BEGIN PRIVATE KEY-----\n…"],
+    });
     GraceSeconds => json!({
         "type": "integer", "minimum": 0, "maximum": super::super::webhooks::GRACE_S_MAX,
         "default": super::super::webhooks::GRACE_S_DEFAULT, "examples": [3600],
@@ -181,7 +192,7 @@ shapes! {
     );
     EdgeStatus => words(edges::STATUSES.iter().map(|(word, _)| *word), "How lately it was heard of.");
     AckState => words(acks::STATES.iter().map(|(word, _)| *word), "Where an edge stands with a snapshot.");
-    DeletedKind => words(["upstream", "target", "webhook_endpoint"], "What it was.");
+    DeletedKind => words(["upstream", "target", "webhook_endpoint", "certificate"], "What it was.");
     ActorType => words(["api_key", "system"], "Who made the change.");
     AuditedKind => words(ObjectKind::NAMES.iter().map(|(word, _)| *word), "A kind of objects.");
     EventType => words(NoticeKind::NAMES.iter().map(|(word, _)| *word), "What happened.");

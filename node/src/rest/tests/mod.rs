@@ -4,6 +4,7 @@
 mod api_keys;
 mod auth;
 mod bad_input;
+mod certificates;
 mod cluster;
 mod content;
 mod contract;

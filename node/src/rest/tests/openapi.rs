@@ -222,6 +222,7 @@ fn id_of(path: &str) -> String {
         ("/v2/audit_log/", "aud"),
         ("/v2/webhook_endpoints/", "wh"),
         ("/v2/webhook_deliveries/", "whd"),
+        ("/v2/certificates/", "cert"),
         ("/v2/api_keys/", "key"),
         ("/v2/environments/", "env"),
     ];

@@ -118,6 +118,11 @@ const TABLE: &[(&str, &str)] = &[
     ("deliveries.get", "++ ++- -----+ - +-"),
     ("deliveries.retry", "++ +-+ ------ - --"),
     ("webhooks.delete", "++ +-- ------ - --"),
+    ("certificates.list", "++ ++- ------ - ++"),
+    ("certificates.create", "++ +-+ ------ - --"),
+    ("certificates.get", "++ ++- ------ - ++"),
+    ("certificates.update", "++ +-- ------ - --"),
+    ("certificates.delete", "++ +-- ------ - --"),
 ];
 
 /// One object of each kind in an environment.
@@ -133,6 +138,7 @@ struct Objects {
     audit_entry: String,
     endpoint: String,
     delivery: String,
+    certificate: String,
 }
 
 /// What is asked of the fleet is in no environment's rows, and nothing is in these tests' fleet.
@@ -172,6 +178,10 @@ impl Objects {
         let audit_entry = newest(log.ok().await);
         let body = json!({"url": "https://hooks.example.net/"});
         let endpoint = make("/v2/webhook_endpoints", body).await;
+        let pems = platform::testing::TestAuthority::default()
+            .issue("policy", vec![platform::testing::dns("api.example.net")]);
+        let body = json!({"name": "mine", "chain": pems.cert, "private_key": pems.key});
+        let certificate = make("/v2/certificates", body).await;
         let replay = world.request(Method::POST, &format!("/v2/events/{event}/replay"));
         let delivery = newest(replay.key(key).ok().await);
         Self {
@@ -186,6 +196,7 @@ impl Objects {
             audit_entry,
             endpoint,
             delivery,
+            certificate,
         }
     }
 
@@ -202,6 +213,7 @@ impl Objects {
             Some("audit_log") => &self.audit_entry,
             Some("webhook_endpoints") => &self.endpoint,
             Some("webhook_deliveries") => &self.delivery,
+            Some("certificates") => &self.certificate,
             Some("edges" | "regions") => "nowhere",
             _ => "",
         };

@@ -1,6 +1,7 @@
 //! Every operation of the API, one row each. What the rows do not say is the same for all.
 
 mod access;
+mod certificates;
 mod configuration;
 mod fleet;
 mod history;
@@ -12,7 +13,7 @@ mod webhooks;
 use super::described::Described;
 
 /// The headings, in the order of the document, and what stands under them.
-pub(super) const TAGS: [(&str, &str); 15] = [
+pub(super) const TAGS: [(&str, &str); 16] = [
     (
         "Rules",
         "Which requests of a route are meant, and what is done with them. Changes go into the route's draft.",
@@ -22,6 +23,10 @@ pub(super) const TAGS: [(&str, &str); 15] = [
         "A public host name with a traffic mode and settings.",
     ),
     ("Upstreams", "A named group of weighted targets."),
+    (
+        "Certificates",
+        "What edges show to clients that ask for a host over TLS.",
+    ),
     (
         "Publishing",
         "A route's draft goes live, or an earlier state of it.",
@@ -61,6 +66,7 @@ pub(super) fn all() -> Vec<Described> {
     all.extend(telemetry::rows());
     all.extend(history::rows());
     all.extend(webhooks::rows());
+    all.extend(certificates::rows());
     all.extend(access::rows());
     all.extend(process::rows());
     let place = |described: &Described| TAGS.iter().position(|(tag, _)| *tag == described.tag);

@@ -9,6 +9,7 @@
 #![allow(dead_code)]
 
 pub(super) mod access;
+pub(super) mod certificates;
 pub(super) mod release;
 pub(super) mod rules;
 #[cfg(test)]
@@ -44,6 +45,10 @@ pub(super) fn refine(name: &str, schema: &mut Value) {
             }
             return;
         }
+        "CertificateUpdate" => (
+            "dependentRequired",
+            json!({"chain": ["private_key"], "private_key": ["chain"]}),
+        ),
         "Reorder" => (
             "oneOf",
             json!([{"required": ["rule_ids"]}, {"required": ["moves"]}]),

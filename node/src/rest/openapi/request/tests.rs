@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::super::document;
-use super::{access, release, rules, upstreams, webhooks};
+use super::{access, certificates, release, rules, upstreams, webhooks};
 use crate::rest;
 
 fn check<T: ToSchema>(known: &[&str]) {
@@ -52,6 +52,8 @@ fn every_body_is_described_by_the_fields_that_its_operation_takes() {
     check::<upstreams::NewTarget>(&rest::upstreams::TARGET_FIELDS);
     check::<upstreams::KeptTarget>(&rest::upstreams::KEPT_TARGET_FIELDS);
     check::<upstreams::TargetUpdate>(&rest::upstreams::TARGET_FIELDS);
+    check::<certificates::CertificateCreate>(&rest::certificates::FIELDS);
+    check::<certificates::CertificateUpdate>(&rest::certificates::FIELDS);
     check::<webhooks::WebhookEndpointCreate>(&rest::webhooks::FIELDS);
     check::<webhooks::WebhookEndpointUpdate>(&rest::webhooks::FIELDS);
     check::<webhooks::RotateSecret>(&rest::webhooks::ROTATE_FIELDS);
