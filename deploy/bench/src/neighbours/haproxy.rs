@@ -20,11 +20,11 @@ defaults
     option http-keep-alive
     http-reuse always
     option forwardfor
-    http-request set-header X-Forwarded-Proto http
 
 frontend clients
     bind {http1} backlog 4096
     bind {http2} backlog 4096 proto h2
+    http-request set-header X-Forwarded-Proto http
     default_backend origin
 
 backend origin
