@@ -7,6 +7,8 @@
 )]
 
 mod alone;
+mod certificate;
+mod outage;
 mod purge;
 mod several;
 
@@ -15,17 +17,19 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use alone::{PublishAlone, SwitchRoute, SwitchRule};
+pub use certificate::{CreateCertificate, DeleteCertificate, UpdateCertificate};
+pub use outage::{OutageChange, RecordOutages};
 pub use purge::PurgeCache;
 pub use several::{BatchRules, ReorderRules, RuleOperation, RuleOrder};
 
 use crate::id::{
-    ApiKeyId, CertificateId, EnvironmentId, EventId, OrgId, RequestId, RouteId, RuleId, SnapshotId,
-    TargetId, UpstreamId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
+    ApiKeyId, EnvironmentId, EventId, OrgId, RequestId, RouteId, RuleId, SnapshotId, TargetId,
+    UpstreamId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use crate::model::{
-    Algorithm, ApiVersion, CertificateMaterial, DeliveryAttempt, EnvironmentKind, Fingerprint,
-    IdempotencyKey, IpRange, KeyHash, KeyKind, KeySalt, Metadata, Mode, NoticeKind, NoticePlace,
-    Plan, Priority, ResourceScope, SnapshotVersion, Target, Verb,
+    Algorithm, ApiVersion, DeliveryAttempt, EnvironmentKind, Fingerprint, IdempotencyKey, IpRange,
+    KeyHash, KeyKind, KeySalt, Metadata, Mode, NoticeKind, NoticePlace, Plan, Priority,
+    ResourceScope, SnapshotVersion, Target, Verb,
 };
 use crate::time::{Revision, Timestamp};
 
@@ -486,29 +490,6 @@ pub struct RotateWebhookSecret {
     pub grace_ms: u64,
 }
 
-/// Makes a certificate. What is in it was read, and its key sealed, by the proposer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CreateCertificate {
-    pub id: CertificateId,
-    pub name: String,
-    pub material: CertificateMaterial,
-}
-
-/// Changes the given fields of a certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UpdateCertificate {
-    pub id: CertificateId,
-    pub name: Option<String>,
-    /// Another chain with its key, as when a certificate is renewed.
-    pub material: Option<CertificateMaterial>,
-}
-
-/// Removes a certificate that no route shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeleteCertificate {
-    pub id: CertificateId,
-}
-
 /// Makes an attempt at a delivery now, whatever became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryDelivery {
@@ -546,27 +527,6 @@ pub struct RecordedAttempt {
     pub attempt: DeliveryAttempt,
     /// By how many thousandths the next delay is longer.
     pub jitter: u32,
-}
-
-/// Writes down where upstreams went out of use, and where they are in use again. Proposed by the node
-/// that gathers what edges say; on nobody's behalf. What is written down already changes nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordOutages {
-    pub environment_id: EnvironmentId,
-    pub changes: Vec<OutageChange>,
-}
-
-/// How an upstream stands in a region.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutageChange {
-    pub upstream_id: UpstreamId,
-    pub region: String,
-    /// Whether it is out of use.
-    pub is_down: bool,
-    /// How many edges of the region see it down.
-    pub edges_down: u32,
-    /// Of how many.
-    pub edges: u32,
 }
 
 /// Makes an API key.

@@ -275,7 +275,7 @@ impl Metrics {
     pub fn watch(&self, health: Arc<Targets>) {
         self.registry
             .lock()
-            .register_collector(Box::new(Health(health)));
+            .register_collector(Box::new(targets::Health(health)));
     }
 
     /// Shows from now on how full the cache is.
@@ -543,43 +543,6 @@ impl Collector for Following {
     }
 }
 
-/// Shows what is done about targets.
-#[derive(Debug)]
-struct Health(Arc<Targets>);
-
-impl Collector for Health {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let counts = self.0.counts();
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let mut writer = Writer(&mut encoder);
-        let checks = [
-            ([("result", "passed")], read(&counts.checks_passed)),
-            ([("result", "failed")], read(&counts.checks_failed)),
-        ];
-        writer.counters(
-            "health_checks",
-            "Checks of targets by their result",
-            checks.into_iter(),
-        )?;
-        writer.counter(
-            "target_ejections",
-            "Targets left out because requests failed",
-            read(&counts.ejections),
-        )?;
-        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        writer.gauge(
-            "targets",
-            "Targets that are watched",
-            signed(read(&counts.targets)),
-        )?;
-        writer.gauge(
-            "targets_out",
-            "Targets that take no requests for now",
-            signed(read(&counts.targets_out)),
-        )
-    }
-}
-
 /// Shows whom the edge follows and what that has cost.
 #[derive(Debug)]
 struct Subscription(watch::Receiver<Status>);
@@ -612,5 +575,6 @@ impl Collector for Subscription {
 }
 
 mod caching;
+mod targets;
 #[cfg(test)]
 mod tests;

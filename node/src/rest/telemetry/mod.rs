@@ -23,13 +23,14 @@ pub use question::{
 };
 
 use self::objects::Frame;
+use super::Api;
 use super::answer::{Answer, Answered};
 use super::auth::Caller;
 use super::error::ApiError;
 use super::operation;
 use super::pipeline::Call;
 use super::query::Query;
-use super::{Api, Routes};
+use super::router::Routes;
 
 /// The longest window, in seconds.
 pub(crate) const WINDOW_S_MAX: u64 = TELEMETRY_MINUTES_MAX as u64 * 60;

@@ -29,7 +29,8 @@ use tower::ServiceExt;
 
 use super::super::operation::Operation;
 use super::super::pipeline::ClientAddress;
-use super::super::{HttpMetrics, KeyUses, RestState, assembled};
+use super::super::router::assembled;
+use super::super::{HttpMetrics, KeyUses, RestState};
 use super::documented::{self, Asked};
 use super::fleet::FakeFleet;
 use super::ports::{Counting, HandClock};
