@@ -14,7 +14,16 @@ pub(super) const DECISIONS_MAX: usize = 4;
 pub(super) struct Reservoir {
     random: Random,
     seen: Cell<u64>,
-    kept: RefCell<Vec<Decision>>,
+    /// How often the sample was taken out.
+    round: Cell<u64>,
+    kept: RefCell<[Option<Decision>; DECISIONS_MAX]>,
+}
+
+/// A request's place in a sample.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    round: u64,
+    place: usize,
 }
 
 /// A thread's cheap randomness, for sampling alone: the `SplitMix64` generator
@@ -47,12 +56,13 @@ impl Reservoir {
         Self {
             random: Random::new(seed),
             seen: Cell::new(0),
+            round: Cell::new(0),
             kept: RefCell::default(),
         }
     }
 
     /// Where the next request goes in the sample, if it is one of it.
-    pub(super) fn draw(&self) -> Option<usize> {
+    pub(super) fn draw(&self) -> Option<Spot> {
         let seen = self.seen.get() + 1;
         self.seen.set(seen);
         let place = if seen <= DECISIONS_MAX as u64 {
@@ -60,24 +70,29 @@ impl Reservoir {
         } else {
             self.random.below(seen)
         };
-        usize::try_from(place)
-            .ok()
-            .filter(|place| *place < DECISIONS_MAX)
+        let place = usize::try_from(place).ok()?;
+        let round = self.round.get();
+        (place < DECISIONS_MAX).then_some(Spot { round, place })
     }
 
-    /// Puts a request where [`Self::draw`] said, or next to the others if those went meanwhile.
-    pub(super) fn put(&self, place: usize, decision: Decision) {
-        let mut kept = self.kept.borrow_mut();
-        match kept.get_mut(place) {
-            Some(other) => *other = decision,
-            None => kept.push(decision),
+    /// Puts a request where [`Self::draw`] said. If that sample was taken out meanwhile, it is one of
+    /// those of the next.
+    pub(super) fn put(&self, drawn: Spot, decision: Decision) {
+        let spot = if drawn.round == self.round.get() {
+            Some(drawn)
+        } else {
+            self.draw()
+        };
+        if let Some(spot) = spot {
+            self.kept.borrow_mut()[spot.place] = Some(decision);
         }
     }
 
     /// Takes the sample out and begins another one.
     pub(super) fn take(&self) -> Vec<Decision> {
         self.seen.set(0);
-        self.kept.take()
+        self.round.set(self.round.get() + 1);
+        self.kept.take().into_iter().flatten().collect()
     }
 }
 
@@ -93,8 +108,8 @@ mod tests {
         for _ in 0..rounds {
             let mut sample = [None; DECISIONS_MAX];
             for request in 0..requests {
-                if let Some(place) = reservoir.draw() {
-                    sample[place] = Some(request);
+                if let Some(spot) = reservoir.draw() {
+                    sample[spot.place] = Some(request);
                 }
             }
             for request in sample.into_iter().flatten() {
@@ -108,5 +123,47 @@ mod tests {
             // Six standard deviations of a count.
             assert!(off < 6.0 * expect.sqrt(), "request {request}: {count}");
         }
+    }
+
+    fn decision(path: &str) -> Decision {
+        let seed = domain::id::Seed {
+            unix_ms: 0,
+            random: 0,
+        };
+        Decision {
+            at: domain::time::Timestamp(0),
+            method: Decision::method("GET"),
+            path: Decision::path(path),
+            route: domain::id::RouteId::new(seed),
+            snapshot: domain::id::SnapshotId::new(seed),
+            rule: None,
+            outcome: edge_protocol::telemetry::Outcome::Answered,
+            target: None,
+            status: 200,
+            micros: 1,
+        }
+    }
+
+    fn paths(reservoir: &Reservoir) -> Vec<String> {
+        let taken = reservoir.take();
+        taken
+            .iter()
+            .map(|one| one.path.as_str().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn none_takes_the_place_of_another_that_ended_in_another_order_or_round() {
+        let reservoir = Reservoir::new(7);
+        let (first, second) = (reservoir.draw().unwrap(), reservoir.draw().unwrap());
+        reservoir.put(second, decision("/second"));
+        reservoir.put(first, decision("/first"));
+        assert_eq!(paths(&reservoir), ["/first", "/second"]);
+        let slow = reservoir.draw().unwrap();
+        assert!(reservoir.take().is_empty());
+        reservoir.put(slow, decision("/slow"));
+        let next = reservoir.draw().unwrap();
+        reservoir.put(next, decision("/next"));
+        assert_eq!(paths(&reservoir), ["/slow", "/next"]);
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use domain::id::RequestId;
 use tokio::time::Instant;
 
+use super::reservoir::Spot;
 use super::slot::{NOWHERE, Slot};
 use crate::access_log::Entry;
 use crate::cache::Report;
@@ -35,7 +36,7 @@ pub struct Trace {
 #[derive(Debug)]
 pub(super) struct Noted {
     /// Its place among the examples.
-    pub(super) place: Option<usize>,
+    pub(super) place: Option<Spot>,
     pub(super) method: String,
     pub(super) path: String,
     /// The line for the access log, as far as it is known.
