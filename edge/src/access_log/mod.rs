@@ -4,7 +4,7 @@
 //! [`LINES_MAX`] of them; a thread of its own writes them. While the disk or the reader of standard
 //! output does not keep up, lines are dropped, and counted.
 //!
-//! What stands in a line is [`Entry`]'s matter. It holds no header field but `Host`, and of the
+//! What stands in a line is `Entry`'s matter. It holds no header field but `Host`, and of the
 //! target no query: both carry secrets.
 
 mod entry;

@@ -1,6 +1,6 @@
 //! The answers of all routes and threads, in a bounded piece of memory.
 //!
-//! One lock for each of [`SHARDS`] parts, held for a look-up or a change of a few pointers and
+//! One lock for each of `SHARDS` parts, held for a look-up or a change of a few pointers and
 //! never while anybody waits; bodies are read without it. Room is made wherever the next part in
 //! turn has something to give up, so that the bound holds for all parts together and one large
 //! answer does not empty the part that it happens to be in.
