@@ -95,11 +95,9 @@ impl Caches {
         self.cache.hash(&key)
     }
 
-    /// Where the answer to a request belongs.
-    fn place<B>(&self, matter: Matter<'_>, scheme: &str, request: &Request<B>) -> Place {
+    /// Where the answer to a request belongs whose key was the last to be hashed, to `hash`.
+    fn place<B>(&self, matter: Matter<'_>, hash: u64, request: &Request<B>) -> Place {
         let caching = &matter.served.route.compiled().caching;
-        let route = matter.served.entry.route_id.as_str();
-        let hash = self.hash(caching, route, scheme, request);
         let mut section = Vec::new();
         let rule = matter.rule.map_or("", RuleId::as_str);
         write_section(rule, &caching.key, request.headers(), &mut section);
@@ -165,7 +163,7 @@ impl<N: Network> Worker<N> {
             worker: self,
             connection,
             rules: Rules::of(caching),
-            place: self.caches.place(matter, scheme, &request),
+            place: self.caches.place(matter, hash, &request),
             matter,
             asked,
             request: request.map(drop),
