@@ -29,7 +29,7 @@ use platform::{Clock, Network};
 
 use super::connection::Connection;
 use super::error::{Code, Refusal};
-use super::service::{Answered, Toward, Worker};
+use super::service::{Answered, Worker};
 use crate::active::Held;
 use crate::cache::asked::{Asked, Rules};
 use crate::cache::flight::{Landed, wait};
@@ -39,6 +39,7 @@ use crate::cache::store::{Company, Question, Step};
 use crate::cache::stored::{Place, Spot};
 use crate::cache::{Cache, Outcome, Report};
 use crate::configuration::Served;
+use crate::route::Forward;
 use crate::telemetry::Trace;
 
 use invalidation::Subject;
@@ -57,7 +58,7 @@ pub(super) struct Matter<'a> {
     pub(super) held: &'a Rc<Held>,
     pub(super) served: &'a Served,
     pub(super) rule: Option<&'a RuleId>,
-    pub(super) toward: Toward<'a>,
+    pub(super) toward: Forward<'a>,
     pub(super) trace: &'a Trace,
 }
 

@@ -79,9 +79,6 @@ struct Access {
 /// An answer, and whose it is.
 pub(super) type Answered = (Response<Content>, Answer);
 
-/// Where a request is sent.
-pub(super) type Toward<'a> = Forward<'a>;
-
 impl<N: Network> Worker<N> {
     /// A thread; `tally` and `lane` are its own among the serving threads.
     pub fn new(
@@ -239,7 +236,7 @@ impl<N: Network> Worker<N> {
     pub(super) async fn forward(
         &self,
         connection: &Connection,
-        toward: Toward<'_>,
+        toward: Forward<'_>,
         mut request: Request<Incoming>,
         trace: &Trace,
     ) -> Result<Answered, Refusal> {
@@ -257,7 +254,7 @@ impl<N: Network> Worker<N> {
     pub(super) async fn exchange(
         &self,
         connection: &Connection,
-        forward: Toward<'_>,
+        forward: Forward<'_>,
         request: Request<RequestBody>,
         upload: Option<&Upload>,
         trace: &Trace,
