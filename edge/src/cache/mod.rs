@@ -12,6 +12,7 @@
 
 pub mod asked;
 pub mod body;
+mod changes;
 pub mod conditional;
 mod counts;
 pub mod date;

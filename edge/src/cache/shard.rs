@@ -9,6 +9,7 @@ use http::header::HeaderMap;
 use tokio::sync::watch;
 
 use super::asked::Asked;
+use super::changes::Changes;
 use super::flight::Landed;
 use super::queue::Queue;
 use super::stored::{Place, Spot, Stored};
@@ -22,8 +23,7 @@ pub(super) struct Shard {
     urls: HashMap<u64, Answers, BuildHasherDefault<AsItIs>>,
     queue: Queue,
     scratch: Vec<u8>,
-    /// How often answers of this part were given up because they may be outdated.
-    changes: u64,
+    changes: Changes,
 }
 
 /// All that is known of the URLs with one hash, of which there is mostly one.
@@ -144,15 +144,15 @@ impl Shard {
         self.queue.remove(id).unwrap_or(0)
     }
 
-    /// How often answers were given up because they may be outdated.
-    pub(super) fn changes(&self) -> u64 {
-        self.changes
+    /// How often answers for a URL were given up because they may be outdated.
+    pub(super) fn changes(&self, hash: u64) -> u64 {
+        self.changes.of(hash)
     }
 
     /// Gives up all answers whose key is such, also those that are being fetched. Gives how many
     /// went, and what they weighed.
     pub(super) fn purge(&mut self, is_such: &dyn Fn(&[u8]) -> bool) -> (u64, u64) {
-        self.changes += 1;
+        self.changes.count_all();
         let (mut count, mut weight) = (0, 0);
         let queue = &mut self.queue;
         self.urls.retain(|_, answers| {
@@ -176,7 +176,7 @@ impl Shard {
 
     /// Gives up all answers for a URL, also those that are being fetched. Gives what they weighed.
     pub(super) fn invalidate(&mut self, hash: u64) -> u64 {
-        self.changes += 1;
+        self.changes.count(hash);
         let Some(answers) = self.urls.get_mut(&hash) else {
             return 0;
         };

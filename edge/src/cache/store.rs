@@ -194,14 +194,14 @@ impl Cache {
     /// What [`Self::insert`] wants to know of the time before an answer was asked for.
     #[must_use]
     pub fn changes(&self, hash: u64) -> u64 {
-        self.shard(hash).lock().changes()
+        self.shard(hash).lock().changes(hash)
     }
 
     /// Keeps an answer, in the place of one that the same requests select. Not if anything was given
     /// up since `changes`, because it may be of before that; false then.
     pub fn insert(&self, stored: &Arc<Stored>, changes: u64) -> bool {
         let mut shard = self.shard(stored.place.hash).lock();
-        if shard.changes() != changes {
+        if shard.changes(stored.place.hash) != changes {
             return false;
         }
         let (came, went) = shard.insert(stored);

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
-/// How many connections it may have: more than a benchmark opens.
-const CONNECTIONS: usize = 16_384;
+/// How many connections it may have: more than are opened to it, and no more than the limit of open
+/// files of a usual machine allows, without which it does not start.
+const CONNECTIONS: usize = 4_096;
 
 /// A proxy.
 pub(super) fn proxy([http1, http2]: [SocketAddr; 2], origin: SocketAddr) -> String {

@@ -270,6 +270,20 @@ fn what_was_asked_for_before_a_change_is_not_kept_after_it() {
 }
 
 #[test]
+fn a_change_of_one_url_does_not_keep_the_answer_for_another_from_being_kept() {
+    let world = world(1 << 20);
+    let hash = world.spot("a", "rule").hash;
+    let before = world.cache.changes(hash);
+    let stored = world.keep("a", &[], FRESH, "new");
+    // Enough for some to be in the same shard.
+    for other in 0..1_000 {
+        let key = format!("other/{other}");
+        world.cache.invalidate(world.spot(&key, "rule").hash);
+    }
+    assert!(world.cache.insert(&stored, before));
+}
+
+#[test]
 fn a_purge_takes_what_it_is_about_and_nothing_else() {
     let world = world(1 << 20);
     for key in ["a/1", "a/2", "b/1"] {
