@@ -11,11 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
 
+use super::http1::{Link, Piece};
 use super::http2::Stream;
 use super::pool::{Bucket, Gauge};
-use super::{IdleDeadline, RequestBody};
+use super::{Cause, IdleDeadline};
 use crate::cache::body::BrokeOff;
 use crate::health::Occupancy;
 use crate::metrics::Tally;
@@ -28,7 +28,7 @@ pub enum BodyError {
     Stalled,
     /// The origin's connection broke, or what it sent was no body.
     #[error("the response's body broke off")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] Cause),
     /// Another request fetched it, and that broke off.
     #[error(transparent)]
     Shared(#[from] BrokeOff),
@@ -37,9 +37,11 @@ pub enum BodyError {
 /// A response's body.
 #[derive(Debug)]
 pub struct UpstreamBody {
-    incoming: Incoming,
-    idle: IdleDeadline,
+    /// Until the body has ended.
     lease: Option<Lease>,
+    idle: IdleDeadline,
+    /// Why it broke off, until that was said.
+    broken: Option<BodyError>,
     tally: Arc<Tally>,
 }
 
@@ -54,40 +56,86 @@ pub(super) struct Lease {
 #[derive(Debug)]
 pub(super) enum Place {
     /// From a connection of its own, which goes back into the bucket.
-    Http1(SendRequest<RequestBody>, Rc<Bucket>),
+    Http1(Box<Link>, Rc<Bucket>),
     /// From a stream.
-    Http2(Stream),
+    Http2 {
+        incoming: Incoming,
+        /// Its place on the connection, which goes after it.
+        _stream: Stream,
+    },
 }
 
+type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
 impl UpstreamBody {
-    pub(super) fn new(incoming: Incoming, idle: Duration, lease: Lease, tally: Arc<Tally>) -> Self {
+    pub(super) fn new(idle: Duration, lease: Lease, tally: Arc<Tally>) -> Self {
         let mut body = Self {
-            incoming,
-            idle: IdleDeadline::new(idle),
             lease: Some(lease),
+            idle: IdleDeadline::new(idle),
+            broken: None,
             tally,
         };
-        if body.incoming.is_end_stream() {
-            body.ended();
-        }
+        body.end_if_ended();
         body
     }
 
-    fn ended(&mut self) {
-        let Some(Lease { place, occupancy }) = self.lease.take() else {
+    /// Gives the connection back at the body's end.
+    fn end_if_ended(&mut self) {
+        if !self
+            .lease
+            .as_ref()
+            .is_some_and(|lease| lease.place.has_ended())
+        {
             return;
-        };
-        match place {
-            Place::Http1(sender, bucket) => bucket.give(sender),
-            Place::Http2(stream) => drop(stream),
         }
-        drop(occupancy);
+        if let Some(Lease { place, occupancy }) = self.lease.take() {
+            match place {
+                Place::Http1(link, bucket) => bucket.give(link),
+                Place::Http2 { .. } => drop(place),
+            }
+            drop(occupancy);
+        }
     }
 
-    fn broke(&mut self, error: BodyError) -> BodyError {
+    /// Says why at the next call, so that what came before is sent to the client in between: the
+    /// server drops with a body that breaks what it has not written yet.
+    fn broke(&mut self, error: BodyError, cx: &Context<'_>) -> Polled {
         self.lease = None;
         self.tally.body_broke();
-        error
+        self.broken = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Place {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+        match self {
+            Self::Http1(link, _) => link.poll_piece(cx).map(|piece| match piece {
+                Ok(Piece::Data(data)) => Some(Ok(Frame::data(data))),
+                Ok(Piece::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
+                Ok(Piece::End) => None,
+                Err(error) => Some(Err(error.into())),
+            }),
+            Self::Http2 { incoming, .. } => Pin::new(incoming).poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        match self {
+            Self::Http1(link, _) => link.decoder().has_ended(),
+            Self::Http2 { incoming, .. } => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(link, _) => {
+                let left = link.decoder().bytes_left();
+                left.map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
+            Self::Http2 { incoming, .. } => incoming.size_hint(),
+        }
     }
 }
 
@@ -95,39 +143,37 @@ impl Body for UpstreamBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
-        let frame = match Pin::new(&mut this.incoming).poll_frame(cx) {
-            Poll::Ready(frame) => frame,
-            Poll::Pending => {
-                ready!(this.idle.poll_expired(cx));
-                return Poll::Ready(Some(Err(this.broke(BodyError::Stalled))));
-            }
+        let Some(lease) = &mut this.lease else {
+            return Poll::Ready(this.broken.take().map(Err));
+        };
+        let Poll::Ready(frame) = lease.place.poll_frame(cx) else {
+            ready!(this.idle.poll_expired(cx));
+            return this.broke(BodyError::Stalled, cx);
         };
         this.idle.arrived();
-        Poll::Ready(match frame {
+        match frame {
             Some(Ok(frame)) => {
-                if this.incoming.is_end_stream() {
-                    this.ended();
-                }
-                Some(Ok(frame))
+                this.end_if_ended();
+                Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(error)) => Some(Err(this.broke(BodyError::Broken(error)))),
+            Some(Err(error)) => this.broke(BodyError::Broken(error), cx),
             None => {
-                this.ended();
-                None
+                this.end_if_ended();
+                this.lease = None;
+                Poll::Ready(None)
             }
-        })
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.lease.is_none() && self.broken.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.lease
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), |lease| lease.place.size_hint())
     }
 }

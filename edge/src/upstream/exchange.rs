@@ -4,12 +4,14 @@
 //! when the request is sent. Such a loss is not the origin's failure, so the request is sent once
 //! more, on a new connection, where that cannot do anything twice: when it was certainly not sent,
 //! or when it has no body and its method is idempotent (RFC 9110, section 9.2.2, forbids a proxy
-//! more). For other requests the thread first lets the runtime look at its sockets, so that a close
-//! that has already arrived is seen before the connection is used.
+//! more); what is sent again are the bytes of its head. For other requests the thread first lets the
+//! runtime look at its sockets, so that a close that has already arrived is seen before the
+//! connection is used.
 //!
 //! When an exchange fails, the request is given back wherever it may be sent elsewhere, by the same
 //! rule. Whether it is, is the proxy's matter.
 
+mod http1;
 mod multiplexed;
 
 use std::error::Error as _;
@@ -19,17 +21,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use domain::model::Protocol;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1};
+use hyper::client::conn::TrySendError;
 use platform::Network;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::body::{Lease, Place, UpstreamBody};
-use super::dial::{Sender, dial, open};
+use super::body::{Lease, UpstreamBody};
+use super::dial::dial;
 use super::pool::{Bucket, Gauge, Pool};
 use super::wire::Wire;
-use super::{ClientFault, RequestBody, Upload};
+use super::{Cause, ClientFault, RequestBody, Upload};
 use crate::health::{Occupancy, TargetHealth};
 use crate::metrics::Tally;
 use crate::route::Target;
@@ -49,10 +51,10 @@ pub enum ExchangeError {
     Timeout,
     /// The connection ended before a response did begin.
     #[error("the target closed the connection without an answer")]
-    Closed(#[source] hyper::Error),
+    Closed(#[source] Cause),
     /// What the origin sent is no response.
     #[error("the target's answer is not HTTP")]
-    Malformed(#[source] hyper::Error),
+    Malformed(#[source] Cause),
     /// The client's part broke off.
     #[error("the request broke off")]
     Client(#[source] ClientFault),
@@ -189,101 +191,8 @@ impl<N: Network> Upstreams<N> {
         self.pool.sweep();
     }
 
-    async fn send_http1(
-        &self,
-        going: Going<'_>,
-        request: Request<RequestBody>,
-        spares: bool,
-    ) -> Outcome {
-        let repeatable = is_repeatable(&going, &request);
-        let Some(mut sender) = self.kept(&going.bucket, repeatable).await else {
-            let spare = (spares && repeatable).then(|| bodiless(&request));
-            return self.send_anew(going, request, spare).await;
-        };
-        self.tally.upstream_reused();
-        let spare = repeatable.then(|| bodiless(&request));
-        let exchange = sender.try_send_request(request);
-        let request = match self.response(exchange, going.upload).await {
-            Ok(response) => return Ok(self.begun(going, response, sender)),
-            Err(Lost::Unsent(request, _)) => *request,
-            Err(Lost::Sent(ExchangeError::Closed(error))) => match &spare {
-                Some(spare) => bodiless(spare),
-                None => return Err(Failed::new(ExchangeError::Closed(error), None)),
-            },
-            Err(Lost::Sent(error)) => return Err(Failed::sent(error, spare.as_ref())),
-        };
-        self.tally.upstream_repeated();
-        self.send_anew(going, request, spare).await
-    }
-
-    async fn kept(
-        &self,
-        bucket: &Bucket,
-        repeatable: bool,
-    ) -> Option<http1::SendRequest<RequestBody>> {
-        if repeatable {
-            return bucket.take(self.timeouts.idle());
-        }
-        // The runtime polls its sockets before it comes back to a task that yielded.
-        tokio::task::yield_now().await;
-        bucket.take(self.timeouts.idle())
-    }
-
-    async fn send_anew(
-        &self,
-        going: Going<'_>,
-        request: Request<RequestBody>,
-        spare: Option<Request<RequestBody>>,
-    ) -> Outcome {
-        let mut sender = match self.connect(going.target).await {
-            Ok(sender) => sender,
-            Err(error) => return Err(Failed::new(error, Some(request))),
-        };
-        let exchange = sender.try_send_request(request);
-        match self.response(exchange, going.upload).await {
-            Ok(response) => Ok(self.begun(going, response, sender)),
-            Err(Lost::Unsent(request, error)) => Err(Failed {
-                error: ExchangeError::Closed(error),
-                request: Some(request),
-            }),
-            Err(Lost::Sent(error)) => Err(Failed::sent(error, spare.as_ref())),
-        }
-    }
-
-    /// A response whose head is here.
-    fn begun(
-        &self,
-        going: Going<'_>,
-        response: Response<Incoming>,
-        sender: http1::SendRequest<RequestBody>,
-    ) -> Response<UpstreamBody> {
-        let Going {
-            bucket, occupancy, ..
-        } = going;
-        let place = Place::Http1(sender, bucket);
-        self.leased(response, Lease { place, occupancy })
-    }
-
-    fn leased(&self, response: Response<Incoming>, lease: Lease) -> Response<UpstreamBody> {
-        let (idle, tally) = (self.timeouts.idle(), Arc::clone(&self.tally));
-        response.map(|body| UpstreamBody::new(body, idle, lease, tally))
-    }
-
-    async fn connect(
-        &self,
-        target: &Target,
-    ) -> Result<http1::SendRequest<RequestBody>, ExchangeError> {
-        if !target.health.connecting() {
-            return Err(ExchangeError::Overloaded);
-        }
-        let _waits = Waits(&target.health);
-        self.tally.upstream_opened();
-        let opening = timeout(self.timeouts.connect(), open(&self.network, target));
-        let opened = opening.await.map_err(|_| ExchangeError::ConnectTimeout)?;
-        match opened.map_err(ExchangeError::Unreachable)? {
-            Sender::Http1(sender) => Ok(sender),
-            Sender::Http2(_) => Err(wrong_protocol()),
-        }
+    fn body(&self, lease: Lease) -> UpstreamBody {
+        UpstreamBody::new(self.timeouts.idle(), lease, Arc::clone(&self.tally))
     }
 
     async fn response(
@@ -327,7 +236,7 @@ fn wrong_protocol() -> ExchangeError {
 
 /// Whether sending a request twice is as good as sending it once.
 fn is_repeatable(going: &Going<'_>, request: &Request<RequestBody>) -> bool {
-    going.upload.is_none() && is_idempotent(request.method())
+    going.upload.is_none() && request.method().is_idempotent()
 }
 
 fn lost(
@@ -342,9 +251,9 @@ fn lost(
         return Lost::Sent(ExchangeError::Client(fault));
     }
     Lost::Sent(if is_close(&error) {
-        ExchangeError::Closed(error)
+        ExchangeError::Closed(error.into())
     } else {
-        ExchangeError::Malformed(error)
+        ExchangeError::Malformed(error.into())
     })
 }
 
@@ -366,11 +275,6 @@ fn is_close(error: &hyper::Error) -> bool {
         || error.is_closed()
         || error.is_canceled()
         || source.is_some_and(broken)
-}
-
-/// RFC 9110, section 9.2.2.
-fn is_idempotent(method: &Method) -> bool {
-    method.is_idempotent()
 }
 
 /// The same request once more; it has no body.

@@ -1,19 +1,19 @@
 //! A deadline for the next piece of a body. It costs nothing while pieces come without waiting:
 //! the timer exists from the first wait on, and is moved only when it fires too early.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
+
+use super::due::Due;
 
 /// Fires when one wait has lasted too long.
 #[derive(Debug)]
 pub struct IdleDeadline {
     limit: Duration,
     since: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    due: Due,
 }
 
 impl IdleDeadline {
@@ -23,7 +23,7 @@ impl IdleDeadline {
         Self {
             limit,
             since: None,
-            timer: None,
+            due: Due::default(),
         }
     }
 
@@ -35,18 +35,7 @@ impl IdleDeadline {
     /// Waits on; ready when this wait has lasted too long.
     pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = *self.since.get_or_insert_with(Instant::now) + self.limit;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        loop {
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            if timer.deadline() >= deadline {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(deadline);
-        }
+        self.due.poll(cx, deadline)
     }
 }
 

@@ -4,7 +4,9 @@
 
 mod body;
 mod dial;
+mod due;
 mod exchange;
+mod http1;
 mod http2;
 mod idle;
 mod pool;
@@ -20,3 +22,6 @@ pub use idle::IdleDeadline;
 pub use tls::{TargetTls, Trust};
 pub use upgrade::{LoneBody, UpgradeError, ask};
 pub use upload::{ClientFault, RequestBody, Upload};
+
+/// What the protocol that is spoken says of its failure.
+type Cause = Box<dyn std::error::Error + Send + Sync>;

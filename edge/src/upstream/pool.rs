@@ -1,17 +1,16 @@
 //! Connections of one serving thread, by the address that they lead to and what is spoken on them.
-//! They outlive
-//! configurations: what is published changes who is connected to, not how.
+//! They outlive configurations: what is published changes who is connected to, not how.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
 use tokio::time::{Instant, timeout};
 
-use super::RequestBody;
+use super::http1::Link;
 use super::http2::Connections;
 use crate::health::TargetHealth;
 
@@ -19,8 +18,8 @@ use crate::health::TargetHealth;
 /// this under way at once opens connections anew when the next burst comes.
 const IDLE_PER_ADDRESS_MAX: usize = 256;
 
-/// How long a connection may take to become usable again after its response has ended; it is
-/// given up otherwise. It has to finish what was left of the request's body.
+/// How long a connection may take to send the rest of a request whose response has ended; it is
+/// given up otherwise.
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// Connections, by address and what is spoken.
@@ -44,7 +43,7 @@ pub(super) struct Bucket {
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<RequestBody>,
+    link: Box<Link>,
     since: Instant,
 }
 
@@ -97,7 +96,7 @@ impl Pool {
             bucket
                 .idle
                 .borrow_mut()
-                .retain(|idle| idle.since > oldest && !idle.sender.is_closed());
+                .retain_mut(|idle| idle.since > oldest && idle.link.is_open());
             bucket.gauges.borrow_mut().retain(Gauge::is_needed);
             let has_http2 = bucket.http2.sweep(oldest);
             has_http2 || !bucket.idle.borrow().is_empty() || bucket.used.get() > oldest
@@ -126,39 +125,42 @@ impl Bucket {
         gauge
     }
 
-    /// A connection that was open a moment ago. What closes meanwhile is found out by using it.
-    pub(super) fn take(&self, idle_limit: Duration) -> Option<SendRequest<RequestBody>> {
+    /// A connection that is open, as far as the thread has heard. What closes meanwhile is found out
+    /// by using it.
+    pub(super) fn take(&self, idle_limit: Duration) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
         let now = Instant::now();
-        while let Some(Idle { sender, since }) = idle.pop() {
-            if now.duration_since(since) < idle_limit && !sender.is_closed() && sender.is_ready() {
-                return Some(sender);
+        while let Some(Idle { mut link, since }) = idle.pop() {
+            if now.duration_since(since) < idle_limit && link.is_open() {
+                return Some(link);
             }
         }
         None
     }
 
-    /// Keeps a connection whose response has ended, as soon as it can take another request.
-    pub(super) fn give(self: Rc<Self>, mut sender: SendRequest<RequestBody>) {
-        if sender.is_ready() {
-            self.keep(sender);
+    /// Keeps a connection whose response has ended, as soon as it can have another exchange.
+    pub(super) fn give(self: Rc<Self>, mut link: Box<Link>) {
+        if !link.can_be_kept() {
             return;
         }
-        if sender.is_closed() {
+        if link.is_sent() {
+            self.keep(link);
             return;
         }
         tokio::task::spawn_local(async move {
-            if matches!(timeout(SETTLE, sender.ready()).await, Ok(Ok(()))) {
-                self.keep(sender);
+            let sent = timeout(SETTLE, poll_fn(|cx| link.poll_sent(cx))).await;
+            if sent.is_ok() && link.can_be_kept() {
+                self.keep(link);
             }
         });
     }
 
-    fn keep(&self, sender: SendRequest<RequestBody>) {
+    fn keep(&self, mut link: Box<Link>) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < IDLE_PER_ADDRESS_MAX {
+            link.rest();
             idle.push(Idle {
-                sender,
+                link,
                 since: Instant::now(),
             });
         }

@@ -105,7 +105,7 @@ impl Body for LoneBody {
             return Poll::Ready(Some(Err(BodyError::Stalled)));
         };
         this.idle.arrived();
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
+        Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyError::Broken(error.into()))))
     }
 
     fn is_end_stream(&self) -> bool {

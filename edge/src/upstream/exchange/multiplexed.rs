@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use http::Request;
+use http::{Request, Response};
 use hyper::client::conn::http2;
 use platform::Network;
 use tokio::time::timeout;
@@ -38,13 +38,19 @@ impl<N: Network> Upstreams<N> {
             let exchange = sender.try_send_request(request);
             match self.response(exchange, going.upload).await {
                 Ok(response) => {
-                    let (place, occupancy) = (Place::Http2(stream), going.occupancy);
-                    return Ok(self.leased(response, Lease { place, occupancy }));
+                    let (parts, incoming) = response.into_parts();
+                    let place = Place::Http2 {
+                        incoming,
+                        _stream: stream,
+                    };
+                    let occupancy = going.occupancy;
+                    let body = self.body(Lease { place, occupancy });
+                    return Ok(Response::from_parts(parts, body));
                 }
                 Err(Lost::Unsent(mut unsent, error)) => {
                     as_http1(&mut unsent);
                     if repeated {
-                        let (error, request) = (ExchangeError::Closed(error), Some(unsent));
+                        let (error, request) = (ExchangeError::Closed(error.into()), Some(unsent));
                         return Err(Failed { error, request });
                     }
                     request = *unsent;
