@@ -32,19 +32,30 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 
 /// Removes what belongs to the connection, also what its `Connection` field names.
 pub(super) fn strip(headers: &mut HeaderMap) {
+    // Messages have few fields and mostly none of these or one: looking at all of them once is less
+    // than looking for each of these.
+    let there = headers.keys().filter_map(place_among_hop_by_hop);
+    let there = there.fold(0_u32, |there, place| there | 1 << place);
+    if there == 0 {
+        return;
+    }
     // Beside a coding that frames the body, a length says nothing true; without the coding it
     // would be believed.
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
-    if headers.contains_key(CONNECTION) {
-        for name in nominated(headers) {
+    for name in nominated(headers) {
+        headers.remove(name);
+    }
+    for (place, name) in HOP_BY_HOP.iter().enumerate() {
+        if there & 1 << place != 0 {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
+}
+
+fn place_among_hop_by_hop(name: &HeaderName) -> Option<usize> {
+    HOP_BY_HOP.iter().position(|bound| bound == name)
 }
 
 /// The fields that `Connection` names. `Host` is not one that a connection could keep to itself.
@@ -52,9 +63,13 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let names = headers
         .get_all(CONNECTION)
         .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii);
     names
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        // What it mostly says names no field, or one that is removed anyway.
+        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"))
+        .filter(|name| !name.eq_ignore_ascii_case(b"close"))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| *name != HOST)
         .collect()
 }
