@@ -175,8 +175,11 @@ mod tests {
 
     use super::*;
 
-    /// The body and trailers of what comes in pieces of this size, and what is left.
-    fn read(text: &[u8], piece: usize) -> Result<Option<(Vec<u8>, HeaderMap, Vec<u8>)>, Malformed> {
+    /// A body, its trailers, and what is left behind them.
+    type Found = (Vec<u8>, HeaderMap, Vec<u8>);
+
+    /// Reads what comes in pieces of this size.
+    fn read(text: &[u8], piece: usize) -> Result<Option<Found>, Malformed> {
         let (mut chunked, mut body) = (Chunked::default(), Vec::new());
         let mut trailers = HeaderMap::new();
         let mut rest = Bytes::copy_from_slice(text);

@@ -40,6 +40,8 @@ pub(in crate::upstream) struct Link {
     keeps: bool,
     /// Why the request could not be sent to its end.
     failed: Option<io::Error>,
+    /// How many interim responses came before this one.
+    interim: u32,
     /// When whoever waits has waited for too long. It stays with the connection, so that requests
     /// share one timer.
     pub(in crate::upstream) due: Due,
@@ -80,6 +82,7 @@ impl Link {
             decoder: Decoder::ended(),
             keeps: true,
             failed: None,
+            interim: 0,
             due: Due::default(),
         }
     }
@@ -100,6 +103,7 @@ impl Link {
     /// Begins an exchange.
     pub(in crate::upstream) fn begin(&mut self, outgoing: Outgoing) {
         self.outgoing = outgoing;
+        self.interim = 0;
     }
 
     /// Ends an exchange that has failed, and gives back what of it may be tried elsewhere.
@@ -120,15 +124,14 @@ impl Link {
             // Whatever there is to be read answers nothing of ours.
             return Poll::Ready(Err(self.closed(io::ErrorKind::BrokenPipe.into())));
         }
-        let mut interim = 0;
         loop {
             if let Some(head) = self.read_head(headers)? {
                 if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS
                 {
                     return Poll::Ready(Ok(self.take_up(head)));
                 }
-                interim += 1;
-                if interim > INTERIM_MAX {
+                self.interim += 1;
+                if self.interim > INTERIM_MAX {
                     return Poll::Ready(Err(Malformed::Interim.into()));
                 }
                 headers.clear();
@@ -236,3 +239,6 @@ impl Link {
         LinkError::Closed(self.failed.take().unwrap_or(error))
     }
 }
+
+#[cfg(test)]
+mod tests;
