@@ -2,6 +2,7 @@
 //! Its processes end with the benchmark, also with one that fails or is interrupted.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -19,7 +20,16 @@ pub struct House {
     pub binaries: PathBuf,
     /// Where benchmarks keep what they make.
     pub folder: PathBuf,
+    /// Whether the binaries are of another time, which may not know the settings of this one.
+    pub is_foreign: bool,
 }
+
+/// More than a machine can answer, where the default would be what is measured.
+const UNLIMITED: &str = "
+[limits]
+enterprise_requests_per_minute = 1000000000
+enterprise_route_mutations_per_minute = 1000000000
+";
 
 impl House {
     /// The folder of a benchmark, emptied. Processes that an interrupted run left are ended.
@@ -83,6 +93,9 @@ impl Stage {
     pub fn open(house: &House, folder: &Path, topology: Topology) -> Result<Self> {
         let cluster = Cluster::prepare(&folder.join("cluster"), topology)?;
         cluster.install_binaries(&house.binaries)?;
+        if !house.is_foreign {
+            lift_limits(&cluster)?;
+        }
         let stage = Self {
             target: Target::new(Vec::new(), "")?,
             cluster,
@@ -147,6 +160,20 @@ impl Stage {
     pub fn resident_bytes(&self, node: Name) -> Result<u64> {
         self.pid(node)?.resident_bytes()
     }
+}
+
+fn lift_limits(cluster: &Cluster) -> Result<()> {
+    for node in cluster.topology().of(Kind::Node) {
+        let path = cluster.folder().settings(node);
+        let mut settings = fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("{} cannot be opened", path.display()))?;
+        settings
+            .write_all(UNLIMITED.as_bytes())
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(())
 }
 
 impl Drop for Stage {

@@ -293,6 +293,7 @@ pub async fn run(house: &House, options: &Options) -> Result<()> {
         let beside = House {
             binaries: binaries.clone(),
             folder: house.folder.clone(),
+            is_foreign: true,
         };
         let folder = folder.join("beside");
         let stage = blocking(|| Stage::three_nodes_on(&beside, &folder, Ports::BESIDE))?;

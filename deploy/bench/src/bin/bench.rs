@@ -57,6 +57,7 @@ fn start(arguments: &Arguments) -> Result<()> {
     let house = House {
         binaries: arguments.binaries.clone(),
         folder: Repository::here()?.bench(),
+        is_foreign: false,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -30,6 +30,10 @@ const POLL: Duration = Duration::from_millis(1);
 /// How many rules are created by one request: as many as the API takes.
 const BATCH: u64 = 100;
 
+/// How many rules are published at once. What a publish takes grows with what it changes, and each
+/// has to be done before a node stops waiting for it.
+const PUBLISHED: u64 = 10_000;
+
 /// The stage, set.
 pub(super) struct Ground {
     pub(super) stage: Stage,
@@ -94,6 +98,9 @@ impl Ground {
         for first in (0..rules).step_by(usize::try_from(BATCH)?) {
             let batch = batch(&route_id, upstream, first..rules.min(first + BATCH))?;
             self.client.post("/v2/rules/batch", &batch).await?;
+            if (first + BATCH).is_multiple_of(PUBLISHED) {
+                objects::publish(&mut self.client, &route_id).await?;
+            }
         }
         objects::publish(&mut self.client, &route_id).await?;
         self.served(host, &path(rules.saturating_sub(1))).await?;
