@@ -10,6 +10,9 @@ use turmoil::Sim;
 use crate::options::{EDGES, Fault, NODES};
 use crate::world::Fleet;
 
+/// The host name of the origin.
+pub const ORIGIN: &str = "origin";
+
 /// The faults that are in force and when each ends.
 pub struct Faults {
     planned: Vec<(Duration, Fault)>,
@@ -25,6 +28,7 @@ enum Struck {
     Held(String, String),
     NodesDown(Vec<usize>),
     EdgeDown(usize),
+    OriginDown,
 }
 
 impl Faults {
@@ -91,6 +95,7 @@ impl Faults {
                 }
                 (lasts, Struck::EdgeDown(index))
             }
+            Fault::CrashOrigin(lasts) => (lasts, Struck::OriginDown),
         })
     }
 
@@ -122,6 +127,7 @@ impl Faults {
                 sim.crash(edge(*index));
                 fleet.crash_edge(*index, &mut self.rng);
             }
+            Struck::OriginDown => sim.crash(ORIGIN),
         }
     }
 
@@ -149,6 +155,7 @@ impl Faults {
             Struck::Held(a, b) => sim.release(a.as_str(), b.as_str()),
             Struck::NodesDown(nodes) => nodes.iter().for_each(|index| sim.bounce(node(*index))),
             Struck::EdgeDown(index) => sim.bounce(edge(*index)),
+            Struck::OriginDown => sim.bounce(ORIGIN),
         }
         // A link may be under several faults: what is still in force is struck again.
         for (_, standing) in &self.active {
@@ -158,7 +165,7 @@ impl Faults {
                     .for_each(|(a, b)| sim.partition(a.as_str(), b.as_str())),
                 Struck::CutOneWay(from, to) => sim.partition_oneway(from.as_str(), to.as_str()),
                 Struck::Held(a, b) => sim.hold(a.as_str(), b.as_str()),
-                Struck::NodesDown(_) | Struck::EdgeDown(_) => {}
+                Struck::NodesDown(_) | Struck::EdgeDown(_) | Struck::OriginDown => {}
             }
         }
     }

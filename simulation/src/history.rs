@@ -138,6 +138,17 @@ pub struct FinalRule {
     pub key: Option<String>,
 }
 
+/// An event that told of an upstream in a region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The upstream.
+    pub upstream: String,
+    /// Where.
+    pub region: String,
+    /// Whether it failed there, or recovered.
+    pub failed: bool,
+}
+
 /// What one node holds at the end, after the faults healed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FinalState {
@@ -147,6 +158,8 @@ pub struct FinalState {
     pub hash: [u8; 32],
     /// Its rules.
     pub rules: Vec<FinalRule>,
+    /// What it tells of upstreams, oldest first.
+    pub outages: Vec<Told>,
     /// What the domain's own invariants say.
     pub invariants: Option<String>,
 }

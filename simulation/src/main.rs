@@ -69,7 +69,7 @@ fn one(seed: u64, seconds: u64) -> bool {
             .count()
     };
     println!(
-        "attempts {}: done {}, refused {}, unavailable {}, unknown {}; probes {}; manifests {}",
+        "attempts {}: done {}, refused {}, unavailable {}, unknown {}; probes {}; manifests {}; outages told {}",
         history.attempts.len(),
         count(|answer| matches!(answer, Answer::Done { .. })),
         count(|answer| matches!(answer, Answer::Refused { .. })),
@@ -77,6 +77,12 @@ fn one(seed: u64, seconds: u64) -> bool {
         count(|answer| *answer == Answer::Unknown),
         history.probes.len(),
         history.manifests.len(),
+        history
+            .finals
+            .values()
+            .map(|state| state.outages.len())
+            .max()
+            .unwrap_or(0),
     );
     for violation in &violations {
         println!("VIOLATION {violation}");

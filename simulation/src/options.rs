@@ -1,5 +1,6 @@
 //! What one run does, drawn from its seed: sizes, network weather and which faults strike when.
-//! A fifth of all runs has no fault at all, so that what breaks without faults is seen plainly.
+//! In a fifth of all runs nothing happens to the cluster, so that what breaks without faults is seen
+//! plainly. The origin is away for a while in each.
 
 use std::fmt;
 use std::time::Duration;
@@ -56,6 +57,8 @@ pub enum Fault {
     CrashEdge(usize, Duration),
     /// Messages between two nodes are held back and all delivered at the end.
     Hold(usize, usize, Duration),
+    /// The origin that edges send requests to is gone.
+    CrashOrigin(Duration),
 }
 
 impl Options {
@@ -68,11 +71,18 @@ impl Options {
         let clock_skew_ms = std::array::from_fn(|_| rng.random_range(-2_000..=2_000));
         let clients = rng.random_range(2..=4);
         let checkpoint_every = rng.random_range(20..=400);
-        let faults = if rng.random_range(0..5) == 0 {
+        let mut faults = if rng.random_range(0..5) == 0 {
             Vec::new()
         } else {
             draw_faults(&mut rng, duration)
         };
+        // Whatever else happens: it is not the cluster's fault, and long enough to be told of.
+        let origin = Fault::CrashOrigin(Duration::from_millis(rng.random_range(10_000..=18_000)));
+        faults.push((
+            Duration::from_millis(rng.random_range(1_000..=5_000)),
+            origin,
+        ));
+        faults.sort_by_key(|(at, _)| *at);
         Self {
             seed,
             duration,
@@ -154,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_strikes_within_some_runs_and_some_runs_have_none() {
+    fn every_fault_strikes_within_some_runs_and_in_some_none_strikes_the_cluster() {
         let runs: Vec<_> = (0..60)
             .map(|seed| Options::draw(seed, Duration::from_secs(30)))
             .collect();
@@ -169,7 +179,7 @@ mod tests {
                     .to_owned()
             })
             .collect();
-        assert_eq!(names.len(), 9, "{names:?}");
-        assert!(runs.iter().any(|run| run.faults.is_empty()));
+        assert_eq!(names.len(), 10, "{names:?}");
+        assert!(runs.iter().any(|run| run.faults.len() == 1));
     }
 }

@@ -123,6 +123,7 @@ impl Run<'_> {
             self.sim
                 .host(faults::edge(index), move || fleet.clone().run_edge(index));
         }
+        self.sim.host(faults::ORIGIN, workload::origin);
         self.operator();
         for index in 0..options.clients {
             self.client(index, options.seed);

@@ -3,6 +3,7 @@
 //! from the edges. They record everything in the history.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use turmoil::net::TcpListener;
 
+use crate::faults;
 use crate::history::{Answer, Attempt, Call, History, Probe};
 use crate::http::{self, Failure, Response};
 use crate::network::SimNetwork;
@@ -20,6 +23,8 @@ use crate::options::NODES;
 
 /// The hostname that the simulated route serves.
 pub const HOSTNAME: &str = "api.example.net";
+/// Where the origin listens.
+const ORIGIN_PORT: u16 = 80;
 /// How long a client waits for one answer: longer than any server-side deadline would be
 /// politeness; shorter makes unknown outcomes, which is the point.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(3);
@@ -91,7 +96,10 @@ impl Client {
         self.wait_for_key().await;
         let route = json!({"name": "api", "hostname": HOSTNAME, "mode": "balanced", "config": {"upstreams": [
             {"upstream_id": self.make("upstreams", json!({
-                "name": "origin", "targets": [{"address": "origin", "port": 80, "weight": 1}],
+                "name": "origin",
+                "targets": [{"address": faults::ORIGIN, "port": ORIGIN_PORT, "weight": 1}],
+                "health_check": {"type": "tcp", "interval_s": 5, "timeout_s": 1,
+                    "healthy_threshold": 1, "unhealthy_threshold": 1},
             })).await, "weight": 1}]}});
         let route = self.make("routes", route).await;
         let marker = json!({
@@ -383,6 +391,17 @@ impl Client {
             &hex[16..20],
             &hex[20..]
         )
+    }
+}
+
+/// The origin: it accepts connections, which is all that edges want to know of it.
+///
+/// # Errors
+/// When its port is taken.
+pub async fn origin() -> turmoil::Result {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, ORIGIN_PORT)).await?;
+    loop {
+        drop(listener.accept().await?);
     }
 }
 

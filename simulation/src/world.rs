@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use domain::id::EnvironmentId;
-use domain::model::Manifest;
+use domain::model::{JournalPlace, Manifest, NoticeKind};
+use domain::query::JournalNotice;
 use domain::{invariants, machine, query};
 use edge::store::MemoryDirectory;
 use edge::subscriber::Status;
@@ -29,7 +30,7 @@ use rand::Rng;
 use tokio::sync::watch;
 
 use crate::faults;
-use crate::history::{FinalRule, FinalState};
+use crate::history::{FinalRule, FinalState, Told};
 use crate::network::SimNetwork;
 use crate::options::{EDGES, NODES, Options};
 use crate::ports::{SimClock, SimEntropy};
@@ -260,6 +261,7 @@ impl Fleet {
             applied: 0,
             hash: machine::state_hash(&view),
             rules: rules(&view, environment),
+            outages: outages(&view, environment),
             invariants: invariants::check(&view).err(),
         })
         .into_iter()
@@ -298,6 +300,32 @@ impl Fleet {
                 Some((*index, revision.0, found))
             })
             .collect()
+    }
+}
+
+fn outages(view: &dyn domain::rows::View, environment: &EnvironmentId) -> Vec<Told> {
+    let mut after = JournalPlace::default();
+    let mut told = Vec::new();
+    loop {
+        let rows = query::journal_after(view, environment, after, PAGE);
+        let Some(last) = rows.last() else {
+            return told;
+        };
+        after = last.place;
+        told.extend(rows.iter().flat_map(|row| row.notices_from(0)).filter_map(
+            |JournalNotice { notice, .. }| {
+                let failed = match notice.kind {
+                    NoticeKind::UpstreamFailed => true,
+                    NoticeKind::UpstreamRecovered => false,
+                    _ => return None,
+                };
+                Some(Told {
+                    upstream: notice.about.upstream_id?.to_string(),
+                    region: notice.about.region?,
+                    failed,
+                })
+            },
+        ));
     }
 }
 

@@ -33,10 +33,18 @@ fn trace(printed: &str) -> &str {
         .expect("a run ends by printing its trace")
 }
 
+/// How many events of a run told that an upstream failed or recovered.
+fn outages_told(printed: &str) -> u64 {
+    let (_, rest) = printed.split_once("outages told ").expect("a run says so");
+    let digits = rest.lines().next().unwrap_or_default();
+    digits.parse().expect("a number")
+}
+
 #[test]
 fn no_everyday_seed_finds_a_violation() {
     let next = AtomicU64::new(1);
     let failures = Mutex::new(Vec::new());
+    let outages = AtomicU64::new(0);
     let workers = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..workers {
@@ -47,6 +55,7 @@ fn no_everyday_seed_finds_a_violation() {
                         return;
                     }
                     let (passed, printed) = run(seed);
+                    outages.fetch_add(outages_told(&printed), Ordering::Relaxed);
                     if !passed {
                         failures
                             .lock()
@@ -61,6 +70,9 @@ fn no_everyday_seed_finds_a_violation() {
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+    // The origin is away in every run, and mostly for long enough.
+    let outages = outages.into_inner();
+    assert!(outages >= SEEDS / 2, "only {outages} outages were told of");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod edges_serve_what_was_published;
 mod equal_states;
 mod linearizable_reads;
 mod one_effect_per_key;
+mod outages_are_told_once;
 mod state_invariants;
 
 use crate::history::History;
@@ -16,7 +17,7 @@ use crate::history::History;
 pub type Check = (&'static str, fn(&History) -> Vec<String>);
 
 /// All of them.
-pub const ALL: [Check; 8] = [
+pub const ALL: [Check; 9] = [
     (
         "acknowledged writes survive",
         acknowledged_writes_survive::check,
@@ -33,6 +34,7 @@ pub const ALL: [Check; 8] = [
         "edges serve what was published",
         edges_serve_what_was_published::check,
     ),
+    ("outages are told once", outages_are_told_once::check),
     ("everything converges after healing", converged::check),
 ];
 
