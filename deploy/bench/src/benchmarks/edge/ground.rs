@@ -76,6 +76,11 @@ impl Ground {
         self.stage.pid(edge())
     }
 
+    /// The node's process.
+    pub(super) fn node(&self) -> Result<Pid> {
+        self.stage.pid(Name::node(1))
+    }
+
     /// Where the edge serves.
     pub(super) fn address(&self) -> Result<SocketAddr> {
         let address = self.stage.cluster().topology().http(edge());
@@ -92,8 +97,8 @@ impl Ground {
         objects::upstream_at(&mut self.client, port).await
     }
 
-    /// Publishes a route with so many rules and waits until the edge serves it.
-    pub(super) async fn route(&mut self, host: &str, upstream: &str, rules: u64) -> Result<()> {
+    /// Publishes a route with so many rules, waits until the edge serves it, and says its identifier.
+    pub(super) async fn route(&mut self, host: &str, upstream: &str, rules: u64) -> Result<String> {
         let route_id = objects::route(&mut self.client, host, upstream).await?;
         for first in (0..rules).step_by(usize::try_from(BATCH)?) {
             let batch = batch(&route_id, upstream, first..rules.min(first + BATCH))?;
@@ -104,7 +109,18 @@ impl Ground {
         }
         objects::publish(&mut self.client, &route_id).await?;
         self.served(host, &path(rules.saturating_sub(1))).await?;
-        Ok(())
+        Ok(route_id)
+    }
+
+    /// Changes to a route that has so many rules.
+    pub(super) async fn changes(&self, route_id: String, rules: u64) -> Result<Changes> {
+        Ok(Changes {
+            client: self.stage.client().await?,
+            upstream_id: self.upstream_id.clone(),
+            route_id,
+            rules,
+            made: 0,
+        })
     }
 
     /// Waits until the edge answers for a host with success.
@@ -145,6 +161,28 @@ impl Ground {
         })?;
         self.client = self.stage.client().await?;
         Ok(measured)
+    }
+}
+
+/// Changes of a route, one after the other.
+pub(super) struct Changes {
+    client: RestClient,
+    upstream_id: String,
+    route_id: String,
+    rules: u64,
+    /// How many were made.
+    pub(super) made: u64,
+}
+
+impl Changes {
+    /// Adds a rule to the route and publishes it.
+    pub(super) async fn publish_one(&mut self) -> Result<()> {
+        let rule = self.rules + self.made;
+        let batch = batch(&self.route_id, &self.upstream_id, rule..rule + 1)?;
+        self.client.post("/v2/rules/batch", &batch).await?;
+        objects::publish(&mut self.client, &self.route_id).await?;
+        self.made += 1;
+        Ok(())
     }
 }
 

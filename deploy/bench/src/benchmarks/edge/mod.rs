@@ -11,6 +11,7 @@ mod bulk;
 mod ground;
 mod idle;
 mod proxies;
+mod publishing;
 mod rules;
 mod turns;
 
@@ -70,6 +71,8 @@ pub enum Part {
     Idle,
     /// Requests per second against the number of rules, and starting with them
     Rules,
+    /// Latency while the route is published, against the same in peace
+    Publishing,
 }
 
 impl Part {
@@ -80,6 +83,7 @@ impl Part {
             Self::Bulk => "bulk",
             Self::Idle => "idle",
             Self::Rules => "rules",
+            Self::Publishing => "publishing",
         }
     }
 }
@@ -106,6 +110,7 @@ pub async fn run(house: &House, options: &Options) -> Result<()> {
             Part::Bulk => bulk::measure(&mut ground, options).await?,
             Part::Idle => idle::measure(&mut ground, options).await?,
             Part::Rules => rules::measure(&mut ground, options).await?,
+            Part::Publishing => publishing::measure(&mut ground, options).await?,
         };
         rows.insert(part.name().to_owned(), row);
     }

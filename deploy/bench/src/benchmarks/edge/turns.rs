@@ -79,7 +79,8 @@ pub(super) fn take(
     Ok(courses)
 }
 
-fn one(contender: &Contender<'_>, core: usize) -> Result<Turn> {
+/// One turn, with the proxy on this core.
+pub(super) fn one(contender: &Contender<'_>, core: usize) -> Result<Turn> {
     let load = Load {
         core: CORES - 1 - core,
         ..contender.load
