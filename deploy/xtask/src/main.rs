@@ -83,6 +83,9 @@ enum Command {
         /// What the made-up requests follow from
         #[arg(long, default_value_t = 1)]
         seed: u32,
+        /// Succeed without a check, and say so, where schemathesis cannot be installed
+        #[arg(long)]
+        where_possible: bool,
     },
     /// Compares an edge's HTTP cache with nginx and Varnish, by the suite of cache-tests.fyi.
     ///
@@ -144,12 +147,14 @@ fn run(command: Command) -> Result<()> {
             examples,
             rounds,
             seed,
+            where_possible,
         } => conformance::run(
             repository,
             conformance::Options {
                 examples,
                 rounds,
                 seed,
+                where_possible,
             },
         ),
         Command::ConformanceCache { alone } => caches::run(repository, caches::Options { alone }),
