@@ -8,7 +8,7 @@ use domain::model::{Check, CheckKind};
 use http::header::{CONNECTION, HOST, HeaderValue, USER_AGENT};
 use http::{Method, Request, StatusCode, Uri};
 use platform::Network;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::route::Target;
 use crate::upstream::{RequestBody, Sender, dial, open};
@@ -31,12 +31,13 @@ impl Probe {
     /// With what is wrong with the target.
     pub(super) async fn run<N: Network>(&self, network: &N) -> Result<(), String> {
         let limit = Duration::from_secs(self.check.timeout_s.into());
-        timeout(limit, self.ask(network))
+        let until = Instant::now() + limit;
+        timeout_at(until, self.ask(network, until))
             .await
             .unwrap_or_else(|_| Err(format!("it took longer than {} s", limit.as_secs())))
     }
 
-    async fn ask<N: Network>(&self, network: &N) -> Result<(), String> {
+    async fn ask<N: Network>(&self, network: &N, until: Instant) -> Result<(), String> {
         let CheckKind::Http {
             path,
             head,
@@ -44,10 +45,11 @@ impl Probe {
             expected_status,
         } = &self.check.kind
         else {
-            return dial(network, &self.target).await.map_err(text).map(drop);
+            let dialled = dial(network, &self.target, until).await;
+            return dialled.map_err(text).map(drop);
         };
         let host = host.as_ref().unwrap_or(&self.host);
-        let mut sender = open(network, &self.target).await.map_err(text)?;
+        let mut sender = open(network, &self.target, until).await.map_err(text)?;
         let method = if *head { Method::HEAD } else { Method::GET };
         let request = request(&self.target, &sender, method, (path, host))?;
         let response = match &mut sender {

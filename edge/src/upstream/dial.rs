@@ -2,12 +2,14 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 
 use domain::model::Protocol;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use platform::Network;
 use platform::tls::ALPN_H2;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::RequestBody;
@@ -46,12 +48,16 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
     }
 }
 
-/// Connects to a target, with TLS where it has that.
+/// Connects to a target by `until`, with TLS where it has that.
 ///
 /// # Errors
 /// When nobody answers there, or it is somebody else.
-pub(crate) async fn dial<N: Network>(network: &N, target: &Target) -> io::Result<Wire<N::Stream>> {
-    let stream = connect(network, target).await?;
+pub(crate) async fn dial<N: Network>(
+    network: &N,
+    target: &Target,
+    until: Instant,
+) -> io::Result<Wire<N::Stream>> {
+    let stream = connect(network, target, until).await?;
     let Some(tls) = &target.tls else {
         return Ok(Wire::Plain(stream));
     };
@@ -64,13 +70,23 @@ pub(crate) async fn dial<N: Network>(network: &N, target: &Target) -> io::Result
     Ok(Wire::Tls(Box::new(stream)))
 }
 
-/// Connects to one of the target's addresses, each of which is the first to be tried in turn.
-async fn connect<N: Network>(network: &N, target: &Target) -> io::Result<N::Stream> {
+/// Connects to one of the target's addresses, each of which is the first to be tried in turn. What
+/// is left until `until` is divided among those that are left, so that one from which nothing comes
+/// back does not have all of it.
+///
+/// # Errors
+/// When none of them takes the connection.
+pub(crate) async fn connect<N: Network>(
+    network: &N,
+    target: &Target,
+    until: Instant,
+) -> io::Result<N::Stream> {
     let addresses = target.addresses.as_ref();
     let addresses = addresses.map(|addresses| addresses.in_turn());
+    let addresses = addresses.unwrap_or_default();
     let mut last = None;
-    for address in addresses.unwrap_or_default() {
-        match network.connect(&address.to_string()).await {
+    for (place, address) in addresses.iter().enumerate() {
+        match reach(network, *address, until, addresses.len() - place).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last = Some(error),
         }
@@ -81,12 +97,36 @@ async fn connect<N: Network>(network: &N, target: &Target) -> io::Result<N::Stre
     }
 }
 
-/// Connects to a target for requests.
+/// Connects to the first of so many addresses, in its part of the time. The last has no deadline
+/// but that of the whole.
+async fn reach<N: Network>(
+    network: &N,
+    address: SocketAddr,
+    until: Instant,
+    left: usize,
+) -> io::Result<N::Stream> {
+    let address = address.to_string();
+    let connecting = network.connect(&address);
+    if left < 2 {
+        return connecting.await;
+    }
+    let time = until.saturating_duration_since(Instant::now());
+    let part = time / u32::try_from(left).unwrap_or(u32::MAX);
+    timeout(part, connecting)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Connects to a target for requests, by `until`.
 ///
 /// # Errors
 /// As [`dial`].
-pub(crate) async fn open<N: Network>(network: &N, target: &Target) -> io::Result<Sender> {
-    let stream = TokioIo::new(dial(network, target).await?);
+pub(crate) async fn open<N: Network>(
+    network: &N,
+    target: &Target,
+    until: Instant,
+) -> io::Result<Sender> {
+    let stream = TokioIo::new(dial(network, target, until).await?);
     // How a connection ended is told to whoever uses it, or does not matter to anyone.
     Ok(match target.protocol {
         Protocol::Http1 => {

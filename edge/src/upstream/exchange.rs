@@ -25,10 +25,10 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use platform::Network;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::body::{Lease, UpstreamBody};
-use super::dial::dial;
+use super::dial::{connect, dial};
 use super::pool::{Bucket, Gauge, Pool};
 use super::wire::Wire;
 use super::{Cause, ClientFault, RequestBody, Upload};
@@ -161,7 +161,8 @@ impl<N: Network> Upstreams<N> {
     /// # Errors
     /// When there is none in time.
     pub async fn connect_bare(&self, target: &Target) -> Result<N::Stream, ExchangeError> {
-        self.in_time(self.network.connect(&target.authority)).await
+        self.in_time(|until| connect(&self.network, target, until))
+            .await
     }
 
     /// A connection of its own for one exchange in HTTP/1.1, with TLS where the target has that.
@@ -172,18 +173,21 @@ impl<N: Network> Upstreams<N> {
         &self,
         target: &Target,
     ) -> Result<Wire<N::Stream>, ExchangeError> {
-        self.in_time(dial(&self.network, target)).await
+        self.in_time(|until| dial(&self.network, target, until))
+            .await
     }
 
-    async fn in_time<T>(
-        &self,
-        connecting: impl Future<Output = io::Result<T>>,
-    ) -> Result<T, ExchangeError> {
+    /// Makes a connection by the deadline for that.
+    async fn in_time<T, F>(&self, connecting: impl FnOnce(Instant) -> F) -> Result<T, ExchangeError>
+    where
+        F: Future<Output = io::Result<T>>,
+    {
         self.tally.upstream_opened();
-        timeout(self.timeouts.connect(), connecting)
+        let until = Instant::now() + self.timeouts.connect();
+        timeout_at(until, connecting(until))
             .await
             .map_err(|_| ExchangeError::ConnectTimeout)?
-            .map_err(ExchangeError::Unreachable)
+            .map_err(unconnected)
     }
 
     /// Drops what was idle for too long; to be called now and then.
@@ -227,6 +231,14 @@ impl Drop for Waits<'_> {
     fn drop(&mut self) {
         self.0.connected();
     }
+}
+
+/// What it means that there is no connection.
+fn unconnected(error: io::Error) -> ExchangeError {
+    if error.kind() == io::ErrorKind::TimedOut {
+        return ExchangeError::ConnectTimeout;
+    }
+    ExchangeError::Unreachable(error)
 }
 
 /// A connection is of the protocol that the target has; this is never seen.

@@ -18,6 +18,36 @@ use crate::world::{Options, World, eventually, run};
 struct Named {
     addresses: Vec<SocketAddr>,
     asked: Arc<AtomicUsize>,
+    /// From where nothing ever comes back.
+    hole: Option<SocketAddr>,
+}
+
+impl Named {
+    fn new(addresses: &[SocketAddr]) -> Self {
+        Self {
+            addresses: addresses.to_vec(),
+            asked: Arc::default(),
+            hole: None,
+        }
+    }
+
+    /// An edge with a target of that name, whose addresses it knows.
+    async fn world(&self, set: Vec<(&'static str, &'static str)>) -> World {
+        let mut world = World::start(Options {
+            set,
+            network: self.clone(),
+            placement: edge::workers::Placement::Here,
+            access_log: None,
+            keyring: Default::default(),
+        })
+        .await;
+        world.publish(&[Draft {
+            host: Some("origin.test"),
+            ..Draft::to(SocketAddr::from(([192, 0, 2, 1], 80)))
+        }]);
+        eventually("an answer", || self.asked.load(Ordering::Relaxed) == 1).await;
+        world
+    }
 }
 
 impl Network for Named {
@@ -27,6 +57,9 @@ impl Network for Named {
     async fn connect(&self, to: &str) -> io::Result<Self::Stream> {
         // Names are never left to it.
         let to: SocketAddr = to.parse().map_err(io::Error::other)?;
+        if self.hole == Some(to) {
+            return std::future::pending().await;
+        }
         TokioNetwork.connect(&to.to_string()).await
     }
 
@@ -70,29 +103,28 @@ async fn once() -> Origin {
 fn connections_go_to_all_addresses_and_past_those_that_are_dead() {
     run(async {
         let (one, two, dead) = (once().await, once().await, nobody().await);
-        let asked = Arc::<AtomicUsize>::default();
-        let network = Named {
-            addresses: vec![one.address, dead, two.address],
-            asked: Arc::clone(&asked),
-        };
-        let mut world = World::start(Options {
-            set: Vec::new(),
-            network,
-            placement: edge::workers::Placement::Here,
-            access_log: None,
-            keyring: Default::default(),
-        })
-        .await;
-        world.publish(&[Draft {
-            host: Some("origin.test"),
-            ..Draft::to(SocketAddr::from(([192, 0, 2, 1], 80)))
-        }]);
-        eventually("an answer", || asked.load(Ordering::Relaxed) == 1).await;
+        let network = Named::new(&[one.address, dead, two.address]);
+        let world = network.world(Vec::new()).await;
         for _ in 0..9 {
             assert_eq!(ask(world.address, get("/")).await.text(), "x");
         }
         let (first, second) = (one.connections.get(), two.connections.get());
         assert_eq!((first + second, first.min(second)), (9, 3));
-        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        assert_eq!(network.asked.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn an_address_from_which_nothing_comes_back_leaves_time_for_the_next() {
+    run(async {
+        let one = once().await;
+        let mut network = Named::new(&[nobody().await, one.address]);
+        network.hole = Some(network.addresses[0]);
+        let world = network.world(vec![("TIMEOUTS__CONNECT_MS", "1000")]).await;
+        // Each address is the first in turn.
+        for _ in 0..2 {
+            assert_eq!(ask(world.address, get("/")).await.text(), "x");
+        }
+        assert_eq!(one.connections.get(), 2);
     });
 }

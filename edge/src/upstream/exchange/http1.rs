@@ -7,7 +7,7 @@ use std::task::Poll;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use platform::Network;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{ExchangeError, Failed, Going, Outcome, Upstreams, Waits, is_repeatable};
 use crate::route::Target;
@@ -102,10 +102,8 @@ impl<N: Network> Upstreams<N> {
             return Err(ExchangeError::Overloaded);
         }
         let _waits = Waits(&target.health);
-        self.tally.upstream_opened();
-        let opening = timeout(self.timeouts.connect(), dial(&self.network, target));
-        let opened = opening.await.map_err(|_| ExchangeError::ConnectTimeout)?;
-        let stream = opened.map_err(ExchangeError::Unreachable)?;
+        let dialling = |until| dial(&self.network, target, until);
+        let stream = self.in_time(dialling).await?;
         Ok(Box::new(Link::new(Box::new(stream))))
     }
 

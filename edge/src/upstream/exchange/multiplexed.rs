@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::client::conn::http2;
 use platform::Network;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::super::RequestBody;
 use super::super::body::{Lease, Place};
@@ -14,7 +14,7 @@ use super::super::dial::{Sender, open};
 use super::super::http2::{Refused, Stream, as_http1, as_http2};
 use super::{
     ExchangeError, Failed, Going, Lost, Outcome, Upstreams, Waits, bodiless, is_repeatable,
-    wrong_protocol,
+    unconnected, wrong_protocol,
 };
 use crate::route::Target;
 
@@ -89,9 +89,7 @@ impl<N: Network> Upstreams<N> {
         }
         acquired.map_err(|refused| match refused {
             Refused::TimedOut => ExchangeError::ConnectTimeout,
-            Refused::Unreachable(kind, text) => {
-                ExchangeError::Unreachable(io::Error::new(kind, text))
-            }
+            Refused::Unreachable(kind, text) => unconnected(io::Error::new(kind, text)),
             Refused::Full => ExchangeError::Overloaded,
         })
     }
@@ -103,7 +101,8 @@ async fn open_http2<N: Network>(
     target: Target,
     limit: Duration,
 ) -> Result<http2::SendRequest<RequestBody>, Refused> {
-    let opened = timeout(limit, open(&network, &target)).await;
+    let until = Instant::now() + limit;
+    let opened = timeout_at(until, open(&network, &target, until)).await;
     match opened.map_err(|_| Refused::TimedOut)? {
         Ok(Sender::Http2(sender)) => Ok(sender),
         Ok(Sender::Http1(_)) => Err(Refused::Unreachable(
