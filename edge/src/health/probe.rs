@@ -49,7 +49,8 @@ impl Probe {
             return dialled.map_err(text).map(drop);
         };
         let host = host.as_ref().unwrap_or(&self.host);
-        let mut sender = open(network, &self.target, until).await.map_err(text)?;
+        let opened = open(network, &self.target, until).await.map_err(text)?;
+        let mut sender = opened.sender;
         let method = if *head { Method::HEAD } else { Method::GET };
         let request = request(&self.target, &sender, method, (path, host))?;
         let response = match &mut sender {

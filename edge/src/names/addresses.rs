@@ -1,7 +1,7 @@
 //! The addresses behind one name, and whose turn it is.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
@@ -10,6 +10,8 @@ use parking_lot::RwLock;
 pub struct Addresses {
     /// Locked for writing when an answer comes that is another one.
     known: RwLock<Vec<SocketAddr>>,
+    /// How often they became others. It moves only while `known` is locked for writing.
+    changes: AtomicU64,
     turn: AtomicUsize,
 }
 
@@ -31,8 +33,23 @@ impl Addresses {
         addresses.sort_unstable();
         addresses.dedup();
         if *self.known.read() != addresses {
-            *self.known.write() = addresses;
+            let mut known = self.known.write();
+            *known = addresses;
+            self.changes.fetch_add(1, Ordering::Release);
         }
+    }
+
+    /// How often they became others.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Whether this is one of them, as far as anything is known.
+    #[must_use]
+    pub fn has(&self, address: SocketAddr) -> bool {
+        let known = self.known.read();
+        known.is_empty() || known.contains(&address)
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::RequestBody;
+use super::lead::Lead;
 use super::wire::Wire;
 use crate::route::Target;
 
@@ -28,6 +29,15 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// The same over all responses of a connection.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// A connection for requests.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// Where requests are sent.
+    pub(crate) sender: Sender,
+    /// Where they come out.
+    pub(crate) lead: Lead,
+}
 
 /// Where requests are sent.
 #[derive(Debug)]
@@ -56,10 +66,10 @@ pub(crate) async fn dial<N: Network>(
     network: &N,
     target: &Target,
     until: Instant,
-) -> io::Result<Wire<N::Stream>> {
-    let stream = connect(network, target, until).await?;
+) -> io::Result<(Wire<N::Stream>, Lead)> {
+    let (stream, lead) = connect(network, target, until).await?;
     let Some(tls) = &target.tls else {
-        return Ok(Wire::Plain(stream));
+        return Ok((Wire::Plain(stream), lead));
     };
     let connector = TlsConnector::from(tls.config());
     let stream = connector.connect(tls.name(), stream).await?;
@@ -67,7 +77,7 @@ pub(crate) async fn dial<N: Network>(
     if target.protocol == Protocol::H2 && session.alpn_protocol() != Some(ALPN_H2) {
         return Err(io::Error::other("the target does not speak HTTP/2"));
     }
-    Ok(Wire::Tls(Box::new(stream)))
+    Ok((Wire::Tls(Box::new(stream)), lead))
 }
 
 /// Connects to one of the target's addresses, each of which is the first to be tried in turn. What
@@ -80,21 +90,22 @@ pub(crate) async fn connect<N: Network>(
     network: &N,
     target: &Target,
     until: Instant,
-) -> io::Result<N::Stream> {
-    let addresses = target.addresses.as_ref();
-    let addresses = addresses.map(|addresses| addresses.in_turn());
-    let addresses = addresses.unwrap_or_default();
+) -> io::Result<(N::Stream, Lead)> {
+    let name = target.addresses.as_ref();
+    let seen = name.map_or(0, |name| name.changes());
+    let addresses = name.map(|name| name.in_turn()).unwrap_or_default();
     let mut last = None;
     for (place, address) in addresses.iter().enumerate() {
         match reach(network, *address, until, addresses.len() - place).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => return Ok((stream, Lead::new(name, Some(*address), seen))),
             Err(error) => last = Some(error),
         }
     }
-    match last {
-        Some(error) => Err(error),
-        None => network.connect(&target.authority).await,
+    if let Some(error) = last {
+        return Err(error);
     }
+    let stream = network.connect(&target.authority).await?;
+    Ok((stream, Lead::new(name, None, seen)))
 }
 
 /// Connects to the first of so many addresses, in its part of the time. The last has no deadline
@@ -125,10 +136,11 @@ pub(crate) async fn open<N: Network>(
     network: &N,
     target: &Target,
     until: Instant,
-) -> io::Result<Sender> {
-    let stream = TokioIo::new(dial(network, target, until).await?);
+) -> io::Result<Opened> {
+    let (stream, lead) = dial(network, target, until).await?;
+    let stream = TokioIo::new(stream);
     // How a connection ended is told to whoever uses it, or does not matter to anyone.
-    Ok(match target.protocol {
+    let sender = match target.protocol {
         Protocol::Http1 => {
             let mut builder = http1::Builder::new();
             builder.max_buf_size(READ_BYTES_MAX);
@@ -147,5 +159,6 @@ pub(crate) async fn open<N: Network>(
             tokio::task::spawn_local(async move { drop(connection.await) });
             Sender::Http2(sender)
         }
-    })
+    };
+    Ok(Opened { sender, lead })
 }

@@ -161,8 +161,10 @@ impl<N: Network> Upstreams<N> {
     /// # Errors
     /// When there is none in time.
     pub async fn connect_bare(&self, target: &Target) -> Result<N::Stream, ExchangeError> {
-        self.in_time(|until| connect(&self.network, target, until))
-            .await
+        let (stream, _) = self
+            .in_time(|until| connect(&self.network, target, until))
+            .await?;
+        Ok(stream)
     }
 
     /// A connection of its own for one exchange in HTTP/1.1, with TLS where the target has that.
@@ -173,8 +175,10 @@ impl<N: Network> Upstreams<N> {
         &self,
         target: &Target,
     ) -> Result<Wire<N::Stream>, ExchangeError> {
-        self.in_time(|until| dial(&self.network, target, until))
-            .await
+        let (stream, _) = self
+            .in_time(|until| dial(&self.network, target, until))
+            .await?;
+        Ok(stream)
     }
 
     /// Makes a connection by the deadline for that.

@@ -10,7 +10,7 @@
 //! A connection is made by a task of its own: whoever asked first may go away, and the others wait
 //! for it all the same.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::RequestBody;
+use super::lead::Lead;
 
 /// Requests at once on a connection: what most servers let pass.
 const STREAMS_MAX: usize = 100;
@@ -34,9 +35,18 @@ const CONNECTIONS_MAX: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Connections(RefCell<Vec<Rc<Slot>>>);
 
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) sender: SendRequest<RequestBody>,
+    pub(super) lead: Lead,
+}
+
 #[derive(Debug)]
 struct Slot {
     state: watch::Sender<State>,
+    /// There once it is open.
+    way: OnceCell<Way>,
     streams: Cell<usize>,
     used: Cell<Instant>,
 }
@@ -44,7 +54,7 @@ struct Slot {
 #[derive(Clone, Debug)]
 enum State {
     Connecting,
-    Open(SendRequest<RequestBody>),
+    Open,
     Failed(Refused),
 }
 
@@ -77,37 +87,28 @@ impl Connections {
         connect: impl FnOnce() -> F,
     ) -> Result<(SendRequest<RequestBody>, Stream), Refused>
     where
-        F: Future<Output = Result<SendRequest<RequestBody>, Refused>> + 'static,
+        F: Future<Output = Result<Way, Refused>> + 'static,
     {
         let stream = match self.with_room() {
             Some(stream) => stream,
             None => self.add(connect)?,
         };
-        let mut state = stream.0.state.subscribe();
-        let settled = state.wait_for(|state| !matches!(state, State::Connecting));
-        let settled = settled.await.map(|state| state.clone());
-        match settled {
-            Ok(State::Open(sender)) => Ok((sender, stream)),
-            Ok(State::Failed(refused)) => Err(refused),
-            Ok(State::Connecting) | Err(_) => Err(Refused::Unreachable(
-                io::ErrorKind::ConnectionAborted,
-                "the connection was given up".to_owned(),
-            )),
-        }
+        let way = stream.0.opened().await?;
+        let sender = way.sender.clone();
+        Ok((sender, stream))
     }
 
-    /// Drops connections that are closed, or were without requests since before `oldest`. Says
-    /// whether any is left.
+    /// Drops connections that are closed, lead elsewhere, or were without requests since before
+    /// `oldest`. Says whether any is left.
     pub(super) fn sweep(&self, oldest: Instant) -> bool {
         let mut slots = self.0.borrow_mut();
-        slots
-            .retain(|slot| slot.is_alive() && (slot.streams.get() > 0 || slot.used.get() > oldest));
+        slots.retain(|slot| slot.is_good() && (slot.streams.get() > 0 || slot.used.get() > oldest));
         !slots.is_empty()
     }
 
     fn with_room(&self) -> Option<Stream> {
         let mut slots = self.0.borrow_mut();
-        slots.retain(|slot| slot.is_alive());
+        slots.retain(|slot| slot.is_good());
         let free = slots.iter().filter(|slot| slot.streams.get() < STREAMS_MAX);
         let slot = free.min_by_key(|slot| slot.streams.get())?;
         Some(slot.stream())
@@ -115,7 +116,7 @@ impl Connections {
 
     fn add<F>(&self, connect: impl FnOnce() -> F) -> Result<Stream, Refused>
     where
-        F: Future<Output = Result<SendRequest<RequestBody>, Refused>> + 'static,
+        F: Future<Output = Result<Way, Refused>> + 'static,
     {
         let mut slots = self.0.borrow_mut();
         if slots.len() >= CONNECTIONS_MAX {
@@ -123,6 +124,7 @@ impl Connections {
         }
         let slot = Rc::new(Slot {
             state: watch::Sender::new(State::Connecting),
+            way: OnceCell::new(),
             streams: Cell::new(0),
             used: Cell::new(Instant::now()),
         });
@@ -130,7 +132,10 @@ impl Connections {
         let (connecting, making) = (connect(), Rc::clone(&slot));
         tokio::task::spawn_local(async move {
             let state = match connecting.await {
-                Ok(sender) => State::Open(sender),
+                Ok(way) => {
+                    making.way.get_or_init(|| way);
+                    State::Open
+                }
                 Err(refused) => State::Failed(refused),
             };
             making.state.send_replace(state);
@@ -140,12 +145,29 @@ impl Connections {
 }
 
 impl Slot {
-    fn is_alive(&self) -> bool {
-        match &*self.state.borrow() {
-            State::Connecting => true,
-            State::Open(sender) => !sender.is_closed(),
-            State::Failed(_) => false,
+    /// Whether it takes requests, or may come to. What is under way on one that does not goes on.
+    fn is_good(&self) -> bool {
+        match self.way.get() {
+            Some(way) => !way.sender.is_closed() && way.lead.holds(),
+            None => !matches!(*self.state.borrow(), State::Failed(_)),
         }
+    }
+
+    /// Waits until it is open.
+    async fn opened(&self) -> Result<&Way, Refused> {
+        if self.way.get().is_none() {
+            let mut state = self.state.subscribe();
+            let settled = state.wait_for(|state| !matches!(state, State::Connecting));
+            if let Ok(State::Failed(refused)) = settled.await.as_deref() {
+                return Err(refused.clone());
+            }
+        }
+        self.way.get().ok_or_else(|| {
+            Refused::Unreachable(
+                io::ErrorKind::ConnectionAborted,
+                "the connection was given up".to_owned(),
+            )
+        })
     }
 
     fn stream(self: &Rc<Self>) -> Stream {
@@ -217,11 +239,11 @@ mod tests {
         }
     }
 
-    async fn never() -> Result<SendRequest<RequestBody>, Refused> {
+    async fn never() -> Result<Way, Refused> {
         std::future::pending().await
     }
 
-    async fn refused() -> Result<SendRequest<RequestBody>, Refused> {
+    async fn refused() -> Result<Way, Refused> {
         Err(Refused::TimedOut)
     }
 

@@ -9,6 +9,7 @@ mod exchange;
 mod http1;
 mod http2;
 mod idle;
+mod lead;
 mod pool;
 mod tls;
 mod upgrade;

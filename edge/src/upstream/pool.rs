@@ -87,7 +87,8 @@ impl Pool {
         bucket
     }
 
-    /// Drops connections that are closed or were idle for too long, and addresses without any.
+    /// Drops connections that are closed, lead elsewhere or were idle for too long, and addresses
+    /// without any.
     pub(super) fn sweep(&self) {
         let Some(oldest) = Instant::now().checked_sub(self.idle_limit) else {
             return;
@@ -96,7 +97,7 @@ impl Pool {
             bucket
                 .idle
                 .borrow_mut()
-                .retain_mut(|idle| idle.since > oldest && idle.link.is_open());
+                .retain_mut(|idle| idle.since > oldest && is_good(&mut idle.link));
             bucket.gauges.borrow_mut().retain(Gauge::is_needed);
             let has_http2 = bucket.http2.sweep(oldest);
             has_http2 || !bucket.idle.borrow().is_empty() || bucket.used.get() > oldest
@@ -125,13 +126,13 @@ impl Bucket {
         gauge
     }
 
-    /// A connection that is open, as far as the thread has heard. What closes meanwhile is found out
-    /// by using it.
+    /// A connection that is open, as far as the thread has heard, and leads to its target still. What
+    /// closes meanwhile is found out by using it.
     pub(super) fn take(&self, idle_limit: Duration) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
         let now = Instant::now();
         while let Some(Idle { mut link, since }) = idle.pop() {
-            if now.duration_since(since) < idle_limit && link.is_open() {
+            if now.duration_since(since) < idle_limit && is_good(&mut link) {
                 return Some(link);
             }
         }
@@ -165,4 +166,9 @@ impl Bucket {
             });
         }
     }
+}
+
+/// Whether it is open, and leads to its target still.
+fn is_good(link: &mut Link) -> bool {
+    link.lead.holds() && link.is_open()
 }

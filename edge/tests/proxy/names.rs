@@ -2,37 +2,46 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use domain::model::{Protocol, UpstreamSettings};
 use platform::{Lookup, Network, TTL_UNKNOWN, TokioNetwork};
 use tokio::io::AsyncWriteExt;
 
-use crate::client::{ask, get};
+use crate::client::{ask, get, whole};
 use crate::origin::{Origin, answer, nobody, read_head};
 use crate::publish::Draft;
-use crate::world::{Options, World, eventually, run};
+use crate::upstream_http2;
+use crate::world::{Options, PATIENCE, World, eventually, run};
 
 /// The operating system's network with a name of its own.
 #[derive(Clone)]
 struct Named {
-    addresses: Vec<SocketAddr>,
+    addresses: Arc<Mutex<Vec<SocketAddr>>>,
     asked: Arc<AtomicUsize>,
     /// From where nothing ever comes back.
     hole: Option<SocketAddr>,
+    ttl: Duration,
 }
 
 impl Named {
     fn new(addresses: &[SocketAddr]) -> Self {
         Self {
-            addresses: addresses.to_vec(),
+            addresses: Arc::new(Mutex::new(addresses.to_vec())),
             asked: Arc::default(),
             hole: None,
+            ttl: TTL_UNKNOWN,
         }
     }
 
     /// An edge with a target of that name, whose addresses it knows.
     async fn world(&self, set: Vec<(&'static str, &'static str)>) -> World {
+        self.world_of(Protocol::Http1, set).await
+    }
+
+    async fn world_of(&self, protocol: Protocol, set: Vec<(&'static str, &'static str)>) -> World {
         let mut world = World::start(Options {
             set,
             network: self.clone(),
@@ -43,6 +52,10 @@ impl Named {
         .await;
         world.publish(&[Draft {
             host: Some("origin.test"),
+            settings: UpstreamSettings {
+                protocol,
+                ..UpstreamSettings::default()
+            },
             ..Draft::to(SocketAddr::from(([192, 0, 2, 1], 80)))
         }]);
         eventually("an answer", || self.asked.load(Ordering::Relaxed) == 1).await;
@@ -83,8 +96,8 @@ impl Network for Named {
         assert_eq!(name, "origin.test:80");
         self.asked.fetch_add(1, Ordering::Relaxed);
         Ok(Lookup {
-            addresses: self.addresses.clone(),
-            ttl: TTL_UNKNOWN,
+            addresses: self.addresses.lock().unwrap().clone(),
+            ttl: self.ttl,
         })
     }
 }
@@ -97,6 +110,15 @@ async fn once() -> Origin {
         stream.write_all(text.as_bytes()).await.unwrap();
     })
     .await
+}
+
+/// An origin that says this on connections that it keeps.
+async fn kept(protocol: Protocol, text: &'static str) -> SocketAddr {
+    if protocol == Protocol::Http1 {
+        return Origin::saying(text).await.address;
+    }
+    let answer = move |_| async move { http::Response::new(whole(text)) };
+    upstream_http2::origin(&Default::default(), answer).await
 }
 
 #[test]
@@ -118,13 +140,38 @@ fn connections_go_to_all_addresses_and_past_those_that_are_dead() {
 fn an_address_from_which_nothing_comes_back_leaves_time_for_the_next() {
     run(async {
         let one = once().await;
-        let mut network = Named::new(&[nobody().await, one.address]);
-        network.hole = Some(network.addresses[0]);
+        let hole = nobody().await;
+        let network = Named {
+            hole: Some(hole),
+            ..Named::new(&[hole, one.address])
+        };
         let world = network.world(vec![("TIMEOUTS__CONNECT_MS", "1000")]).await;
         // Each address is the first in turn.
         for _ in 0..2 {
             assert_eq!(ask(world.address, get("/")).await.text(), "x");
         }
         assert_eq!(one.connections.get(), 2);
+    });
+}
+
+#[test]
+fn requests_go_where_the_name_points_now_however_busy_a_connection_is() {
+    run(async {
+        for protocol in [Protocol::Http1, Protocol::H2c] {
+            let (old, new) = (kept(protocol, "old").await, kept(protocol, "new").await);
+            let network = Named {
+                ttl: Duration::ZERO,
+                ..Named::new(&[old])
+            };
+            let world = network.world_of(protocol, Vec::new()).await;
+            assert_eq!(ask(world.address, get("/")).await.text(), "old");
+            *network.addresses.lock().unwrap() = vec![new];
+            // It is asked for again after some seconds; until then no connection is ever idle.
+            let deadline = tokio::time::Instant::now() + PATIENCE;
+            while ask(world.address, get("/")).await.text() != "new" {
+                assert!(tokio::time::Instant::now() < deadline, "{protocol:?}");
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
     });
 }

@@ -30,7 +30,7 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
 }
 
 /// An origin of HTTP/2 that answers by `handler`; `connections` counts what it accepted.
-async fn origin<F, A>(connections: &Rc<Cell<usize>>, handler: F) -> SocketAddr
+pub(crate) async fn origin<F, A>(connections: &Rc<Cell<usize>>, handler: F) -> SocketAddr
 where
     F: Fn(Request<Incoming>) -> A + Clone + 'static,
     A: Future<Output = Response<Body>> + 'static,

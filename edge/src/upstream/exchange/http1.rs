@@ -103,8 +103,10 @@ impl<N: Network> Upstreams<N> {
         }
         let _waits = Waits(&target.health);
         let dialling = |until| dial(&self.network, target, until);
-        let stream = self.in_time(dialling).await?;
-        Ok(Box::new(Link::new(Box::new(stream))))
+        let (stream, lead) = self.in_time(dialling).await?;
+        let mut link = Box::new(Link::new(Box::new(stream)));
+        link.lead = lead;
+        Ok(link)
     }
 
     /// Waits for the head of a response of HTTP/1.1.

@@ -10,8 +10,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::super::RequestBody;
 use super::super::body::{Lease, Place};
-use super::super::dial::{Sender, open};
-use super::super::http2::{Refused, Stream, as_http1, as_http2};
+use super::super::dial::{Opened, Sender, open};
+use super::super::http2::{Refused, Stream, Way, as_http1, as_http2};
 use super::{
     ExchangeError, Failed, Going, Lost, Outcome, Upstreams, Waits, bodiless, is_repeatable,
     unconnected, wrong_protocol,
@@ -100,15 +100,17 @@ async fn open_http2<N: Network>(
     network: N,
     target: Target,
     limit: Duration,
-) -> Result<http2::SendRequest<RequestBody>, Refused> {
+) -> Result<Way, Refused> {
     let until = Instant::now() + limit;
     let opened = timeout_at(until, open(&network, &target, until)).await;
-    match opened.map_err(|_| Refused::TimedOut)? {
-        Ok(Sender::Http2(sender)) => Ok(sender),
-        Ok(Sender::Http1(_)) => Err(Refused::Unreachable(
+    let Opened { sender, lead } = opened
+        .map_err(|_| Refused::TimedOut)?
+        .map_err(|error| Refused::Unreachable(error.kind(), error.to_string()))?;
+    match sender {
+        Sender::Http2(sender) => Ok(Way { sender, lead }),
+        Sender::Http1(_) => Err(Refused::Unreachable(
             io::ErrorKind::Unsupported,
             wrong_protocol().to_string(),
         )),
-        Err(error) => Err(Refused::Unreachable(error.kind(), error.to_string())),
     }
 }

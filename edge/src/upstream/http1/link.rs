@@ -18,6 +18,7 @@ use super::outgoing::{Outgoing, SendError};
 use super::response::{Head, Malformed, read_head};
 use crate::upstream::ClientFault;
 use crate::upstream::due::Due;
+use crate::upstream::lead::Lead;
 
 /// How many interim responses may precede a response: a server that processes for long says so
 /// now and then, none says so a hundred times.
@@ -45,6 +46,8 @@ pub(in crate::upstream) struct Link {
     /// When whoever waits has waited for too long. It stays with the connection, so that requests
     /// share one timer.
     pub(in crate::upstream) due: Due,
+    /// Where it leads.
+    pub(in crate::upstream) lead: Lead,
 }
 
 /// Why an exchange ended before its time.
@@ -84,6 +87,7 @@ impl Link {
             failed: None,
             interim: 0,
             due: Due::default(),
+            lead: Lead::default(),
         }
     }
 
