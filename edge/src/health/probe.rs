@@ -55,7 +55,7 @@ impl Probe {
         let request = request(&self.target, &sender, method, (path, host))?;
         let response = match &mut sender {
             Sender::Http1(sender) => sender.send_request(request).await,
-            Sender::Http2(sender) => sender.send_request(request).await,
+            Sender::Http2(sender, _) => sender.send_request(request).await,
         };
         let status = response.map_err(text)?.status();
         if is_expected(status, expected_status) {
@@ -89,7 +89,7 @@ fn request(
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
             *request.uri_mut() = path.parse::<Uri>().map_err(text)?;
         }
-        Sender::Http2(_) => {
+        Sender::Http2(..) => {
             *request.version_mut() = http::Version::HTTP_2;
             let scheme = target.scheme();
             let uri = format!("{scheme}://{host}{path}");

@@ -1,18 +1,18 @@
 //! New connections to targets, up to the point where requests can be sent.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
 use domain::model::Protocol;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use platform::Network;
 use platform::tls::ALPN_H2;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::RequestBody;
+use super::driver::{self, Allowance};
 use super::lead::Lead;
 use super::wire::Wire;
 use crate::route::Target;
@@ -20,15 +20,6 @@ use crate::route::Target;
 /// The longest head of a response, and the largest piece in which bodies are read: large enough
 /// for every head we know, small enough that a thousand connections take 64 MiB at worst.
 const READ_BYTES_MAX: usize = 64 * 1024;
-
-/// The longest head of a response over HTTP/2.
-const HEAD_BYTES_MAX: u32 = 64 * 1024;
-
-/// How much of one response an origin may send before the client has taken any.
-const STREAM_WINDOW: u32 = 256 * 1024;
-
-/// The same over all responses of a connection.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// A connection for requests.
 #[derive(Debug)]
@@ -44,18 +35,8 @@ pub(crate) struct Opened {
 pub(crate) enum Sender {
     /// One at a time.
     Http1(http1::SendRequest<RequestBody>),
-    /// Many at once.
-    Http2(http2::SendRequest<RequestBody>),
-}
-
-/// Runs what HTTP/2 needs to have run on this thread.
-#[derive(Clone, Copy, Debug)]
-struct Local;
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move { drop(future.await) });
-    }
+    /// Many at once, as many as the peer allows.
+    Http2(http2::SendRequest<RequestBody>, Allowance),
 }
 
 /// Connects to a target by `until`, with TLS where it has that.
@@ -139,25 +120,18 @@ pub(crate) async fn open<N: Network>(
 ) -> io::Result<Opened> {
     let (stream, lead) = dial(network, target, until).await?;
     let stream = TokioIo::new(stream);
-    // How a connection ended is told to whoever uses it, or does not matter to anyone.
     let sender = match target.protocol {
         Protocol::Http1 => {
             let mut builder = http1::Builder::new();
             builder.max_buf_size(READ_BYTES_MAX);
             let (sender, connection) = builder.handshake(stream).await.map_err(io::Error::other)?;
+            // How it ended is told to whoever uses it, or does not matter to anyone.
             tokio::task::spawn_local(async move { drop(connection.await) });
             Sender::Http1(sender)
         }
         Protocol::H2 | Protocol::H2c => {
-            let mut builder = http2::Builder::new(Local);
-            builder
-                .timer(TokioTimer::new())
-                .max_header_list_size(HEAD_BYTES_MAX)
-                .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW);
-            let (sender, connection) = builder.handshake(stream).await.map_err(io::Error::other)?;
-            tokio::task::spawn_local(async move { drop(connection.await) });
-            Sender::Http2(sender)
+            let (sender, allowance) = driver::open(stream).await?;
+            Sender::Http2(sender, allowance)
         }
     };
     Ok(Opened { sender, lead })

@@ -3,12 +3,14 @@
 //!
 //! ```text
 //!   acquire ──▶ a connection with room, the one with the fewest requests
+//!           ──▶ else one that is being made, unless as many wait for it as it is likely to take
 //!           ──▶ else a new one, while there are fewer than CONNECTIONS_MAX
 //!           ──▶ else no room
 //! ```
 //!
 //! A connection is made by a task of its own: whoever asked first may go away, and the others wait
-//! for it all the same.
+//! for it all the same. How many requests it takes is known when it is open: those that it does not
+//! take look again, and now know how many to expect of the next.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
@@ -22,9 +24,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::RequestBody;
+use super::driver::Allowance;
 use super::lead::Lead;
 
-/// Requests at once on a connection: what most servers let pass.
+/// Requests at once on a connection, where its peer allows more: what most servers let pass.
 const STREAMS_MAX: usize = 100;
 
 /// Connections to one address from one thread. One alone would have its one core and its one loss
@@ -32,13 +35,18 @@ const STREAMS_MAX: usize = 100;
 const CONNECTIONS_MAX: usize = 16;
 
 /// HTTP/2 connections to one address.
-#[derive(Debug, Default)]
-pub(super) struct Connections(RefCell<Vec<Rc<Slot>>>);
+#[derive(Debug)]
+pub(super) struct Connections {
+    slots: RefCell<Vec<Rc<Slot>>>,
+    /// How many requests at once the last connection took.
+    expected: Cell<usize>,
+}
 
 /// An open connection.
 #[derive(Debug)]
 pub(super) struct Way {
     pub(super) sender: SendRequest<RequestBody>,
+    pub(super) allowance: Allowance,
     pub(super) lead: Lead,
 }
 
@@ -80,45 +88,62 @@ impl Drop for Stream {
     }
 }
 
+impl Default for Connections {
+    fn default() -> Self {
+        Self {
+            slots: RefCell::default(),
+            expected: Cell::new(STREAMS_MAX),
+        }
+    }
+}
+
 impl Connections {
     /// A place on a connection, once that is open. `connect` makes a new one.
     pub(super) async fn acquire<F>(
         &self,
-        connect: impl FnOnce() -> F,
+        connect: impl Fn() -> F,
     ) -> Result<(SendRequest<RequestBody>, Stream), Refused>
     where
         F: Future<Output = Result<Way, Refused>> + 'static,
     {
-        let stream = match self.with_room() {
-            Some(stream) => stream,
-            None => self.add(connect)?,
-        };
-        let way = stream.0.opened().await?;
-        let sender = way.sender.clone();
-        Ok((sender, stream))
+        loop {
+            let stream = match self.with_room() {
+                Some(stream) => stream,
+                None => self.add(&connect)?,
+            };
+            let way = stream.0.opened().await?;
+            self.expected.set(way.streams_max().max(1));
+            // Its own place counts among them.
+            if stream.0.streams.get() <= way.streams_max() {
+                let sender = way.sender.clone();
+                return Ok((sender, stream));
+            }
+        }
     }
 
     /// Drops connections that are closed, lead elsewhere, or were without requests since before
     /// `oldest`. Says whether any is left.
     pub(super) fn sweep(&self, oldest: Instant) -> bool {
-        let mut slots = self.0.borrow_mut();
+        let mut slots = self.slots.borrow_mut();
         slots.retain(|slot| slot.is_good() && (slot.streams.get() > 0 || slot.used.get() > oldest));
         !slots.is_empty()
     }
 
     fn with_room(&self) -> Option<Stream> {
-        let mut slots = self.0.borrow_mut();
+        let mut slots = self.slots.borrow_mut();
         slots.retain(|slot| slot.is_good());
-        let free = slots.iter().filter(|slot| slot.streams.get() < STREAMS_MAX);
-        let slot = free.min_by_key(|slot| slot.streams.get())?;
+        let expected = self.expected.get();
+        let free = slots.iter().filter(|slot| slot.has_room(expected));
+        // Those that are open go first.
+        let slot = free.min_by_key(|slot| (slot.way.get().is_none(), slot.streams.get()))?;
         Some(slot.stream())
     }
 
-    fn add<F>(&self, connect: impl FnOnce() -> F) -> Result<Stream, Refused>
+    fn add<F>(&self, connect: impl Fn() -> F) -> Result<Stream, Refused>
     where
         F: Future<Output = Result<Way, Refused>> + 'static,
     {
-        let mut slots = self.0.borrow_mut();
+        let mut slots = self.slots.borrow_mut();
         if slots.len() >= CONNECTIONS_MAX {
             return Err(Refused::Full);
         }
@@ -153,6 +178,12 @@ impl Slot {
         }
     }
 
+    /// Whether it takes one more request; where it is not open yet, it is `expected` to take so many.
+    fn has_room(&self, expected: usize) -> bool {
+        let max = self.way.get().map_or(expected, Way::streams_max);
+        self.streams.get() < max
+    }
+
     /// Waits until it is open.
     async fn opened(&self) -> Result<&Way, Refused> {
         if self.way.get().is_none() {
@@ -173,6 +204,13 @@ impl Slot {
     fn stream(self: &Rc<Self>) -> Stream {
         self.streams.set(self.streams.get() + 1);
         Stream(Rc::clone(self))
+    }
+}
+
+impl Way {
+    /// How many requests at once it takes.
+    fn streams_max(&self) -> usize {
+        self.allowance.streams().min(STREAMS_MAX)
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod body;
 mod dial;
+mod driver;
 mod due;
 mod exchange;
 mod http1;

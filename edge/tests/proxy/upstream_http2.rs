@@ -35,6 +35,19 @@ where
     F: Fn(Request<Incoming>) -> A + Clone + 'static,
     A: Future<Output = Response<Body>> + 'static,
 {
+    allowing(None, connections, handler).await
+}
+
+/// The same, with so many requests at once on each connection.
+async fn allowing<F, A>(
+    streams: Option<u32>,
+    connections: &Rc<Cell<usize>>,
+    handler: F,
+) -> SocketAddr
+where
+    F: Fn(Request<Incoming>) -> A + Clone + 'static,
+    A: Future<Output = Response<Body>> + 'static,
+{
     let mut listener = listen().await;
     let address = Listener::local_addr(&listener).unwrap();
     let connections = Rc::clone(connections);
@@ -49,6 +62,7 @@ where
             });
             tokio::task::spawn_local(async move {
                 let served = http2::Builder::new(Local)
+                    .max_concurrent_streams(streams.or(Some(200)))
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
                 drop(served);
@@ -141,6 +155,39 @@ fn requests_share_connections_and_more_are_made_under_load() {
         go.notify_one();
         assert_eq!(ask(to, get("/")).await.status, 200);
         assert_eq!(connections.get(), 3);
+    });
+}
+
+#[test]
+fn a_target_gets_as_many_requests_at_once_on_a_connection_as_it_allows() {
+    run(async {
+        let (connections, waiting) = (Rc::<Cell<usize>>::default(), Rc::<Cell<usize>>::default());
+        let go = Rc::<Notify>::default();
+        let (count, going) = (Rc::clone(&waiting), Rc::clone(&go));
+        let address = allowing(Some(10), &connections, move |_| {
+            let (waiting, go) = (Rc::clone(&count), Rc::clone(&going));
+            async move {
+                waiting.set(waiting.get() + 1);
+                go.notified().await;
+                Response::new(whole("x"))
+            }
+        })
+        .await;
+        let world = World::with(draft(address)).await;
+        let to = world.address;
+        let asked: Vec<_> = (0..100)
+            .map(|number| {
+                let path = format!("/{number}");
+                tokio::task::spawn_local(async move { ask(to, get(&path)).await.status })
+            })
+            .collect();
+        // None of them waits for another to end.
+        eventually("all being under way", || waiting.get() == 100).await;
+        assert_eq!(connections.get(), 10);
+        go.notify_waiters();
+        for answer in asked {
+            assert_eq!(answer.await.unwrap(), 200);
+        }
     });
 }
 

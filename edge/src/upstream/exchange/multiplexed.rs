@@ -1,5 +1,6 @@
 //! Requests over HTTP/2: many on one connection, over several connections.
 
+use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
@@ -73,9 +74,9 @@ impl<N: Network> Upstreams<N> {
             return Err(ExchangeError::Overloaded);
         }
         let _waits = Waits(&target.health);
-        let mut is_new = false;
+        let is_new = Cell::new(false);
         let connect = || {
-            is_new = true;
+            is_new.set(true);
             self.tally.upstream_opened();
             open_http2(
                 self.network.clone(),
@@ -84,7 +85,7 @@ impl<N: Network> Upstreams<N> {
             )
         };
         let acquired = going.bucket.http2.acquire(connect).await;
-        if !is_new {
+        if !is_new.get() {
             self.tally.upstream_reused();
         }
         acquired.map_err(|refused| match refused {
@@ -107,7 +108,11 @@ async fn open_http2<N: Network>(
         .map_err(|_| Refused::TimedOut)?
         .map_err(|error| Refused::Unreachable(error.kind(), error.to_string()))?;
     match sender {
-        Sender::Http2(sender) => Ok(Way { sender, lead }),
+        Sender::Http2(sender, allowance) => Ok(Way {
+            sender,
+            allowance,
+            lead,
+        }),
         Sender::Http1(_) => Err(Refused::Unreachable(
             io::ErrorKind::Unsupported,
             wrong_protocol().to_string(),
