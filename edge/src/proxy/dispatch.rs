@@ -190,7 +190,10 @@ impl<'a> Course<'a> {
 
 /// Whether the target had no part in it.
 fn is_innocent(error: &ExchangeError) -> bool {
-    matches!(error, ExchangeError::Client(_) | ExchangeError::Overloaded)
+    matches!(
+        error,
+        ExchangeError::Client(_) | ExchangeError::Overloaded | ExchangeError::Refused(_)
+    )
 }
 
 /// A place among the retries, if the budget has one.

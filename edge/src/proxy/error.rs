@@ -273,7 +273,7 @@ impl From<&ExchangeError> for Refusal {
             ExchangeError::Malformed(_) => Code::UpstreamMalformed,
             ExchangeError::Client(ClientFault::Stalled) => Code::RequestTimeout,
             ExchangeError::Client(ClientFault::Broken) => Code::BodyBroken,
-            ExchangeError::Overloaded => Code::UpstreamOverloaded,
+            ExchangeError::Overloaded | ExchangeError::Refused(_) => Code::UpstreamOverloaded,
         };
         code.into()
     }

@@ -6,7 +6,7 @@
 //! or when it has no body and its method is idempotent (RFC 9110, section 9.2.2, forbids a proxy
 //! more); what is sent again are the bytes of its head. For other requests the thread first lets the
 //! runtime look at its sockets, so that a close that has already arrived is seen before the
-//! connection is used.
+//! connection is used. Over HTTP/2 an origin can also say that it did nothing about a request.
 //!
 //! When an exchange fails, the request is given back wherever it may be sent elsewhere, by the same
 //! rule. Whether it is, is the proxy's matter.
@@ -27,6 +27,7 @@ use hyper::client::conn::TrySendError;
 use platform::Network;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use self::multiplexed::Refusal;
 use super::body::{Lease, UpstreamBody};
 use super::dial::{connect, dial};
 use super::pool::{Bucket, Gauge, Pool};
@@ -52,6 +53,9 @@ pub enum ExchangeError {
     /// The connection ended before a response did begin.
     #[error("the target closed the connection without an answer")]
     Closed(#[source] Cause),
+    /// The origin did nothing about the request: it is going away, or has as many as it takes.
+    #[error("the target refused the request before it did anything about it")]
+    Refused(#[source] hyper::Error),
     /// What the origin sent is no response.
     #[error("the target's answer is not HTTP")]
     Malformed(#[source] Cause),
@@ -80,10 +84,6 @@ impl Failed {
             request: request.map(Box::new),
         }
     }
-
-    fn sent(error: ExchangeError, spare: Option<&Request<RequestBody>>) -> Self {
-        Self::new(error, spare.map(bodiless))
-    }
 }
 
 /// An exchange under way.
@@ -111,6 +111,8 @@ pub struct Upstreams<N> {
 enum Lost {
     /// The request was never sent; here it is back.
     Unsent(Box<Request<RequestBody>>, hyper::Error),
+    /// It was sent, and certainly nothing was done about it.
+    Unprocessed(ExchangeError),
     /// It was sent, perhaps in part.
     Sent(ExchangeError),
 }
@@ -152,7 +154,7 @@ impl<N: Network> Upstreams<N> {
         };
         match target.protocol {
             Protocol::Http1 => self.send_http1(going, request, spares).await,
-            Protocol::H2 | Protocol::H2c => self.send_http2(going, request, spares).await,
+            Protocol::H2 | Protocol::H2c => self.send_http2(going, request).await,
         }
     }
 
@@ -265,6 +267,9 @@ fn lost(
     }
     if let Some(fault) = upload.and_then(Upload::fault) {
         return Lost::Sent(ExchangeError::Client(fault));
+    }
+    if let Some(refusal) = Refusal::of(&error) {
+        return Lost::Unprocessed(refusal.error(error));
     }
     Lost::Sent(if is_close(&error) {
         ExchangeError::Closed(error.into())

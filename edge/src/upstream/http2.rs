@@ -57,6 +57,8 @@ struct Slot {
     way: OnceCell<Way>,
     streams: Cell<usize>,
     used: Cell<Instant>,
+    /// Whether any response has begun on it.
+    has_answered: Cell<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -85,6 +87,18 @@ impl Drop for Stream {
     fn drop(&mut self) {
         self.0.streams.set(self.0.streams.get() - 1);
         self.0.used.set(Instant::now());
+    }
+}
+
+impl Stream {
+    /// A response has begun.
+    pub(super) fn answered(&self) {
+        self.0.has_answered.set(true);
+    }
+
+    /// Whether any response has begun on its connection.
+    pub(super) fn has_answered(&self) -> bool {
+        self.0.has_answered.get()
     }
 }
 
@@ -129,6 +143,12 @@ impl Connections {
         !slots.is_empty()
     }
 
+    /// Gives a connection no more requests. Those that are under way on it go on.
+    pub(super) fn retire(&self, stream: &Stream) {
+        let mut slots = self.slots.borrow_mut();
+        slots.retain(|slot| !Rc::ptr_eq(slot, &stream.0));
+    }
+
     fn with_room(&self) -> Option<Stream> {
         let mut slots = self.slots.borrow_mut();
         slots.retain(|slot| slot.is_good());
@@ -152,6 +172,7 @@ impl Connections {
             way: OnceCell::new(),
             streams: Cell::new(0),
             used: Cell::new(Instant::now()),
+            has_answered: Cell::new(false),
         });
         slots.push(Rc::clone(&slot));
         let (connecting, making) = (connect(), Rc::clone(&slot));

@@ -28,6 +28,7 @@ mod streaming;
 mod swap;
 mod tls;
 mod upstream_http2;
+mod upstream_leaving;
 mod upstream_tls;
 mod websocket;
 mod world;

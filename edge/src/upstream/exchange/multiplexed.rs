@@ -1,9 +1,18 @@
 //! Requests over HTTP/2: many on one connection, over several connections.
+//!
+//! | a request is lost | sent once more, at once |
+//! |---|---|
+//! | unsent: the connection had ended, or was told to | yes; on connections that were kept, as often as that happens |
+//! | unprocessed: the origin refused it, or goes away and did not look at it | yes, where it has no body |
+//! | sent, and the connection ended that was kept | where it may be repeated |
+//! | otherwise | no |
 
 use std::cell::Cell;
+use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
+use h2::Reason;
 use http::{Request, Response};
 use hyper::client::conn::http2;
 use platform::Network;
@@ -19,26 +28,60 @@ use super::{
 };
 use crate::route::Target;
 
+/// How an origin says that it did nothing about a request (RFC 9113, section 8.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It does not take this one now.
+    Stream,
+    /// It goes away, as servers do that are replaced.
+    Leaves,
+    /// It goes away because something is wrong.
+    Breaks,
+}
+
+impl Refusal {
+    /// What an error says. Of an origin that goes away, h2 tells the streams alone that came after
+    /// the last that it looked at.
+    pub(super) fn of(error: &hyper::Error) -> Option<Self> {
+        let cause = error.source()?.downcast_ref::<h2::Error>()?;
+        if !cause.is_remote() {
+            return None;
+        }
+        match cause.reason()? {
+            Reason::REFUSED_STREAM if cause.is_reset() => Some(Self::Stream),
+            Reason::NO_ERROR if cause.is_go_away() => Some(Self::Leaves),
+            _ => cause.is_go_away().then_some(Self::Breaks),
+        }
+    }
+
+    /// What that means for the exchange.
+    pub(super) fn error(self, error: hyper::Error) -> ExchangeError {
+        match self {
+            Self::Stream | Self::Leaves => ExchangeError::Refused(error),
+            Self::Breaks => ExchangeError::Closed(error.into()),
+        }
+    }
+}
+
 impl<N: Network> Upstreams<N> {
     pub(super) async fn send_http2(
         &self,
         going: Going<'_>,
         mut request: Request<RequestBody>,
-        spares: bool,
     ) -> Outcome {
         let repeatable = is_repeatable(&going, &request);
-        let spare = (spares && repeatable).then(|| bodiless(&request));
+        let spare = going.upload.is_none().then(|| bodiless(&request));
         let mut repeated = false;
         loop {
-            let acquired = self.acquire(&going).await;
-            let (mut sender, stream) = match acquired {
+            let (mut sender, stream) = match self.acquire(&going).await {
                 Ok(acquired) => acquired,
                 Err(error) => return Err(Failed::new(error, Some(request))),
             };
             as_http2(&mut request, going.target.scheme());
             let exchange = sender.try_send_request(request);
-            match self.response(exchange, going.upload).await {
+            let lost = match self.response(exchange, going.upload).await {
                 Ok(response) => {
+                    stream.answered();
                     let (parts, incoming) = response.into_parts();
                     let place = Place::Http2 {
                         incoming,
@@ -48,19 +91,23 @@ impl<N: Network> Upstreams<N> {
                     let body = self.body(Lease { place, occupancy });
                     return Ok(Response::from_parts(parts, body));
                 }
-                Err(Lost::Unsent(mut unsent, error)) => {
-                    as_http1(&mut unsent);
-                    if repeated {
-                        let (error, request) = (ExchangeError::Closed(error.into()), Some(unsent));
-                        return Err(Failed { error, request });
-                    }
-                    request = *unsent;
-                }
-                Err(Lost::Sent(error)) => return Err(Failed::sent(error, spare.as_ref())),
+                Err(lost) => lost,
+            };
+            if is_fatal(&lost) {
+                going.bucket.http2.retire(&stream);
             }
-            // The connection was going away; the next is another one.
+            // Of connections that have been of use, several may have ended at once, and none of
+            // them takes another request.
+            let was_kept = stream.has_answered();
+            let is_free = was_kept && matches!(lost, Lost::Unsent(..));
+            let may_repeat = is_free || !repeated && is_repeated(&lost, was_kept);
+            let (error, again) = remains(lost, spare.as_ref(), repeatable);
+            request = match again {
+                Some(again) if may_repeat => again,
+                again => return Err(Failed::new(error, again)),
+            };
             self.tally.upstream_repeated();
-            repeated = true;
+            repeated |= !is_free;
         }
     }
 
@@ -117,5 +164,42 @@ async fn open_http2<N: Network>(
             io::ErrorKind::Unsupported,
             wrong_protocol().to_string(),
         )),
+    }
+}
+
+/// Whether the connection is of no use to others either.
+fn is_fatal(lost: &Lost) -> bool {
+    match lost {
+        Lost::Unsent(..) => true,
+        Lost::Unprocessed(ExchangeError::Refused(error)) => {
+            Refusal::of(error) == Some(Refusal::Leaves)
+        }
+        Lost::Unprocessed(_) => true,
+        Lost::Sent(error) => matches!(error, ExchangeError::Closed(_)),
+    }
+}
+
+/// Whether the request is sent once more at once, where it may be.
+fn is_repeated(lost: &Lost, was_kept: bool) -> bool {
+    match lost {
+        Lost::Unsent(..) | Lost::Unprocessed(_) => true,
+        Lost::Sent(error) => was_kept && matches!(error, ExchangeError::Closed(_)),
+    }
+}
+
+/// Why it was lost, and the request, where it may be sent once more: what was perhaps acted on only
+/// if it is `repeatable`.
+fn remains(
+    lost: Lost,
+    spare: Option<&Request<RequestBody>>,
+    repeatable: bool,
+) -> (ExchangeError, Option<Request<RequestBody>>) {
+    match lost {
+        Lost::Unsent(mut unsent, error) => {
+            as_http1(&mut unsent);
+            (ExchangeError::Closed(error.into()), Some(*unsent))
+        }
+        Lost::Unprocessed(error) => (error, spare.map(bodiless)),
+        Lost::Sent(error) => (error, spare.filter(|_| repeatable).map(bodiless)),
     }
 }
