@@ -4,14 +4,18 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use platform::{Lookup, Network, TokioNetwork};
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
 
 /// How many connections wait in the kernel until a thread accepts them: what a burst brings while
 /// one thread compiles nothing and serves everything, and what Linux allows by default.
 const BACKLOG: i32 = 4096;
+
+/// The shortest time that may be set between questions whether a peer is there.
+const QUESTION_MIN: Duration = Duration::from_secs(1);
 
 /// The operating system's network with shared listening ports.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,11 +45,23 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 }
 
 impl Network for SharedPorts {
-    type Stream = <TokioNetwork as Network>::Stream;
+    type Stream = TcpStream;
     type Listener = TcpListener;
 
     async fn connect(&self, to: &str) -> io::Result<Self::Stream> {
         self.0.connect(to).await
+    }
+
+    /// TCP acknowledges what it gets, however busy whoever gets it may be, and answers when it is
+    /// asked in silence. Nobody who speaks over it sees any of that.
+    fn expect_life(&self, stream: &TcpStream, limit: Duration) -> io::Result<()> {
+        let socket = SockRef::from(stream);
+        // What counts is the timeout; the questions must only have begun before.
+        let questions = TcpKeepalive::new()
+            .with_time((limit / 2).max(QUESTION_MIN))
+            .with_interval((limit / 4).max(QUESTION_MIN));
+        socket.set_tcp_keepalive(&questions)?;
+        socket.set_tcp_user_timeout(Some(limit))
     }
 
     async fn listen(&self, on: SocketAddr) -> io::Result<Self::Listener> {

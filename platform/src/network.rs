@@ -22,6 +22,17 @@ pub trait Network: Clone + Send + Sync + 'static {
     /// When the name does not resolve or nobody answers there.
     fn connect(&self, to: &str) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
+    /// Has a connection break when its peer gives no sign of life for `limit`, neither to what was
+    /// sent nor when asked, instead of after the quarter of an hour that operating systems wait. A
+    /// network without a way to have that leaves the connection as it is.
+    ///
+    /// # Errors
+    /// When the connection is broken already.
+    fn expect_life(&self, stream: &Self::Stream, limit: Duration) -> io::Result<()> {
+        let _ = (stream, limit);
+        Ok(())
+    }
+
     /// Binds a TCP socket; port 0 takes a free one.
     ///
     /// # Errors

@@ -32,12 +32,17 @@ impl Probe {
     pub(super) async fn run<N: Network>(&self, network: &N) -> Result<(), String> {
         let limit = Duration::from_secs(self.check.timeout_s.into());
         let until = Instant::now() + limit;
-        timeout_at(until, self.ask(network, until))
+        timeout_at(until, self.ask(network, until, limit))
             .await
             .unwrap_or_else(|_| Err(format!("it took longer than {} s", limit.as_secs())))
     }
 
-    async fn ask<N: Network>(&self, network: &N, until: Instant) -> Result<(), String> {
+    async fn ask<N: Network>(
+        &self,
+        network: &N,
+        until: Instant,
+        limit: Duration,
+    ) -> Result<(), String> {
         let CheckKind::Http {
             path,
             head,
@@ -49,8 +54,8 @@ impl Probe {
             return dialled.map_err(text).map(drop);
         };
         let host = host.as_ref().unwrap_or(&self.host);
-        let opened = open(network, &self.target, until).await.map_err(text)?;
-        let mut sender = opened.sender;
+        let opened = open(network, &self.target, until, limit).await;
+        let mut sender = opened.map_err(text)?.sender;
         let method = if *head { Method::HEAD } else { Method::GET };
         let request = request(&self.target, &sender, method, (path, host))?;
         let response = match &mut sender {

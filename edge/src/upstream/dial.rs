@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use domain::model::Protocol;
 use hyper::client::conn::{http1, http2};
@@ -109,7 +110,12 @@ async fn reach<N: Network>(
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// Connects to a target for requests, by `until`.
+/// Connects to a target for requests, by `until`. A connection that many requests share breaks when
+/// nothing of the target's side is heard for `silence`, not even that what was sent has arrived: they
+/// would all wait in vain.
+///
+/// Why not ask by PING frames: servers of gRPC take many of these within a call, in which they have
+/// nothing to say yet, for an attack.
 ///
 /// # Errors
 /// As [`dial`].
@@ -117,8 +123,12 @@ pub(crate) async fn open<N: Network>(
     network: &N,
     target: &Target,
     until: Instant,
+    silence: Duration,
 ) -> io::Result<Opened> {
     let (stream, lead) = dial(network, target, until).await?;
+    if target.protocol != Protocol::Http1 {
+        network.expect_life(stream.stream(), silence)?;
+    }
     let stream = TokioIo::new(stream);
     let sender = match target.protocol {
         Protocol::Http1 => {

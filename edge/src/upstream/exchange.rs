@@ -19,6 +19,7 @@ use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::model::Protocol;
 use http::{Request, Response};
@@ -183,6 +184,12 @@ impl<N: Network> Upstreams<N> {
         Ok(stream)
     }
 
+    /// For how long a connection that requests share may be without a sign of life: half of the time
+    /// that its requests have, so that each has as much again on another connection.
+    fn silence(&self) -> Duration {
+        self.timeouts.response_header() / 2
+    }
+
     /// Makes a connection by the deadline for that.
     async fn in_time<T, F>(&self, connecting: impl FnOnce(Instant) -> F) -> Result<T, ExchangeError>
     where
@@ -282,11 +289,19 @@ fn lost(
 fn is_close(error: &hyper::Error) -> bool {
     let broken = |error: &io::Error| {
         use io::ErrorKind::{
-            BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof,
+            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable,
+            NotConnected, TimedOut, UnexpectedEof,
         };
         matches!(
             error.kind(),
-            BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof
+            BrokenPipe
+                | ConnectionAborted
+                | ConnectionReset
+                | HostUnreachable
+                | NetworkUnreachable
+                | NotConnected
+                | TimedOut
+                | UnexpectedEof
         )
     };
     let source = error

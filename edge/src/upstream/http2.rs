@@ -57,8 +57,8 @@ struct Slot {
     way: OnceCell<Way>,
     streams: Cell<usize>,
     used: Cell<Instant>,
-    /// Whether any response has begun on it.
-    has_answered: Cell<bool>,
+    /// When the last response began on it.
+    heard: Cell<Option<Instant>>,
 }
 
 #[derive(Clone, Debug)]
@@ -93,12 +93,17 @@ impl Drop for Stream {
 impl Stream {
     /// A response has begun.
     pub(super) fn answered(&self) {
-        self.0.has_answered.set(true);
+        self.0.heard.set(Some(Instant::now()));
     }
 
     /// Whether any response has begun on its connection.
     pub(super) fn has_answered(&self) -> bool {
-        self.0.has_answered.get()
+        self.0.heard.get().is_some()
+    }
+
+    /// Whether one has begun since then.
+    pub(super) fn was_heard_since(&self, then: Instant) -> bool {
+        self.0.heard.get() > Some(then)
     }
 }
 
@@ -172,7 +177,7 @@ impl Connections {
             way: OnceCell::new(),
             streams: Cell::new(0),
             used: Cell::new(Instant::now()),
-            has_answered: Cell::new(false),
+            heard: Cell::new(None),
         });
         slots.push(Rc::clone(&slot));
         let (connecting, making) = (connect(), Rc::clone(&slot));

@@ -16,6 +16,16 @@ pub(crate) enum Wire<S> {
     Tls(Box<TlsStream<S>>),
 }
 
+impl<S> Wire<S> {
+    /// What it is made of.
+    pub(super) fn stream(&self) -> &S {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     fn poll_read(
         self: Pin<&mut Self>,

@@ -13,12 +13,13 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use platform::Listener;
+use socket2::{SockFilter, SockRef};
 use tokio::sync::Notify;
 
 use crate::client::{Answer, Body, ask, connect, get, post, whole};
 use crate::origin::{Origin, listen};
 use crate::publish::Draft;
-use crate::world::{World, eventually, run};
+use crate::world::{Options, World, eventually, run};
 
 #[derive(Clone, Copy)]
 struct Local;
@@ -188,6 +189,82 @@ fn a_target_gets_as_many_requests_at_once_on_a_connection_as_it_allows() {
         for answer in asked {
             assert_eq!(answer.await.unwrap(), 200);
         }
+    });
+}
+
+#[test]
+fn a_connection_on_which_nothing_is_answered_takes_no_more_requests() {
+    run(async {
+        let connections = Rc::<Cell<usize>>::default();
+        let address = origin(&connections, |request: Request<Incoming>| async move {
+            if request.uri().path() == "/never" {
+                std::future::pending::<()>().await;
+            }
+            Response::new(whole("x"))
+        })
+        .await;
+        let mut world = World::start(Options {
+            set: vec![("TIMEOUTS__RESPONSE_HEADER_MS", "100")],
+            ..Options::default()
+        })
+        .await;
+        world.publish(&[draft(address)]);
+        let answer = ask(world.address, get("/never")).await;
+        assert_eq!(answer.code(), "upstream_timeout");
+        for _ in 0..2 {
+            assert_eq!(ask(world.address, get("/")).await.status, 200);
+        }
+        assert_eq!(connections.get(), 2);
+    });
+}
+
+/// The origin's first connection becomes a hole: what is sent there is not even acknowledged.
+#[test]
+fn requests_on_a_connection_from_which_nothing_comes_back_are_sent_on_another() {
+    run(async {
+        let mut listener = listen().await;
+        let address = Listener::local_addr(&listener).unwrap();
+        let accepted = Rc::new(RefCell::new(Vec::new()));
+        let known = Rc::clone(&accepted);
+        tokio::task::spawn_local(async move {
+            loop {
+                let (stream, _) = Listener::accept(&mut listener).await.unwrap();
+                known
+                    .borrow_mut()
+                    .push(SockRef::from(&stream).try_clone().unwrap());
+                let service = service_fn(|_| async {
+                    Ok::<_, Infallible>(Response::<Body>::new(whole("x")))
+                });
+                tokio::task::spawn_local(async move {
+                    let served = http2::Builder::new(Local)
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                    drop(served);
+                });
+            }
+        });
+        let mut world = World::start(Options {
+            set: vec![("TIMEOUTS__RESPONSE_HEADER_MS", "6000")],
+            ..Options::default()
+        })
+        .await;
+        world.publish(&[draft(address)]);
+        assert_eq!(ask(world.address, get("/")).await.status, 200);
+        // Take nothing: `ret #0`.
+        let nothing = [SockFilter::new(0x06, 0, 0, 0)];
+        accepted.borrow()[0].attach_filter(&nothing).unwrap();
+        let to = world.address;
+        let asked: Vec<_> = (0..10)
+            .map(|number| {
+                let path = format!("/{number}");
+                tokio::task::spawn_local(async move { ask(to, get(&path)).await.status })
+            })
+            .collect();
+        for answer in asked {
+            assert_eq!(answer.await.unwrap(), 200);
+        }
+        assert_eq!(accepted.borrow().len(), 2);
+        assert_eq!(world.metric("upstream_repeats_total"), 10);
     });
 }
 

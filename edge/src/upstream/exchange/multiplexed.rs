@@ -78,6 +78,7 @@ impl<N: Network> Upstreams<N> {
                 Err(error) => return Err(Failed::new(error, Some(request))),
             };
             as_http2(&mut request, going.target.scheme());
+            let sent = Instant::now();
             let exchange = sender.try_send_request(request);
             let lost = match self.response(exchange, going.upload).await {
                 Ok(response) => {
@@ -93,7 +94,7 @@ impl<N: Network> Upstreams<N> {
                 }
                 Err(lost) => lost,
             };
-            if is_fatal(&lost) {
+            if is_fatal(&lost, stream.was_heard_since(sent)) {
                 going.bucket.http2.retire(&stream);
             }
             // Of connections that have been of use, several may have ended at once, and none of
@@ -129,6 +130,7 @@ impl<N: Network> Upstreams<N> {
                 self.network.clone(),
                 target.clone(),
                 self.timeouts.connect(),
+                self.silence(),
             )
         };
         let acquired = going.bucket.http2.acquire(connect).await;
@@ -148,9 +150,10 @@ async fn open_http2<N: Network>(
     network: N,
     target: Target,
     limit: Duration,
+    silence: Duration,
 ) -> Result<Way, Refused> {
     let until = Instant::now() + limit;
-    let opened = timeout_at(until, open(&network, &target, until)).await;
+    let opened = timeout_at(until, open(&network, &target, until, silence)).await;
     let Opened { sender, lead } = opened
         .map_err(|_| Refused::TimedOut)?
         .map_err(|error| Refused::Unreachable(error.kind(), error.to_string()))?;
@@ -167,14 +170,16 @@ async fn open_http2<N: Network>(
     }
 }
 
-/// Whether the connection is of no use to others either.
-fn is_fatal(lost: &Lost) -> bool {
+/// Whether the connection is of no use to others either. One on which none of its requests got an
+/// answer in time is not known to be, but it is not for others to find out.
+fn is_fatal(lost: &Lost, was_heard: bool) -> bool {
     match lost {
         Lost::Unsent(..) => true,
         Lost::Unprocessed(ExchangeError::Refused(error)) => {
             Refusal::of(error) == Some(Refusal::Leaves)
         }
         Lost::Unprocessed(_) => true,
+        Lost::Sent(ExchangeError::Timeout) => !was_heard,
         Lost::Sent(error) => matches!(error, ExchangeError::Closed(_)),
     }
 }
