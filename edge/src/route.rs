@@ -167,11 +167,11 @@ impl Route {
         }
     }
 
-    /// Where a connection goes that is not looked into. Each call turns the rotations.
+    /// Where a connection may go that is not looked into.
     #[must_use]
-    pub fn default_target(&self) -> Option<&Arc<Target>> {
+    pub fn defaults(&self) -> Option<Forward<'_>> {
         match self.forward(&self.defaults) {
-            Verdict::Forward(forward) => forward.pick_one(&Keys::default()),
+            Verdict::Forward(forward) => Some(forward),
             _ => None,
         }
     }

@@ -9,6 +9,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use platform::Network;
 use rustls::server::Acceptor;
@@ -25,7 +26,7 @@ use super::proxy_protocol::{self, Source};
 use super::service::Worker;
 use super::tls::Choice;
 use super::tunnel::relay;
-use crate::route::Target;
+use crate::route::{Keys, Route, Target};
 use crate::settings::Trust;
 
 /// How many handshakes a thread is in the middle of at once. Beyond, the one that began first is
@@ -46,7 +47,7 @@ enum Greeted<S> {
     /// TLS is agreed on.
     Secured(Box<TlsStream<Prefixed<S>>>),
     /// It is to be handed on, from its first byte.
-    HandOn(Prefixed<S>, std::sync::Arc<Target>),
+    HandOn(Prefixed<S>, Arc<Route>),
 }
 
 impl<N: Network> Accepted<N> {
@@ -140,7 +141,7 @@ impl<N: Network> Accepted<N> {
         self.worker.tally.handshake_ended(agreed);
         match greeted.transpose()? {
             None => Ok(()),
-            Some(Greeted::HandOn(stream, target)) => self.hand_on(stream, &target).await,
+            Some(Greeted::HandOn(stream, route)) => self.hand_on(stream, &route).await,
             Some(Greeted::Secured(stream)) => {
                 let speaks = match stream.get_ref().1.alpn_protocol() {
                     Some(b"h2") => Speaks::Http2,
@@ -168,9 +169,9 @@ impl<N: Network> Accepted<N> {
             accepted, mut io, ..
         } = greeting;
         match choice {
-            Choice::HandOn(target) => {
+            Choice::HandOn(route) => {
                 io.rewind();
-                Ok(Greeted::HandOn(io, target))
+                Ok(Greeted::HandOn(io, route))
             }
             Choice::Open(config, secured) => {
                 io.forget();
@@ -183,24 +184,25 @@ impl<N: Network> Accepted<N> {
     }
 
     /// Joins a client to a target that ends TLS itself.
-    async fn hand_on(&self, stream: Prefixed<N::Stream>, target: &Target) -> io::Result<()> {
+    async fn hand_on(&self, stream: Prefixed<N::Stream>, route: &Route) -> io::Result<()> {
         let under_way = self.connection.begin(false);
-        let opening = self
-            .connection
-            .until_told(self.worker.upstreams.connect_bare(target));
-        let origin = match opening.await {
-            Some(Ok(origin)) => origin,
-            Some(Err(error)) => {
-                debug!(upstream = %target.upstream, target = %target.id, address = target.authority, "{error}");
-                return Ok(());
-            }
-            None => return Ok(()),
+        let Some(forward) = route.defaults() else {
+            return Ok(());
         };
+        let (worker, keys) = (&self.worker, Keys::default());
+        let connect = async |target: &Target| worker.upstreams.connect_bare(target).await;
+        let reaching = worker.reach(&forward, &keys, None, connect);
+        // Why there is none is said where it is tried.
+        let Some(Ok((target, (origin, hold)))) = self.connection.until_told(reaching).await else {
+            return Ok(());
+        };
+        // Nothing else is ever known of it here.
+        target.health.succeeded();
         let client = Watched::new(stream, Rc::clone(&self.connection));
-        let idle = self.worker.settings.timeouts.tunnel_idle();
-        let mut joined = std::pin::pin!(relay(client, origin, idle, &self.worker.tally));
+        let idle = worker.settings.timeouts.tunnel_idle();
+        let mut joined = std::pin::pin!(relay(client, origin, idle, &worker.tally));
         self.connection.drive(joined.as_mut(), |_| {}).await;
-        drop(under_way);
+        drop((under_way, hold));
         Ok(())
     }
 }

@@ -108,6 +108,66 @@ impl<N: Network> Worker<N> {
         Err(course.failure.unwrap_or_else(|| Code::NoTarget.into()))
     }
 
+    /// A connection of its own to one target after the other, until one takes it: nothing was sent
+    /// to those that do not, so the next may have whatever it is for.
+    pub(super) async fn reach<'a, T>(
+        &self,
+        forward: &Forward<'a>,
+        keys: &Keys,
+        trace: Option<&Trace>,
+        connect: impl AsyncFn(&Target) -> Result<T, ExchangeError>,
+    ) -> Result<(&'a Target, T), Refusal> {
+        let mut tried: Vec<&Target> = Vec::new();
+        let mut failure = None;
+        let mut any = false;
+        while tried.len() < ATTEMPTS_MAX {
+            let fit = if any {
+                None
+            } else {
+                forward.pick(&tried, keys)
+            };
+            // Where none is fit from the first, any will do, as for requests.
+            any |= fit.is_none() && tried.is_empty();
+            let target = if any {
+                forward.pick_any(&tried, keys)
+            } else {
+                fit
+            };
+            let Some(target) = target.map(|target| &**target) else {
+                break;
+            };
+            let retry = (!tried.is_empty()).then(|| retry(forward, target));
+            if matches!(retry, Some(None)) {
+                self.tally.upstream_retry_refused();
+                break;
+            }
+            if retry.is_some() {
+                self.tally.upstream_retried();
+            }
+            if let Some(trace) = trace {
+                self.observer.sent(trace, target);
+            }
+            let error = match connect(target).await {
+                Ok(connection) => return Ok((target, connection)),
+                Err(error) => error,
+            };
+            if !is_innocent(&error) {
+                self.blame(target, trace);
+            }
+            failure = Some(failed(target, &error));
+            tried.push(target);
+        }
+        Err(failure.unwrap_or_else(|| Code::NoTarget.into()))
+    }
+
+    /// A target failed.
+    pub(super) fn blame(&self, target: &Target, trace: Option<&Trace>) {
+        target.health.failed();
+        if let Some(trace) = trace {
+            self.observer.lost(trace);
+        }
+    }
+
     async fn fall_back<'a>(
         &self,
         fallback: Fallback<'a>,
@@ -204,7 +264,8 @@ fn retry<'a>(forward: &Forward<'a>, target: &'a Target) -> Option<Retry<'a>> {
     group.retry(max).then(|| Retry(group))
 }
 
-fn judge(target: &Target, response: &Response<UpstreamBody>) {
+/// What an answer says of the target that gave it.
+pub(super) fn judge<B>(target: &Target, response: &Response<B>) {
     if response.status().is_server_error() {
         target.health.failed();
     } else {

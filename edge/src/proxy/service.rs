@@ -16,7 +16,7 @@ use tracing::{Level, debug, enabled};
 use super::body::{AnswerBody, Content};
 use super::caching::{Caches, Matter};
 use super::connection::{Connection, Connections, Flight};
-use super::dispatch::Sent;
+use super::dispatch::{Sent, judge};
 use super::error::{Code, Refusal};
 use super::ids::RequestIds;
 use super::scheme::{self, Open};
@@ -206,9 +206,7 @@ impl<N: Network> Worker<N> {
             Verdict::Forward(toward) => {
                 // It is between the two alone, and nothing of it is kept.
                 if let Some(wish) = websocket::wish(&mut request, || self.ids.websocket_key()) {
-                    let by = |key: &_| sticky::hash(key, request.headers(), connection.client());
-                    let target = toward.pick_one(&toward.keys(by)).ok_or(Code::NoTarget)?;
-                    return self.switch(connection, target, request, wish).await;
+                    return self.switch(connection, toward, request, wish, trace).await;
                 }
                 let matter = Matter {
                     held: &configuration,
@@ -299,35 +297,36 @@ impl<N: Network> Worker<N> {
     async fn switch(
         &self,
         connection: &Rc<Connection>,
-        target: &Target,
+        toward: Forward<'_>,
         request: Request<Incoming>,
         wish: Wish,
+        trace: &Trace,
     ) -> Result<Answered, Refusal> {
         let http2 = request.version() == Version::HTTP_2;
+        let keys = toward.keys(|key| sticky::hash(key, request.headers(), connection.client()));
         let (mut parts, _) = request.into_parts();
         self.address_to_origin(connection, &mut parts);
         wish.ask(&mut parts.headers);
         let request = Request::from_parts(parts, ());
-        let stream = self
-            .upstreams
-            .connect_alone(target)
-            .await
-            .map_err(|error| failed(target, &error))?;
-        let mut response = upstream::ask(stream, request, &self.settings.timeouts)
-            .await
-            .map_err(|error| {
-                debug!(upstream = %target.upstream, target = %target.id, "{error}");
-                Refusal::from(&error)
-            })?;
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            if !is_understood(&response) {
-                return Err(Code::UpstreamMalformed.into());
-            }
-            let response = response.map(|body| Content::Lone(Box::new(body)));
-            return Ok((self.address_to_client(response), Answer::Origin));
-        }
-        if !wish.is_granted(response.headers()) {
+        let connect = async |target: &Target| self.upstreams.connect_alone(target).await;
+        let (target, (stream, hold)) = self.reach(&toward, &keys, Some(trace), connect).await?;
+        let asked = upstream::ask(stream, request, &self.settings.timeouts).await;
+        let mut response = asked.map_err(|error| {
+            self.blame(target, Some(trace));
+            debug!(upstream = %target.upstream, target = %target.id, "{error}");
+            Refusal::from(&error)
+        })?;
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if switches && !wish.is_granted(response.headers())
+            || !switches && !is_understood(&response)
+        {
+            self.blame(target, Some(trace));
             return Err(Code::UpstreamMalformed.into());
+        }
+        judge(target, &response);
+        if !switches {
+            let response = response.map(|body| Content::Lone(Box::new(body.holding(hold))));
+            return Ok((self.address_to_client(response), Answer::Origin));
         }
         let mut flight = connection.begin(http2);
         flight.answered();
@@ -336,6 +335,7 @@ impl<N: Network> Worker<N> {
             self.settings.timeouts.tunnel_idle(),
             Arc::clone(&self.tally),
             flight,
+            hold,
         );
         let mut response = self.address_to_client(response.map(|_| Content::Empty));
         wish.grant(&mut response);

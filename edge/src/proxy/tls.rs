@@ -21,7 +21,7 @@ use rustls::version::{TLS12, TLS13};
 
 use crate::certificates::Certificates;
 use crate::configuration::Configuration;
-use crate::route::Target;
+use crate::route::Route;
 
 /// What TLS agrees on about HTTP, the better first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -44,8 +44,8 @@ pub(super) struct Secured {
 pub(super) enum Choice {
     /// Speak TLS with it like this.
     Open(Arc<ServerConfig>, Secured),
-    /// Hand it on to there.
-    HandOn(Arc<Target>),
+    /// Hand it on to one of the route's own targets.
+    HandOn(Arc<Route>),
 }
 
 /// How one thread speaks TLS.
@@ -136,10 +136,10 @@ impl Terminator {
             None => self.own(TlsVersion::default()),
             Some(served) => match served.tls.policy {
                 TlsPolicy::Off => None,
-                TlsPolicy::Passthrough => match served.route.default_target() {
-                    Some(target) => return Choice::HandOn(Arc::clone(target)),
-                    None => None,
-                },
+                TlsPolicy::Passthrough if served.route.defaults().is_some() => {
+                    return Choice::HandOn(Arc::clone(&served.route));
+                }
+                TlsPolicy::Passthrough => None,
                 TlsPolicy::Strict | TlsPolicy::Flexible => match &served.tls.certificate_id {
                     Some(id) => self.named(id, served.tls.min_version),
                     None => self.own(served.tls.min_version),

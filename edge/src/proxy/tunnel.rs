@@ -16,6 +16,7 @@ use tracing::debug;
 
 use super::connection::Flight;
 use crate::metrics::Tally;
+use crate::upstream::Hold;
 
 /// What is held of each direction. Most messages of a WebSocket fit in it, and ten thousand tunnels
 /// take 160 MiB.
@@ -29,6 +30,8 @@ pub(super) struct Tunnel {
     idle: Duration,
     tally: Arc<Tally>,
     _flight: Flight,
+    /// Its place at the target.
+    _hold: Hold,
 }
 
 /// Counts a tunnel for as long as it is open, however it ends.
@@ -40,12 +43,14 @@ impl Tunnel {
         idle: Duration,
         tally: Arc<Tally>,
         flight: Flight,
+        hold: Hold,
     ) -> Self {
         Self {
             origin,
             idle,
             tally,
             _flight: flight,
+            _hold: hold,
         }
     }
 

@@ -81,11 +81,6 @@ impl<'a> Forward<'a> {
         })
     }
 
-    /// The one target for what is not tried again: a fit one, if there is any.
-    pub fn pick_one(&self, keys: &Keys) -> Option<&'a Arc<Target>> {
-        self.pick(&[], keys).or_else(|| self.pick_any(&[], keys))
-    }
-
     /// What is done when all of this has failed.
     #[must_use]
     pub fn fallback(&self) -> Option<Fallback<'a>> {

@@ -11,6 +11,7 @@
 //! When an exchange fails, the request is given back wherever it may be sent elsewhere, by the same
 //! rule. Whether it is, is the proxy's matter.
 
+mod alone;
 mod http1;
 mod multiplexed;
 
@@ -28,11 +29,10 @@ use hyper::client::conn::TrySendError;
 use platform::Network;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+pub use self::alone::Hold;
 use self::multiplexed::Refusal;
 use super::body::{Lease, UpstreamBody};
-use super::dial::{connect, dial};
 use super::pool::{Bucket, Gauge, Pool};
-use super::wire::Wire;
 use super::{Cause, ClientFault, RequestBody, Upload};
 use crate::health::{Occupancy, TargetHealth};
 use crate::metrics::Tally;
@@ -159,31 +159,6 @@ impl<N: Network> Upstreams<N> {
         }
     }
 
-    /// A connection on which nothing was said yet, not even of TLS: for bytes that pass through.
-    ///
-    /// # Errors
-    /// When there is none in time.
-    pub async fn connect_bare(&self, target: &Target) -> Result<N::Stream, ExchangeError> {
-        let (stream, _) = self
-            .in_time(|until| connect(&self.network, target, until))
-            .await?;
-        Ok(stream)
-    }
-
-    /// A connection of its own for one exchange in HTTP/1.1, with TLS where the target has that.
-    ///
-    /// # Errors
-    /// When there is none in time.
-    pub(crate) async fn connect_alone(
-        &self,
-        target: &Target,
-    ) -> Result<Wire<N::Stream>, ExchangeError> {
-        let (stream, _) = self
-            .in_time(|until| dial(&self.network, target, until))
-            .await?;
-        Ok(stream)
-    }
-
     /// For how long a connection that requests share may be without a sign of life: half of the time
     /// that its requests have, so that each has as much again on another connection.
     fn silence(&self) -> Duration {
@@ -237,8 +212,19 @@ impl<N: Network> Upstreams<N> {
     }
 }
 
-/// Ends a wait for a connection, however it ends.
+/// A wait for a connection, however it ends.
 struct Waits<'a>(&'a TargetHealth);
+
+impl<'a> Waits<'a> {
+    /// Begins to wait, unless as many wait as may.
+    fn begin(target: &'a Target) -> Result<Self, ExchangeError> {
+        if target.health.connecting() {
+            Ok(Self(&target.health))
+        } else {
+            Err(ExchangeError::Overloaded)
+        }
+    }
+}
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {

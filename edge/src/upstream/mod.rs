@@ -19,7 +19,7 @@ mod wire;
 
 pub use body::{BodyError, UpstreamBody};
 pub(crate) use dial::{Sender, dial, open};
-pub use exchange::{ExchangeError, Failed, Upstreams};
+pub use exchange::{ExchangeError, Failed, Hold, Upstreams};
 pub use idle::IdleDeadline;
 pub use tls::{TargetTls, Trust};
 pub use upgrade::{LoneBody, UpgradeError, ask};

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use super::{BodyError, IdleDeadline};
+use super::{BodyError, Hold, IdleDeadline};
 use crate::settings::TimeoutSettings;
 
 /// The longest head of a response, and the largest piece in which its body is read.
@@ -43,6 +43,8 @@ pub struct LoneBody {
     idle: IdleDeadline,
     /// The connection, for as long as it is read.
     _connection: SendRequest<Empty<Bytes>>,
+    /// Its place at the target.
+    hold: Option<Hold>,
 }
 
 /// Sends a request without a body, whose target is in origin form, and waits for the answer's head.
@@ -76,7 +78,19 @@ where
         incoming,
         idle: IdleDeadline::new(timeouts.idle()),
         _connection: sender,
+        hold: None,
     }))
+}
+
+impl LoneBody {
+    /// The same, which keeps its place at the target to its end.
+    #[must_use]
+    pub fn holding(self, hold: Hold) -> Self {
+        Self {
+            hold: Some(hold),
+            ..self
+        }
+    }
 }
 
 /// Whether the connection ended, as against a peer that speaks something else.

@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::client::{Answer, Raw, ask, empty, get};
-use crate::origin::{Origin, listen};
+use crate::origin::{Origin, listen, nobody};
 use crate::publish::{Draft, HOST};
 use crate::world::{Options, World, eventually, run};
 
@@ -29,11 +29,11 @@ const CERTIFICATE: &str = "cert_01J2A8K6";
 const STRICT: &str = r#"{"tls":{"policy":"strict","certificate_id":"cert_01J2A8K6"}}"#;
 const STRICT_13: &str =
     r#"{"tls":{"policy":"strict","certificate_id":"cert_01J2A8K6","min_version":"1.3"}}"#;
-const PASSTHROUGH: &str = r#"{"tls":{"policy":"passthrough"}}"#;
+pub(crate) const PASSTHROUGH: &str = r#"{"tls":{"policy":"passthrough"}}"#;
 const OFF: &str = r#"{"tls":{"policy":"off"}}"#;
 
 /// A certificate for a host, by the authority that all clients here trust.
-fn issued(name: &str, host: &str) -> Pems {
+pub(crate) fn issued(name: &str, host: &str) -> Pems {
     TestAuthority::default().issue(name, vec![dns(host)])
 }
 
@@ -61,11 +61,11 @@ fn client(alpn: &[&str], versions: &[&'static SupportedProtocolVersion]) -> Clie
     config
 }
 
-fn modern(alpn: &[&str]) -> ClientConfig {
+pub(crate) fn modern(alpn: &[&str]) -> ClientConfig {
     client(alpn, rustls::ALL_VERSIONS)
 }
 
-async fn handshake(
+pub(crate) async fn handshake(
     to: SocketAddr,
     host: &str,
     config: &Arc<ClientConfig>,
@@ -379,7 +379,7 @@ fn a_client_that_comes_back_is_known_by_its_ticket() {
 }
 
 /// An upstream that ends TLS itself, with a certificate of its own.
-async fn ending_tls(pems: &Pems) -> SocketAddr {
+pub(crate) async fn ending_tls(pems: &Pems) -> SocketAddr {
     let server = platform::tls::public_server(pems.cert.as_bytes(), pems.key.as_bytes()).unwrap();
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
     let mut listener = listen().await;
@@ -432,6 +432,29 @@ fn what_is_passed_through_is_opened_by_the_upstream_alone() {
         assert!(!stopping.is_finished());
         drop(stream);
         stopping.await.unwrap();
+    });
+}
+
+#[test]
+fn what_is_passed_through_goes_past_targets_that_do_not_take_connections() {
+    run(async {
+        let upstream = ending_tls(&issued("theirs", HOST)).await;
+        let mut draft = with(PASSTHROUGH, upstream);
+        draft.upstreams = vec![("main", vec![(nobody().await, 1), (upstream, 1)])];
+        draft.settings.ejection.failures = 1;
+        draft.settings.limits.requests = 2;
+        let (world, https) = secure(&[], &[draft]).await;
+        let config = Arc::new(modern(&[]));
+        let mut streams = Vec::new();
+        for _ in 0..2 {
+            streams.push(handshake(https, HOST, &config).await.unwrap());
+        }
+        eventually("being out", || world.metric("targets_out") == 1).await;
+        // It has as many as it takes.
+        handshake(https, HOST, &config).await.unwrap_err();
+        drop(streams);
+        eventually("they end", || world.metric("tunnels_open") == 0).await;
+        handshake(https, HOST, &config).await.unwrap();
     });
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use domain::content::{Action, Criteria};
+use domain::model::{Ejection, Limits, UpstreamSettings};
 use http::{Method, Request, Version};
 use hyper::ext::Protocol;
 use hyper::upgrade::Upgraded;
@@ -12,9 +13,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::{Answer, Raw, empty, get};
+use crate::client::{Answer, Raw, ask, empty, get};
 use crate::http2;
-use crate::origin::{Origin, answer, read_head};
+use crate::origin::{Origin, answer, nobody, read_head};
 use crate::publish::Draft;
 use crate::world::{Options, World, eventually, run};
 
@@ -127,6 +128,89 @@ fn a_websocket_is_joined_to_the_origin_that_agreed_to_it() {
             world.metric("connections_open") == 0
         })
         .await;
+    });
+}
+
+/// Two targets, of which the first takes no connections and is out as soon as that is known.
+async fn halved(origin: SocketAddr) -> World {
+    World::with(Draft {
+        upstreams: vec![("main", vec![(nobody().await, 1), (origin, 1)])],
+        settings: UpstreamSettings {
+            ejection: Ejection {
+                failures: 1,
+                ..Ejection::default()
+            },
+            ..UpstreamSettings::default()
+        },
+        ..Draft::to(origin)
+    })
+    .await
+}
+
+#[test]
+fn a_websocket_is_opened_elsewhere_where_a_target_takes_no_connection() {
+    run(async {
+        let (origin, _) = agreeing().await;
+        let world = halved(origin.address).await;
+        for _ in 0..2 {
+            let mut raw = Raw::connect(world.address).await;
+            raw.write(ASK).await;
+            let head = raw.read_until("\r\n\r\n").await;
+            assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        }
+        assert_eq!(world.metric("upstream_retries_total"), 1);
+        eventually("being out", || world.metric("targets_out") == 1).await;
+    });
+}
+
+#[test]
+fn a_target_that_answers_a_websocket_with_an_error_has_failed() {
+    run(async {
+        let origin = Origin::raw(|_, mut stream| async move {
+            read_head(&mut stream).await;
+            let text = answer("no").replace("200 OK", "503 Oh");
+            stream.write_all(text.as_bytes()).await.unwrap();
+            read_head(&mut stream).await;
+        })
+        .await;
+        let world = halved(origin.address).await;
+        let mut raw = Raw::connect(world.address).await;
+        // Whichever comes first is out for it, and no more than half of them.
+        raw.write(ASK).await;
+        raw.read_until("\r\n\r\nno").await;
+        eventually("being out", || world.metric("targets_out") == 1).await;
+    });
+}
+
+#[test]
+fn websockets_count_among_what_a_target_takes() {
+    run(async {
+        let (origin, _) = agreeing().await;
+        let world = World::with(Draft {
+            settings: UpstreamSettings {
+                limits: Limits {
+                    requests: 1,
+                    pending: 1,
+                },
+                ..UpstreamSettings::default()
+            },
+            ..Draft::to(origin.address)
+        })
+        .await;
+        let mut raw = Raw::connect(world.address).await;
+        raw.write(ASK).await;
+        raw.read_until("\r\n\r\n").await;
+        let mut second = Raw::connect(world.address).await;
+        second.write(ASK).await;
+        let head = second.read_until("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+        assert!(ask(world.address, get("/")).await.code() == "upstream_overloaded");
+        drop(raw);
+        eventually("the tunnel ends", || world.metric("tunnels_open") == 0).await;
+        let mut third = Raw::connect(world.address).await;
+        third.write(ASK).await;
+        let head = third.read_until("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     });
 }
 

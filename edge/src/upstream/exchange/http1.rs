@@ -98,10 +98,7 @@ impl<N: Network> Upstreams<N> {
     }
 
     async fn connect(&self, target: &Target) -> Result<Box<Link>, ExchangeError> {
-        if !target.health.connecting() {
-            return Err(ExchangeError::Overloaded);
-        }
-        let _waits = Waits(&target.health);
+        let _waits = Waits::begin(target)?;
         let dialling = |until| dial(&self.network, target, until);
         let (stream, lead) = self.in_time(dialling).await?;
         let mut link = Box::new(Link::new(Box::new(stream)));

@@ -118,10 +118,7 @@ impl<N: Network> Upstreams<N> {
         going: &Going<'_>,
     ) -> Result<(http2::SendRequest<RequestBody>, Stream), ExchangeError> {
         let target = going.target;
-        if !target.health.connecting() {
-            return Err(ExchangeError::Overloaded);
-        }
-        let _waits = Waits(&target.health);
+        let _waits = Waits::begin(target)?;
         let is_new = Cell::new(false);
         let connect = || {
             is_new.set(true);
