@@ -130,12 +130,12 @@ impl Keeper {
         None
     }
 
-    /// A check has ended.
+    /// A check has ended; without a result where nothing was found out of the target.
     pub fn handle_result(
         &mut self,
         now: Instant,
         (identity, ticket): (&Identity, u64),
-        result: Result<(), String>,
+        result: Option<Result<(), String>>,
         random: &mut dyn FnMut() -> u64,
     ) {
         self.running = self.running.saturating_sub(1);
@@ -151,7 +151,9 @@ impl Keeper {
         let interval = Duration::from_secs(probe.check.interval_s.into());
         monitor.checking = Checking::At(now + jittered(interval, random()));
         let thresholds = Thresholds::of(&probe.check);
-        if monitor.check.observe(result.is_ok(), thresholds) {
+        if let Some(result) = result
+            && monitor.check.observe(result.is_ok(), thresholds)
+        {
             log_check(identity, &result);
             monitor.slow_start = monitor.check.is_up().then(|| SlowStart::new(now));
             let error = result.err().unwrap_or_default();

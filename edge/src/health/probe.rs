@@ -1,6 +1,7 @@
 //! One check of one target, over the network: a connection of its own, made as requests make
 //! theirs, and closed afterwards.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use platform::Network;
 use tokio::time::{Instant, timeout_at};
 
 use crate::route::Target;
-use crate::upstream::{RequestBody, Sender, dial, open};
+use crate::upstream::{RequestBody, Sender, dial, is_shortage, open};
 
 /// How a target is checked.
 #[derive(Debug)]
@@ -24,17 +25,26 @@ pub struct Probe {
     pub host: String,
 }
 
+/// What is wrong.
+enum Wrong {
+    /// There is no connection.
+    Unconnected(io::Error),
+    /// It does not answer as it should.
+    Answer(String),
+}
+
 impl Probe {
-    /// Checks the target once.
-    ///
-    /// # Errors
-    /// With what is wrong with the target.
-    pub(super) async fn run<N: Network>(&self, network: &N) -> Result<(), String> {
+    /// Checks the target once. Nothing is found out where this machine has no sockets left.
+    pub(super) async fn run<N: Network>(&self, network: &N) -> Option<Result<(), String>> {
         let limit = Duration::from_secs(self.check.timeout_s.into());
         let until = Instant::now() + limit;
-        timeout_at(until, self.ask(network, until, limit))
-            .await
-            .unwrap_or_else(|_| Err(format!("it took longer than {} s", limit.as_secs())))
+        match timeout_at(until, self.ask(network, until, limit)).await {
+            Ok(Ok(())) => Some(Ok(())),
+            Ok(Err(Wrong::Unconnected(error))) if is_shortage(&error) => None,
+            Ok(Err(Wrong::Unconnected(error))) => Some(Err(text(error))),
+            Ok(Err(Wrong::Answer(wrong))) => Some(Err(wrong)),
+            Err(_) => Some(Err(format!("it took longer than {} s", limit.as_secs()))),
+        }
     }
 
     async fn ask<N: Network>(
@@ -42,7 +52,7 @@ impl Probe {
         network: &N,
         until: Instant,
         limit: Duration,
-    ) -> Result<(), String> {
+    ) -> Result<(), Wrong> {
         let CheckKind::Http {
             path,
             head,
@@ -51,22 +61,28 @@ impl Probe {
         } = &self.check.kind
         else {
             let dialled = dial(network, &self.target, until).await;
-            return dialled.map_err(text).map(drop);
+            return dialled.map_err(Wrong::Unconnected).map(drop);
         };
         let host = host.as_ref().unwrap_or(&self.host);
         let opened = open(network, &self.target, until, limit).await;
-        let mut sender = opened.map_err(text)?.sender;
+        let mut sender = opened.map_err(Wrong::Unconnected)?.sender;
         let method = if *head { Method::HEAD } else { Method::GET };
-        let request = request(&self.target, &sender, method, (path, host))?;
+        let request =
+            request(&self.target, &sender, method, (path, host)).map_err(Wrong::Answer)?;
         let response = match &mut sender {
             Sender::Http1(sender) => sender.send_request(request).await,
             Sender::Http2(sender, _) => sender.send_request(request).await,
         };
-        let status = response.map_err(text)?.status();
+        let status = response
+            .map_err(|error| Wrong::Answer(text(error)))?
+            .status();
         if is_expected(status, expected_status) {
             return Ok(());
         }
-        Err(format!("it answered with {}", status.as_u16()))
+        Err(Wrong::Answer(format!(
+            "it answered with {}",
+            status.as_u16()
+        )))
     }
 }
 

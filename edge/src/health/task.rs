@@ -29,7 +29,8 @@ const NOTHING: Duration = Duration::from_secs(3600);
 struct Ended {
     identity: Identity,
     ticket: u64,
-    result: Result<(), String>,
+    /// Nothing where nothing was found out.
+    result: Option<Result<(), String>>,
 }
 
 /// Watches the targets of whatever configuration is in use, for as long as it runs. To be called
@@ -61,8 +62,14 @@ pub(crate) async fn watch<N: Network>(
         tokio::select! {
             Some(Ended { identity, ticket, result }) = ended.recv() => {
                 let counts = registry.counts();
-                let counter = if result.is_ok() { &counts.checks_passed } else { &counts.checks_failed };
-                counter.fetch_add(1, Ordering::Relaxed);
+                let counter = match &result {
+                    Some(Ok(())) => Some(&counts.checks_passed),
+                    Some(Err(_)) => Some(&counts.checks_failed),
+                    None => None,
+                };
+                if let Some(counter) = counter {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
                 keeper.handle_result(Instant::now(), (&identity, ticket), result, &mut random);
             }
             () = registry.woken() => {

@@ -151,7 +151,7 @@ impl<N: Network> Worker<N> {
                 Ok(connection) => return Ok((target, connection)),
                 Err(error) => error,
             };
-            if !is_innocent(&error) {
+            if !error.is_innocent() {
                 self.blame(target, trace);
             }
             failure = Some(failed(target, &error));
@@ -221,7 +221,7 @@ impl<N: Network> Worker<N> {
                     return Some(response);
                 }
                 Err(lost) => {
-                    if !is_innocent(&lost.error) {
+                    if !lost.error.is_innocent() {
                         self.observer.lost(course.trace);
                     }
                     course.lost(target, lost);
@@ -242,18 +242,10 @@ impl<'a> Course<'a> {
         if let ExchangeError::Client(_) = error {
             self.is_final = true;
         }
-        if !is_innocent(&error) {
+        if !error.is_innocent() {
             target.health.failed();
         }
     }
-}
-
-/// Whether the target had no part in it.
-fn is_innocent(error: &ExchangeError) -> bool {
-    matches!(
-        error,
-        ExchangeError::Client(_) | ExchangeError::Overloaded | ExchangeError::Refused(_)
-    )
 }
 
 /// A place among the retries, if the budget has one.

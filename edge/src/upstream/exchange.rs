@@ -27,6 +27,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use platform::Network;
+use rustix::io::Errno;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub use self::alone::Hold;
@@ -66,6 +67,28 @@ pub enum ExchangeError {
     /// The target has as many requests, or as many waiting for a connection, as it takes.
     #[error("the target has as many requests as it takes")]
     Overloaded,
+}
+
+impl ExchangeError {
+    /// Whether the target had no part in it: it is the client's doing, or the edge's own want of
+    /// sockets, or the target has told in order that somebody else should be asked.
+    #[must_use]
+    pub fn is_innocent(&self) -> bool {
+        match self {
+            Self::Client(_) | Self::Overloaded | Self::Refused(_) => true,
+            Self::Unreachable(error) => is_shortage(error),
+            Self::ConnectTimeout | Self::Timeout | Self::Closed(_) | Self::Malformed(_) => false,
+        }
+    }
+}
+
+/// Whether there is no connection because this machine has no file, port or buffer left for it.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        errno,
+        Some(Errno::MFILE | Errno::NFILE | Errno::ADDRNOTAVAIL | Errno::NOBUFS)
+    )
 }
 
 /// An exchange without a response.
@@ -307,4 +330,29 @@ fn bodiless(request: &Request<RequestBody>) -> Request<RequestBody> {
     *spare.version_mut() = request.version();
     spare.headers_mut().clone_from(request.headers());
     spare
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::http2::Refused;
+    use super::*;
+
+    #[test]
+    fn what_this_machine_has_not_enough_of_is_no_fault_of_a_target() {
+        for (errno, innocent) in [
+            (Errno::MFILE, true),
+            (Errno::NFILE, true),
+            (Errno::ADDRNOTAVAIL, true),
+            (Errno::NOBUFS, true),
+            (Errno::CONNREFUSED, false),
+            (Errno::HOSTUNREACH, false),
+            (Errno::TIMEDOUT, false),
+        ] {
+            let error = || io::Error::from_raw_os_error(errno.raw_os_error());
+            assert_eq!(unconnected(error()).is_innocent(), innocent, "{errno:?}");
+            // All that wait for a shared connection are told the same.
+            let shared = multiplexed::told(Refused::of(&error()));
+            assert_eq!(shared.is_innocent(), innocent, "{errno:?}");
+        }
+    }
 }

@@ -73,10 +73,21 @@ enum State {
 pub(super) enum Refused {
     /// It took too long.
     TimedOut,
+    /// The operating system says why, by this number.
+    System(i32),
     /// Nobody answers there, or somebody else.
     Unreachable(io::ErrorKind, String),
     /// All connections have as many requests as they take.
     Full,
+}
+
+impl Refused {
+    pub(super) fn of(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(number) => Self::System(number),
+            None => Self::Unreachable(error.kind(), error.to_string()),
+        }
+    }
 }
 
 /// A request's place on a connection, until it is dropped.

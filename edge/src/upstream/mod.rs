@@ -19,6 +19,7 @@ mod wire;
 
 pub use body::{BodyError, UpstreamBody};
 pub(crate) use dial::{Sender, dial, open};
+pub(crate) use exchange::is_shortage;
 pub use exchange::{ExchangeError, Failed, Hold, Upstreams};
 pub use idle::IdleDeadline;
 pub use tls::{TargetTls, Trust};

@@ -120,6 +120,10 @@ impl World {
     fn end(&mut self, number: u32, passes: bool) {
         let due = self.running.remove(&number).expect("no check runs");
         let result = if passes { Ok(()) } else { Err("no".to_owned()) };
+        self.give(&due, Some(result));
+    }
+
+    fn give(&mut self, due: &Due, result: Option<Result<(), String>>) {
         self.keeper
             .handle_result(self.now, (&due.identity, due.ticket), result, &mut middle);
         self.begin();
@@ -146,6 +150,21 @@ impl World {
 
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
+}
+
+#[test]
+fn a_check_that_finds_nothing_out_changes_nothing_and_is_repeated() {
+    let mut world = World::new([1], Some(&CHECKED));
+    for _ in 0..10 {
+        world.checks(1, false, 2);
+        while !world.running.contains_key(&1) {
+            world.pass(Duration::from_secs(1));
+        }
+        let due = world.running.remove(&1).unwrap();
+        world.give(&due, None);
+        assert_ne!(world.share(1), 0);
+        world.checks(1, true, 1);
+    }
 }
 
 #[test]

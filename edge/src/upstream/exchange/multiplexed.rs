@@ -134,11 +134,17 @@ impl<N: Network> Upstreams<N> {
         if !is_new.get() {
             self.tally.upstream_reused();
         }
-        acquired.map_err(|refused| match refused {
-            Refused::TimedOut => ExchangeError::ConnectTimeout,
-            Refused::Unreachable(kind, text) => unconnected(io::Error::new(kind, text)),
-            Refused::Full => ExchangeError::Overloaded,
-        })
+        acquired.map_err(told)
+    }
+}
+
+/// What it means that there is no connection, for each that waited for it.
+pub(super) fn told(refused: Refused) -> ExchangeError {
+    match refused {
+        Refused::TimedOut => ExchangeError::ConnectTimeout,
+        Refused::System(error) => unconnected(io::Error::from_raw_os_error(error)),
+        Refused::Unreachable(kind, text) => unconnected(io::Error::new(kind, text)),
+        Refused::Full => ExchangeError::Overloaded,
     }
 }
 
@@ -153,7 +159,7 @@ async fn open_http2<N: Network>(
     let opened = timeout_at(until, open(&network, &target, until, silence)).await;
     let Opened { sender, lead } = opened
         .map_err(|_| Refused::TimedOut)?
-        .map_err(|error| Refused::Unreachable(error.kind(), error.to_string()))?;
+        .map_err(|error| Refused::of(&error))?;
     match sender {
         Sender::Http2(sender, allowance) => Ok(Way {
             sender,
