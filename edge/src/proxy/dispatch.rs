@@ -10,11 +10,13 @@
 //! A request is sent once more only where that cannot do anything twice: when it was certainly not
 //! sent, or when it has no body and its method is idempotent. One that a target was too slow to
 //! answer is not sent to the next, which would be as slow and be asked by everybody; the fallback
-//! may have it. Retries are bounded by a budget, because retries of everybody are what keeps
+//! may have it. All attempts together have as much time for an answer as one alone, and those of the
+//! fallback as much once more. Retries are bounded by a budget, because retries of everybody are what keeps
 //! targets down that came under load (the numbers are Envoy's).
 
 use http::{Request, Response};
 use platform::Network;
+use tokio::time::Instant;
 
 use super::error::{Code, Refusal};
 use super::service::{Worker, failed};
@@ -197,6 +199,7 @@ impl<N: Network> Worker<N> {
         upload: Option<&Upload>,
     ) -> Option<Response<UpstreamBody>> {
         let spares = forward.has_alternatives();
+        let until = Instant::now() + self.settings.timeouts.response_header();
         for attempt in 0..ATTEMPTS_MAX {
             if course.is_final || course.request.is_none() {
                 return None;
@@ -215,14 +218,17 @@ impl<N: Network> Worker<N> {
                 self.tally.upstream_retried();
             }
             self.observer.sent(course.trace, target);
-            match self.upstreams.send(target, request, upload, spares).await {
+            let sending = self.upstreams.send(target, request, upload, spares, until);
+            match sending.await {
                 Ok(response) => {
                     judge(target, &response);
                     return Some(response);
                 }
                 Err(lost) => {
-                    if !lost.error.is_innocent() {
-                        self.observer.lost(course.trace);
+                    // A target is not to blame for the time that others have taken.
+                    let hurried = attempt > 0 && lost.error.is_slow() && Instant::now() >= until;
+                    if !hurried && !lost.error.is_innocent() {
+                        self.blame(target, Some(course.trace));
                     }
                     course.lost(target, lost);
                 }
@@ -241,9 +247,6 @@ impl<'a> Course<'a> {
         self.was_slow = matches!(error, ExchangeError::Timeout);
         if let ExchangeError::Client(_) = error {
             self.is_final = true;
-        }
-        if !error.is_innocent() {
-            target.health.failed();
         }
     }
 }

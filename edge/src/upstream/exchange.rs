@@ -70,6 +70,12 @@ pub enum ExchangeError {
 }
 
 impl ExchangeError {
+    /// Whether the target was too slow for the time that it had.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        matches!(self, Self::ConnectTimeout | Self::Timeout)
+    }
+
     /// Whether the target had no part in it: it is the client's doing, or the edge's own want of
     /// sockets, or the target has told in order that somebody else should be asked.
     #[must_use]
@@ -116,6 +122,8 @@ struct Going<'a> {
     bucket: Rc<Bucket>,
     occupancy: Occupancy<Gauge>,
     upload: Option<&'a Upload>,
+    /// When the response's head must be here, where no body has moved meanwhile.
+    until: Instant,
 }
 
 type Outcome = Result<Response<UpstreamBody>, Failed>;
@@ -153,8 +161,9 @@ impl<N: Network> Upstreams<N> {
         }
     }
 
-    /// Sends a request, whose target is in origin form, and waits for the response's head. With
-    /// `spares`, a request that was sent in vain is given back if that may be.
+    /// Sends a request, whose target is in origin form, and waits for the response's head, until
+    /// `until` and for as long as the request's body moves. With `spares`, a request that was sent
+    /// in vain is given back if that may be.
     ///
     /// # Errors
     /// When there is no response.
@@ -164,6 +173,7 @@ impl<N: Network> Upstreams<N> {
         request: Request<RequestBody>,
         upload: Option<&Upload>,
         spares: bool,
+        until: Instant,
     ) -> Outcome {
         let bucket = self.pool.bucket(&target.pool_key);
         let gauge = bucket.gauge(&target.health);
@@ -175,6 +185,7 @@ impl<N: Network> Upstreams<N> {
             bucket,
             occupancy,
             upload,
+            until,
         };
         match target.protocol {
             Protocol::Http1 => self.send_http1(going, request, spares).await,
@@ -188,13 +199,17 @@ impl<N: Network> Upstreams<N> {
         self.timeouts.response_header() / 2
     }
 
-    /// Makes a connection by the deadline for that.
-    async fn in_time<T, F>(&self, connecting: impl FnOnce(Instant) -> F) -> Result<T, ExchangeError>
+    /// Makes a connection by the deadline for that, and by `until`.
+    async fn in_time<T, F>(
+        &self,
+        until: Instant,
+        connecting: impl FnOnce(Instant) -> F,
+    ) -> Result<T, ExchangeError>
     where
         F: Future<Output = io::Result<T>>,
     {
         self.tally.upstream_opened();
-        let until = Instant::now() + self.timeouts.connect();
+        let until = until.min(Instant::now() + self.timeouts.connect());
         timeout_at(until, connecting(until))
             .await
             .map_err(|_| ExchangeError::ConnectTimeout)?
@@ -213,11 +228,11 @@ impl<N: Network> Upstreams<N> {
     async fn response(
         &self,
         exchange: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>,
-        upload: Option<&Upload>,
+        going: &Going<'_>,
     ) -> Result<Response<Incoming>, Lost> {
-        let limit = self.timeouts.response_header();
+        let (limit, upload) = (self.timeouts.response_header(), going.upload);
         let mut exchange = std::pin::pin!(exchange);
-        let mut deadline = std::pin::pin!(sleep_until(Instant::now() + limit));
+        let mut deadline = std::pin::pin!(sleep_until(going.until));
         loop {
             tokio::select! {
                 biased;

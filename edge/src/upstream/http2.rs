@@ -128,6 +128,18 @@ impl Default for Connections {
 }
 
 impl Connections {
+    /// A place on a connection that is open.
+    pub(super) fn ready(&self) -> Option<(SendRequest<RequestBody>, Stream)> {
+        let mut slots = self.slots.borrow_mut();
+        slots.retain(|slot| slot.is_good());
+        let open = slots
+            .iter()
+            .filter_map(|slot| Some((slot, slot.way.get()?)));
+        let free = open.filter(|(slot, way)| slot.streams.get() < way.streams_max());
+        let (slot, way) = free.min_by_key(|(slot, _)| slot.streams.get())?;
+        Some((way.sender.clone(), slot.stream()))
+    }
+
     /// A place on a connection, once that is open. `connect` makes a new one.
     pub(super) async fn acquire<F>(
         &self,

@@ -95,6 +95,38 @@ fn a_target_that_does_not_answer_is_504_and_its_connection_is_not_used_again() {
 }
 
 #[test]
+fn all_targets_that_are_tried_have_one_deadline_together() {
+    run(async {
+        // Each takes more than half of it, and then does not answer.
+        let mut targets = Vec::new();
+        for _ in 0..3 {
+            let origin = Origin::raw(|_, mut stream| async move {
+                read_head(&mut stream).await;
+                tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+            })
+            .await;
+            targets.push((origin.address, 1));
+        }
+        let mut world = World::start(Options {
+            set: vec![("TIMEOUTS__RESPONSE_HEADER_MS", "1000")],
+            ..Options::default()
+        })
+        .await;
+        let first = targets[0].0;
+        world.publish(&[Draft {
+            upstreams: vec![("main", targets)],
+            ..Draft::to(first)
+        }]);
+        let answer = ask(world.address, get("/")).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (504, "upstream_timeout")
+        );
+        assert_eq!(world.metric("upstream_retries_total"), 1);
+    });
+}
+
+#[test]
 fn the_wait_for_an_answer_begins_when_the_body_has_been_sent() {
     run(async {
         let origin = Origin::start(|request| async move {

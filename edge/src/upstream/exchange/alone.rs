@@ -56,7 +56,8 @@ impl<N: Network> Upstreams<N> {
         let occupancy = TargetHealth::occupy(gauge, self.lane);
         let hold = Hold(occupancy.ok_or(ExchangeError::Overloaded)?);
         let _waits = Waits::begin(target)?;
-        let (connection, _) = self.in_time(connecting).await?;
+        let until = Instant::now() + self.timeouts.connect();
+        let (connection, _) = self.in_time(until, connecting).await?;
         Ok((connection, hold))
     }
 }

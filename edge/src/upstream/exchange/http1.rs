@@ -10,12 +10,11 @@ use platform::Network;
 use tokio::time::Instant;
 
 use super::{ExchangeError, Failed, Going, Outcome, Upstreams, Waits, is_repeatable};
-use crate::route::Target;
+use crate::upstream::RequestBody;
 use crate::upstream::body::{Lease, Place, UpstreamBody};
 use crate::upstream::dial::dial;
 use crate::upstream::http1::{Head, Link, LinkError, Outgoing};
 use crate::upstream::pool::Bucket;
-use crate::upstream::{RequestBody, Upload};
 
 /// What is left of a request of which HTTP/1.1 has made bytes.
 struct Written {
@@ -37,7 +36,7 @@ impl<N: Network> Upstreams<N> {
         let mut is_kept = kept.is_some();
         let mut link = match kept {
             Some(link) => link,
-            None => match self.connect(going.target).await {
+            None => match self.connect(&going).await {
                 Ok(link) => link,
                 Err(error) => return Err(Failed::new(error, Some(request))),
             },
@@ -48,10 +47,7 @@ impl<N: Network> Upstreams<N> {
         }
         loop {
             link.begin(message);
-            let error = match self
-                .head(&mut link, &mut written.headers, going.upload)
-                .await
-            {
+            let error = match self.head(&mut link, &mut written.headers, &going).await {
                 Ok(head) => return Ok(self.begun(going, link, head, written.headers)),
                 Err(error) => error,
             };
@@ -63,7 +59,7 @@ impl<N: Network> Upstreams<N> {
             self.tally.upstream_repeated();
             message.rewind();
             is_kept = false;
-            link = match self.connect(going.target).await {
+            link = match self.connect(&going).await {
                 Ok(link) => link,
                 Err(error) => return Err(written.failed(error, Some(message))),
             };
@@ -97,10 +93,11 @@ impl<N: Network> Upstreams<N> {
         response
     }
 
-    async fn connect(&self, target: &Target) -> Result<Box<Link>, ExchangeError> {
+    async fn connect(&self, going: &Going<'_>) -> Result<Box<Link>, ExchangeError> {
+        let target = going.target;
         let _waits = Waits::begin(target)?;
         let dialling = |until| dial(&self.network, target, until);
-        let (stream, lead) = self.in_time(dialling).await?;
+        let (stream, lead) = self.in_time(going.until, dialling).await?;
         let mut link = Box::new(Link::new(Box::new(stream)));
         link.lead = lead;
         Ok(link)
@@ -111,16 +108,16 @@ impl<N: Network> Upstreams<N> {
         &self,
         link: &mut Link,
         headers: &mut HeaderMap,
-        upload: Option<&Upload>,
+        going: &Going<'_>,
     ) -> Result<Head, ExchangeError> {
         let limit = self.timeouts.response_header();
-        let mut due = Instant::now() + limit;
+        let mut due = going.until;
         poll_fn(|cx| {
             if let Poll::Ready(head) = link.poll_head(cx, headers) {
                 return Poll::Ready(head.map_err(ExchangeError::from));
             }
             while link.due.poll(cx, due).is_ready() {
-                match upload.map(|upload| upload.answer_due(limit)) {
+                match going.upload.map(|upload| upload.answer_due(limit)) {
                     Some(later) if later > Instant::now() => due = later,
                     _ => return Poll::Ready(Err(ExchangeError::Timeout)),
                 }

@@ -80,7 +80,7 @@ impl<N: Network> Upstreams<N> {
             as_http2(&mut request, going.target.scheme());
             let sent = Instant::now();
             let exchange = sender.try_send_request(request);
-            let lost = match self.response(exchange, going.upload).await {
+            let lost = match self.response(exchange, &going).await {
                 Ok(response) => {
                     stream.answered();
                     let (parts, incoming) = response.into_parts();
@@ -118,6 +118,11 @@ impl<N: Network> Upstreams<N> {
         going: &Going<'_>,
     ) -> Result<(http2::SendRequest<RequestBody>, Stream), ExchangeError> {
         let target = going.target;
+        let connections = &going.bucket.http2;
+        if let Some(ready) = connections.ready() {
+            self.tally.upstream_reused();
+            return Ok(ready);
+        }
         let _waits = Waits::begin(target)?;
         let is_new = Cell::new(false);
         let connect = || {
@@ -130,11 +135,11 @@ impl<N: Network> Upstreams<N> {
                 self.silence(),
             )
         };
-        let acquired = going.bucket.http2.acquire(connect).await;
+        let acquired = timeout_at(going.until, connections.acquire(connect)).await;
         if !is_new.get() {
             self.tally.upstream_reused();
         }
-        acquired.map_err(told)
+        acquired.unwrap_or(Err(Refused::TimedOut)).map_err(told)
     }
 }
 
