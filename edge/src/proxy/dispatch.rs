@@ -19,7 +19,7 @@ use platform::Network;
 use tokio::time::Instant;
 
 use super::error::{Code, Refusal};
-use super::service::{Worker, failed};
+use super::service::{Worker, failed, is_understood};
 use crate::health::GroupHealth;
 use crate::route::{Fallback, Fixed, Forward, Keys, Redirect, Target};
 use crate::telemetry::Trace;
@@ -220,8 +220,10 @@ impl<N: Network> Worker<N> {
             self.observer.sent(course.trace, target);
             let sending = self.upstreams.send(target, request, upload, spares, until);
             match sending.await {
-                Ok(response) => {
-                    judge(target, &response);
+                Ok(mut response) => {
+                    if is_good(target, &response) && !response.body_mut().promise() {
+                        target.health.succeeded();
+                    }
                     return Some(response);
                 }
                 Err(lost) => {
@@ -259,11 +261,11 @@ fn retry<'a>(forward: &Forward<'a>, target: &'a Target) -> Option<Retry<'a>> {
     group.retry(max).then(|| Retry(group))
 }
 
-/// What an answer says of the target that gave it.
-pub(super) fn judge<B>(target: &Target, response: &Response<B>) {
-    if response.status().is_server_error() {
+/// Whether an answer's head is one of success. The target is told if not.
+pub(super) fn is_good<B>(target: &Target, response: &Response<B>) -> bool {
+    let good = is_understood(response) && !response.status().is_server_error();
+    if !good {
         target.health.failed();
-    } else {
-        target.health.succeeded();
     }
+    good
 }

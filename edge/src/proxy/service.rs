@@ -16,7 +16,7 @@ use tracing::{Level, debug, enabled};
 use super::body::{AnswerBody, Content};
 use super::caching::{Caches, Matter};
 use super::connection::{Connection, Connections, Flight};
-use super::dispatch::{Sent, judge};
+use super::dispatch::{Sent, is_good};
 use super::error::{Code, Refusal};
 use super::ids::RequestIds;
 use super::scheme::{self, Open};
@@ -317,13 +317,18 @@ impl<N: Network> Worker<N> {
             Refusal::from(&error)
         })?;
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if switches && !wish.is_granted(response.headers())
-            || !switches && !is_understood(&response)
-        {
+        let is_none = if switches {
+            !wish.is_granted(response.headers())
+        } else {
+            !is_understood(&response)
+        };
+        if is_none {
             self.blame(target, Some(trace));
             return Err(Code::UpstreamMalformed.into());
         }
-        judge(target, &response);
+        if switches || is_good(target, &response) {
+            target.health.succeeded();
+        }
         if !switches {
             let response = response.map(|body| Content::Lone(Box::new(body.holding(hold))));
             return Ok((self.address_to_client(response), Answer::Origin));
@@ -379,7 +384,7 @@ impl<N: Network> Worker<N> {
 
 /// An upgrade was not asked for, and there is nobody to switch protocols with; a coding that is
 /// not undone here would reach the client as if it were content.
-fn is_understood<B>(response: &Response<B>) -> bool {
+pub(super) fn is_understood<B>(response: &Response<B>) -> bool {
     response.status() != StatusCode::SWITCHING_PROTOCOLS
         && headers::coding_is_known(response.headers())
 }

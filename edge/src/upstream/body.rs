@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::http1::{Link, Piece};
+use super::http1::{Link, LinkError, Piece};
 use super::http2::Stream;
 use super::pool::{Bucket, Gauge};
 use super::{Cause, IdleDeadline};
@@ -49,7 +49,15 @@ pub struct UpstreamBody {
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) place: Place,
-    pub(super) occupancy: Occupancy<Gauge>,
+    pub(super) trial: Trial,
+}
+
+/// A target's test by one request. It is told of its success at the end of the response's body, or
+/// when nobody wants the rest: one whose bodies break off would otherwise succeed with each head.
+#[derive(Debug)]
+pub(super) struct Trial {
+    occupancy: Occupancy<Gauge>,
+    passes: bool,
 }
 
 /// Where a response comes from.
@@ -79,6 +87,18 @@ impl UpstreamBody {
         body
     }
 
+    /// The head is one of success, which is the target's if the body comes to its end as well. Says
+    /// whether there is anything to come.
+    pub(crate) fn promise(&mut self) -> bool {
+        match &mut self.lease {
+            Some(lease) => {
+                lease.trial.passes = true;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Gives the connection back at the body's end.
     fn end_if_ended(&mut self) {
         if !self
@@ -88,23 +108,65 @@ impl UpstreamBody {
         {
             return;
         }
-        if let Some(Lease { place, occupancy }) = self.lease.take() {
+        if let Some(Lease { place, trial }) = self.lease.take() {
             match place {
                 Place::Http1(link, bucket) => bucket.give(link),
                 Place::Http2 { .. } => drop(place),
             }
-            drop(occupancy);
+            drop(trial);
         }
     }
 
     /// Says why at the next call, so that what came before is sent to the client in between: the
     /// server drops with a body that breaks what it has not written yet.
     fn broke(&mut self, error: BodyError, cx: &Context<'_>) -> Polled {
-        self.lease = None;
+        if let Some(Lease { trial, .. }) = self.lease.take()
+            && !error.is_of_client()
+        {
+            trial.fail();
+        }
         self.tally.body_broke();
         self.broken = Some(error);
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+impl Trial {
+    pub(super) fn new(occupancy: Occupancy<Gauge>) -> Self {
+        Self {
+            occupancy,
+            passes: false,
+        }
+    }
+
+    fn fail(mut self) {
+        self.passes = false;
+        self.occupancy.target().as_ref().failed();
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if self.passes {
+            self.occupancy.target().as_ref().succeeded();
+        }
+    }
+}
+
+impl BodyError {
+    /// Whether it is the client that broke off, with the body of the request: this takes the
+    /// response along.
+    fn is_of_client(&self) -> bool {
+        let Self::Broken(cause) = self else {
+            return false;
+        };
+        if let Some(error) = cause.downcast_ref::<LinkError>() {
+            return matches!(error, LinkError::Client(_));
+        }
+        let source = cause.source();
+        let reset = source.and_then(|source| source.downcast_ref::<h2::Error>());
+        reset.is_some_and(|error| error.is_reset() && !error.is_remote() && !error.is_library())
     }
 }
 
@@ -175,5 +237,28 @@ impl Body for UpstreamBody {
         self.lease
             .as_ref()
             .map_or_else(|| SizeHint::with_exact(0), |lease| lease.place.size_hint())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::super::ClientFault;
+    use super::*;
+
+    #[test]
+    fn a_client_that_breaks_off_takes_the_response_along() {
+        for (error, of_client) in [
+            (LinkError::Client(ClientFault::Stalled), true),
+            (
+                LinkError::Closed(io::ErrorKind::UnexpectedEof.into()),
+                false,
+            ),
+        ] {
+            let error = BodyError::Broken(error.into());
+            assert_eq!(error.is_of_client(), of_client, "{error:?}");
+        }
+        assert!(!BodyError::Stalled.is_of_client());
     }
 }

@@ -91,6 +91,13 @@ impl LoneBody {
             ..self
         }
     }
+
+    fn broke(&mut self, error: BodyError) -> BodyError {
+        if let Some(hold) = self.hold.take() {
+            hold.failed();
+        }
+        error
+    }
 }
 
 /// Whether the connection ended, as against a peer that speaks something else.
@@ -116,10 +123,11 @@ impl Body for LoneBody {
         let this = self.get_mut();
         let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
             ready!(this.idle.poll_expired(cx));
-            return Poll::Ready(Some(Err(BodyError::Stalled)));
+            return Poll::Ready(Some(Err(this.broke(BodyError::Stalled))));
         };
         this.idle.arrived();
-        Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyError::Broken(error.into()))))
+        let broke = |error: hyper::Error| this.broke(BodyError::Broken(error.into()));
+        Poll::Ready(frame.map(|frame| frame.map_err(broke)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -5,10 +5,12 @@ use std::rc::Rc;
 
 use domain::model::{Algorithm, Check, CheckKind, HashKey, Limits, UpstreamSettings};
 use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::io::AsyncWriteExt;
 
 use crate::client::{Body, ask, get, send, whole};
-use crate::origin::{Origin, nobody, streaming};
+use crate::origin::{Origin, nobody, read_head, streaming};
 use crate::publish::Draft;
 use crate::world::{World, eventually, run};
 
@@ -150,6 +152,48 @@ fn a_target_that_fails_requests_in_a_row_is_left_out_for_a_while() {
             assert_eq!(ask(world.address, get("/")).await.status, 200);
         }
     });
+}
+
+/// Sends requests until a target that answers with this text is out, which another does not.
+async fn is_put_out(text: &'static str) {
+    let failing = Origin::raw(move |_, mut stream| async move {
+        read_head(&mut stream).await;
+        stream.write_all(text.as_bytes()).await.unwrap();
+    })
+    .await;
+    let origin = Origin::saying("x").await;
+    let world = World::with(Draft {
+        upstreams: vec![("main", vec![(failing.address, 1), (origin.address, 1)])],
+        ..Draft::to(origin.address)
+    })
+    .await;
+    for _ in 0..10 {
+        drop(
+            send(world.address, get("/"))
+                .await
+                .into_body()
+                .collect()
+                .await,
+        );
+    }
+    eventually("being left out", || world.metric("targets_out") == 1).await;
+    for _ in 0..4 {
+        assert_eq!(ask(world.address, get("/")).await.text(), "x");
+    }
+}
+
+#[test]
+fn a_target_whose_bodies_break_off_is_left_out() {
+    run(is_put_out(
+        "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nbegun",
+    ));
+}
+
+#[test]
+fn a_target_whose_answers_are_not_understood_is_left_out() {
+    run(is_put_out(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+    ));
 }
 
 #[test]

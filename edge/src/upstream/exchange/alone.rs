@@ -19,6 +19,13 @@ use crate::route::Target;
 #[derive(Debug)]
 pub struct Hold(Occupancy<Gauge>);
 
+impl Hold {
+    /// The target failed.
+    pub(in super::super) fn failed(&self) {
+        self.0.target().as_ref().failed();
+    }
+}
+
 impl<N: Network> Upstreams<N> {
     /// A connection on which nothing was said yet, not even of TLS: for bytes that pass through.
     ///

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{ExchangeError, Failed, Going, Outcome, Upstreams, Waits, is_repeatable};
 use crate::upstream::RequestBody;
-use crate::upstream::body::{Lease, Place, UpstreamBody};
+use crate::upstream::body::{Lease, Place, Trial, UpstreamBody};
 use crate::upstream::dial::dial;
 use crate::upstream::http1::{Head, Link, LinkError, Outgoing};
 use crate::upstream::pool::Bucket;
@@ -86,7 +86,8 @@ impl<N: Network> Upstreams<N> {
             bucket, occupancy, ..
         } = going;
         let place = Place::Http1(link, bucket);
-        let mut response = Response::new(self.body(Lease { place, occupancy }));
+        let trial = Trial::new(occupancy);
+        let mut response = Response::new(self.body(Lease { place, trial }));
         *response.status_mut() = head.status;
         *response.version_mut() = head.version;
         *response.headers_mut() = headers;

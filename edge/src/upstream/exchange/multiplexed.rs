@@ -19,7 +19,7 @@ use platform::Network;
 use tokio::time::{Instant, timeout_at};
 
 use super::super::RequestBody;
-use super::super::body::{Lease, Place};
+use super::super::body::{Lease, Place, Trial};
 use super::super::dial::{Opened, Sender, open};
 use super::super::http2::{Refused, Stream, Way, as_http1, as_http2};
 use super::{
@@ -88,8 +88,8 @@ impl<N: Network> Upstreams<N> {
                         incoming,
                         _stream: stream,
                     };
-                    let occupancy = going.occupancy;
-                    let body = self.body(Lease { place, occupancy });
+                    let trial = Trial::new(going.occupancy);
+                    let body = self.body(Lease { place, trial });
                     return Ok(Response::from_parts(parts, body));
                 }
                 Err(lost) => lost,
