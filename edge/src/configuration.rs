@@ -123,6 +123,14 @@ impl Configuration {
         &self.served
     }
 
+    /// Tells targets by what they are limited and judged, once it is in use as the one of this
+    /// number. Where routes disagree, that with the lowest identifier counts.
+    fn configure(&self, number: u64) {
+        for served in &self.served {
+            served.route.configure(number);
+        }
+    }
+
     /// The certificates that its routes name.
     #[must_use]
     pub fn certificates(&self) -> BTreeSet<CertificateId> {
@@ -205,6 +213,7 @@ impl Apply for Applier {
         let configuration = Arc::new(configuration);
         let previous = self.active.current();
         self.active.replace(Arc::clone(&configuration));
+        configuration.configure(self.active.generation());
         if let Some(cache) = self.cache.get() {
             cache::purge(cache, &previous, &configuration);
         }

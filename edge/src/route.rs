@@ -194,6 +194,13 @@ impl Route {
         turning.collect()
     }
 
+    /// Tells its targets by what they are limited and judged, in the configuration of this number.
+    pub fn configure(&self, number: u64) {
+        for upstream in &self.upstreams {
+            upstream.configure(number);
+        }
+    }
+
     /// Adds the targets that are to be watched.
     pub fn watch(&self, plan: &mut Plan) {
         let check = self.compiled.health_check.as_ref();

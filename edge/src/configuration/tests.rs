@@ -7,11 +7,15 @@ use domain::content::{
     Action, Criteria, PathPattern, WeightedUpstream, route_key, rule_key, upstream_key,
 };
 use domain::id::{RouteId, RuleId, SnapshotId, TargetId, UpstreamId};
-use domain::model::{Algorithm, Epoch, ManifestVersion, Mode, Priority, Purges, SnapshotVersion};
+use domain::model::{
+    Algorithm, Epoch, Limits, ManifestVersion, Mode, Priority, Purges, SnapshotVersion,
+    UpstreamSettings,
+};
 use domain::tree::Edits;
 use parking_lot::Mutex as Locked;
 
 use super::*;
+use crate::health::{Identity, TargetHealth};
 
 type Chunks = BTreeMap<Hash, Vec<u8>>;
 
@@ -45,6 +49,16 @@ impl Source {
     }
 
     fn route(&mut self, number: u32, hostname: &str, pattern: &str) -> RouteEntry {
+        self.limited(number, hostname, pattern, Limits::default())
+    }
+
+    fn limited(
+        &mut self,
+        number: u32,
+        hostname: &str,
+        pattern: &str,
+        limits: Limits,
+    ) -> RouteEntry {
         let upstream_id = UpstreamId::parse("up_00000001").unwrap();
         let rule = RuleContent {
             id: RuleId::parse(&format!("rule_{number:08}")).unwrap(),
@@ -74,7 +88,10 @@ impl Source {
                 regions: Vec::new(),
                 drain: false,
             }],
-            settings: domain::model::UpstreamSettings::default(),
+            settings: UpstreamSettings {
+                limits,
+                ..UpstreamSettings::default()
+            },
         };
         let rules = self.tree(
             TreeKind::Rules,
@@ -249,4 +266,50 @@ fn a_disabled_route_serves_no_host_but_keeps_what_was_compiled() {
         .unwrap();
     assert_eq!((report.routes, report.compiled), (1, 0));
     assert!(applier.active.current().find("a.example.net").is_none());
+}
+
+/// How many requests at once the target of all routes takes.
+fn taken(applier: &Applier) -> usize {
+    let identity = Identity {
+        upstream: UpstreamId::parse("up_00000001").unwrap(),
+        target: TargetId::parse("tgt_00000001").unwrap(),
+        authority: "127.0.0.1:80".to_owned(),
+    };
+    let health = applier.around.health.target(&identity);
+    let held: Vec<_> = (0..100)
+        .map_while(|_| TargetHealth::occupy(Arc::clone(&health), 0))
+        .collect();
+    held.len()
+}
+
+#[test]
+fn limits_are_those_of_the_configuration_in_use_and_of_its_first_route() {
+    let mut source = Source::default();
+    let limit = |requests| Limits {
+        requests,
+        ..Limits::default()
+    };
+    let applier = applier();
+    let first = source.limited(1, "a.example.net", "/a", limit(2));
+    let second = source.limited(2, "b.example.net", "/b", limit(5));
+    let manifest = source.manifest(1, &[first.clone(), second.clone()]);
+    applier.apply(manifest, &source).unwrap();
+    assert_eq!(taken(&applier), 2);
+    // What is refused has limited nobody.
+    let other = source.limited(1, "a.example.net", "/a", limit(3));
+    let twin = source.route(3, "a.example.net", "/x");
+    let refused = source.manifest(2, &[other.clone(), twin]);
+    applier.apply(refused, &source).unwrap_err();
+    assert_eq!(taken(&applier), 2);
+    // Whichever is compiled last, the first counts.
+    let again = source.limited(2, "b.example.net", "/b", limit(7));
+    let manifest = source.manifest(3, &[first, again]);
+    applier.apply(manifest, &source).unwrap();
+    assert_eq!(taken(&applier), 2);
+    let manifest = source.manifest(4, &[other, second.clone()]);
+    applier.apply(manifest, &source).unwrap();
+    assert_eq!(taken(&applier), 3);
+    let manifest = source.manifest(5, &[second]);
+    applier.apply(manifest, &source).unwrap();
+    assert_eq!(taken(&applier), 5);
 }

@@ -2,7 +2,7 @@
 //! waits here for anybody.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use domain::id::{TargetId, UpstreamId};
 use domain::model::{Ejection, Limits};
@@ -53,6 +53,8 @@ pub struct TargetHealth {
     /// Requests that wait for a connection.
     pending: AtomicU32,
     limits: [AtomicU32; 2],
+    /// Which configuration has set them.
+    configured: AtomicU64,
     wake: Arc<Notify>,
 }
 
@@ -82,12 +84,17 @@ impl TargetHealth {
             under_way: std::array::from_fn(|_| Lane::default()),
             pending: AtomicU32::new(0),
             limits: [limits.requests.into(), limits.pending.into()],
+            configured: AtomicU64::new(0),
             wake,
         }
     }
 
-    /// Sets what its upstream says of it.
-    pub fn configure(&self, ejection: &Ejection, limits: &Limits) {
+    /// Sets what its upstream says of it in the configuration of this number, unless another route
+    /// has done so. It is for the configuration in use alone: health is the same in all.
+    pub fn configure(&self, number: u64, ejection: &Ejection, limits: &Limits) {
+        if self.configured.swap(number, Ordering::Relaxed) == number {
+            return;
+        }
         self.failures_max
             .store(ejection.failures, Ordering::Relaxed);
         self.limits[0].store(limits.requests, Ordering::Relaxed);
@@ -243,6 +250,7 @@ mod tests {
         health.failed();
         assert!(health.take_suspicion() && !health.take_suspicion());
         health.configure(
+            1,
             &Ejection {
                 failures: 0,
                 ..Ejection::default()
@@ -262,7 +270,7 @@ mod tests {
             requests: 16,
             pending: 2,
         };
-        health.configure(&Ejection::default(), &limits);
+        health.configure(1, &Ejection::default(), &limits);
         let mut held: Vec<_> = (0..16)
             .map(|_| TargetHealth::occupy(Arc::clone(&health), 3).unwrap())
             .collect();

@@ -34,11 +34,12 @@ enum Choosing {
     Hash(HashKey, Vec<u64>),
 }
 
-/// What the health of its targets is judged by.
+/// What the health of its targets is judged by, and what they take.
 #[derive(Debug)]
 struct Watching {
     check: Option<Check>,
     ejection: domain::model::Ejection,
+    limits: domain::model::Limits,
 }
 
 impl Upstream {
@@ -64,7 +65,6 @@ impl Upstream {
         let target = |target: &TargetContent| {
             let identity = Target::identity(&upstream.id, target);
             let health = around.health.target(&identity);
-            health.configure(&settings.ejection, &settings.limits);
             let tls = settings.tls.as_ref();
             let tls = tls.map(|tls| around.trust.target(tls, settings.protocol, &target.address));
             Ok(Arc::new(Target::new(
@@ -88,6 +88,7 @@ impl Upstream {
             watched: Watching {
                 check: settings.health_check.clone(),
                 ejection: settings.ejection,
+                limits: settings.limits,
             },
         })
     }
@@ -131,6 +132,16 @@ impl Upstream {
             .iter()
             .map(|target| target.health.under_way())
             .sum()
+    }
+
+    /// Tells its targets by what they are limited and judged, in the configuration of this number.
+    pub(super) fn configure(&self, number: u64) {
+        let Watching {
+            ejection, limits, ..
+        } = &self.watched;
+        for target in &self.targets {
+            target.health.configure(number, ejection, limits);
+        }
     }
 
     /// Adds what is to be watched of it. A route's own check is for upstreams that have none.
