@@ -40,6 +40,12 @@ use crate::metrics::Tally;
 use crate::route::Target;
 use crate::settings::TimeoutSettings;
 
+/// The shortest silence that says anything: a lost packet or two are none.
+const SILENCE_MIN: Duration = Duration::from_secs(1);
+
+/// The longest that a connection may be silent, where requests have more time than usual.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
@@ -196,7 +202,8 @@ impl<N: Network> Upstreams<N> {
     /// For how long a connection that requests share may be without a sign of life: half of the time
     /// that its requests have, so that each has as much again on another connection.
     fn silence(&self) -> Duration {
-        self.timeouts.response_header() / 2
+        let half = self.timeouts.response_header() / 2;
+        half.clamp(SILENCE_MIN, SILENCE_MAX)
     }
 
     /// Makes a connection by the deadline for that, and by `until`.
