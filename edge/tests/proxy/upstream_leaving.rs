@@ -1,4 +1,4 @@
-//! Targets that take requests over HTTP/2 no more: one at a time, all of them, or in the middle.
+//! Targets that take fewer requests over HTTP/2 than before, or none: they say so, or go.
 
 use domain::model::{Ejection, Protocol, UpstreamSettings};
 use http::{Method, Request};
@@ -11,16 +11,20 @@ use crate::frames::{
 };
 use crate::origin::Origin;
 use crate::publish::{Draft, HOST};
-use crate::world::{World, run};
+use crate::world::{Options, World, eventually, run};
 
 const NO_ERROR: u32 = 0;
 const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
+const MAX_CONCURRENT_STREAMS: u8 = 3;
 
 /// What is done about a request.
 #[derive(Clone, Copy)]
 enum Act {
     Answer,
+    /// Take one at once from now on, and answer.
+    Narrow,
+    Hold,
     Refuse,
     /// Go away because of this, having looked at no more than this stream.
     Leave(u32, u32),
@@ -45,8 +49,13 @@ async fn serve(mut stream: TcpStream, act: impl Fn(u32) -> Act) {
         let answer = match next.kind {
             SETTINGS if next.flags & ACK == 0 => frame(SETTINGS, ACK, 0, &[]),
             HEADERS => match act(next.stream) {
-                // `:status: 200` stands in the table.
-                Act::Answer => frame(HEADERS, END_HEADERS | END_STREAM, next.stream, &[0x88]),
+                Act::Answer => answer(next.stream),
+                Act::Narrow => {
+                    let one = [[0, MAX_CONCURRENT_STREAMS].as_slice(), &1_u32.to_be_bytes()];
+                    let settings = frame(SETTINGS, 0, 0, &one.concat());
+                    [settings, answer(next.stream)].concat()
+                }
+                Act::Hold => continue,
                 Act::Refuse => frame(RST_STREAM, 0, next.stream, &REFUSED_STREAM.to_be_bytes()),
                 Act::Leave(reason, last) => {
                     let content = [last.to_be_bytes(), reason.to_be_bytes()].concat();
@@ -60,6 +69,11 @@ async fn serve(mut stream: TcpStream, act: impl Fn(u32) -> Act) {
             return;
         }
     }
+}
+
+fn answer(stream: u32) -> Vec<u8> {
+    // `:status: 200` stands in the table.
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &[0x88])
 }
 
 /// A failure puts a target out at once, where there is another.
@@ -116,8 +130,7 @@ fn a_target_that_goes_away_in_order_is_no_target_that_fails() {
                 let answer = ask(world.address, request(Method::POST)).await;
                 assert_eq!(answer.status, 200);
             }
-            crate::world::eventually("the judgement", || world.metric("targets_out") == is_out)
-                .await;
+            eventually("the judgement", || world.metric("targets_out") == is_out).await;
         }
     });
 }
@@ -175,5 +188,51 @@ fn a_body_that_was_sent_is_not_sent_again() {
         let answer = ask(world.address, post("/", whole("body"))).await;
         assert_eq!(answer.code(), "upstream_overloaded");
         assert_eq!(world.metric("upstream_repeats_total"), 0);
+    });
+}
+
+#[test]
+fn a_target_may_allow_fewer_requests_at_once_than_before() {
+    run(async {
+        let origin = origin(|number, stream| match (number, stream) {
+            (0, 1) => Act::Narrow,
+            (0, _) => Act::Hold,
+            _ => Act::Answer,
+        })
+        .await;
+        let world = World::with(draft(&[&origin])).await;
+        assert_eq!(ask(world.address, get("/")).await.status, 200);
+        let to = world.address;
+        let held = tokio::task::spawn_local(async move { ask(to, get("/held")).await });
+        eventually("being under way", || {
+            world.metric("upstream_reuses_total") == 1
+        })
+        .await;
+        assert_eq!(ask(world.address, get("/")).await.status, 200);
+        assert_eq!(origin.connections.get(), 2);
+        held.abort();
+    });
+}
+
+#[test]
+fn nothing_is_sent_to_a_target_that_does_not_begin_with_its_settings() {
+    run(async {
+        let silent =
+            Origin::raw(|_, mut stream| async move { while stream.read_u8().await.is_ok() {} })
+                .await;
+        let speaking = origin(|_, _| Act::Answer).await;
+        let mut world = World::start(Options {
+            set: vec![("TIMEOUTS__CONNECT_MS", "200")],
+            ..Options::default()
+        })
+        .await;
+        world.publish(&[draft(&[&silent, &speaking])]);
+        for _ in 0..2 {
+            let answer = ask(world.address, post("/", whole("body"))).await;
+            assert_eq!(answer.status, 200);
+        }
+        world.publish(&[draft(&[&silent])]);
+        let answer = ask(world.address, get("/")).await;
+        assert_eq!(answer.code(), "upstream_connect_timeout");
     });
 }
