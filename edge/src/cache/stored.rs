@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::body::Body;
 use super::freshness::Kept;
@@ -83,6 +84,7 @@ impl Stored {
         (status, headers, kept): (StatusCode, HeaderMap, Kept),
         body: Arc<Body>,
     ) -> Self {
+        let headers = compact(headers);
         let names = vary::names(&headers);
         let mut selection = Vec::new();
         vary::select(&names, request, &mut selection);
@@ -121,5 +123,43 @@ impl Stored {
             fields + self.place.key.len() + self.place.section.len() + self.selection.len();
         let body = self.body.whole().map_or(0, |whole| whole.bytes.len());
         OVERHEAD_BYTES + (around + body) as u64
+    }
+}
+
+/// The same fields in memory of their own. Those of an answer that has just come are parts of the
+/// buffer into which it was read, which is much larger and would be held with them.
+fn compact(mut headers: HeaderMap) -> HeaderMap {
+    let length = headers.values().map(HeaderValue::len).sum();
+    let mut all = BytesMut::with_capacity(length);
+    for value in headers.values_mut() {
+        all.extend_from_slice(value.as_bytes());
+        let own = HeaderValue::from_maybe_shared(all.split().freeze());
+        if let Ok(mut own) = own {
+            own.set_sensitive(value.is_sensitive());
+            *value = own;
+        }
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn fields_hold_no_more_memory_than_they_are_long() {
+        let buffer = Bytes::from(vec![b'x'; 1 << 16]);
+        let mut headers = HeaderMap::new();
+        for (name, length) in [("etag", 3), ("x-a", 0), ("x-b", 7)] {
+            let value = HeaderValue::from_maybe_shared(buffer.slice(..length)).unwrap();
+            headers.append(name, value);
+        }
+        let before = headers.clone();
+        let after = compact(headers);
+        assert_eq!(after, before);
+        drop(before);
+        assert!(buffer.is_unique());
     }
 }
