@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::thread;
 
 use platform::{Clock, Entropy, Listener, Network};
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::LocalSet;
+use tracing::error;
 
 use crate::active::Active;
 use crate::cache::Cache;
@@ -135,21 +136,25 @@ fn start_one<F: Future<Output = ()> + 'static>(
     match placement {
         Placement::Here => drop(tokio::task::spawn_local(serve())),
         Placement::Threads => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .max_blocking_threads(BLOCKING_THREADS_MAX)
-                .build()?;
             let name = format!("serve-{number}");
             thread::Builder::new()
                 .name(name)
-                .spawn(move || block_on(&runtime, serve))?;
+                .spawn(move || run(serve))?;
         }
     }
     Ok(())
 }
 
-fn block_on<F: Future<Output = ()>>(runtime: &tokio::runtime::Runtime, serve: impl FnOnce() -> F) {
-    LocalSet::new().block_on(runtime, serve());
+/// Runs a thread's tasks, which never leave it.
+fn run<F: Future<Output = ()>>(serve: impl FnOnce() -> F) {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build_local(LocalOptions::default());
+    match runtime {
+        Ok(runtime) => runtime.block_on(async { serve().await }),
+        Err(error) => error!(%error, "a serving thread has no runtime"),
+    }
 }
 
 /// What one thread does, made where the plan is and run where the thread is.
