@@ -13,6 +13,10 @@
 //!        => abort                         => abort                 => finish           => abort
 //! ```
 //!
+//! An answer's last piece may be megabytes that hyper has taken and the client has not: the request
+//! is not in flight any more, and all the same each write counts as the client's sign of life, and no
+//! next head is asked for before the last byte is written.
+//!
 //! Over TLS the handshake comes first, with a limit of its own, and the head is awaited from its end.
 //! An HTTP/2 connection sends frames that begin no request, so after its first request only the
 //! idle limit holds, beside HTTP/2's own pings.
@@ -37,6 +41,10 @@ use super::tls::Secured;
 use super::tunnel::Tunnel;
 use crate::settings::TimeoutSettings;
 
+/// What an HTTP/2 connection writes at once beside answers is shorter: a PING, an acknowledgement, the
+/// windows' updates.
+const ASIDE_BYTES_MAX: usize = 64;
+
 /// One accepted connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -49,11 +57,13 @@ pub(super) struct Connection {
     tunnel: RefCell<Option<Tunnel>>,
     handshaking: Cell<bool>,
     http2: Cell<bool>,
+    /// Whether a request has ever come.
+    begun: Cell<bool>,
     /// Requests that are not answered to their last byte.
     in_flight: Cell<u32>,
     /// Since when a request's head is awaited, if one has begun or must come first.
     head_since: Cell<Option<Instant>>,
-    /// Since when there is no request in flight.
+    /// Since when there is no request in flight, and nothing of an answer to be written.
     idle_since: Cell<Instant>,
     /// Since when the client takes no more bytes.
     write_since: Cell<Option<Instant>>,
@@ -95,6 +105,7 @@ impl Connection {
             tunnel: RefCell::default(),
             handshaking: Cell::new(scheme == Scheme::Https),
             http2: Cell::new(false),
+            begun: Cell::new(false),
             in_flight: Cell::new(0),
             head_since: Cell::new(Some(now)),
             idle_since: Cell::new(now),
@@ -151,6 +162,7 @@ impl Connection {
     /// A request's head has arrived.
     pub(super) fn begin(self: &Rc<Self>, http2: bool) -> Flight {
         self.http2.set(http2);
+        self.begun.set(true);
         self.in_flight.set(self.in_flight.get() + 1);
         self.head_since.set(None);
         Flight {
@@ -252,7 +264,8 @@ impl Connection {
         if self.untaken.get() > 0 && passed(self.taken_at.get(), timeouts.idle()) {
             return Some(Order::Abort);
         }
-        if self.in_flight.get() > 0 {
+        // While an answer is being written, the next head is not waited for.
+        if self.in_flight.get() > 0 || self.write_since.get().is_some() {
             return None;
         }
         let limit = if self.handshaking.get() {
@@ -274,11 +287,28 @@ impl Connection {
         }
     }
 
-    fn note_write(&self, blocked: bool) {
-        match (blocked, self.write_since.get()) {
-            (true, None) => self.write_since.set(Some(Instant::now())),
-            (false, Some(_)) => self.write_since.set(None),
-            _ => {}
+    /// The client takes nothing for now.
+    fn note_blocked(&self) {
+        if self.write_since.get().is_none() {
+            self.write_since.set(Some(Instant::now()));
+        }
+    }
+
+    /// The client has taken something.
+    fn note_written(&self, bytes: usize) {
+        self.write_since.set(None);
+        let is_aside = self.http2.get() && bytes <= ASIDE_BYTES_MAX;
+        if self.in_flight.get() == 0 && self.begun.get() && !is_aside {
+            self.note_rest_written();
+        }
+    }
+
+    /// More of an answer is written that was taken over from its maker before.
+    fn note_rest_written(&self) {
+        let now = Instant::now();
+        self.idle_since.set(now);
+        if self.head_since.get().is_some() {
+            self.head_since.set(Some(now));
         }
     }
 }
@@ -424,7 +454,13 @@ impl<S> Watched<S> {
     }
 
     fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.connection.note_write(outcome.is_pending());
+        match &outcome {
+            Poll::Pending => self.connection.note_blocked(),
+            Poll::Ready(written) => {
+                let bytes = written.as_ref().copied().unwrap_or_default();
+                self.connection.note_written(bytes);
+            }
+        }
         outcome
     }
 }
@@ -472,8 +508,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         self.stream.is_write_vectored()
     }
 
+    /// TLS takes more than it has written, and writes the rest here.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        if outcome.is_pending() {
+            self.connection.note_blocked();
+        } else if self.connection.write_since.get().is_some() {
+            self.connection.note_written(0);
+        }
+        outcome
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

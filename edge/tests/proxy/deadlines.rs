@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use http_body_util::BodyExt;
 use platform::{Network, TokioNetwork};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::{Answer, Raw, ask, get, post, send, talk};
 use crate::origin::{Origin, answer, read_head, streaming};
@@ -266,5 +266,39 @@ fn an_answer_is_not_cut_short_by_the_idle_limit_while_it_moves() {
         let world = world(&[("TIMEOUTS__IDLE_MS", "200")], origin.address).await;
         let answer = Answer::of(send(world.address, get("/")).await).await;
         assert_eq!(answer.text(), "piece".repeat(8));
+    });
+}
+
+/// All of a kept answer is hyper's at once, and a client may take it for as long as it takes it.
+#[test]
+fn a_kept_answer_is_not_cut_short_by_the_idle_limit_while_it_moves() {
+    const SIZE: usize = 48 * 1024 * 1024;
+    run(async {
+        let origin = Origin::start(|_| async {
+            http::Response::builder()
+                .header("cache-control", "max-age=600")
+                .body(crate::client::whole(vec![b'x'; SIZE]))
+                .unwrap()
+        })
+        .await;
+        let set = [
+            ("TIMEOUTS__IDLE_MS", "1000"),
+            ("CACHE__ENTRY_BYTES_MAX", "67108864"),
+            ("CACHE__MEMORY_BYTES", "268435456"),
+        ];
+        let world = world(&set, origin.address).await;
+        assert_eq!(ask(world.address, get("/")).await.body.len(), SIZE);
+        let mut raw = Raw::connect(world.address).await;
+        raw.write("GET / HTTP/1.1\r\nhost: api.example.net\r\nconnection: close\r\n\r\n")
+            .await;
+        raw.read_until("\r\n\r\n").await;
+        let (mut received, mut piece) = (0, vec![0; 256 * 1024]);
+        while received < SIZE {
+            let count = raw.0.read(&mut piece).await.unwrap();
+            assert_ne!(count, 0, "cut off after {received}");
+            received += count;
+            tokio::time::sleep(std::time::Duration::from_millis(15)).await;
+        }
+        assert_eq!(origin.count(), 1);
     });
 }

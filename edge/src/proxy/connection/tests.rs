@@ -91,12 +91,57 @@ async fn an_idle_connection_is_finished_and_a_busy_one_is_left() {
 async fn a_client_that_does_not_read_is_dropped() {
     let connection = connection();
     let _flight = connection.begin(false);
-    connection.note_write(true);
+    connection.note_blocked();
     assert_eq!(after(&connection, 59).await, None);
-    connection.note_write(false);
-    connection.note_write(true);
+    connection.note_written(1);
+    connection.note_blocked();
     assert_eq!(after(&connection, 59).await, None);
     assert_eq!(after(&connection, 1).await, Some(Order::Abort));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_still_being_written_is_waited_for() {
+    let connection = connection();
+    drop(connection.begin(false));
+    for _ in 0..10 {
+        connection.note_blocked();
+        assert_eq!(after(&connection, 59).await, None);
+        connection.note_written(100_000);
+    }
+    assert_eq!(after(&connection, 59).await, None);
+    assert_eq!(after(&connection, 1).await, Some(Order::Finish));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_head_is_awaited_from_the_last_answers_end_on() {
+    let connection = connection();
+    drop(connection.begin(false));
+    connection.note_blocked();
+    connection.note_read();
+    for _ in 0..3 {
+        assert_eq!(after(&connection, 50).await, None);
+        connection.note_written(100_000);
+        connection.note_blocked();
+    }
+    connection.note_written(1);
+    assert_eq!(after(&connection, 9).await, None);
+    connection.note_read();
+    assert_eq!(after(&connection, 1).await, Some(Order::Abort));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_beside_answers_keeps_no_connection() {
+    let fresh = connection();
+    assert_eq!(after(&fresh, 9).await, None);
+    fresh.note_written(100);
+    assert_eq!(after(&fresh, 1).await, Some(Order::Abort));
+    let idle = connection();
+    drop(idle.begin(true));
+    for _ in 0..3 {
+        assert_eq!(after(&idle, 19).await, None);
+        idle.note_written(17);
+    }
+    assert_eq!(after(&idle, 3).await, Some(Order::Finish));
 }
 
 #[tokio::test]
