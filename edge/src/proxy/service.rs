@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use domain::matching::{Request as Question, check_query};
-use http::header::{HOST, HeaderValue};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -132,6 +132,7 @@ impl<N: Network> Worker<N> {
     ) -> Response<AnswerBody> {
         let mut flight = connection.begin(request.version() == Version::HTTP_2);
         let connects = *request.method() == Method::CONNECT;
+        let asks_for_head = *request.method() == Method::HEAD;
         let trace = self
             .observer
             .begin(&mut request, connection.client().address());
@@ -145,6 +146,9 @@ impl<N: Network> Worker<N> {
             Ok(answered) => answered,
             Err(refusal) => (self.refuse(refusal, &flight, &trace), Answer::Edge),
         };
+        if asks_for_head {
+            leave_body_out(&mut response);
+        }
         flight.answered();
         self.tally.answered(by, response.status());
         if let Some(access) = access {
@@ -387,6 +391,17 @@ impl<N: Network> Worker<N> {
 pub(super) fn is_understood<B>(response: &Response<B>) -> bool {
     response.status() != StatusCode::SWITCHING_PROTOCOLS
         && headers::coding_is_known(response.headers())
+}
+
+/// Leaves of an answer what a request for the head alone gets, its body's length included (RFC 9110,
+/// section 9.3.2). hyper would do so over HTTP/1.1, not over HTTP/2.
+fn leave_body_out(response: &mut Response<Content>) {
+    if let Content::Whole(bytes) = response.body() {
+        let length = HeaderValue::from(bytes.len());
+        let headers = response.headers_mut();
+        headers.entry(CONTENT_LENGTH).or_insert(length);
+        *response.body_mut() = Content::Empty;
+    }
 }
 
 /// Marks an answer after which the client and an origin are joined.

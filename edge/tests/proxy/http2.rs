@@ -1,8 +1,10 @@
 //! HTTP/2 clients, without TLS by prior knowledge.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use domain::content::{Action, Criteria, PathPattern};
 use http::{HeaderMap, Request, Response, Version};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
@@ -12,7 +14,7 @@ use platform::{Network, TokioNetwork};
 use tokio::io::AsyncWriteExt;
 
 use crate::client::{Answer, Body, empty, whole};
-use crate::origin::{Origin, read_head, streaming};
+use crate::origin::{Origin, nobody, read_head, streaming};
 use crate::publish::Draft;
 use crate::world::{World, eventually, run};
 
@@ -235,5 +237,58 @@ fn stopping_finishes_streams_and_says_goodbye() {
         release.send_replace(true);
         assert_eq!(asking.await.unwrap().text(), "finished");
         stopping.await.unwrap();
+    });
+}
+
+/// What the edge makes by itself has a body that a request for the head alone does not get.
+#[test]
+fn a_request_for_the_head_gets_no_body() {
+    run(async {
+        let draft = Draft {
+            rules: vec![(
+                Criteria {
+                    path: vec![PathPattern::Exact("/fixed".to_owned())],
+                    ..Criteria::default()
+                },
+                Action::FixedResponse {
+                    status: 200,
+                    headers: BTreeMap::new(),
+                    body: "fixed".to_owned(),
+                },
+            )],
+            config:
+                r#"{"fallback":{"action":{"type":"fixed_response","status":503,"body":"later"}}}"#
+                    .to_owned(),
+            ..Draft::to(nobody().await)
+        };
+        let world = World::with(draft).await;
+        let mut sender = connect(world.address).await;
+        let mut ask = async |method: &str, uri: &str| {
+            let request = Request::builder()
+                .method(method)
+                .uri(uri)
+                .version(Version::HTTP_2)
+                .body(empty())
+                .unwrap();
+            let response = sender.send_request(request).await.unwrap();
+            let ends = hyper::body::Body::is_end_stream(response.body());
+            (ends, Answer::of(response).await)
+        };
+        for (uri, status) in [
+            ("http://api.example.net/fixed", 200),
+            ("http://api.example.net/", 503),
+            ("http://nobody.example/", 404),
+        ] {
+            let (_, whole) = ask("GET", uri).await;
+            let (ends, head) = ask("HEAD", uri).await;
+            assert_eq!((whole.status, head.status), (status, status));
+            assert!(ends && head.body.is_empty() && !whole.body.is_empty());
+            assert_eq!(
+                head.header("content-length"),
+                whole.header("content-length")
+            );
+            let length = whole.body.len().to_string();
+            assert_eq!(head.header("content-length"), Some(&*length));
+        }
     });
 }
