@@ -71,6 +71,8 @@ pub(super) struct Connection {
     untaken: Cell<u32>,
     /// When the client last took one.
     taken_at: Cell<Instant>,
+    /// Pieces made since the last frame was read.
+    pieces: Cell<u32>,
     resets: Resets,
     floods: Cell<bool>,
     order: Cell<Option<Order>>,
@@ -112,6 +114,7 @@ impl Connection {
             write_since: Cell::new(None),
             untaken: Cell::new(0),
             taken_at: Cell::new(now),
+            pieces: Cell::new(0),
             resets: Resets::new(),
             floods: Cell::new(false),
             order: Cell::new(None),
@@ -321,6 +324,7 @@ impl Flight {
 
     /// A piece of its answer is made, and waits for the client.
     pub(super) fn piece_made(&self) {
+        self.of.pieces.set(self.of.pieces.get().saturating_add(1));
         self.of.untaken.set(self.of.untaken.get() + 1);
         if self.of.untaken.get() == 1 {
             self.of.taken_at.set(Instant::now());
@@ -467,19 +471,21 @@ impl<S> Watched<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
         let before = buffer.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let outcome = Pin::new(&mut this.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            self.connection.note_read();
+            this.connection.note_read();
         }
-        if let Some(frames) = &mut self.frames
-            && frames.read(&buffer.filled()[before..])
-        {
-            self.connection.floods();
+        if let Some(frames) = &mut this.frames {
+            frames.allow(this.connection.pieces.take());
+            if frames.read(&buffer.filled()[before..]) {
+                this.connection.floods();
+            }
         }
         outcome
     }

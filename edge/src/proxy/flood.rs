@@ -4,7 +4,7 @@
 //!
 //! | | counted | unless |
 //! |---|---|---|
-//! | frames | PING, SETTINGS, PRIORITY, RST_STREAM, DATA without data, what is unknown | a request or data came between |
+//! | frames | PING, SETTINGS, PRIORITY, RST_STREAM, DATA without data, what is unknown | a request or data came between, or as many pieces of answers were made |
 //! | resets | requests taken back within [`SOON`] and before their answer | as many others were answered |
 
 use std::cell::Cell;
@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Empty frames in a row. Clients that measure a connection send one with each round trip, and
-/// data between them.
+/// Empty frames in a row. Clients that measure a connection send one with each round trip in which they
+/// send or are sent data: of those who only read, there are no more than pieces of their answers.
 const FRAMES_MAX: u32 = 1_000;
 
 /// Requests taken back. A browser's window that is closed takes back what it had asked for: up to
@@ -121,6 +121,14 @@ impl Frames {
         }
     }
 
+    /// So many frames more may come, for as many pieces of answers that were made.
+    pub(super) fn allow(&mut self, pieces: u32) {
+        if pieces > 0 {
+            let count = self.empty.count.get();
+            self.empty.count.set(count.saturating_sub(pieces));
+        }
+    }
+
     /// Reads on; true when there are too many empty frames.
     pub(super) fn read(&mut self, mut bytes: &[u8]) -> bool {
         let mut too_many = false;
@@ -213,6 +221,21 @@ mod tests {
             assert!(!frames.read(&frame(6, 8)));
             assert!(!frames.read(&frame(0, 1000)));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn as_many_frames_as_pieces_of_answers_are_none() {
+        let mut frames = begun();
+        for _ in 0..3 * FRAMES_MAX {
+            frames.allow(1);
+            assert!(!frames.read(&frame(6, 8)));
+        }
+        // Answers that go on are no licence for more.
+        frames.allow(3 * FRAMES_MAX);
+        assert!((0..2 * FRAMES_MAX).any(|number| {
+            frames.allow(number % 2);
+            frames.read(&frame(6, 8))
+        }));
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use http::Response;
 use crate::client::{Raw, ask, get, whole};
 use crate::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, PRIORITY, RST_STREAM,
-    SETTINGS, frame, literals,
+    SETTINGS, WINDOW_UPDATE, frame, literals,
 };
 use crate::origin::Origin;
 use crate::publish::Draft;
@@ -110,6 +110,39 @@ fn empty_frames_without_end_lose_the_connection() {
             others_are_served(&world).await;
             eventually(what, || world.metric("connections_flooding_total") == 1).await;
         }
+    });
+}
+
+/// Some clients send a PING with each round trip in which they are sent something, and nothing else.
+#[test]
+fn who_measures_what_is_downloaded_is_left_alone() {
+    const PIECES: usize = 2_500;
+    run(async {
+        let origin =
+            Origin::start(|_| async { Response::new(whole(vec![b'x'; PIECES * 16 * 1024])) }).await;
+        let world = World::with(Draft::to(origin.address)).await;
+        let mut client = Frames::connect(world.address).await;
+        // Windows that never shut.
+        let wide = frame(SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
+        let all = frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0xff, 0, 0]);
+        let begun = [wide, all, head(END_HEADERS | END_STREAM, 1)].concat();
+        client.send(&begun).await.unwrap();
+        let (mut pings, mut received) = (0, 0);
+        loop {
+            let next = client.next().await.expect("the connection goes on");
+            if next.kind != DATA {
+                continue;
+            }
+            received += next.content.len();
+            if next.flags & END_STREAM != 0 {
+                break;
+            }
+            client.send(&frame(PING, 0, 0, &[7; 8])).await.unwrap();
+            pings += 1;
+        }
+        assert!(pings >= PIECES - 1, "{pings}");
+        assert_eq!(received, PIECES * 16 * 1024);
+        assert_eq!(world.metric("connections_flooding_total"), 0);
     });
 }
 
@@ -327,7 +360,7 @@ fn a_body_that_nobody_takes_is_not_kept() {
                         }
                     }
                 }
-                if next.kind == 8 && next.stream == 1 {
+                if next.kind == WINDOW_UPDATE && next.stream == 1 {
                     let [a, b, c, d] = next.content[..] else {
                         panic!("{next:?}");
                     };
