@@ -1,8 +1,12 @@
 //! The body of an answer, whoever made it. Boxed nowhere: an answer costs no allocation for its
 //! shape.
+//!
+//! Over HTTP/2, hyper comes for the next piece of an answer when it could hand on the one before, whether
+//! or not that was sent, and a client may have many answers that it does not take. So pieces are cut
+//! small there, and what a connection holds of them is bounded: see [`Flight::poll_room`].
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -11,6 +15,10 @@ use super::connection::Flight;
 use crate::access_log::Watch;
 use crate::cache::body::Reader;
 use crate::upstream::{BodyError, LoneBody, UpstreamBody};
+
+/// The largest piece that HTTP/2 is given at once: what fits into one of its frames, so that of an answer
+/// as little as can be is on its way without being noticed.
+const HTTP2_PIECE_BYTES_MAX: usize = 16 * 1024;
 
 /// What an answer consists of.
 #[derive(Debug, Default)]
@@ -45,9 +53,20 @@ pub(super) struct AnswerBody {
     /// Waits for the end, if the access log wants to know of it.
     watch: Option<Box<Watch>>,
     flight: Flight,
-    /// Whether the last piece that was made has yet to be taken; looked at over HTTP/2 alone, where
-    /// the socket does not tell.
-    untaken: bool,
+    /// What was made and has yet to be taken; looked at over HTTP/2 alone, where the socket does not
+    /// tell.
+    untaken: Untaken,
+}
+
+/// A piece that was made, for as long as it is not taken.
+#[derive(Debug, Default)]
+struct Untaken {
+    /// Whether a part of it was given away and has yet to be taken.
+    given: bool,
+    /// What of it was not given away yet.
+    rest: Bytes,
+    /// How much memory it holds that nobody else does.
+    held: usize,
 }
 
 impl AnswerBody {
@@ -56,7 +75,7 @@ impl AnswerBody {
             content,
             watch,
             flight,
-            untaken: false,
+            untaken: Untaken::default(),
         };
         body.note_end();
         body
@@ -83,19 +102,56 @@ impl AnswerBody {
         }
     }
 
-    /// hyper comes for a piece when the client has taken the one before.
+    /// hyper comes for a piece when it could hand on the one before.
     fn note_asked(&mut self) {
-        if self.untaken {
-            self.untaken = false;
+        if self.untaken.given {
+            self.untaken.given = false;
             self.flight.piece_gone();
+        }
+        if self.untaken.rest.is_empty() {
+            self.let_go();
         }
     }
 
-    fn note_given(&mut self) {
-        if self.flight.is_http2() {
-            self.untaken = true;
-            self.flight.piece_made();
+    /// What was made is not held any more.
+    fn let_go(&mut self) {
+        let held = std::mem::take(&mut self.untaken.held);
+        if held > 0 {
+            self.flight.let_go(held);
         }
+    }
+
+    /// The next piece for HTTP/2: no larger than it may be, and none while the connection holds too
+    /// much.
+    fn poll_small(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.note_asked();
+        if self.untaken.rest.is_empty() {
+            ready!(self.flight.poll_room(cx));
+            match ready!(self.poll_content(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.hold(data),
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+                other => return Poll::Ready(other),
+            }
+        }
+        let rest = &mut self.untaken.rest;
+        let piece = rest.split_to(rest.len().min(HTTP2_PIECE_BYTES_MAX));
+        self.untaken.given = true;
+        self.flight.piece_made();
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn hold(&mut self, data: Bytes) {
+        // What is kept is there once for everybody who reads it.
+        if !matches!(self.content, Content::Empty | Content::Shared(_)) {
+            self.untaken.held = data.len();
+            self.flight.hold(data.len());
+        }
+        self.untaken.rest = data;
     }
 
     fn poll_content(
@@ -121,6 +177,7 @@ impl AnswerBody {
 impl Drop for AnswerBody {
     fn drop(&mut self) {
         self.note_asked();
+        self.let_go();
     }
 }
 
@@ -133,16 +190,19 @@ impl Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        this.note_asked();
-        let polled = this.poll_content(cx);
-        if matches!(polled, Poll::Ready(Some(Ok(_)))) {
-            this.note_given();
-        }
+        let polled = if this.flight.is_http2() {
+            this.poll_small(cx)
+        } else {
+            this.poll_content(cx)
+        };
         this.note(&polled);
         polled
     }
 
     fn is_end_stream(&self) -> bool {
+        if !self.untaken.rest.is_empty() {
+            return false;
+        }
         match &self.content {
             Content::Upstream(body) => body.is_end_stream(),
             Content::Shared(body) => body.is_ended(),
@@ -152,6 +212,7 @@ impl Body for AnswerBody {
         }
     }
 
+    /// Asked for before the first piece is made.
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Upstream(body) => body.size_hint(),
@@ -160,5 +221,47 @@ impl Body for AnswerBody {
             Content::Empty => SizeHint::with_exact(0),
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use http_body_util::BodyExt;
+
+    use super::super::client::Scheme;
+    use super::super::connection::Connection;
+    use super::*;
+
+    /// How large the pieces are in which so many bytes come.
+    async fn pieces(length: usize, http2: bool) -> Vec<usize> {
+        let connection = Connection::new(([127, 0, 0, 1], 1).into(), Scheme::Http);
+        let flight = Rc::new(connection).begin(http2);
+        let bytes: Bytes = (0..length).map(|place| place.to_le_bytes()[0]).collect();
+        let mut body = AnswerBody::new(bytes.clone().into(), flight, None);
+        let (mut sizes, mut all) = (Vec::new(), Vec::new());
+        while !body.is_end_stream() {
+            let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            sizes.push(piece.len());
+            all.extend_from_slice(&piece);
+        }
+        assert!(body.frame().await.is_none());
+        assert_eq!(all, bytes);
+        sizes
+    }
+
+    #[tokio::test]
+    async fn pieces_are_small_over_http2() {
+        const MAX: usize = HTTP2_PIECE_BYTES_MAX;
+        for (length, expect) in [
+            (0, &[][..]),
+            (1, &[1]),
+            (MAX, &[MAX]),
+            (2 * MAX + 1, &[MAX, MAX, 1]),
+        ] {
+            assert_eq!(pieces(length, true).await, expect);
+        }
+        assert_eq!(pieces(3 * MAX, false).await, [3 * MAX]);
     }
 }

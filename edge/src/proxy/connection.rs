@@ -45,6 +45,10 @@ use crate::settings::TimeoutSettings;
 /// windows' updates.
 const ASIDE_BYTES_MAX: usize = 64;
 
+/// What an HTTP/2 connection holds of pieces that wait for its client to open a window. A client that reads
+/// never comes near it, and one that leaves a few dozen answers lying still gets the others.
+const HELD_BYTES_MAX: usize = 1024 * 1024;
+
 /// One accepted connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -73,6 +77,9 @@ pub(super) struct Connection {
     taken_at: Cell<Instant>,
     /// Pieces made since the last frame was read.
     pieces: Cell<u32>,
+    /// What is held of such pieces, in bytes, and who waits for that to be less.
+    held: Cell<usize>,
+    crowd: RefCell<Vec<Waker>>,
     resets: Resets,
     floods: Cell<bool>,
     order: Cell<Option<Order>>,
@@ -115,6 +122,8 @@ impl Connection {
             untaken: Cell::new(0),
             taken_at: Cell::new(now),
             pieces: Cell::new(0),
+            held: Cell::new(0),
+            crowd: RefCell::default(),
             resets: Resets::new(),
             floods: Cell::new(false),
             order: Cell::new(None),
@@ -335,6 +344,33 @@ impl Flight {
     pub(super) fn piece_gone(&self) {
         self.of.untaken.set(self.of.untaken.get().saturating_sub(1));
         self.of.taken_at.set(Instant::now());
+    }
+
+    /// Waits until the connection holds no more of all its answers than it may. Each answer goes on
+    /// from there with one piece.
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.of.held.get() < HELD_BYTES_MAX {
+            return Poll::Ready(());
+        }
+        let mut crowd = self.of.crowd.borrow_mut();
+        if !crowd.iter().any(|known| known.will_wake(cx.waker())) {
+            crowd.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// So much is held of its answer.
+    pub(super) fn hold(&self, bytes: usize) {
+        self.of.held.set(self.of.held.get() + bytes);
+    }
+
+    /// So much is not held any more.
+    pub(super) fn let_go(&self, bytes: usize) {
+        let left = self.of.held.get().saturating_sub(bytes);
+        self.of.held.set(left);
+        if left < HELD_BYTES_MAX {
+            self.of.crowd.take().into_iter().for_each(Waker::wake);
+        }
     }
 
     /// Its answer is made.

@@ -145,6 +145,28 @@ async fn what_is_written_beside_answers_keeps_no_connection() {
 }
 
 #[tokio::test]
+async fn who_takes_nothing_has_no_more_made() {
+    let connection = connection();
+    let (one, two) = (connection.begin(true), connection.begin(true));
+    one.hold(HELD_BYTES_MAX - 1);
+    poll_fn(|cx| two.poll_room(cx)).await;
+    two.hold(1);
+    let turn = Cell::new(0);
+    let waiting = async {
+        poll_fn(|cx| two.poll_room(cx)).await;
+        assert_eq!(turn.get(), 1);
+    };
+    let reading = async {
+        tokio::task::yield_now().await;
+        turn.set(1);
+        one.let_go(HELD_BYTES_MAX - 1);
+    };
+    tokio::join!(waiting, reading);
+    two.let_go(1);
+    assert_eq!(connection.held.get(), 0);
+}
+
+#[tokio::test]
 async fn what_ends_a_connection_while_it_is_read_ends_it() {
     let connection = connection();
     let mut serve = std::pin::pin!(poll_fn(|_| {
