@@ -3,8 +3,8 @@
 //! [`assembly`] puts it together; `main` adds a process around it. A serving thread
 //! ([`workers`]) runs the [`proxy`] over its own [`upstream`] connections and reads the
 //! configuration in use from [`active`]; [`configuration`] makes it from a manifest, of
-//! [`route`]s; [`cache`] keeps origins' answers; [`health`] knows which targets are fit; [`store`] keeps the
-//! last good one.
+//! [`route`]s; [`cache`] keeps origins' answers; [`health`] knows which targets are fit, [`pace`] which
+//! clients are too slow; [`store`] keeps the last good one.
 #![forbid(unsafe_code)]
 
 pub mod access_log;
@@ -20,6 +20,7 @@ pub mod health;
 pub mod metrics;
 pub mod names;
 pub mod network;
+pub mod pace;
 pub mod proxy;
 pub mod route;
 pub mod settings;

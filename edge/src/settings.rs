@@ -13,6 +13,8 @@ use std::time::Duration;
 use config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Deserializer};
 
+use crate::pace::Rate;
+
 pub use observing::{AccessLogSettings, BreakerSettings, DebugSettings};
 mod listeners;
 
@@ -20,6 +22,9 @@ pub use listeners::{HttpSettings, HttpsSettings, ProxyProtocol, Trust};
 
 /// The longest deadline that may be set: a day; anything longer is a slip of units.
 const DEADLINE_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+
+/// The fastest that clients may be asked to be: beyond a MiB a second, many honest ones are not.
+const CLIENT_BYTES_PER_S_MAX: u64 = 1024 * 1024;
 
 /// An edge's settings, checked.
 #[derive(Clone, Debug, Deserialize)]
@@ -95,7 +100,7 @@ pub struct TlsSettings {
     pub key_file: PathBuf,
 }
 
-/// `[timeouts]`, in milliseconds.
+/// `[timeouts]`, in milliseconds where the name says so.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TimeoutSettings {
@@ -114,6 +119,11 @@ pub struct TimeoutSettings {
     pub tls_handshake_ms: u64,
     /// For the next byte of a WebSocket or of a connection that is passed through, from either side.
     pub tunnel_idle_ms: u64,
+    /// How long the edge says that it is about to stop before it takes no more connections.
+    pub unready_ms: u64,
+    /// Not a time: how many bytes a second a client must send or take, on average over `idle_ms`, while
+    /// it is waited for; 0 asks for none.
+    pub client_bytes_per_s_min: u64,
 }
 
 impl Default for TimeoutSettings {
@@ -126,6 +136,8 @@ impl Default for TimeoutSettings {
             drain_ms: 10_000,
             tls_handshake_ms: 10_000,
             tunnel_idle_ms: 300_000,
+            unready_ms: 0,
+            client_bytes_per_s_min: 1024,
         }
     }
 }
@@ -171,6 +183,21 @@ impl TimeoutSettings {
     #[must_use]
     pub fn tunnel_idle(&self) -> Duration {
         Duration::from_millis(self.tunnel_idle_ms)
+    }
+
+    /// [`Self::unready_ms`].
+    #[must_use]
+    pub fn unready(&self) -> Duration {
+        Duration::from_millis(self.unready_ms)
+    }
+
+    /// [`Self::client_bytes_per_s_min`].
+    #[must_use]
+    pub fn client_rate(&self) -> Rate {
+        Rate {
+            period: self.idle(),
+            bytes_per_s: self.client_bytes_per_s_min,
+        }
     }
 }
 
@@ -358,6 +385,7 @@ impl TimeoutSettings {
             ("timeouts.drain_ms", self.drain_ms, 0),
             ("timeouts.tls_handshake_ms", self.tls_handshake_ms, 1),
             ("timeouts.tunnel_idle_ms", self.tunnel_idle_ms, 1),
+            ("timeouts.unready_ms", self.unready_ms, 0),
         ] {
             if !(min..=DEADLINE_MS_MAX).contains(&ms) {
                 return Err(SettingsError::field(
@@ -365,6 +393,12 @@ impl TimeoutSettings {
                     format!("expected {min} to {DEADLINE_MS_MAX} milliseconds"),
                 ));
             }
+        }
+        if self.client_bytes_per_s_min > CLIENT_BYTES_PER_S_MAX {
+            return Err(SettingsError::field(
+                "timeouts.client_bytes_per_s_min",
+                format!("expected at most {CLIENT_BYTES_PER_S_MAX} bytes a second"),
+            ));
         }
         Ok(())
     }

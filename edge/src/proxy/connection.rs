@@ -39,6 +39,7 @@ use super::client::{Client, Scheme};
 use super::flood::{Frames, Resets};
 use super::tls::Secured;
 use super::tunnel::Tunnel;
+use crate::pace::Pace;
 use crate::settings::TimeoutSettings;
 
 /// What an HTTP/2 connection writes at once beside answers is shorter: a PING, an acknowledgement, the
@@ -71,6 +72,8 @@ pub(super) struct Connection {
     idle_since: Cell<Instant>,
     /// Since when the client takes no more bytes.
     write_since: Cell<Option<Instant>>,
+    /// How fast it takes them.
+    pace: Cell<Pace>,
     /// Answers over HTTP/2 of which a piece waits for the client to take it.
     untaken: Cell<u32>,
     /// When the client last took one.
@@ -119,6 +122,7 @@ impl Connection {
             head_since: Cell::new(Some(now)),
             idle_since: Cell::new(now),
             write_since: Cell::new(None),
+            pace: Cell::default(),
             untaken: Cell::new(0),
             taken_at: Cell::new(now),
             pieces: Cell::new(0),
@@ -272,6 +276,9 @@ impl Connection {
         {
             return Some(Order::Abort);
         }
+        if self.is_too_slow(timeouts) {
+            return Some(Order::Abort);
+        }
         // HTTP/2 has windows of its own: a client can leave them shut while the socket takes all.
         if self.untaken.get() > 0 && passed(self.taken_at.get(), timeouts.idle()) {
             return Some(Order::Abort);
@@ -299,16 +306,30 @@ impl Connection {
         }
     }
 
+    fn is_too_slow(&self, timeouts: &TimeoutSettings) -> bool {
+        let mut pace = self.pace.get();
+        let is_too_slow = pace.is_too_slow(timeouts.client_rate());
+        self.pace.set(pace);
+        is_too_slow
+    }
+
     /// The client takes nothing for now.
     fn note_blocked(&self) {
         if self.write_since.get().is_none() {
-            self.write_since.set(Some(Instant::now()));
+            let now = Instant::now();
+            self.write_since.set(Some(now));
+            let mut pace = self.pace.get();
+            pace.waits(now);
+            self.pace.set(pace);
         }
     }
 
     /// The client has taken something.
     fn note_written(&self, bytes: usize) {
         self.write_since.set(None);
+        let mut pace = self.pace.get();
+        pace.moved(bytes, Instant::now);
+        self.pace.set(pace);
         let is_aside = self.http2.get() && bytes <= ASIDE_BYTES_MAX;
         if self.in_flight.get() == 0 && self.begun.get() && !is_aside {
             self.note_rest_written();

@@ -246,7 +246,8 @@ impl<N: Network> Worker<N> {
             return Ok((Response::default(), Answer::Edge));
         }
         let (parts, body) = request.into_parts();
-        let (body, upload) = RequestBody::new(body, self.settings.timeouts.idle());
+        let timeouts = &self.settings.timeouts;
+        let (body, upload) = RequestBody::new(body, timeouts.idle(), timeouts.client_rate());
         let request = Request::from_parts(parts, body);
         self.exchange(connection, toward, request, upload.as_deref(), trace)
             .await
@@ -269,7 +270,11 @@ impl<N: Network> Worker<N> {
         let path = forward.fallback().is_some().then(|| parts.uri.clone());
         let request = Request::from_parts(parts, body);
         let sent = self.dispatch(forward, &keys, request, upload, trace);
-        match sent.await? {
+        let sent = sent.await?;
+        if let Some(upload) = upload {
+            upload.answered();
+        }
+        match sent {
             Sent::Origin(response) | Sent::Fallback(response) if !is_understood(&response) => {
                 self.observer.lost(trace);
                 Err(Code::UpstreamMalformed.into())

@@ -118,6 +118,16 @@ fn a_bad_field_is_named() {
             "99999999999",
             "timeouts.drain_ms",
         ),
+        (
+            "VECTORGATE_TIMEOUTS__UNREADY_MS",
+            "99999999999",
+            "timeouts.unready_ms",
+        ),
+        (
+            "VECTORGATE_TIMEOUTS__CLIENT_BYTES_PER_S_MIN",
+            "99999999",
+            "timeouts.client_bytes_per_s_min",
+        ),
         ("VECTORGATE_CACHE__MEMORY_BYTES", "-1", "cache.memory_bytes"),
         (
             "VECTORGATE_CACHE__ENTRY_BYTES_MAX",

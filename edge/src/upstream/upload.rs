@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::IdleDeadline;
+use crate::pace::{Pace, Rate};
 
 /// A request's body.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub enum RequestBody {
 pub struct Streaming {
     incoming: Incoming,
     idle: IdleDeadline,
+    rate: Rate,
+    pace: Pace,
     upload: Rc<Upload>,
 }
 
@@ -36,14 +39,15 @@ pub struct Upload {
     progress: Cell<Instant>,
     waits_for_client: Cell<bool>,
     done: Cell<bool>,
+    answered: Cell<bool>,
     fault: Cell<Option<ClientFault>>,
 }
 
 /// Why a body broke off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientFault {
-    /// The client stopped sending for too long.
-    #[error("the client stopped sending the request's body")]
+    /// The client stopped sending for too long, or sent too little.
+    #[error("the client stopped sending the request's body, or was too slow")]
     Stalled,
     /// The client's connection broke, or what it sent was no body.
     #[error("the request's body broke off")]
@@ -51,9 +55,10 @@ pub enum ClientFault {
 }
 
 impl RequestBody {
-    /// A body, and how far it is where there is anything to send.
+    /// A body, and how far it is where there is anything to send. The client may be silent for `idle`,
+    /// and is asked for `rate` until its request is answered.
     #[must_use]
-    pub fn new(incoming: Incoming, idle: Duration) -> (Self, Option<Rc<Upload>>) {
+    pub fn new(incoming: Incoming, idle: Duration, rate: Rate) -> (Self, Option<Rc<Upload>>) {
         if incoming.is_end_stream() {
             return (Self::Empty, None);
         }
@@ -61,11 +66,14 @@ impl RequestBody {
             progress: Cell::new(Instant::now()),
             waits_for_client: Cell::new(false),
             done: Cell::new(false),
+            answered: Cell::new(false),
             fault: Cell::new(None),
         });
         let streaming = Streaming {
             incoming,
             idle: IdleDeadline::new(idle),
+            rate,
+            pace: Pace::default(),
             upload: Rc::clone(&upload),
         };
         (Self::Streaming(Box::new(streaming)), Some(upload))
@@ -83,6 +91,12 @@ impl Upload {
             self.progress.get()
         };
         from + limit
+    }
+
+    /// The origin answers while the body is still being sent: from now on the two are in a
+    /// conversation, and how much one says of it is their matter.
+    pub fn answered(&self) {
+        self.answered.set(true);
     }
 
     /// Why the body broke off, if it did.
@@ -111,6 +125,7 @@ impl Streaming {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
                 self.upload.waits_for_client.set(true);
+                self.pace.waits(Instant::now());
                 ready!(self.idle.poll_expired(cx));
                 return Poll::Ready(Some(Err(self.upload.broke(ClientFault::Stalled))));
             }
@@ -118,6 +133,9 @@ impl Streaming {
         self.idle.arrived();
         self.upload.moved();
         Poll::Ready(match frame {
+            Some(Ok(frame)) if self.is_too_slow(&frame) => {
+                Some(Err(self.upload.broke(ClientFault::Stalled)))
+            }
             Some(Ok(frame)) => {
                 self.upload.done.set(self.incoming.is_end_stream());
                 Some(Ok(frame))
@@ -128,6 +146,15 @@ impl Streaming {
                 None
             }
         })
+    }
+
+    /// What is complete is taken, however long it took.
+    fn is_too_slow(&mut self, frame: &Frame<Bytes>) -> bool {
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        self.pace.moved(bytes, Instant::now);
+        self.pace.is_too_slow(self.rate)
+            && !self.upload.answered.get()
+            && !self.incoming.is_end_stream()
     }
 }
 

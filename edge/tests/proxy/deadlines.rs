@@ -302,3 +302,62 @@ fn a_kept_answer_is_not_cut_short_by_the_idle_limit_while_it_moves() {
         assert_eq!(origin.count(), 1);
     });
 }
+
+#[test]
+fn a_client_that_sends_its_body_drop_by_drop_is_408() {
+    run(async {
+        let origin = Origin::start(|request| async move {
+            drop(request.into_body().collect().await);
+            http::Response::new(crate::client::empty())
+        })
+        .await;
+        let world = world(&[("TIMEOUTS__IDLE_MS", "400")], origin.address).await;
+        let mut raw = Raw::connect(world.address).await;
+        raw.write("POST / HTTP/1.1\r\nhost: api.example.net\r\ncontent-length: 100000\r\n\r\n")
+            .await;
+        let answer = {
+            let (mut from, mut into) = raw.0.split();
+            let mut answer = [0; 12];
+            let mut reading = std::pin::pin!(from.read_exact(&mut answer));
+            loop {
+                tokio::select! {
+                    read = &mut reading => {
+                        read.unwrap();
+                        break;
+                    }
+                    () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {
+                        into.write_all(b"x").await.unwrap();
+                    }
+                }
+            }
+            answer
+        };
+        assert_eq!(&answer, b"HTTP/1.1 408");
+    });
+}
+
+#[test]
+fn after_the_origin_has_begun_to_answer_a_client_may_say_little() {
+    run(async {
+        let origin = Origin::start(|request| async move {
+            let (sender, body) = streaming();
+            let mut asked = request.into_body();
+            tokio::task::spawn_local(async move {
+                while let Some(Ok(frame)) = asked.frame().await {
+                    sender.send(frame.into_data().unwrap()).unwrap();
+                }
+            });
+            http::Response::new(body)
+        })
+        .await;
+        let world = world(&[("TIMEOUTS__IDLE_MS", "1000")], origin.address).await;
+        let (sender, body) = streaming();
+        let mut answer = send(world.address, post("/", body)).await.into_body();
+        for _ in 0..30 {
+            sender.send("x".into()).unwrap();
+            let frame = answer.frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), "x");
+            tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        }
+    });
+}

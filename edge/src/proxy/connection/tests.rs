@@ -12,6 +12,8 @@ const TIMEOUTS: TimeoutSettings = TimeoutSettings {
     drain_ms: 1,
     tls_handshake_ms: 5_000,
     tunnel_idle_ms: 1,
+    unready_ms: 0,
+    client_bytes_per_s_min: 1024,
 };
 
 fn connection() -> Rc<Connection> {
@@ -110,6 +112,31 @@ async fn an_answer_that_is_still_being_written_is_waited_for() {
     }
     assert_eq!(after(&connection, 59).await, None);
     assert_eq!(after(&connection, 1).await, Some(Order::Finish));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_a_little_before_each_limit_is_dropped() {
+    for (bytes, expect) in [(59 * 1024, None), (1024, Some(Order::Abort))] {
+        let connection = connection();
+        let _flight = connection.begin(false);
+        connection.note_blocked();
+        assert_eq!(after(&connection, 59).await, None);
+        connection.note_written(bytes);
+        connection.note_blocked();
+        assert_eq!(after(&connection, 59).await, None);
+        connection.note_written(bytes);
+        assert_eq!(after(&connection, 0).await, expect);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_an_origin_that_says_little_is_not_slow() {
+    let connection = connection();
+    let _flight = connection.begin(false);
+    for _ in 0..100 {
+        connection.note_written(10);
+        assert_eq!(after(&connection, 59).await, None);
+    }
 }
 
 #[tokio::test(start_paused = true)]
