@@ -64,6 +64,8 @@ pub(super) struct Connection {
     http2: Cell<bool>,
     /// Whether a request has ever come.
     begun: Cell<bool>,
+    /// Whether the last one has a body.
+    has_body: Cell<bool>,
     /// Requests that are not answered to their last byte.
     in_flight: Cell<u32>,
     /// Since when a request's head is awaited, if one has begun or must come first.
@@ -118,6 +120,7 @@ impl Connection {
             handshaking: Cell::new(scheme == Scheme::Https),
             http2: Cell::new(false),
             begun: Cell::new(false),
+            has_body: Cell::new(false),
             in_flight: Cell::new(0),
             head_since: Cell::new(Some(now)),
             idle_since: Cell::new(now),
@@ -185,6 +188,16 @@ impl Connection {
             of: Rc::clone(self),
             unanswered: http2.then(Instant::now),
         }
+    }
+
+    /// Whether the request that has just begun has a body.
+    pub(super) fn expect_body(&self, has_body: bool) {
+        self.has_body.set(has_body);
+    }
+
+    /// Whether the client may be sending still what nobody reads.
+    pub(super) fn has_body(&self) -> bool {
+        self.has_body.get()
     }
 
     /// Waits for orders while `serve` runs; `finish` starts its orderly end.

@@ -1,8 +1,13 @@
 //! HTTP on a connection, once it is clear which: hyper's state machines with the limits that hold
 //! towards clients. A connection that has agreed to speak something else becomes a tunnel.
+//!
+//! A connection of HTTP/1.1 on which a client may still be sending is closed in two steps (RFC 9112,
+//! section 9.6): the operating system answers bytes that nobody reads with a reset, and a client that
+//! gets one may lose what was answered before.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, pending};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +16,8 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use platform::Network;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, sink};
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::connection::{Connection, Watched};
@@ -41,6 +47,13 @@ const HTTP2_SEND_BUFFER_BYTES: usize = 16 * 1024;
 
 /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say.
 const HTTP2_PING: Duration = Duration::from_secs(20);
+
+/// For how long a client may go on to send after its last answer: a few round trips, in which it learns
+/// of the answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How much of that is read. What comes after it fills the kernel's buffers and the client waits.
+const LINGER_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Runs futures on the thread that made them.
 #[derive(Clone, Copy, Debug)]
@@ -115,15 +128,23 @@ impl Http {
         if let Some(Err(error)) = &ended {
             debug!(peer = %connection.peer, %error, "a client's connection broke off");
         }
-        let Some(tunnel) = connection.take_tunnel() else {
-            return;
-        };
-        if let Some(Ok(())) = ended {
-            let parts = serving.into_parts();
-            let client = Prefixed::after(parts.read_buf, parts.io.into_inner());
-            // An order to finish lets it go on: what it carries has no end that could be asked for.
-            let mut joined = std::pin::pin!(tunnel.join(client));
-            connection.drive(joined.as_mut(), |_| {}).await;
+        let tunnel = connection.take_tunnel();
+        let Some(ended) = ended else { return };
+        let parts = serving.into_parts();
+        let stream = parts.io.into_inner();
+        match tunnel {
+            // An order to finish lets both go on: what a tunnel carries has no end that could be asked
+            // for, and what lingers ends soon.
+            Some(tunnel) if ended.is_ok() => {
+                let client = Prefixed::after(parts.read_buf, stream);
+                let mut joined = std::pin::pin!(tunnel.join(client));
+                connection.drive(joined.as_mut(), |_| {}).await;
+            }
+            None if ended.is_err() || connection.has_body() => {
+                let mut lingering = std::pin::pin!(linger(stream));
+                connection.drive(lingering.as_mut(), |_| {}).await;
+            }
+            _ => {}
         }
     }
 
@@ -144,6 +165,20 @@ impl Http {
             debug!(peer = %connection.peer, %error, "a client's connection broke off");
         }
     }
+}
+
+/// Says that nothing more comes, and waits until the client has done the same or had time to.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let ending = async {
+        stream.shutdown().await?;
+        let mut rest = stream.take(LINGER_BYTES_MAX);
+        if copy(&mut rest, &mut sink()).await? == LINGER_BYTES_MAX {
+            pending::<()>().await;
+        }
+        io::Result::Ok(())
+    };
+    // However it ends, the answer is with the client or lost.
+    drop(timeout(LINGER, ending).await);
 }
 
 /// What answers a connection's requests.

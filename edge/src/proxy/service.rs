@@ -7,6 +7,7 @@ use domain::matching::{Request as Question, check_query};
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use platform::{Clock, Entropy, Network};
@@ -131,6 +132,7 @@ impl<N: Network> Worker<N> {
         mut request: Request<Incoming>,
     ) -> Response<AnswerBody> {
         let mut flight = connection.begin(request.version() == Version::HTTP_2);
+        connection.expect_body(!request.body().is_end_stream());
         let connects = *request.method() == Method::CONNECT;
         let asks_for_head = *request.method() == Method::HEAD;
         let trace = self

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use http_body_util::BodyExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::{Raw, get, post, send};
 use crate::origin::{Origin, read_head, streaming};
@@ -176,7 +176,6 @@ fn trailers_pass_in_both_directions() {
             let head = read_head(&mut stream).await.unwrap();
             let mut body = String::new();
             while !body.ends_with("\r\n\r\n") {
-                use tokio::io::AsyncReadExt;
                 body.push(char::from(stream.read_u8().await.unwrap()));
             }
             let said = if head.contains("te: trailers\r\n") && body.contains("x-sum: 7") { "both" } else { "not" };
@@ -219,5 +218,32 @@ fn a_body_that_breaks_off_at_the_origin_breaks_off_at_the_client() {
             assert!(answer.into_body().collect().await.is_err());
         }
         assert_eq!(world.metric("upstream_bodies_broken_total"), 2);
+    });
+}
+
+/// What nobody reads of a body must not have the operating system reset the connection before the
+/// client has its answer.
+#[test]
+fn who_is_answered_before_its_body_is_read_gets_all_of_the_answer() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let world = World::with(Draft::to(origin.address)).await;
+        let mut raw = Raw::connect(world.address).await;
+        raw.write("POST / HTTP/1.1\r\nhost: nobody.example\r\ncontent-length: 10000000\r\n\r\n")
+            .await;
+        let piece = "x".repeat(256 * 1024);
+        raw.write(&piece).await;
+        let head = raw.read_until("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+        raw.write(&piece).await;
+        let mut rest = String::new();
+        raw.0.read_to_string(&mut rest).await.unwrap();
+        assert!(rest.contains("unknown_host"), "{rest}");
+        raw.write(&piece).await;
+        drop(raw);
+        eventually("the connection is gone", || {
+            world.metric("connections_open") == 0
+        })
+        .await;
     });
 }
