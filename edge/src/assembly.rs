@@ -8,6 +8,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use platform::tls::Identity;
@@ -15,6 +16,7 @@ use platform::{Clock, Entropy, Listener, Network};
 use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::access_log::{AccessLog, Shown};
@@ -278,6 +280,10 @@ impl Edge {
 pub struct Running {
     addresses: Addresses,
     workers: Workers,
+    /// Says that the edge is about to stop.
+    unready: watch::Sender<bool>,
+    /// For how long it says so before it does.
+    notice: Duration,
     stop: watch::Sender<bool>,
     admin: Option<JoinHandle<()>>,
     /// What goes on beside serving, and ends with it.
@@ -295,6 +301,7 @@ pub async fn serve<N: Network>(
     placement: Placement,
 ) -> Result<Running, StartError> {
     let (stop, stopped) = watch::channel(false);
+    let (unready, is_unready) = watch::channel(false);
     let cache = cache(&settings, ports);
     serving.metrics.show_cache(Arc::clone(&cache));
     serving.applier.keep_in_step(Arc::clone(&cache));
@@ -321,7 +328,7 @@ pub async fn serve<N: Network>(
         observing,
         clock: Arc::clone(&ports.clock),
         entropy: Arc::clone(&ports.entropy),
-        stop: stopped.clone(),
+        stop: stopped,
         settings: Arc::clone(&settings),
         tls,
     };
@@ -336,6 +343,8 @@ pub async fn serve<N: Network>(
             admin: None,
         },
         workers,
+        unready,
+        notice: settings.timeouts.unready(),
         stop,
         admin: None,
         aside: aside(ports, serving),
@@ -350,7 +359,7 @@ pub async fn serve<N: Network>(
         let admin = Admin {
             active: Arc::clone(&serving.active),
             metrics: Arc::clone(&serving.metrics),
-            stop: stopped,
+            stop: is_unready,
         };
         running.admin = Some(tokio::task::spawn_local(admin.serve::<N>(listener)));
     }
@@ -391,9 +400,12 @@ impl Running {
         self.workers.any_ended().await;
     }
 
-    /// Stops accepting, finishes what is under way within the time that the settings allow, and
-    /// ends.
+    /// Says for as long as the settings want that it is about to stop, so that who sends clients here
+    /// sends them elsewhere; then stops accepting, finishes what is under way within the time that
+    /// the settings allow, and ends.
     pub async fn shut_down(self) {
+        self.unready.send_replace(true);
+        sleep(self.notice).await;
         self.stop.send_replace(true);
         self.workers.all_ended().await;
         for task in self.aside {

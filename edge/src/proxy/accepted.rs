@@ -18,7 +18,7 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use tracing::debug;
 
 use super::client::Scheme;
-use super::connection::{Connection, Watched};
+use super::connection::Connection;
 use super::http::Http;
 use super::preface::{Speaks, detect};
 use super::prefixed::Prefixed;
@@ -26,6 +26,7 @@ use super::proxy_protocol::{self, Source};
 use super::service::Worker;
 use super::tls::Choice;
 use super::tunnel::relay;
+use super::watched::Watched;
 use crate::route::{Keys, Route, Target};
 use crate::settings::Trust;
 
@@ -135,7 +136,7 @@ impl<N: Network> Accepted<N> {
         let handshakes = &self.worker.handshakes;
         let turn = handshakes.register(&self.connection);
         handshakes.keep_to(HANDSHAKES_MAX);
-        let greeted = self.connection.until_told(self.greet(stream)).await;
+        let greeted = self.connection.until_late(self.greet(stream)).await;
         drop(turn);
         let agreed = matches!(greeted, Some(Ok(_)));
         self.worker.tally.handshake_ended(agreed);
@@ -193,7 +194,7 @@ impl<N: Network> Accepted<N> {
         let connect = async |target: &Target| worker.upstreams.connect_bare(target).await;
         let reaching = worker.reach(&forward, &keys, None, connect);
         // Why there is none is said where it is tried.
-        let Some(Ok((target, (origin, hold)))) = self.connection.until_told(reaching).await else {
+        let Some(Ok((target, (origin, hold)))) = self.connection.until_late(reaching).await else {
             return Ok(());
         };
         // Nothing else is ever known of it here.

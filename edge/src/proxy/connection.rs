@@ -24,19 +24,17 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::client::{Client, Scheme};
-use super::flood::{Frames, Resets};
+use super::flood::Resets;
 use super::tls::Secured;
 use super::tunnel::Tunnel;
 use crate::pace::Pace;
@@ -49,6 +47,10 @@ const ASIDE_BYTES_MAX: usize = 64;
 /// What an HTTP/2 connection holds of pieces that wait for its client to open a window. A client that reads
 /// never comes near it, and one that leaves a few dozen answers lying still gets the others.
 const HELD_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long a stopping edge waits for clients that are in the middle of agreeing on TLS, and for the first
+/// request of those that have: a few round trips.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// One accepted connection.
 #[derive(Debug)]
@@ -88,6 +90,8 @@ pub(super) struct Connection {
     resets: Resets,
     floods: Cell<bool>,
     order: Cell<Option<Order>>,
+    /// Until when a client that has just come is waited for all the same, once it is told to finish.
+    grace_until: Cell<Option<Instant>>,
     driver: RefCell<Option<Waker>>,
 }
 
@@ -134,6 +138,7 @@ impl Connection {
             resets: Resets::new(),
             floods: Cell::new(false),
             order: Cell::new(None),
+            grace_until: Cell::new(None),
             driver: RefCell::new(None),
         }
     }
@@ -200,7 +205,8 @@ impl Connection {
         self.has_body.get()
     }
 
-    /// Waits for orders while `serve` runs; `finish` starts its orderly end.
+    /// Waits for orders while `serve` runs; `finish` starts its orderly end. Over TLS a first request
+    /// is still waited for: its connection was taken, and cost its client two round trips.
     pub(super) async fn drive<C, T>(
         &self,
         mut serve: Pin<&mut C>,
@@ -209,6 +215,7 @@ impl Connection {
     where
         C: Future<Output = T>,
     {
+        let mut grace = None;
         poll_fn(|cx| {
             self.remember(cx);
             if self.order.get() == Some(Order::Abort) {
@@ -221,6 +228,8 @@ impl Connection {
                 None => {}
                 // What was read may be what it is ended for.
                 Some(Order::Abort) => return Poll::Ready(None),
+                Some(Order::Finish)
+                    if self.awaits_first() && self.poll_grace(&mut grace, cx).is_pending() => {}
                 Some(Order::Finish) => {
                     self.order.set(None);
                     finish(serve.as_mut());
@@ -235,6 +244,22 @@ impl Connection {
     /// Waits for something before the first request; nothing where it has not come about when the
     /// connection is told to end.
     pub(super) async fn until_told<T>(&self, awaited: impl Future<Output = T>) -> Option<T> {
+        self.until(awaited, |_| Poll::Ready(())).await
+    }
+
+    /// The same, and a little longer where it is told to finish.
+    pub(super) async fn until_late<T>(&self, awaited: impl Future<Output = T>) -> Option<T> {
+        let mut grace = None;
+        self.until(awaited, |cx| self.poll_grace(&mut grace, cx))
+            .await
+    }
+
+    /// Waits for something; where the connection is told to finish, for as long as `patience` lasts.
+    async fn until<T>(
+        &self,
+        awaited: impl Future<Output = T>,
+        mut patience: impl FnMut(&mut Context<'_>) -> Poll<()>,
+    ) -> Option<T> {
         let mut awaited = std::pin::pin!(awaited);
         poll_fn(|cx| {
             self.remember(cx);
@@ -243,11 +268,25 @@ impl Connection {
             }
             match awaited.as_mut().poll(cx) {
                 Poll::Ready(done) => Poll::Ready(Some(done)),
-                Poll::Pending if self.order.get().is_some() => Poll::Ready(None),
+                Poll::Pending if self.order.get().is_some() => patience(cx).map(|()| None),
                 Poll::Pending => Poll::Pending,
             }
         })
         .await
+    }
+
+    /// Whether it has come through TLS and asked for nothing yet.
+    fn awaits_first(&self) -> bool {
+        self.secured.get().is_some() && !self.begun.get()
+    }
+
+    /// Ready when a client has had [`GRACE`] since the connection was told to finish.
+    fn poll_grace(&self, timer: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Poll<()> {
+        let until = self.grace_until.get();
+        let until = until.unwrap_or_else(|| Instant::now() + GRACE);
+        self.grace_until.set(Some(until));
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        timer.as_mut().poll(cx)
     }
 
     fn remember(&self, cx: &Context<'_>) {
@@ -268,7 +307,7 @@ impl Connection {
     }
 
     /// The client does nothing that is of use to anybody.
-    fn floods(&self) {
+    pub(super) fn floods(&self) {
         self.floods.set(true);
         self.obey(Order::Abort);
     }
@@ -313,10 +352,16 @@ impl Connection {
         }
     }
 
-    fn note_read(&self) {
+    /// The client has sent something.
+    pub(super) fn note_read(&self) {
         if self.in_flight.get() == 0 && self.head_since.get().is_none() && !self.http2.get() {
             self.head_since.set(Some(Instant::now()));
         }
+    }
+
+    /// Pieces of answers that were made since this was last asked.
+    pub(super) fn pieces(&self) -> u32 {
+        self.pieces.take()
     }
 
     fn is_too_slow(&self, timeouts: &TimeoutSettings) -> bool {
@@ -327,7 +372,7 @@ impl Connection {
     }
 
     /// The client takes nothing for now.
-    fn note_blocked(&self) {
+    pub(super) fn note_blocked(&self) {
         if self.write_since.get().is_none() {
             let now = Instant::now();
             self.write_since.set(Some(now));
@@ -338,7 +383,7 @@ impl Connection {
     }
 
     /// The client has taken something.
-    fn note_written(&self, bytes: usize) {
+    pub(super) fn note_written(&self, bytes: usize) {
         self.write_since.set(None);
         let mut pace = self.pace.get();
         pace.moved(bytes, Instant::now);
@@ -346,6 +391,13 @@ impl Connection {
         let is_aside = self.http2.get() && bytes <= ASIDE_BYTES_MAX;
         if self.in_flight.get() == 0 && self.begun.get() && !is_aside {
             self.note_rest_written();
+        }
+    }
+
+    /// Everything that it took over is written, where something was not.
+    pub(super) fn note_flushed(&self) {
+        if self.write_since.get().is_some() {
+            self.note_written(0);
         }
     }
 
@@ -500,103 +552,6 @@ impl Drop for Registered {
     fn drop(&mut self) {
         self.of.live.borrow_mut().remove(&self.number);
         self.of.ended.notify_one();
-    }
-}
-
-/// A stream that notes on its connection what it is waiting for.
-#[derive(Debug)]
-pub(super) struct Watched<S> {
-    stream: S,
-    connection: Rc<Connection>,
-    /// Counts frames, where it carries any.
-    frames: Option<Box<Frames>>,
-}
-
-impl<S> Watched<S> {
-    pub(super) fn new(stream: S, connection: Rc<Connection>) -> Self {
-        Self {
-            stream,
-            connection,
-            frames: None,
-        }
-    }
-
-    /// Watches the frames of HTTP/2, too.
-    pub(super) fn with_frames(mut self) -> Self {
-        self.frames = Some(Box::new(Frames::new()));
-        self
-    }
-
-    fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &outcome {
-            Poll::Pending => self.connection.note_blocked(),
-            Poll::Ready(written) => {
-                let bytes = written.as_ref().copied().unwrap_or_default();
-                self.connection.note_written(bytes);
-            }
-        }
-        outcome
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buffer.filled().len();
-        let outcome = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            this.connection.note_read();
-        }
-        if let Some(frames) = &mut this.frames {
-            frames.allow(this.connection.pieces.take());
-            if frames.read(&buffer.filled()[before..]) {
-                this.connection.floods();
-            }
-        }
-        outcome
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.wrote(outcome)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.wrote(outcome)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    /// TLS takes more than it has written, and writes the rest here.
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
-        if outcome.is_pending() {
-            self.connection.note_blocked();
-        } else if self.connection.write_since.get().is_some() {
-            self.connection.note_written(0);
-        }
-        outcome
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -20,10 +20,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, sink};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::connection::{Connection, Watched};
+use super::connection::Connection;
 use super::preface::Speaks;
 use super::prefixed::Prefixed;
 use super::service::Worker;
+use super::watched::Watched;
 
 /// The longest head of an HTTP/1.1 request, and the largest piece in which bodies are read.
 const HEAD_BYTES_MAX: usize = 64 * 1024;

@@ -33,6 +33,7 @@ mod service;
 mod sticky;
 mod tls;
 mod tunnel;
+mod watched;
 mod websocket;
 
 pub use error::{Code, REQUEST_ID};

@@ -79,3 +79,26 @@ fn a_request_that_is_sent_during_the_drain_is_answered_or_its_connection_ends_cl
         stopping.await.unwrap();
     });
 }
+
+#[test]
+fn an_edge_that_is_about_to_stop_says_so_and_goes_on_until_it_does() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let mut world = World::start(Options {
+            set: vec![("TIMEOUTS__UNREADY_MS", "60000")],
+            ..Options::default()
+        })
+        .await;
+        world.publish(&[Draft::to(origin.address)]);
+        assert_eq!(ask(world.admin, get("/readyz")).await.status, 200);
+        let stopping = tokio::task::spawn_local(world.running.shut_down());
+        while ask(world.admin, get("/readyz")).await.status != 503 {}
+        let told = ask(world.admin, get("/readyz?verbose")).await;
+        assert!(told.text().contains("stopping"), "{told:?}");
+        // On new connections.
+        for _ in 0..3 {
+            assert_eq!(ask(world.address, get("/")).await.text(), "x");
+        }
+        assert!(!stopping.is_finished());
+    });
+}

@@ -551,3 +551,25 @@ fn a_stopping_edge_answers_what_has_come_over_tls() {
         stopping.await.unwrap();
     });
 }
+
+#[test]
+fn a_stopping_edge_finishes_handshakes_and_answers_what_comes_by_them() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let (world, https) = secure(&[], &[with(STRICT, origin.address)]).await;
+        let address = world.address;
+        let greeting = TokioNetwork.connect(&https.to_string()).await.unwrap();
+        eventually("it is accepted", || world.metric("connections_open") == 1).await;
+        let stopping = tokio::task::spawn_local(world.running.shut_down());
+        while TokioNetwork.connect(&address.to_string()).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        let name = ServerName::try_from(HOST).unwrap();
+        let connector = TlsConnector::from(Arc::new(modern(&[])));
+        let stream = connector.connect(name, greeting).await.unwrap();
+        let answer = ask1(stream, HOST).await;
+        assert_eq!((answer.status, answer.text()), (200, "x"));
+        assert_eq!(answer.header("connection"), Some("close"));
+        stopping.await.unwrap();
+    });
+}

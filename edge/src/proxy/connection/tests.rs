@@ -77,6 +77,43 @@ async fn what_has_come_when_the_edge_stops_is_still_taken() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_agrees_on_tls_when_the_edge_stops_has_a_little_time() {
+    let secure = || Rc::new(Connection::new(([127, 0, 0, 1], 1).into(), Scheme::Https));
+    let greeting = secure();
+    greeting.obey(Order::Finish);
+    let quick = tokio::time::sleep(GRACE / 2);
+    assert_eq!(greeting.until_late(quick).await, Some(()));
+    greeting.secure(Secured::default());
+    let begun = Instant::now();
+    let (finished, served) = (Cell::new(None), std::future::pending::<()>());
+    let mut served = std::pin::pin!(served);
+    let drive = greeting.drive(served.as_mut(), |_| finished.set(Some(begun.elapsed())));
+    assert!(tokio::time::timeout(2 * GRACE, drive).await.is_err());
+    assert_eq!(finished.get(), Some(GRACE / 2));
+    let silent = secure();
+    silent.obey(Order::Finish);
+    let never = std::future::pending::<()>();
+    assert_eq!(silent.until_late(never).await, None);
+}
+
+#[tokio::test]
+async fn after_its_first_request_a_connection_finishes_as_it_is_told() {
+    let connection = Rc::new(Connection::new(([127, 0, 0, 1], 1).into(), Scheme::Https));
+    connection.secure(Secured::default());
+    connection.obey(Order::Finish);
+    let finished = Cell::new(false);
+    let mut serve = std::pin::pin!(poll_fn(|_| {
+        if finished.get() {
+            return Poll::Ready(());
+        }
+        drop(connection.begin(false));
+        Poll::Pending
+    }));
+    let ended = connection.drive(serve.as_mut(), |_| finished.set(true));
+    assert_eq!(ended.await, Some(()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_finished_and_a_busy_one_is_left() {
     let connection = connection();
     let (one, two) = (connection.begin(true), connection.begin(true));
