@@ -8,16 +8,15 @@
 //! year, and a lock that is taken once per publish and thread costs nothing.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use domain::id::CertificateId;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
+use crate::certificates::Named;
 use crate::configuration::Configuration;
 
 /// Holds the configuration in use.
@@ -27,7 +26,7 @@ pub struct Active {
     generation: AtomicU64,
     current: RwLock<Arc<Configuration>>,
     /// The certificates that its routes show.
-    shown: watch::Sender<Arc<BTreeSet<CertificateId>>>,
+    shown: watch::Sender<Arc<Named>>,
 }
 
 impl Active {
@@ -50,7 +49,7 @@ impl Active {
 
     /// The certificates that routes show, as that changes.
     #[must_use]
-    pub fn shown(&self) -> watch::Receiver<Arc<BTreeSet<CertificateId>>> {
+    pub fn shown(&self) -> watch::Receiver<Arc<Named>> {
         self.shown.subscribe()
     }
 

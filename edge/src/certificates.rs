@@ -4,7 +4,7 @@
 
 mod vault;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,6 +13,9 @@ use parking_lot::RwLock;
 use rustls::sign::CertifiedKey;
 
 pub use vault::{Vault, VaultError};
+
+/// The certificates that routes name, each with those that are shown in its place until it is here.
+pub type Named = BTreeMap<CertificateId, BTreeSet<CertificateId>>;
 
 /// Where the serving threads find certificates. It is asked once per handshake.
 pub trait Certificates: fmt::Debug + Send + Sync {

@@ -2,7 +2,6 @@
 //! tree, compile those that changed, swap all at once. Where chunks come from and what is told to
 //! the nodes is the subscriber's matter; how a request is routed by it is the proxy's.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -16,8 +15,13 @@ use tokio::time::Instant;
 
 use crate::active::Active;
 use crate::cache::{self, Cache};
+use crate::certificates::Named;
 use crate::metrics::ApplyCounts;
 use crate::route::{Route, Surroundings};
+
+/// How many certificates that a route named before are remembered: what comes so fast after one
+/// another that none of them has arrived.
+const STAND_INS_MAX: usize = 4;
 
 /// What applying a manifest did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +79,22 @@ pub struct Served {
     pub route: Arc<Route>,
     /// How clients may speak to it.
     pub tls: TlsConfig,
+    /// The certificates that it named before, the last first: what clients are shown until the one
+    /// that it names now is here.
+    pub stand_ins: Vec<CertificateId>,
+}
+
+impl Served {
+    /// What may be shown to clients, the best first.
+    pub fn certificates(&self) -> impl Iterator<Item = &CertificateId> {
+        self.tls.certificate_id.iter().chain(&self.stand_ins)
+    }
+
+    /// What stands in where a route that was this names `certificate` now.
+    fn stand_ins_for(&self, certificate: &CertificateId) -> Vec<CertificateId> {
+        let others = self.certificates().filter(|id| *id != certificate);
+        others.take(STAND_INS_MAX).cloned().collect()
+    }
 }
 
 impl Configuration {
@@ -133,11 +153,15 @@ impl Configuration {
 
     /// The certificates that its routes name.
     #[must_use]
-    pub fn certificates(&self) -> BTreeSet<CertificateId> {
-        let served = self.served.iter().filter(|served| served.entry.enabled);
-        served
-            .filter_map(|served| served.tls.certificate_id.clone())
-            .collect()
+    pub fn certificates(&self) -> Named {
+        let mut named = Named::new();
+        for served in self.served.iter().filter(|served| served.entry.enabled) {
+            if let Some(id) = &served.tls.certificate_id {
+                let stand_ins = named.entry(id.clone()).or_default();
+                stand_ins.extend(served.stand_ins.iter().cloned());
+            }
+        }
+        named
     }
 
     /// A route by its identifier.
@@ -258,6 +282,7 @@ impl Builder<'_> {
             return Ok(Served {
                 route: Arc::clone(&unchanged.route),
                 tls: unchanged.tls.clone(),
+                stand_ins: unchanged.stand_ins.clone(),
                 entry,
             });
         }
@@ -269,7 +294,11 @@ impl Builder<'_> {
         let route = Route::new(compiled, previous.map(|served| &*served.route), self.around)
             .map_err(|error| failed(&about, error))?;
         self.compiled += 1;
+        let stand_ins = previous.zip(tls.certificate_id.as_ref());
         Ok(Served {
+            stand_ins: stand_ins
+                .map(|(previous, named)| previous.stand_ins_for(named))
+                .unwrap_or_default(),
             entry,
             route: Arc::new(route),
             tls,

@@ -17,7 +17,7 @@ use domain::id::CertificateId;
 use edge_protocol::certificates::{Given, PEM_BYTES_MAX, WANTED_MAX, Wanted};
 use platform::tls::{TlsError, certified_key};
 
-use super::Keyring;
+use super::{Keyring, Named};
 use crate::store::Directory;
 
 /// The form of the files.
@@ -98,9 +98,9 @@ impl Vault {
 
     /// What to ask a node for, to show these.
     #[must_use]
-    pub fn wanted(&self, shown: &BTreeSet<CertificateId>) -> Wanted {
+    pub fn wanted(&self, shown: &Named) -> Wanted {
         let has = |id: &CertificateId| self.versions.get(id).copied().unwrap_or(0);
-        let wanted = shown.iter().take(WANTED_MAX);
+        let wanted = shown.keys().take(WANTED_MAX);
         Wanted(wanted.map(|id| (id.clone(), has(id))).collect())
     }
 
@@ -134,27 +134,45 @@ impl Vault {
         Ok(())
     }
 
-    /// Drops what no route shows any more: a key is kept by those alone who need it.
+    /// Drops what no route shows any more: a key is kept by those alone who need it. What is shown in
+    /// the place of another is needed until that is here, and files that are of no use by nobody.
     ///
     /// # Errors
-    /// When the disk does not forget.
-    pub fn drop_others(&mut self, shown: &BTreeSet<CertificateId>) -> io::Result<()> {
-        let others: Vec<_> = self
-            .versions
-            .keys()
-            .filter(|id| !shown.contains(id))
-            .cloned()
+    /// When the disk does not forget something; everything else is dropped all the same.
+    pub fn drop_others(&mut self, shown: &Named) -> io::Result<()> {
+        let missing = shown
+            .iter()
+            .filter(|(id, _)| !self.versions.contains_key(*id));
+        let needed: BTreeSet<_> = missing
+            .flat_map(|(_, stand_ins)| stand_ins)
+            .chain(shown.keys())
             .collect();
-        others.iter().try_for_each(|id| self.remove(id))
+        let mut outcome = Ok(());
+        for name in self.directory.list()? {
+            let dropped = match CertificateId::parse(&name) {
+                Ok(id) if needed.contains(&id) && self.versions.contains_key(&id) => continue,
+                Ok(id) => self.remove(&id),
+                Err(_) if name.ends_with(UNFINISHED) => self.forget(&name),
+                Err(_) => continue,
+            };
+            outcome = outcome.and(dropped);
+        }
+        outcome
     }
 
+    /// The file goes first: what is on the disk is known for as long as it is there.
     fn remove(&mut self, id: &CertificateId) -> io::Result<()> {
+        self.forget(id.as_str())?;
+        self.versions.remove(id);
         self.keyring.remove(id);
-        if self.versions.remove(id).is_none() {
-            return Ok(());
+        Ok(())
+    }
+
+    fn forget(&self, name: &str) -> io::Result<()> {
+        match self.directory.remove(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| self.directory.sync()),
         }
-        self.directory.remove(id.as_str())?;
-        self.directory.sync()
     }
 }
 
@@ -191,8 +209,45 @@ mod tests {
         (vault, keyring)
     }
 
-    fn shown(numbers: &[u64]) -> BTreeSet<CertificateId> {
-        numbers.iter().copied().map(id).collect()
+    fn shown(numbers: &[u64]) -> Named {
+        let named = numbers.iter().copied().map(id);
+        named.map(|id| (id, BTreeSet::new())).collect()
+    }
+
+    /// A disk that does not forget while it is told so.
+    #[derive(Clone, Default)]
+    struct Stubborn {
+        directory: MemoryDirectory,
+        keeps: Arc<std::sync::atomic::AtomicBool>,
+    }
+
+    impl Directory for Stubborn {
+        fn list(&self) -> io::Result<Vec<String>> {
+            self.directory.list()
+        }
+
+        fn read(&self, name: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+            self.directory.read(name, offset, length)
+        }
+
+        fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+            self.directory.write(name, bytes)
+        }
+
+        fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+            self.directory.rename(from, to)
+        }
+
+        fn remove(&self, name: &str) -> io::Result<()> {
+            if self.keeps.load(std::sync::atomic::Ordering::Relaxed) {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            self.directory.remove(name)
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            self.directory.sync()
+        }
     }
 
     #[test]
@@ -225,6 +280,54 @@ mod tests {
         assert!(keyring.find(&id(1)).is_some());
         assert!(keyring.find(&id(2)).is_none() && keyring.find(&id(3)).is_none());
         assert_eq!(directory.list().unwrap(), [id(1).to_string()]);
+    }
+
+    #[test]
+    fn what_stands_in_for_another_is_kept_until_that_is_here() {
+        let directory = MemoryDirectory::default();
+        let (mut vault, keyring) = open(&directory);
+        vault.take(given(1, 1)).unwrap();
+        vault.take(given(2, 1)).unwrap();
+        let shown = Named::from([(id(3), BTreeSet::from([id(1)]))]);
+        vault.drop_others(&shown).unwrap();
+        assert!(keyring.find(&id(1)).is_some() && keyring.find(&id(2)).is_none());
+        assert_eq!(vault.wanted(&shown).0, [(id(3), 0)]);
+        vault.take(given(3, 1)).unwrap();
+        vault.drop_others(&shown).unwrap();
+        assert!(keyring.find(&id(1)).is_none());
+        assert_eq!(directory.list().unwrap(), [id(3).to_string()]);
+    }
+
+    #[test]
+    fn what_the_disk_does_not_forget_is_tried_again() {
+        let disk = Stubborn::default();
+        let keyring = Arc::<Keyring>::default();
+        let mut vault = Vault::open(Box::new(disk.clone()), Arc::clone(&keyring)).unwrap();
+        vault.take(given(1, 1)).unwrap();
+        disk.keeps.store(true, std::sync::atomic::Ordering::Relaxed);
+        vault.drop_others(&shown(&[])).unwrap_err();
+        vault.take(Given::Gone(id(1))).unwrap_err();
+        assert_eq!(vault.wanted(&shown(&[1])).0, [(id(1), 1)]);
+        disk.keeps
+            .store(false, std::sync::atomic::Ordering::Relaxed);
+        vault.drop_others(&shown(&[])).unwrap();
+        assert!(keyring.find(&id(1)).is_none());
+        assert_eq!(disk.list().unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn files_of_no_use_are_dropped_too() {
+        let directory = MemoryDirectory::default();
+        let (mut vault, _) = open(&directory);
+        for number in 1..3 {
+            vault.take(given(number, 1)).unwrap();
+            directory.write(id(number).as_str(), b"damaged").unwrap();
+        }
+        let unfinished = format!("{}{UNFINISHED}", id(3));
+        let (mut vault, _) = open(&directory);
+        directory.write(&unfinished, b"half").unwrap();
+        vault.drop_others(&shown(&[1])).unwrap();
+        assert_eq!(directory.list().unwrap(), [""; 0]);
     }
 
     #[test]

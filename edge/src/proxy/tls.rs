@@ -20,7 +20,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 
 use crate::certificates::Certificates;
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, Served};
 use crate::route::Route;
 
 /// What TLS agrees on about HTTP, the better first.
@@ -141,7 +141,7 @@ impl Terminator {
                 }
                 TlsPolicy::Passthrough => None,
                 TlsPolicy::Strict | TlsPolicy::Flexible => match &served.tls.certificate_id {
-                    Some(id) => self.named(id, served.tls.min_version),
+                    Some(id) => self.named(id, served),
                     None => self.own(served.tls.min_version),
                 },
             },
@@ -152,12 +152,13 @@ impl Terminator {
         Choice::Open(config.unwrap_or_else(|| Arc::clone(&self.nobody)), secured)
     }
 
-    fn named(&self, id: &CertificateId, oldest: TlsVersion) -> Option<Arc<ServerConfig>> {
-        let Some(certificate) = self.tls.certificates.find(id) else {
-            tracing::warn!(certificate = %id, "a client was turned away: the certificate is not here");
+    fn named(&self, named: &CertificateId, served: &Served) -> Option<Arc<ServerConfig>> {
+        let find = |id| Some((id, self.tls.certificates.find(id)?));
+        let Some((id, certificate)) = served.certificates().find_map(find) else {
+            tracing::warn!(certificate = %named, "a client was turned away: the certificate is not here");
             return None;
         };
-        self.ready(Some(id.clone()), &certificate, oldest)
+        self.ready(Some(id.clone()), &certificate, served.tls.min_version)
     }
 
     fn own(&self, oldest: TlsVersion) -> Option<Arc<ServerConfig>> {

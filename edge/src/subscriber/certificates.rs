@@ -2,24 +2,22 @@
 //! given is kept and taken into use. Whatever goes wrong here leaves the rest of the connection alone;
 //! it is tried again with the next.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::id::CertificateId;
 use edge_protocol::certificates::Given;
 use edge_protocol::frame::{Decoder, FrameError, encode};
 use parking_lot::Mutex;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, WriteError};
 use tokio::sync::watch;
 
-use crate::certificates::Vault;
+use crate::certificates::{Named, Vault};
 
 /// What is taken from the stream at once.
 const READ_BYTES: usize = 64 * 1024;
 
 /// The certificates that the routes in use show.
-pub type Shown = watch::Receiver<Arc<BTreeSet<CertificateId>>>;
+pub type Shown = watch::Receiver<Arc<Named>>;
 
 /// How an edge comes to its certificates.
 #[derive(Clone, Debug)]
@@ -89,9 +87,7 @@ impl Certificates {
         let shown = Arc::clone(&self.shown.borrow_and_update());
         let wanted = {
             let mut vault = self.vault.lock();
-            if let Err(error) = vault.drop_others(&shown) {
-                tracing::warn!(%error, "certificates that are not shown any more could not be removed");
-            }
+            drop_others(&mut vault, &shown);
             vault.wanted(&shown)
         };
         send.write_all(&encode(&wanted)?).await?;
@@ -106,7 +102,16 @@ impl Certificates {
                 Ok(()) => tracing::info!(given = told, "certificates have changed"),
                 Err(error) => tracing::error!(given = told, %error, "a certificate was not taken"),
             }
+            // What stood in for it has done so.
+            let shown = Arc::clone(&self.shown.borrow());
+            drop_others(&mut self.vault.lock(), &shown);
         }
         Ok(())
+    }
+}
+
+fn drop_others(vault: &mut Vault, shown: &Named) {
+    if let Err(error) = vault.drop_others(shown) {
+        tracing::warn!(%error, "certificates that are not shown any more could not be removed");
     }
 }

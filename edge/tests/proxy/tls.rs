@@ -355,6 +355,27 @@ fn a_new_certificate_is_shown_from_the_next_handshake_on_and_nobody_is_dropped()
 }
 
 #[test]
+fn while_another_certificate_is_on_its_way_the_one_before_is_shown() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let (mut world, https) = secure(&[], &[with(STRICT, origin.address)]).await;
+        let fresh = || Arc::new(modern(&[]));
+        let other = r#"{"tls":{"policy":"strict","certificate_id":"cert_00000002"}}"#;
+        let third = r#"{"tls":{"policy":"strict","certificate_id":"cert_00000003"}}"#;
+        for config in [other, third] {
+            world.publish(&[with(config, origin.address)]);
+            let stream = handshake(https, HOST, &fresh()).await.unwrap();
+            assert_eq!(shown(&stream), der(&issued("named", HOST)));
+            assert_eq!(ask1(stream, HOST).await.text(), "x");
+        }
+        let arrived = issued("arrived", HOST);
+        put(&world.serving.keyring, "cert_00000003", &arrived);
+        let stream = handshake(https, HOST, &fresh()).await.unwrap();
+        assert_eq!(shown(&stream), der(&arrived));
+    });
+}
+
+#[test]
 fn a_client_that_comes_back_is_known_by_its_ticket() {
     run(async {
         let origin = Origin::saying("x").await;

@@ -57,6 +57,7 @@ fn route(number: usize, rules: u32) -> Served {
         entry,
         route: Arc::new(Route::new(compiled, None, &Surroundings::default()).unwrap()),
         tls: domain::content::TlsConfig::default(),
+        stand_ins: Vec::new(),
     }
 }
 
