@@ -24,7 +24,7 @@ pub use exchange::{ExchangeError, Failed, Hold, Upstreams};
 pub use idle::IdleDeadline;
 pub use tls::{TargetTls, Trust};
 pub use upgrade::{LoneBody, UpgradeError, ask};
-pub use upload::{ClientFault, RequestBody, Upload};
+pub use upload::{BrokeOff, ClientFault, RequestBody, Upload};
 
 /// What the protocol that is spoken says of its failure.
 type Cause = Box<dyn std::error::Error + Send + Sync>;

@@ -54,6 +54,22 @@ pub enum ClientFault {
     Broken,
 }
 
+/// A request's body that broke off. hyper resets a stream to an origin for the reason for which the
+/// client's was reset, if it was: a call that is given up is seen as that, not as a fault of ours.
+#[derive(Debug, thiserror::Error)]
+#[error("{fault}")]
+pub struct BrokeOff {
+    fault: ClientFault,
+    #[source]
+    cause: Option<hyper::Error>,
+}
+
+impl From<BrokeOff> for ClientFault {
+    fn from(broke_off: BrokeOff) -> Self {
+        broke_off.fault
+    }
+}
+
 impl RequestBody {
     /// A body, and how far it is where there is anything to send. The client may be silent for `idle`,
     /// and is asked for `rate` until its request is answered.
@@ -110,37 +126,35 @@ impl Upload {
         self.waits_for_client.set(false);
     }
 
-    fn broke(&self, fault: ClientFault) -> ClientFault {
+    fn broke(&self, fault: ClientFault, cause: Option<hyper::Error>) -> BrokeOff {
         self.fault.set(Some(fault));
-        fault
+        BrokeOff { fault, cause }
     }
 }
 
 impl Streaming {
-    fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
         let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
                 self.upload.waits_for_client.set(true);
                 self.pace.waits(Instant::now());
                 ready!(self.idle.poll_expired(cx));
-                return Poll::Ready(Some(Err(self.upload.broke(ClientFault::Stalled))));
+                let stalled = self.upload.broke(ClientFault::Stalled, None);
+                return Poll::Ready(Some(Err(stalled)));
             }
         };
         self.idle.arrived();
         self.upload.moved();
         Poll::Ready(match frame {
             Some(Ok(frame)) if self.is_too_slow(&frame) => {
-                Some(Err(self.upload.broke(ClientFault::Stalled)))
+                Some(Err(self.upload.broke(ClientFault::Stalled, None)))
             }
             Some(Ok(frame)) => {
                 self.upload.done.set(self.incoming.is_end_stream());
                 Some(Ok(frame))
             }
-            Some(Err(_)) => Some(Err(self.upload.broke(ClientFault::Broken))),
+            Some(Err(error)) => Some(Err(self.upload.broke(ClientFault::Broken, Some(error)))),
             None => {
                 self.upload.done.set(true);
                 None
@@ -160,12 +174,12 @@ impl Streaming {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = ClientFault;
+    type Error = BrokeOff;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Streaming(streaming) => streaming.poll_next(cx),

@@ -12,6 +12,7 @@ mod fallback;
 mod floods;
 mod forwarding;
 mod frames;
+mod grpc;
 mod health;
 mod http2;
 mod limits;

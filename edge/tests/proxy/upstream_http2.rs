@@ -73,7 +73,7 @@ where
     address
 }
 
-fn draft(origin: SocketAddr) -> Draft {
+pub(crate) fn draft(origin: SocketAddr) -> Draft {
     Draft {
         settings: UpstreamSettings {
             protocol: Protocol::H2c,
