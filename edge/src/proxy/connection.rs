@@ -392,6 +392,18 @@ impl Connection {
         if self.in_flight.get() == 0 && self.begun.get() && !is_aside {
             self.note_rest_written();
         }
+        self.admit();
+    }
+
+    fn has_room(&self) -> bool {
+        self.held.get() < HELD_BYTES_MAX && self.write_since.get().is_none()
+    }
+
+    /// Has answers go on that wait for room, if there is some.
+    fn admit(&self) {
+        if self.has_room() && !self.crowd.borrow().is_empty() {
+            self.crowd.take().into_iter().for_each(Waker::wake);
+        }
     }
 
     /// Everything that it took over is written, where something was not.
@@ -432,10 +444,10 @@ impl Flight {
         self.of.taken_at.set(Instant::now());
     }
 
-    /// Waits until the connection holds no more of all its answers than it may. Each answer goes on
-    /// from there with one piece.
+    /// Waits until the connection has a use for more of an answer: nothing waits for the socket, and no
+    /// more is held of all answers than may be. Each answer goes on from there with one piece.
     pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.of.held.get() < HELD_BYTES_MAX {
+        if self.of.has_room() {
             return Poll::Ready(());
         }
         let mut crowd = self.of.crowd.borrow_mut();
@@ -454,9 +466,7 @@ impl Flight {
     pub(super) fn let_go(&self, bytes: usize) {
         let left = self.of.held.get().saturating_sub(bytes);
         self.of.held.set(left);
-        if left < HELD_BYTES_MAX {
-            self.of.crowd.take().into_iter().for_each(Waker::wake);
-        }
+        self.of.admit();
     }
 
     /// Its answer is made.

@@ -228,6 +228,18 @@ async fn who_takes_nothing_has_no_more_made() {
     tokio::join!(waiting, reading);
     two.let_go(1);
     assert_eq!(connection.held.get(), 0);
+    // What waits for the socket is enough, however little it is.
+    connection.note_blocked();
+    let writing = async {
+        tokio::task::yield_now().await;
+        turn.set(2);
+        connection.note_written(1);
+    };
+    let waiting = async {
+        poll_fn(|cx| one.poll_room(cx)).await;
+        assert_eq!(turn.get(), 2);
+    };
+    tokio::join!(waiting, writing);
 }
 
 #[tokio::test]
