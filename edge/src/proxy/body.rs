@@ -2,8 +2,8 @@
 //! shape.
 //!
 //! Over HTTP/2, hyper comes for the next piece of an answer when it could hand on the one before, whether
-//! or not that was sent, and a client may have many answers that it does not take. So pieces are cut
-//! small there, and what a connection holds of them is bounded: see [`Flight::poll_room`].
+//! or not that was sent, and a client may have many answers that it does not take. So pieces have a
+//! bound there, and so has what a connection holds of them: see [`Flight::poll_room`].
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,9 +16,10 @@ use crate::access_log::Watch;
 use crate::cache::body::Reader;
 use crate::upstream::{BodyError, LoneBody, UpstreamBody};
 
-/// The largest piece that HTTP/2 is given at once: what fits into one of its frames, so that of an answer
-/// as little as can be is on its way without being noticed.
-const HTTP2_PIECE_BYTES_MAX: usize = 16 * 1024;
+/// The largest piece that HTTP/2 is given at once, which is as much as is read from an origin at once: an
+/// answer of megabytes would otherwise be hyper's with its first byte, and nobody would know how much of
+/// it the client takes.
+const HTTP2_PIECE_BYTES_MAX: usize = 64 * 1024;
 
 /// What an answer consists of.
 #[derive(Debug, Default)]
@@ -141,7 +142,7 @@ impl AnswerBody {
         let rest = &mut self.untaken.rest;
         let piece = rest.split_to(rest.len().min(HTTP2_PIECE_BYTES_MAX));
         self.untaken.given = true;
-        self.flight.piece_made();
+        self.flight.piece_made(piece.len());
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

@@ -44,6 +44,9 @@ use crate::settings::TimeoutSettings;
 /// windows' updates.
 const ASIDE_BYTES_MAX: usize = 64;
 
+/// What HTTP/2 puts into one frame (RFC 9113, section 4.2).
+const FRAME_BYTES: usize = 16 * 1024;
+
 /// What an HTTP/2 connection holds of pieces that wait for its client to open a window. A client that reads
 /// never comes near it, and one that leaves a few dozen answers lying still gets the others.
 const HELD_BYTES_MAX: usize = 1024 * 1024;
@@ -82,8 +85,8 @@ pub(super) struct Connection {
     untaken: Cell<u32>,
     /// When the client last took one.
     taken_at: Cell<Instant>,
-    /// Pieces made since the last frame was read.
-    pieces: Cell<u32>,
+    /// What was made of answers since the last frame was read, in frames.
+    frames_made: Cell<u32>,
     /// What is held of such pieces, in bytes, and who waits for that to be less.
     held: Cell<usize>,
     crowd: RefCell<Vec<Waker>>,
@@ -132,7 +135,7 @@ impl Connection {
             pace: Cell::default(),
             untaken: Cell::new(0),
             taken_at: Cell::new(now),
-            pieces: Cell::new(0),
+            frames_made: Cell::new(0),
             held: Cell::new(0),
             crowd: RefCell::default(),
             resets: Resets::new(),
@@ -359,9 +362,9 @@ impl Connection {
         }
     }
 
-    /// Pieces of answers that were made since this was last asked.
-    pub(super) fn pieces(&self) -> u32 {
-        self.pieces.take()
+    /// What was made of answers since this was last asked, in frames.
+    pub(super) fn frames_made(&self) -> u32 {
+        self.frames_made.take()
     }
 
     fn is_too_slow(&self, timeouts: &TimeoutSettings) -> bool {
@@ -430,8 +433,10 @@ impl Flight {
     }
 
     /// A piece of its answer is made, and waits for the client.
-    pub(super) fn piece_made(&self) {
-        self.of.pieces.set(self.of.pieces.get().saturating_add(1));
+    pub(super) fn piece_made(&self, bytes: usize) {
+        let frames = u32::try_from(bytes.div_ceil(FRAME_BYTES)).unwrap_or(u32::MAX);
+        let made = self.of.frames_made.get().saturating_add(frames);
+        self.of.frames_made.set(made);
         self.of.untaken.set(self.of.untaken.get() + 1);
         if self.of.untaken.get() == 1 {
             self.of.taken_at.set(Instant::now());

@@ -4,7 +4,7 @@
 //!
 //! | | counted | unless |
 //! |---|---|---|
-//! | frames | PING, SETTINGS, PRIORITY, RST_STREAM, DATA without data, what is unknown | a request or data came between, or as many pieces of answers were made |
+//! | frames | PING, SETTINGS, PRIORITY, RST_STREAM, DATA without data, what is unknown | a request or data came between, or as much of answers was made in frames |
 //! | resets | requests taken back within [`SOON`] and before their answer | as many others were answered |
 
 use std::cell::Cell;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Empty frames in a row. Clients that measure a connection send one with each round trip in which they
-/// send or are sent data: of those who only read, there are no more than pieces of their answers.
+/// send or are sent data: of those who only read, there are no more than frames of their answers.
 const FRAMES_MAX: u32 = 1_000;
 
 /// Requests taken back. A browser's window that is closed takes back what it had asked for: up to
@@ -121,11 +121,11 @@ impl Frames {
         }
     }
 
-    /// So many frames more may come, for as many pieces of answers that were made.
-    pub(super) fn allow(&mut self, pieces: u32) {
-        if pieces > 0 {
+    /// So many frames more may come, for as many of answers that were made.
+    pub(super) fn allow(&mut self, made: u32) {
+        if made > 0 {
             let count = self.empty.count.get();
-            self.empty.count.set(count.saturating_sub(pieces));
+            self.empty.count.set(count.saturating_sub(made));
         }
     }
 
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn as_many_frames_as_pieces_of_answers_are_none() {
+    async fn as_many_frames_as_answers_have_are_none() {
         let mut frames = begun();
         for _ in 0..3 * FRAMES_MAX {
             frames.allow(1);

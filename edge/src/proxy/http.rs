@@ -43,7 +43,7 @@ const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// What is held of one answer for a client that reads slowly, beside the piece that comes next: one frame,
-/// as many are written at once. A connection has [`HTTP2_STREAMS_MAX`] of these.
+/// which is what is written at once. A connection has [`HTTP2_STREAMS_MAX`] of these.
 const HTTP2_SEND_BUFFER_BYTES: usize = 16 * 1024;
 
 /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say.

@@ -60,7 +60,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             this.connection.note_read();
         }
         if let Some(frames) = &mut this.frames {
-            frames.allow(this.connection.pieces());
+            frames.allow(this.connection.frames_made());
             if frames.read(&buffer.filled()[before..]) {
                 this.connection.floods();
             }

@@ -257,9 +257,9 @@ async fn what_ends_a_connection_while_it_is_read_ends_it() {
 async fn a_client_that_keeps_its_windows_shut_is_dropped() {
     let connection = connection();
     let (one, two) = (connection.begin(true), connection.begin(true));
-    one.piece_made();
+    one.piece_made(1);
     assert_eq!(after(&connection, 59).await, None);
-    two.piece_made();
+    two.piece_made(1);
     two.piece_gone();
     assert_eq!(after(&connection, 59).await, None);
     assert_eq!(after(&connection, 1).await, Some(Order::Abort));
