@@ -6,6 +6,7 @@
 //! bound there, and so has what a connection holds of them: see [`Flight::poll_room`].
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::connection::Flight;
 use crate::access_log::Watch;
 use crate::cache::body::Reader;
-use crate::upstream::{BodyError, LoneBody, UpstreamBody};
+use crate::upstream::{BodyError, LoneBody, Upload, UpstreamBody};
 
 /// The largest piece that HTTP/2 is given at once, which is as much as is read from an origin at once: an
 /// answer of megabytes would otherwise be hyper's with its first byte, and nobody would know how much of
@@ -31,6 +32,8 @@ pub(super) enum Content {
     Whole(Bytes),
     /// What an origin sends.
     Upstream(UpstreamBody),
+    /// What an origin sends while it is still being sent the request's body.
+    Beside(Box<Beside>),
     /// What an origin sends to several.
     Shared(Reader),
     /// What an origin sends that did not agree to speak something else.
@@ -44,6 +47,32 @@ impl From<Bytes> for Content {
         } else {
             Self::Whole(bytes)
         }
+    }
+}
+
+/// An answer that began before its request's body had ended.
+#[derive(Debug)]
+pub(super) struct Beside {
+    body: UpstreamBody,
+    upload: Rc<Upload>,
+}
+
+impl Content {
+    /// The same, where `upload` may still go on.
+    pub(super) fn beside(self, upload: Option<Rc<Upload>>) -> Self {
+        match (self, upload) {
+            (Self::Upstream(body), Some(upload)) if !upload.is_done() => {
+                upload.talks(true);
+                Self::Beside(Box::new(Beside { body, upload }))
+            }
+            (content, _) => content,
+        }
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.upload.talks(false);
     }
 }
 
@@ -161,6 +190,7 @@ impl AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.content {
             Content::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Content::Beside(beside) => Pin::new(&mut beside.body).poll_frame(cx),
             Content::Lone(body) => Pin::new(&mut **body).poll_frame(cx),
             Content::Shared(body) => body
                 .poll_piece(cx)
@@ -206,6 +236,7 @@ impl Body for AnswerBody {
         }
         match &self.content {
             Content::Upstream(body) => body.is_end_stream(),
+            Content::Beside(beside) => beside.body.is_end_stream(),
             Content::Shared(body) => body.is_ended(),
             Content::Lone(body) => body.is_end_stream(),
             Content::Empty => true,
@@ -217,6 +248,7 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Upstream(body) => body.size_hint(),
+            Content::Beside(beside) => beside.body.size_hint(),
             Content::Shared(body) => body.size_hint(),
             Content::Lone(body) => body.size_hint(),
             Content::Empty => SizeHint::with_exact(0),
@@ -227,8 +259,6 @@ impl Body for AnswerBody {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use http_body_util::BodyExt;
 
     use super::super::client::Scheme;

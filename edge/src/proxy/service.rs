@@ -251,8 +251,10 @@ impl<N: Network> Worker<N> {
         let timeouts = &self.settings.timeouts;
         let (body, upload) = RequestBody::new(body, timeouts.idle(), timeouts.client_rate());
         let request = Request::from_parts(parts, body);
-        self.exchange(connection, toward, request, upload.as_deref(), trace)
-            .await
+        let (response, by) = self
+            .exchange(connection, toward, request, upload.as_deref(), trace)
+            .await?;
+        Ok((response.map(|content| content.beside(upload)), by))
     }
 
     /// Has an origin answer a request.
@@ -272,11 +274,7 @@ impl<N: Network> Worker<N> {
         let path = forward.fallback().is_some().then(|| parts.uri.clone());
         let request = Request::from_parts(parts, body);
         let sent = self.dispatch(forward, &keys, request, upload, trace);
-        let sent = sent.await?;
-        if let Some(upload) = upload {
-            upload.answered();
-        }
-        match sent {
+        match sent.await? {
             Sent::Origin(response) | Sent::Fallback(response) if !is_understood(&response) => {
                 self.observer.lost(trace);
                 Err(Code::UpstreamMalformed.into())

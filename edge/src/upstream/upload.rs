@@ -39,7 +39,7 @@ pub struct Upload {
     progress: Cell<Instant>,
     waits_for_client: Cell<bool>,
     done: Cell<bool>,
-    answered: Cell<bool>,
+    talks: Cell<bool>,
     fault: Cell<Option<ClientFault>>,
 }
 
@@ -82,7 +82,7 @@ impl RequestBody {
             progress: Cell::new(Instant::now()),
             waits_for_client: Cell::new(false),
             done: Cell::new(false),
-            answered: Cell::new(false),
+            talks: Cell::new(false),
             fault: Cell::new(None),
         });
         let streaming = Streaming {
@@ -109,10 +109,17 @@ impl Upload {
         from + limit
     }
 
-    /// The origin answers while the body is still being sent: from now on the two are in a
-    /// conversation, and how much one says of it is their matter.
-    pub fn answered(&self) {
-        self.answered.set(true);
+    /// Whether all of it has come.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.done.get()
+    }
+
+    /// Whether the origin answers while the body is still being sent. As long as it does, the two talk:
+    /// when one says something, and how much, is their matter, and the answer has a deadline of its
+    /// own.
+    pub fn talks(&self, talks: bool) {
+        self.talks.set(talks);
     }
 
     /// Why the body broke off, if it did.
@@ -139,7 +146,7 @@ impl Streaming {
             Poll::Pending => {
                 self.upload.waits_for_client.set(true);
                 self.pace.waits(Instant::now());
-                ready!(self.idle.poll_expired(cx));
+                ready!(self.poll_stalled(cx));
                 let stalled = self.upload.broke(ClientFault::Stalled, None);
                 return Poll::Ready(Some(Err(stalled)));
             }
@@ -162,12 +169,22 @@ impl Streaming {
         })
     }
 
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.idle.poll_expired(cx));
+            if !self.upload.talks.get() {
+                return Poll::Ready(());
+            }
+            self.idle.arrived();
+        }
+    }
+
     /// What is complete is taken, however long it took.
     fn is_too_slow(&mut self, frame: &Frame<Bytes>) -> bool {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         self.pace.moved(bytes, Instant::now);
         self.pace.is_too_slow(self.rate)
-            && !self.upload.answered.get()
+            && !self.upload.talks.get()
             && !self.incoming.is_end_stream()
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::client::{Body, empty, whole};
 use crate::http2::connect;
 use crate::upstream_http2::{draft, origin};
-use crate::world::{World, eventually, run};
+use crate::world::{Options, World, eventually, run};
 
 const METHOD: &str = "http://api.example.net/chat.Chat/Say";
 
@@ -187,6 +187,41 @@ fn both_sides_talk_in_turns() {
             assert_eq!(next(&mut body).await, one);
         }
         drop(sender);
+        assert_eq!(end(body).await, "0");
+    });
+}
+
+#[test]
+fn a_client_that_only_listens_is_no_idle_one() {
+    run(async {
+        let connections = Rc::<Cell<usize>>::default();
+        let address = origin(&connections, |_| async {
+            let (sender, body) = stream();
+            tokio::task::spawn_local(async move {
+                for number in 0..30 {
+                    tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+                    sender
+                        .send(Frame::data(message(&number.to_string())))
+                        .unwrap();
+                }
+                sender.send(status("0")).unwrap();
+            });
+            answer(body)
+        })
+        .await;
+        let mut world = World::start(Options {
+            set: vec![("TIMEOUTS__IDLE_MS", "1000")],
+            ..Options::default()
+        })
+        .await;
+        world.publish(&[draft(address)]);
+        let (_asking, body) = stream();
+        let mut client = connect(world.address).await;
+        let response = client.send_request(call(body)).await.unwrap();
+        let mut body = response.into_body();
+        for number in 0..30 {
+            assert_eq!(next(&mut body).await, message(&number.to_string()));
+        }
         assert_eq!(end(body).await, "0");
     });
 }
