@@ -11,18 +11,21 @@ use crate::rows::View;
 use crate::schema::{MANIFEST_ROOTS, MANIFEST_ROOTS_KEPT};
 use crate::tree::{self, Edits, TreeKind};
 
-/// A manifest's next version.
-pub(super) struct Moved {
-    pub(super) version: ManifestVersion,
-    pub(super) events: Vec<Event>,
+/// The version that an environment's manifest has when this entry moves it.
+pub(super) fn next_version<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    environment: &EnvironmentId,
+) -> ManifestVersion {
+    ManifestVersion(manifest(context.view, environment).version.0 + 1)
 }
 
-/// Applies edits to the tree of routes. An edited route's head must be kept by an earlier event.
+/// Applies edits to the tree of routes. An edited route's head must be kept by an earlier event, and
+/// an entry may move a manifest once.
 pub(super) fn move_manifest<V: View + ?Sized>(
     context: &Context<'_, V>,
     environment: &EnvironmentId,
     edits: Edits,
-) -> Result<Moved, Rejection> {
+) -> Result<Vec<Event>, Rejection> {
     let current = manifest(context.view, environment);
     let edited = tree::edit(
         &ViewChunks(context.view),
@@ -60,5 +63,5 @@ pub(super) fn move_manifest<V: View + ?Sized>(
     if let Some((_, root)) = dropped {
         events.push(Event::TreeDropped { root });
     }
-    Ok(Moved { version, events })
+    Ok(events)
 }

@@ -4,7 +4,7 @@
 use super::draft::{Drafting, RuleBefore};
 use super::freeze::{FrozenRule, freeze};
 use super::history::{log, version_published};
-use super::manifest::move_manifest;
+use super::manifest::{move_manifest, next_version};
 use super::{Context, Judgement, check, id_taken, nothing, verdict};
 use crate::command::{Actor, Publish};
 use crate::content::{RouteContent, RouteEntry, route_key};
@@ -229,6 +229,15 @@ pub(super) struct Publication {
     pub(super) replaced: SnapshotState,
 }
 
+/// A snapshot that has become a route's active one.
+pub(super) struct Activated {
+    pub(super) snapshot: Snapshot,
+    /// The route as it is then.
+    pub(super) route: Route,
+    /// What the manifest is to say of it.
+    pub(super) edit: (Vec<u8>, Option<Vec<u8>>),
+}
+
 /// Makes a snapshot of a content, makes it the route's active one, and moves the manifest.
 /// `before` is the route's record, `after` the same with what else the command changed in it. Gives
 /// the snapshot and the route as it is then.
@@ -240,6 +249,25 @@ pub(super) fn activate<V: View + ?Sized>(
     after: Route,
     publication: Publication,
 ) -> Result<(Snapshot, Route), Rejection> {
+    let Activated {
+        snapshot,
+        route,
+        edit,
+    } = replace(context, actor, drafting, before, after, publication)?;
+    let moved = move_manifest(context, &actor.environment_id, [edit].into())?;
+    moved.into_iter().for_each(|event| drafting.event(event));
+    Ok((snapshot, route))
+}
+
+/// The same, but for the manifest: it is moved once for all routes of an entry, with what this gives.
+pub(super) fn replace<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    actor: &Actor,
+    drafting: &mut Drafting<'_, '_, V>,
+    before: &Route,
+    after: Route,
+    publication: Publication,
+) -> Result<Activated, Rejection> {
     let Publication {
         snapshot_id,
         version,
@@ -266,18 +294,14 @@ pub(super) fn activate<V: View + ?Sized>(
         enabled: content.enabled,
     };
     let entry = entry(&before.id, &live, &after.purges);
-    let edits = [(route_key(&before.id), Some(entry.encode()))].into();
-    let moved = move_manifest(context, &actor.environment_id, edits)?;
+    let parent = before.published.as_ref();
     let snapshot = Snapshot {
         id: snapshot_id,
         workspace_id: actor.workspace_id.clone(),
         environment_id: actor.environment_id.clone(),
         route_id: before.id.clone(),
         version,
-        parent_id: before
-            .published
-            .as_ref()
-            .map(|live| live.snapshot_id.clone()),
+        parent_id: parent.map(|live| live.snapshot_id.clone()),
         source_snapshot_id: source,
         state: SnapshotState::Published,
         head,
@@ -285,11 +309,11 @@ pub(super) fn activate<V: View + ?Sized>(
         comment,
         created_by: actor.api_key_id.clone(),
         published_at: context.at,
-        manifest_version: moved.version,
+        manifest_version: next_version(context, &actor.environment_id),
         revision: context.revision,
     };
     drafting.event(Event::SnapshotPublished(snapshot.clone()));
-    let after = Route {
+    let route = Route {
         published: Some(live),
         updated_at: Some(context.at),
         revision: context.revision,
@@ -297,12 +321,12 @@ pub(super) fn activate<V: View + ?Sized>(
     };
     drafting.event(Event::RouteChanged {
         before: RoutePlace::of(before),
-        after: after.clone(),
+        after: route.clone(),
     });
-    moved
-        .events
-        .into_iter()
-        .for_each(|event| drafting.event(event));
     drafting.draft.next_version = SnapshotVersion(version.0 + 1);
-    Ok((snapshot, after))
+    Ok(Activated {
+        snapshot,
+        route,
+        edit: (route_key(&before.id), Some(entry.encode())),
+    })
 }

@@ -1,16 +1,15 @@
 //! Purging what edges keep of a route's answers: the manifest tells them.
 
 use super::check;
-use super::manifest::move_manifest;
+use super::manifest::{move_manifest, next_version};
 use super::publish::entry;
 use super::{Context, Judgement, nothing};
 use crate::command::{Actor, PurgeCache};
 use crate::content::route_key;
 use crate::event::{Event, RoutePlace};
 use crate::machine::Decision;
-use crate::model::{ManifestVersion, Route};
+use crate::model::Route;
 use crate::outcome::Outcome;
-use crate::query::manifest;
 use crate::rows::View;
 
 pub(super) fn purge<V: View + ?Sized>(
@@ -27,7 +26,7 @@ pub(super) fn purge<V: View + ?Sized>(
         // No edge has ever served it.
         return nothing(Outcome::Route(before, draft));
     };
-    let version = ManifestVersion(manifest(context.view, &actor.environment_id).version.0 + 1);
+    let version = next_version(context, &actor.environment_id);
     let after = Route {
         purges: before.purges.next(command.urls.as_deref(), version),
         revision: context.revision,
@@ -40,7 +39,7 @@ pub(super) fn purge<V: View + ?Sized>(
         before: RoutePlace::of(&before),
         after: after.clone(),
     }];
-    events.extend(moved.events);
+    events.extend(moved);
     Ok(Decision {
         events,
         outcome: Outcome::Route(after, draft),

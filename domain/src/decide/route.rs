@@ -186,7 +186,7 @@ pub(super) fn archive<V: View + ?Sized>(
             &actor.environment_id,
             [(route_key(&route.id), None)].into(),
         )?;
-        events.extend(moved.events);
+        events.extend(moved);
     }
     Ok(Decision {
         events,
