@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod halt;
 pub mod keys;
 pub mod limits;
+mod log_time;
 pub mod metrics;
 pub mod publisher;
 pub mod rest;

@@ -5,7 +5,6 @@
 //! dispatcher   one worker for each enabled endpoint, while this node leads
 //! worker       rounds: read the worklist, attempt, propose what came of it
 //! worklist     what there is to do for an endpoint, from one view of the state
-//! log_time     when the next attempt is due, by the time that is written down
 //! courier      one attempt: signed with the endpoint's secrets, and posted
 //! signature    the headers by which a receiver knows that it is ours
 //! resolver     the addresses behind a receiver's name
@@ -17,7 +16,6 @@
 pub(crate) mod address;
 pub(crate) mod courier;
 pub(crate) mod dispatcher;
-mod log_time;
 pub(crate) mod metrics;
 mod resolver;
 pub(crate) mod roots;

@@ -21,11 +21,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
-use super::log_time::LogTime;
 use super::metrics::WebhookMetrics;
 use super::sender::Attempted;
 use super::worklist::{Job, TAKEN, Worklist};
 use crate::control_plane::{Consistency, ControlPlane};
+use crate::log_time::LogTime;
 
 /// How often somebody who waits for changes looks around by himself, and how long he waits after a
 /// failure.

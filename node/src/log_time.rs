@@ -1,4 +1,4 @@
-//! The log's time between two entries. When the next attempt is due is written down in the log's time,
+//! The log's time between two entries. When something is due is written down in the log's time,
 //! which goes ahead of a node's clock as far as the fastest clock in the cluster does, and stands still
 //! while nothing is written. So it goes on here by as much as has passed since it was last seen to move.
 //! Pure: the time is passed in.
@@ -9,7 +9,7 @@ use domain::time::Timestamp;
 
 /// The log's time as one node knows it.
 #[derive(Debug)]
-pub(super) struct LogTime {
+pub(crate) struct LogTime {
     last: Timestamp,
     /// When `last` was first seen, on a clock that only goes on.
     seen: Duration,
@@ -17,7 +17,7 @@ pub(super) struct LogTime {
 
 impl LogTime {
     /// Before anything was seen.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             last: Timestamp(0),
             seen: Duration::ZERO,
@@ -25,14 +25,14 @@ impl LogTime {
     }
 
     /// The last entry was written at `last`; `now` is the present on a clock that only goes on.
-    pub(super) fn saw(&mut self, last: Timestamp, now: Duration) {
+    pub(crate) fn saw(&mut self, last: Timestamp, now: Duration) {
         if last > self.last {
             *self = Self { last, seen: now };
         }
     }
 
     /// What an entry's time would be now, where the wall clock says `wall`.
-    pub(super) fn at(&self, wall: Timestamp, now: Duration) -> Timestamp {
+    pub(crate) fn at(&self, wall: Timestamp, now: Duration) -> Timestamp {
         if wall >= self.last {
             return wall;
         }
