@@ -11,6 +11,7 @@ mod certificate;
 mod outage;
 mod purge;
 mod several;
+mod shift;
 mod webhook;
 
 use std::fmt;
@@ -22,6 +23,7 @@ pub use certificate::{CreateCertificate, DeleteCertificate, UpdateCertificate};
 pub use outage::{OutageChange, RecordOutages};
 pub use purge::PurgeCache;
 pub use several::{BatchRules, ReorderRules, RuleOperation, RuleOrder};
+pub use shift::{CancelShift, ShiftTurn, StartShift, StepShift};
 pub use webhook::{
     CreateWebhookEndpoint, DeleteWebhookEndpoint, RecordDeliveries, RecordedAttempt, ReplayEvent,
     RetryDelivery, RotateWebhookSecret, UpdateWebhookEndpoint,
@@ -148,6 +150,9 @@ pub enum Command {
     CreateCertificate(Actor, CreateCertificate),
     UpdateCertificate(Actor, UpdateCertificate),
     DeleteCertificate(Actor, DeleteCertificate),
+    StartShift(Actor, StartShift),
+    CancelShift(Actor, CancelShift),
+    StepShift(StepShift),
 }
 
 impl Command {
@@ -192,6 +197,9 @@ impl Command {
             Self::CreateCertificate(..) => "create_certificate",
             Self::UpdateCertificate(..) => "update_certificate",
             Self::DeleteCertificate(..) => "delete_certificate",
+            Self::StartShift(..) => "start_shift",
+            Self::CancelShift(..) => "cancel_shift",
+            Self::StepShift(_) => "step_shift",
         }
     }
 
@@ -203,7 +211,8 @@ impl Command {
             | Self::RevokeApiKey(_)
             | Self::RecordDeliveries(_)
             | Self::RecordKeyUses(_)
-            | Self::RecordOutages(_) => None,
+            | Self::RecordOutages(_)
+            | Self::StepShift(_) => None,
             Self::CreateUpstream(actor, _)
             | Self::UpdateUpstream(actor, _)
             | Self::DeleteUpstream(actor, _)
@@ -235,7 +244,9 @@ impl Command {
             | Self::PurgeCache(actor, _)
             | Self::CreateCertificate(actor, _)
             | Self::UpdateCertificate(actor, _)
-            | Self::DeleteCertificate(actor, _) => Some(actor),
+            | Self::DeleteCertificate(actor, _)
+            | Self::StartShift(actor, _)
+            | Self::CancelShift(actor, _) => Some(actor),
         }
     }
 }

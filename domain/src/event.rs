@@ -8,7 +8,7 @@ use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId};
 use crate::model::{
     ApiKey, Certificate, DeliveryState, Environment, IdempotencyKey, IdempotencyRecord,
     JournalEntry, KeyHash, Manifest, ManifestVersion, Outage, Priority, Route, Rule, RuleStatus,
-    RuleVersion, RuleVersionNumber, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint,
+    RuleVersion, RuleVersionNumber, Shift, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint,
     Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, History, LogClock, Uses};
@@ -47,8 +47,10 @@ pub enum Event {
     UpstreamCreated(Upstream),
     /// An upstream was changed.
     UpstreamChanged(Upstream),
-    /// An upstream was removed.
+    /// An upstream was removed, and with it what was known of its shift.
     UpstreamDeleted(Upstream),
+    /// A shift started, took a step or ended.
+    ShiftChanged(Shift),
     /// An upstream went out of use in a region.
     OutageBegan {
         /// The environment.

@@ -7,7 +7,7 @@ use crate::id::{
     CertificateId, EnvironmentId, SnapshotId, TargetId, UpstreamId, WebhookEndpointId, WorkspaceId,
 };
 use crate::model::{
-    ApiKey, Certificate, Environment, Route, RouteDraft, Rule, Snapshot, Target, Upstream,
+    ApiKey, Certificate, Environment, Route, RouteDraft, Rule, Shift, Snapshot, Target, Upstream,
     WebhookDelivery, WebhookEndpoint, Workspace,
 };
 use crate::rejection::Rejection;
@@ -120,4 +120,6 @@ pub enum Outcome {
         /// When.
         at: Timestamp,
     },
+    /// An upstream that has had a shift was changed, or its shift was.
+    ShiftedUpstream(Upstream, Shift),
 }

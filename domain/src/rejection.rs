@@ -186,6 +186,19 @@ pub enum Rejection {
         /// The identifier of one route.
         used_by: String,
     },
+    /// There is no shift to be ended.
+    #[error("The upstream shifts no weight now.")]
+    ShiftNotRunning,
+    /// Weight is being shifted between targets of the upstream.
+    #[error(
+        "The upstream shifts weight from {from} to {to}; what these weigh is the shift's until it has ended."
+    )]
+    ShiftInProgress {
+        /// The target whose weight goes.
+        from: String,
+        /// The target that gets it.
+        to: String,
+    },
 }
 
 /// One of several things, and why it was refused.

@@ -2,6 +2,7 @@
 //! edited, so the cost follows what changed since the last publish. Also says everything that
 //! keeps the draft from being published.
 
+mod live;
 mod single;
 
 use super::Context;
@@ -18,6 +19,7 @@ use crate::rows::View;
 use crate::schema::{DIRTY_UPSTREAMS, RULES, UPSTREAMS, USES};
 use crate::tree::{self, Chunks, Edits, Hash, TreeKind};
 
+pub(super) use live::{freeze_reweighed, live_upstream};
 pub(super) use single::freeze_rule;
 
 /// How many problems of a draft are told at once: more than anybody reads before the next try.

@@ -23,6 +23,7 @@ mod reorder;
 mod rollback;
 mod route;
 mod rule;
+mod shift;
 mod switch;
 mod target;
 #[cfg(test)]
@@ -55,6 +56,10 @@ pub use check::{
 pub(crate) use freeze::{Frozen, freeze};
 pub(crate) use history::only_version;
 pub use outage::OUTAGES_MAX;
+pub use shift::{
+    SHIFT_INTERVAL_S_MAX, SHIFT_INTERVAL_S_MIN, SHIFT_REQUESTS_MAX, SHIFT_ROUTES_MAX,
+    SHIFT_STEPS_MAX, SHIFTS_MAX,
+};
 pub use validate::Validation;
 pub(crate) use validate::validate;
 pub use webhook::ENDPOINTS_MAX;
@@ -118,6 +123,9 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
         Command::CreateCertificate(actor, command) => certificate::create(context, actor, command),
         Command::UpdateCertificate(actor, command) => certificate::update(context, actor, command),
         Command::DeleteCertificate(actor, command) => certificate::delete(context, actor, command),
+        Command::StartShift(actor, command) => shift::start(context, actor, command),
+        Command::CancelShift(actor, command) => shift::cancel(context, actor, command),
+        Command::StepShift(command) => shift::step(context, command),
     }
 }
 

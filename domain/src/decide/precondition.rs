@@ -4,9 +4,9 @@
 
 use super::{Context, not_found};
 use crate::command::{
-    ArchiveRoute, ArchiveRule, ChangeTarget, Command, DeleteUpstream, Precondition, Publish,
-    PurgeCache, ReorderRules, Rollback, SwitchRoute, SwitchRule, UpdateRoute, UpdateRule,
-    UpdateUpstream,
+    ArchiveRoute, ArchiveRule, CancelShift, ChangeTarget, Command, DeleteUpstream, Precondition,
+    Publish, PurgeCache, ReorderRules, Rollback, StartShift, SwitchRoute, SwitchRule, UpdateRoute,
+    UpdateRule, UpdateUpstream,
 };
 use crate::id::{EnvironmentId, RouteId, RuleId, UpstreamId};
 use crate::query;
@@ -77,6 +77,18 @@ fn about<V: View + ?Sized>(
         | Command::ChangeTarget(
             actor,
             ChangeTarget {
+                upstream_id: id, ..
+            },
+        )
+        | Command::StartShift(
+            actor,
+            StartShift {
+                upstream_id: id, ..
+            },
+        )
+        | Command::CancelShift(
+            actor,
+            CancelShift {
                 upstream_id: id, ..
             },
         ) => upstream(context, &actor.environment_id, id)?,

@@ -229,13 +229,16 @@ pub(super) struct Publication {
     pub(super) replaced: SnapshotState,
 }
 
+/// An edit of a manifest's tree: a route's key, and what stands there from now on.
+pub(super) type Edit = (Vec<u8>, Option<Vec<u8>>);
+
 /// A snapshot that has become a route's active one.
 pub(super) struct Activated {
     pub(super) snapshot: Snapshot,
     /// The route as it is then.
     pub(super) route: Route,
     /// What the manifest is to say of it.
-    pub(super) edit: (Vec<u8>, Option<Vec<u8>>),
+    pub(super) edit: Edit,
 }
 
 /// Makes a snapshot of a content, makes it the route's active one, and moves the manifest.

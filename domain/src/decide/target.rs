@@ -2,7 +2,7 @@
 //! with that the drafts of the routes that use it.
 
 use super::upstream::{changed, find};
-use super::{Context, Judgement, check, id_taken, not_found, nothing};
+use super::{Context, Judgement, check, id_taken, not_found, nothing, shift};
 use crate::command::{Actor, ChangeTarget, TargetChange};
 use crate::id::TargetId;
 use crate::machine::Decision;
@@ -58,6 +58,7 @@ pub(super) fn change<V: View + ?Sized>(
     if let Outcome::Target(target) = &outcome {
         check::target("", target)?;
     }
+    shift::check_untouched(context, &before, &upstream)?;
     check::target_count(&upstream.targets)?;
     check::upstream_size(&upstream)?;
     let (_, events) = changed(context, upstream, command.draft_seed)?;

@@ -3,7 +3,7 @@
 
 use super::content::{read_settings, upstream_content};
 use super::draft::Drafting;
-use super::{Context, Judgement, check, id_taken, not_found, nothing, outage};
+use super::{Context, Judgement, check, id_taken, not_found, nothing, outage, shift};
 use crate::command::{Actor, CreateUpstream, DeleteUpstream, DraftSeed, UpdateUpstream};
 use crate::event::Event;
 use crate::id::{EnvironmentId, RouteId, Seed, SnapshotId, TargetId, UpstreamId};
@@ -80,13 +80,14 @@ pub(super) fn update<V: View + ?Sized>(
         upstream.targets.clone_from(targets);
     }
     if upstream_content(&upstream) == upstream_content(&before) {
-        return nothing(Outcome::Upstream(before));
+        return nothing(shift::shown(context, before));
     }
+    shift::check_untouched(context, &before, &upstream)?;
     check::upstream_size(&upstream)?;
     let (upstream, events) = changed(context, upstream, command.draft_seed)?;
     Ok(Decision {
         events,
-        outcome: Outcome::Upstream(upstream),
+        outcome: shift::shown(context, upstream),
     })
 }
 
@@ -159,7 +160,7 @@ pub(super) fn find<V: View + ?Sized>(
 }
 
 /// The routes whose draft or live snapshot names the upstream, in order of their identifiers.
-fn users<V: View + ?Sized>(
+pub(super) fn users<V: View + ?Sized>(
     context: &Context<'_, V>,
     environment: &EnvironmentId,
     upstream: &UpstreamId,
@@ -170,7 +171,7 @@ fn users<V: View + ?Sized>(
         .map(|((_, _, route), ())| route)
 }
 
-fn nth_draft(seed: DraftSeed, nth: u64) -> SnapshotId {
+pub(super) fn nth_draft(seed: DraftSeed, nth: u64) -> SnapshotId {
     SnapshotId::new(Seed {
         unix_ms: seed.unix_ms,
         random: seed.random.wrapping_add(nth),

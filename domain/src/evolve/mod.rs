@@ -32,6 +32,7 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
         Event::UpstreamCreated(upstream) => upstreams::created(rows, upstream),
         Event::UpstreamChanged(upstream) => upstreams::changed(rows, upstream),
         Event::UpstreamDeleted(upstream) => upstreams::deleted(rows, upstream),
+        Event::ShiftChanged(shift) => upstreams::shift_changed(rows, shift),
         Event::UsesChanged {
             environment_id,
             route_id,

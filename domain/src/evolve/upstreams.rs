@@ -1,10 +1,13 @@
-//! Upstreams, and which route uses which.
+//! Upstreams with their shifts, and which route uses which.
 
 use super::counts::count;
 use crate::id::{EnvironmentId, RouteId, UpstreamId};
-use crate::model::Upstream;
+use crate::model::{Shift, Upstream};
 use crate::rows::Rows;
-use crate::schema::{DIRTY_UPSTREAMS, UPSTREAM_ROUTES, UPSTREAMS, UPSTREAMS_BY_TIME, USES, Uses};
+use crate::schema::{
+    DIRTY_UPSTREAMS, RUNNING_SHIFTS, UPSTREAM_ROUTES, UPSTREAM_SHIFTS, UPSTREAMS,
+    UPSTREAMS_BY_TIME, USES, Uses,
+};
 
 pub(super) fn created(rows: &mut impl Rows, upstream: &Upstream) {
     count(rows, &upstream.environment_id, |counts| {
@@ -26,11 +29,24 @@ pub(super) fn deleted(rows: &mut impl Rows, upstream: &Upstream) {
     count(rows, &upstream.environment_id, |counts| {
         counts.upstreams -= 1
     });
-    UPSTREAMS.delete(rows, (&upstream.environment_id, &upstream.id));
+    let key = (&upstream.environment_id, &upstream.id);
+    UPSTREAMS.delete(rows, key);
+    UPSTREAM_SHIFTS.delete(rows, key);
+    RUNNING_SHIFTS.delete(rows, key);
     UPSTREAMS_BY_TIME.delete(
         rows,
         (&upstream.environment_id, &upstream.created_at, &upstream.id),
     );
+}
+
+pub(super) fn shift_changed(rows: &mut impl Rows, shift: &Shift) {
+    let key = (&shift.environment_id, &shift.upstream_id);
+    UPSTREAM_SHIFTS.put(rows, key, shift);
+    if shift.is_running() {
+        RUNNING_SHIFTS.put(rows, key, &());
+    } else {
+        RUNNING_SHIFTS.delete(rows, key);
+    }
 }
 
 pub(super) fn uses_changed(

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::content::UPSTREAM_SETTINGS as SETTINGS;
 use crate::model::{
-    ApiKey, Certificate, Environment, EnvironmentKind, Route, Rule, Snapshot, Upstream,
+    ApiKey, Certificate, Environment, EnvironmentKind, Route, Rule, Shift, Snapshot, Upstream,
     WebhookEndpoint, Workspace,
 };
 use crate::time::Timestamp;
@@ -60,6 +60,22 @@ pub(super) fn upstream(upstream: &Upstream) -> Fields {
         ("targets", json(&upstream.targets)),
     ]);
     fields
+}
+
+/// What of an upstream is its shift; `null` before the first one.
+pub(super) fn shift(shift: Option<&Shift>) -> Fields {
+    let said = shift.map(|shift| {
+        BTreeMap::from([
+            ("status", json(shift.state.as_str())),
+            ("from", json(&shift.from)),
+            ("to", json(&shift.to)),
+            ("steps", json(&shift.steps)),
+            ("steps_taken", json(&shift.taken)),
+            ("interval_s", json(&shift.interval_s)),
+        ])
+    });
+    let said = said.map_or_else(|| "null".to_owned(), |said| object(&said));
+    Fields::from([("shift", said)])
 }
 
 pub(super) fn snapshot(snapshot: &Snapshot) -> Fields {

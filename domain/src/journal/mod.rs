@@ -10,10 +10,12 @@ use crate::event::Event;
 use crate::id::{ApiKeyId, EnvironmentId, RouteId, UpstreamId};
 use crate::model::{
     About, ApiKey, Certificate, Change, EndpointStatus, JournalEntry, Notice, NoticeKind,
-    ObjectKind, Route, Snapshot, Upstream, WebhookEndpoint,
+    ObjectKind, Route, Shift, Snapshot, Upstream, WebhookEndpoint,
 };
 use crate::rows::View;
-use crate::schema::{API_KEYS, CERTIFICATES, ROUTES, UPSTREAMS, WEBHOOK_ENDPOINTS, WORKSPACES};
+use crate::schema::{
+    API_KEYS, CERTIFICATES, ROUTES, UPSTREAM_SHIFTS, UPSTREAMS, WEBHOOK_ENDPOINTS, WORKSPACES,
+};
 use crate::time::{Revision, Timestamp};
 
 use fields::Fields;
@@ -62,6 +64,7 @@ pub(crate) fn on_whose_behalf(command: &Command) -> Option<(&EnvironmentId, Opti
     match command {
         Command::RecordDeliveries(command) => return Some((&command.environment_id, None)),
         Command::RecordOutages(command) => return Some((&command.environment_id, None)),
+        Command::StepShift(command) => return Some((&command.environment_id, None)),
         _ => {}
     }
     let actor = command.actor()?;
@@ -117,8 +120,7 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             Event::RouteChanged { after, .. } => self.route_changed(after),
             Event::UpstreamCreated(upstream) => self.upstream(None, Some(upstream)),
             Event::UpstreamChanged(upstream) => {
-                let before = self.upstream_before(upstream);
-                self.upstream(before.as_ref(), Some(upstream));
+                self.upstream_changed(upstream);
                 self.notices.push(Notice {
                     kind: NoticeKind::UpstreamUpdated,
                     about: About {
@@ -128,6 +130,7 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
                 });
             }
             Event::UpstreamDeleted(upstream) => self.upstream(Some(upstream), None),
+            Event::ShiftChanged(shift) => self.shift(shift),
             Event::OutageBegan {
                 upstream_id,
                 region,
@@ -249,8 +252,20 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
         }
     }
 
-    fn upstream_before(&self, upstream: &Upstream) -> Option<Upstream> {
-        UPSTREAMS.get(self.view, (&upstream.environment_id, &upstream.id))
+    /// One whose shift ends without another step is what it was.
+    fn upstream_changed(&mut self, after: &Upstream) {
+        let before = UPSTREAMS.get(self.view, (&after.environment_id, &after.id));
+        if before.as_ref().map(fields::upstream) != Some(fields::upstream(after)) {
+            self.upstream(before.as_ref(), Some(after));
+        }
+    }
+
+    /// A shift is told as part of its upstream.
+    fn shift(&mut self, after: &Shift) {
+        let before = UPSTREAM_SHIFTS.get(self.view, (&after.environment_id, &after.upstream_id));
+        let object = (ObjectKind::Upstream, after.upstream_id.to_string(), None);
+        let before = fields::shift(before.as_ref());
+        self.change(object, Some(before), Some(fields::shift(Some(after))));
     }
 
     fn upstream(&mut self, before: Option<&Upstream>, after: Option<&Upstream>) {

@@ -15,6 +15,7 @@ mod route;
 mod rule;
 mod rule_version;
 mod scopes;
+mod shift;
 mod snapshot;
 mod upstream;
 mod upstream_settings;
@@ -45,6 +46,7 @@ pub use rule::{
 };
 pub use rule_version::{FieldChange, RuleVersion, RuleVersionNumber};
 pub use scopes::{Grant, Resource, ResourceScope, Scopes, Verb};
+pub use shift::{AbortCause, AbortOn, SHARE_WHOLE, Shift, ShiftState, ShiftWeights};
 pub use snapshot::{Snapshot, SnapshotState, SnapshotVersion};
 pub use upstream::{Algorithm, Target, Upstream, WEIGHT_MAX};
 pub use upstream_settings::{

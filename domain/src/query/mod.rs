@@ -35,7 +35,10 @@ pub use snapshots::{
     ViewChunks, chunk, manifest, manifest_routes_page, snapshot, snapshot_by_version,
     snapshots_page,
 };
-pub use upstreams::{all_outages, is_upstream_live, upstream, upstream_outages, upstreams_page};
+pub use upstreams::{
+    all_outages, is_upstream_live, running_shifts, shift, upstream, upstream_outages,
+    upstreams_page,
+};
 pub use webhooks::{
     PendingDeliveries, all_webhook_endpoints, due_deliveries, is_orphaned, orphaned_endpoints,
     pending_deliveries, webhook_deliveries_page, webhook_delivery, webhook_endpoint,

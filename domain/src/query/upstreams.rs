@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::id::{EnvironmentId, UpstreamId};
-use crate::model::{Outage, Upstream};
+use crate::model::{Outage, Shift, Upstream};
 use crate::query::page::{Page, merged};
 use crate::rows::View;
-use crate::schema::{UPSTREAM_OUTAGES, UPSTREAM_ROUTES, UPSTREAMS, UPSTREAMS_BY_TIME, USES};
+use crate::schema::{
+    RUNNING_SHIFTS, UPSTREAM_OUTAGES, UPSTREAM_ROUTES, UPSTREAM_SHIFTS, UPSTREAMS,
+    UPSTREAMS_BY_TIME, USES,
+};
 use crate::table::after as key_after;
 use crate::time::Timestamp;
 
@@ -17,6 +20,23 @@ pub fn upstream(
     id: &UpstreamId,
 ) -> Option<Upstream> {
     UPSTREAMS.get(view, (environment, id))
+}
+
+/// The latest shift of an upstream, if it ever had one.
+pub fn shift(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    upstream: &UpstreamId,
+) -> Option<Shift> {
+    UPSTREAM_SHIFTS.get(view, (environment, upstream))
+}
+
+/// All shifts that are running, in whatever environment.
+pub fn running_shifts(view: &(impl View + ?Sized)) -> Vec<Shift> {
+    let running = RUNNING_SHIFTS.walk(view, RUNNING_SHIFTS.all());
+    running
+        .filter_map(|((environment, upstream), ())| shift(view, &environment, &upstream))
+        .collect()
 }
 
 /// Whether a live snapshot has an upstream. The cost follows the number of routes that use it.

@@ -16,6 +16,8 @@
 //! 11   UPSTREAMS_BY_TIME      env, created, upstream                 –
 //! 12   UPSTREAM_ROUTES        env, upstream, route                   –        where USES has a row
 //! 13   UPSTREAM_OUTAGES       env, upstream, region                  Outage
+//! 14   UPSTREAM_SHIFTS        env, upstream                          Shift    the latest
+//! 15   RUNNING_SHIFTS         env, upstream                          –
 //! 18   ROUTES                 env, route                             Route
 //! 19   DRAFTS                 env, route                             Draft
 //! 1a   ROUTES_BY_TIME         env, archived, created, route          –
@@ -64,8 +66,8 @@ use crate::id::{
 use crate::model::{
     ApiKey, Certificate, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash,
     Manifest, ManifestVersion, Outage, Priority, Route, Rule, RuleStatus, RuleVersion,
-    RuleVersionNumber, Snapshot, SnapshotVersion, Upstream, WebhookDelivery, WebhookEndpoint,
-    Workspace,
+    RuleVersionNumber, Shift, Snapshot, SnapshotVersion, Upstream, WebhookDelivery,
+    WebhookEndpoint, Workspace,
 };
 use crate::table::Table;
 use crate::time::{Revision, Timestamp};
@@ -104,6 +106,12 @@ pub const UPSTREAM_ROUTES: Table<(EnvironmentId, UpstreamId, RouteId), ()> =
 /// Where upstreams are out of use.
 pub const UPSTREAM_OUTAGES: Table<(EnvironmentId, UpstreamId, String), Outage> =
     Table::new(0x13, "upstream_outages");
+/// The latest shift of each upstream that ever had one.
+pub const UPSTREAM_SHIFTS: Table<(EnvironmentId, UpstreamId), Shift> =
+    Table::new(0x14, "upstream_shifts");
+/// Those of them that are running.
+pub const RUNNING_SHIFTS: Table<(EnvironmentId, UpstreamId), ()> =
+    Table::new(0x15, "running_shifts");
 
 /// Routes.
 pub const ROUTES: Table<(EnvironmentId, RouteId), Route> = Table::new(0x18, "routes");

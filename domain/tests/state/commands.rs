@@ -83,14 +83,15 @@ pub(crate) fn furnished() -> Vec<Stamped> {
             let actor = actor.clone();
             move |number| {
                 let id = UpstreamId::new(seed(number));
-                let targets = vec![Target {
-                    id: TargetId::new(seed(0)),
+                let target = |number| Target {
+                    id: TargetId::new(seed(number)),
                     address: "a".to_owned(),
                     port: 80,
-                    weight: 1,
+                    weight: 2,
                     regions: Vec::new(),
                     drain: false,
-                }];
+                };
+                let targets = (0..2).map(target).collect();
                 let (name, algorithm) = ("first".to_owned(), Algorithm::WeightedRoundRobin);
                 Command::CreateUpstream(
                     actor.clone(),
@@ -137,6 +138,7 @@ pub(crate) fn log(
                 precondition,
                 ..stamped(at, command)
             });
+            crate::shifts::aim(&mut log);
         }
         log
     })
@@ -215,6 +217,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         16 => crate::access::command(),
         18 => crate::webhooks::command(),
         10 => crate::certificates::arbitrary(),
+        17 => crate::shifts::arbitrary(),
     ]
 }
 

@@ -12,7 +12,7 @@ use domain::time::{Revision, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{certificates, history, replies, samples, several};
+use crate::{certificates, history, replies, samples, several, shifts};
 
 /// Compares lines of `name hex` with those on file.
 fn check(file: &str, lines: &[(String, Vec<u8>)]) {
@@ -230,6 +230,12 @@ fn rows_have_their_bytes() {
                 certificates::certificate(),
             ),
             row(&schema::CERTIFICATE_CHANGES, (&environment,), Revision(7)),
+            row(
+                &schema::UPSTREAM_SHIFTS,
+                (&environment, &upstream),
+                shifts::shift(),
+            ),
+            row(&schema::RUNNING_SHIFTS, (&environment, &upstream), ()),
         ],
     );
 }

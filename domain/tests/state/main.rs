@@ -11,5 +11,6 @@ mod properties;
 mod replies;
 mod samples;
 mod several;
+mod shifts;
 mod webhooks;
 mod weights;

@@ -13,8 +13,10 @@ pub(crate) fn replies() -> Vec<(String, Applied)> {
         .into_iter()
         .chain(several::outcomes())
         .chain(crate::certificates::outcomes())
+        .chain(crate::shifts::outcomes())
         .map(|(name, outcome)| (name.to_owned(), Ok(outcome)));
-    let rejections = rejections().into_iter().map(|rejection| {
+    let rejections = rejections().into_iter().chain(crate::shifts::rejections());
+    let rejections = rejections.map(|rejection| {
         let name = format!("{rejection:?}");
         let end = name.find([' ', '{']).unwrap_or(name.len());
         (name[..end].to_owned(), Err(rejection))

@@ -465,6 +465,7 @@ pub(crate) fn commands() -> Vec<Command> {
     commands.extend(crate::access::samples());
     commands.extend(several::commands());
     commands.extend(crate::certificates::commands());
+    commands.extend(crate::shifts::commands());
     commands
 }
 

@@ -41,6 +41,8 @@ pub(crate) enum Code {
     LimitExceeded,
     UpstreamInUse,
     CertificateInUse,
+    ShiftInProgress,
+    ShiftNotRunning,
     SnapshotNotPublishable,
     ResponseTooLarge,
     InternalError,
@@ -92,6 +94,8 @@ impl Code {
             Self::LimitExceeded => (StatusCode::UNPROCESSABLE_ENTITY, "limit_exceeded"),
             Self::UpstreamInUse => (StatusCode::UNPROCESSABLE_ENTITY, "upstream_in_use"),
             Self::CertificateInUse => (StatusCode::UNPROCESSABLE_ENTITY, "certificate_in_use"),
+            Self::ShiftInProgress => (StatusCode::CONFLICT, "shift_in_progress"),
+            Self::ShiftNotRunning => (StatusCode::UNPROCESSABLE_ENTITY, "shift_not_running"),
             Self::SnapshotNotPublishable => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "snapshot_not_publishable")
             }
@@ -364,6 +368,8 @@ impl From<Rejection> for ApiError {
             Rejection::RouteLimitExceeded { .. } => Self::new(Code::RouteLimitExceeded, message),
             Rejection::UpstreamInUse { .. } => Self::new(Code::UpstreamInUse, message),
             Rejection::CertificateInUse { .. } => Self::new(Code::CertificateInUse, message),
+            Rejection::ShiftInProgress { .. } => Self::new(Code::ShiftInProgress, message),
+            Rejection::ShiftNotRunning => Self::new(Code::ShiftNotRunning, message),
             Rejection::ParameterMissing { param } => Self::missing(param),
             Rejection::UnknownParameter { param } => Self::unknown(param),
             Rejection::InvalidParameter { param, message } => Self::invalid(param, message),
@@ -450,6 +456,8 @@ mod tests {
         Code::LimitExceeded,
         Code::UpstreamInUse,
         Code::CertificateInUse,
+        Code::ShiftInProgress,
+        Code::ShiftNotRunning,
         Code::SnapshotNotPublishable,
         Code::ResponseTooLarge,
         Code::InternalError,

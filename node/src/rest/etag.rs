@@ -44,7 +44,9 @@ impl ETag {
     /// The tag of the object that a command left, if it left one.
     pub(crate) fn of_outcome(outcome: &Outcome) -> Option<Self> {
         match outcome {
-            Outcome::Upstream(upstream) => Some(Self::at(upstream.revision)),
+            Outcome::Upstream(upstream) | Outcome::ShiftedUpstream(upstream, _) => {
+                Some(Self::at(upstream.revision))
+            }
             Outcome::Route(route, draft) => Some(Self::of_route(route, draft)),
             Outcome::Rule(rule) => Some(Self::at(rule.revision)),
             Outcome::Published { snapshot, .. } => Some(Self::at(snapshot.revision)),

@@ -18,6 +18,7 @@ mod rollback;
 mod routes;
 mod rules;
 mod several;
+mod shifts;
 mod upstreams;
 mod validation;
 mod webhooks;

@@ -398,6 +398,8 @@ pub(super) fn refused(reply: Reply) -> (&'static str, String) {
         Rejection::RouteLimitExceeded { .. } => "RouteLimitExceeded",
         Rejection::UpstreamInUse { .. } => "UpstreamInUse",
         Rejection::CertificateInUse { .. } => "CertificateInUse",
+        Rejection::ShiftInProgress { .. } => "ShiftInProgress",
+        Rejection::ShiftNotRunning => "ShiftNotRunning",
         Rejection::SnapshotNotPublishable { .. } => "SnapshotNotPublishable",
         Rejection::IdempotencyKeyReused => "IdempotencyKeyReused",
         Rejection::AnswersFull { .. } => "AnswersFull",
