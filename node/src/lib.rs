@@ -8,6 +8,7 @@ pub mod assembly;
 pub mod bootstrap;
 pub mod consensus;
 pub mod control_plane;
+mod errands;
 pub mod fleet;
 pub mod halt;
 pub mod keys;

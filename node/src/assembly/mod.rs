@@ -22,6 +22,7 @@ use crate::bootstrap::Bootstrapper;
 use crate::consensus::peers::{Peers, TlsDialer};
 use crate::consensus::{Consensus, Parts, server};
 use crate::control_plane::ControlPlane;
+use crate::errands::{self, Errands};
 use crate::fleet::herald::{self, Herald};
 use crate::fleet::{ClusterFleet, Fleet};
 use crate::halt::{FatalHook, FatalReason, Halt};
@@ -115,6 +116,12 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         clock: Arc::clone(&ports.clock),
         entropy: Arc::clone(&ports.entropy),
     });
+    let errands = Errands::start(errands::Parts {
+        control: Arc::new(consensus.clone()),
+        fleet: Arc::clone(&fleet),
+        clock: Arc::clone(&ports.clock),
+        entropy: Arc::clone(&ports.entropy),
+    });
     let state = rest_state(&ports, &metrics, &consensus, (fleet, limits), sender);
     let rest = serve_rest(rest, addresses.rest, ports.rest_tls, state);
     let dispatcher = Dispatcher::start(deliveries);
@@ -128,6 +135,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         publisher,
         dispatcher,
         herald,
+        errands,
         closer,
     })
 }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::consensus::Consensus;
+use crate::errands::Errands;
 use crate::fleet::herald::Herald;
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
@@ -57,6 +58,7 @@ pub struct Running {
     pub(super) publisher: Publisher,
     pub(super) dispatcher: Dispatcher,
     pub(super) herald: Herald,
+    pub(super) errands: Errands,
     pub(super) closer: Closer,
 }
 
@@ -93,6 +95,7 @@ impl Running {
     pub async fn shut_down(self) {
         self.consensus.drain();
         self.herald.shut_down();
+        self.errands.shut_down();
         // Edges go elsewhere and deliveries end while requests end: nobody waits for the others.
         tokio::join!(
             self.rest.end(REST_DRAIN),

@@ -64,6 +64,7 @@ mod rule_sets;
 mod rule_versions;
 mod rules;
 mod server;
+mod shifts;
 mod slots;
 mod snapshots;
 mod strict_transport;

@@ -356,6 +356,16 @@ pub(crate) const TARGETS_DELETE: Operation = write(
     "/v2/upstreams/{id}/targets/{target}",
     Policy::writes(Resource::Upstreams, Target::Upstream),
 );
+pub(crate) const UPSTREAMS_SHIFT: Operation = write(
+    "upstreams.shift",
+    "/v2/upstreams/{id}/shift",
+    Policy::writes(Resource::Upstreams, Target::Upstream),
+);
+pub(crate) const UPSTREAMS_CANCEL_SHIFT: Operation = write(
+    "upstreams.cancel_shift",
+    "/v2/upstreams/{id}/shift",
+    Policy::writes(Resource::Upstreams, Target::Upstream),
+);
 pub(crate) const SNAPSHOTS_ACKS: Operation = read(
     "snapshots.acks",
     "/v2/snapshots/{id}/acks",

@@ -14,8 +14,8 @@ use super::pipeline::Call;
 use super::{
     Api, RestState, acks, api_keys, audit, certificates, deliveries, edges, environments,
     event_stream, events, health, manifests, openapi, operation, pipeline, purges, regions,
-    release, routes, rule_sets, rule_versions, rules, snapshots, switches, targets, telemetry,
-    upstream_health, upstreams, validation, version, webhook_test, webhooks, workspace,
+    release, routes, rule_sets, rule_versions, rules, shifts, snapshots, switches, targets,
+    telemetry, upstream_health, upstreams, validation, version, webhook_test, webhooks, workspace,
 };
 
 /// The API as a router: every operation, and the answers for what is none.
@@ -248,6 +248,16 @@ impl Routes {
             MethodFilter::DELETE,
             operation::TARGETS_DELETE,
             targets::delete,
+        );
+        self.add(
+            MethodFilter::POST,
+            operation::UPSTREAMS_SHIFT,
+            shifts::start,
+        );
+        self.add(
+            MethodFilter::DELETE,
+            operation::UPSTREAMS_CANCEL_SHIFT,
+            shifts::cancel,
         );
     }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use domain::command::{Command, CreateUpstream, DeleteUpstream, DraftSeed, UpdateUpstream};
 use domain::id::{TargetId, UpstreamId};
-use domain::model::{Algorithm, Target, Upstream, WEIGHT_MAX};
+use domain::model::{Algorithm, Shift, Target, Upstream, WEIGHT_MAX};
 use domain::outcome::{Applied, Outcome};
-use domain::query;
+use domain::query::{self, Page};
 use domain::rows::View;
 use domain::time::Timestamp;
 use http::StatusCode;
@@ -153,13 +153,14 @@ pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answer
     std::mem::take(&mut call.query).finish()?;
     let seen = api
         .read(call.consistency, |view| {
-            query::upstream(view, &caller.environment_id, &id)
+            let upstream = query::upstream(view, &caller.environment_id, &id)?;
+            Some(with_shift(view, upstream))
         })
         .await?;
-    let upstream = seen.value.ok_or_else(|| ApiError::not_found("upstream"))?;
+    let (upstream, shift) = seen.value.ok_or_else(|| ApiError::not_found("upstream"))?;
     Ok(Answer::json(
         StatusCode::OK,
-        &UpstreamObject::new(&upstream, &caller.environment),
+        &UpstreamObject::new(&upstream, shift.as_ref(), &caller.environment),
     )
     .at(seen.revision)
     .tagged(ETag::at(upstream.revision)))
@@ -176,18 +177,30 @@ pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     };
     let find = |view: &dyn View, after: Option<Position>, limit| {
         let after = after.as_ref().and_then(place);
-        let page = query::upstreams_page(view, &caller.environment_id, after, limit);
-        Ok(page::whole(page, position))
+        let Page { items, has_more } =
+            query::upstreams_page(view, &caller.environment_id, after, limit);
+        let items = items.into_iter().map(|upstream| with_shift(view, upstream));
+        let items = items.collect();
+        Ok(page::whole(Page { items, has_more }, position))
     };
-    let show = |bytes: &mut Vec<u8>, upstream: &_| {
-        render::append(bytes, &UpstreamObject::new(upstream, &caller.environment));
+    let show = |bytes: &mut Vec<u8>, (upstream, shift): &Shown| {
+        let shown = UpstreamObject::new(upstream, shift.as_ref(), &caller.environment);
+        render::append(bytes, &shown);
     };
     listing
         .answer(&api, &caller, call.consistency, find, position, show)
         .await
 }
 
-fn position(upstream: &Upstream) -> Position {
+/// An upstream with its latest shift.
+type Shown = (Upstream, Option<Shift>);
+
+fn with_shift(view: &dyn View, upstream: Upstream) -> Shown {
+    let shift = query::shift(view, &upstream.environment_id, &upstream.id);
+    (upstream, shift)
+}
+
+fn position((upstream, _): &Shown) -> Position {
     Position {
         id: upstream.id.to_string(),
         key: upstream.created_at.0,
@@ -201,12 +214,14 @@ fn place(position: &Position) -> Option<(Timestamp, UpstreamId)> {
     ))
 }
 
-fn answer(applied: Applied, status: StatusCode, caller: &Caller) -> Answered {
+pub(crate) fn answer(applied: Applied, status: StatusCode, caller: &Caller) -> Answered {
+    let show = |upstream: &Upstream, shift: Option<&Shift>| {
+        let shown = UpstreamObject::new(upstream, shift, &caller.environment);
+        Some(render::to_bytes(&shown))
+    };
     answer::applied(applied, status, |outcome| match outcome {
-        Outcome::Upstream(upstream) => Some(render::to_bytes(&UpstreamObject::new(
-            upstream,
-            &caller.environment,
-        ))),
+        Outcome::Upstream(upstream) => show(upstream, None),
+        Outcome::ShiftedUpstream(upstream, shift) => show(upstream, Some(shift)),
         Outcome::UpstreamDeleted { id, at } => Some(render::to_bytes(&Deleted::new(
             "upstream",
             id.as_str(),

@@ -8,6 +8,7 @@ mod content;
 mod event;
 mod route;
 mod rule;
+mod shift;
 mod snapshot;
 mod tenancy;
 mod upstream;

@@ -1,6 +1,6 @@
 //! The upstream object, its targets inside it.
 
-use domain::model::{Target, Upstream};
+use domain::model::{Shift, Target, Upstream};
 use domain::time::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::super::openapi::shape;
 use super::super::render::{Seconds, seconds};
+use super::shift::ShiftObject;
 
 /// An upstream as clients see it.
 #[derive(Serialize, ToSchema)]
@@ -35,6 +36,8 @@ pub(crate) struct UpstreamObject<'a> {
     limits: Value,
     #[schema(value_type = Vec<TargetObject<'static>>)]
     targets: Targets<'a>,
+    /// The latest shift of weight between its targets, running or not.
+    shift: Option<ShiftObject<'a>>,
     #[schema(value_type = shape::ApiKeyId)]
     created_by: &'a str,
     created_at: Seconds,
@@ -83,8 +86,13 @@ impl<'a> TargetObject<'a> {
 }
 
 impl<'a> UpstreamObject<'a> {
-    /// Shows an upstream; `environment` is the name of the environment it lives in.
-    pub(crate) fn new(upstream: &'a Upstream, environment: &'a str) -> Self {
+    /// Shows an upstream with its latest shift; `environment` is the name of the environment it lives
+    /// in.
+    pub(crate) fn new(
+        upstream: &'a Upstream,
+        shift: Option<&'a Shift>,
+        environment: &'a str,
+    ) -> Self {
         let mut settings = upstream.settings.to_json();
         let mut setting = |name: &str| settings.remove(name).unwrap_or_default();
         Self {
@@ -100,6 +108,7 @@ impl<'a> UpstreamObject<'a> {
             ejection: setting("ejection"),
             limits: setting("limits"),
             targets: Targets(&upstream.targets),
+            shift: shift.map(ShiftObject::new),
             created_by: upstream.created_by.as_str(),
             created_at: Seconds(upstream.created_at),
             updated_at: seconds(upstream.updated_at),

@@ -7,14 +7,18 @@ use std::borrow::Cow;
 
 use domain::id;
 use domain::limits;
-use domain::model::{NoticeKind, ObjectKind, PRIORITY_MAX, Resource, Verb, WEIGHT_MAX};
+use domain::model::{
+    AbortCause, NoticeKind, ObjectKind, PRIORITY_MAX, Resource, ShiftState, Verb, WEIGHT_MAX,
+};
 use serde_json::{Value, json};
 use utoipa::openapi::schema::{Object, Schema};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::super::render::{Seconds, Stored};
-use super::super::{acks, api_keys, deliveries, edges, environments, routes, rules, snapshots};
+use super::super::{
+    acks, api_keys, deliveries, edges, environments, routes, rules, shifts, snapshots,
+};
 use super::super::{telemetry, upstream_health, upstreams, version, wait};
 use super::{content, schemas};
 
@@ -106,6 +110,24 @@ shapes! {
         "type": "integer", "minimum": 0, "maximum": WEIGHT_MAX, "examples": [100],
         "description": "The share of requests, in relation to the others; 0 takes none.",
     });
+    ShiftSteps => json!({
+        "type": "integer", "minimum": 1, "maximum": limits::SHIFT_STEPS_MAX, "examples": [5],
+        "description": "In how many steps; no more than there is weight.",
+    });
+    ShiftInterval => json!({
+        "type": "integer", "minimum": limits::SHIFT_INTERVAL_S_MIN, "maximum": limits::SHIFT_INTERVAL_S_MAX,
+        "examples": [300], "description": "For how long each step is watched, in seconds.",
+    });
+    ErrorRate => json!({
+        "type": "number", "minimum": 0, "exclusiveMaximum": 1, "examples": [0.05],
+        "description": "It is taken back when more than this share of the requests to the target that gets the weight \
+                        fail: with 5xx or no answer, counted by the minute since the last step.",
+    });
+    MinRequests => json!({
+        "type": "integer", "minimum": 1, "maximum": limits::SHIFT_REQUESTS_MAX,
+        "default": shifts::MIN_REQUESTS_DEFAULT, "examples": [200],
+        "description": "How many requests there must be for their share to count.",
+    });
     PositiveInteger => json!({"type": "integer", "minimum": 1, "maximum": (1_u64 << 53) - 1, "examples": [1]});
     Metadata => labels(json!({"type": "string", "maxLength": limits::METADATA_VALUE_CHARS_MAX}), "Labels.");
     MetadataPatch => labels(
@@ -180,6 +202,8 @@ shapes! {
     RouteMode => words(routes::MODES.iter().map(|(word, _)| *word), "The traffic mode. Which fields `config` has depends on it.");
     RouteStatus => words(["active", "archived"], "An archived route is kept and changes no more.");
     Algorithm => words(upstreams::ALGORITHMS.iter().map(|(word, _)| *word), "How targets are chosen.");
+    ShiftStatus => words(ShiftState::NAMES, "How far it is. `aborted` was taken back by itself, `cancelled` was ended by somebody.");
+    ShiftAbortCondition => words(AbortCause::NAMES, "What it was to be aborted on.");
     HealthStatus => words(
         upstream_health::STANDINGS,
         "`down` is what most edges of a region see; `unknown`, where no edge could say; `unused`, where none sends requests.",

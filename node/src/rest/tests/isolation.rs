@@ -154,6 +154,12 @@ fn changes_alone_and_of_several(
             format!("/v2/upstreams/{upstream}/targets"),
             target,
         ),
+        (
+            Method::POST,
+            format!("/v2/upstreams/{upstream}/shift"),
+            json!({"from": "tgt_00000000", "to": "tgt_00000001", "steps": 1, "interval_s": 60}),
+        ),
+        asked(Method::DELETE, format!("/v2/upstreams/{upstream}/shift")),
         asked(Method::GET, format!("/v2/snapshots/{snapshot}/acks")),
     ]
 }

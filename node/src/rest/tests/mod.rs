@@ -31,6 +31,7 @@ mod reply;
 mod routes;
 mod rule_sets;
 mod rules;
+mod shifts;
 mod strangers;
 mod streams;
 mod support;

@@ -90,6 +90,8 @@ const TABLE: &[(&str, &str)] = &[
     ("targets.get", "++ ++- ----+- - ++"),
     ("targets.update", "++ +-- ----+- - --"),
     ("targets.delete", "++ +-- ----+- - --"),
+    ("upstreams.shift", "++ +-+ ------ - --"),
+    ("upstreams.cancel_shift", "++ +-- ----+- - --"),
     ("snapshots.acks", "++ ++- ---+-- - +-"),
     ("manifests.current", "++ ++- ---+-- - ++"),
     ("edges.get", "++ ++- -----+ - ++"),
@@ -235,6 +237,9 @@ impl Objects {
             "environments.create" => json!({"name": "production", "kind": "test"}),
             "rules.batch" => json!({"operations": [{"op": "archive", "id": self.rule}]}),
             "targets.create" => json!({"address": "127.0.0.1", "port": 8202}),
+            "upstreams.shift" => {
+                json!({"from": self.target, "to": self.target, "steps": 1, "interval_s": 60})
+            }
             "routes.reorder" => json!({"rule_ids": [self.rule]}),
             _ => json!({}),
         }

@@ -16,7 +16,9 @@ use super::super::described::{
 use super::super::request::rules::{
     Batch, Purge, Reorder, RouteCreate, RouteUpdate, RuleCreate, RuleUpdate, Switch,
 };
-use super::super::request::upstreams::{NewTarget, TargetUpdate, UpstreamCreate, UpstreamUpdate};
+use super::super::request::upstreams::{
+    NewTarget, ShiftStart, TargetUpdate, UpstreamCreate, UpstreamUpdate,
+};
 use super::super::schemas::Typed;
 
 const ID: &str = "$response.body#/id";
@@ -214,7 +216,8 @@ fn upstreams() -> Vec<Described> {
             .takes::<UpstreamUpdate>()
             .gives::<UpstreamObject<'_>>()
             .tagged()
-            .refused(&of_an_upstream),
+            .refused(&of_an_upstream)
+            .refused(&[Code::ShiftInProgress]),
         get(UPSTREAMS_HEALTH, "Get an upstream's health")
             .about("How the edges see its targets, gathered from all nodes now, region by region.")
             .gives::<UpstreamHealthObject<'_>>(),
@@ -236,7 +239,32 @@ fn upstreams() -> Vec<Described> {
             .about("Changes the fields that are there.")
             .takes::<TargetUpdate>()
             .gives::<TargetObject<'_>>()
-            .refused(&of_an_upstream),
-        delete(TARGETS_DELETE, "Remove a target").gives::<Deleted<'_>>(),
+            .refused(&of_an_upstream)
+            .refused(&[Code::ShiftInProgress]),
+        delete(TARGETS_DELETE, "Remove a target")
+            .gives::<Deleted<'_>>()
+            .refused(&[Code::ShiftInProgress]),
+        post(UPSTREAMS_SHIFT, "Shift weight to another target")
+            .about(
+                "Moves the whole weight of a target to another one in steps, the first of them now and each further \
+                 one after `interval_s`. Every step is live by itself: with it, each route that serves by the \
+                 upstream gets a snapshot that differs in these weights alone. What `abort_on` names brings the \
+                 weights of the start back. How far it is stands in `shift` of the upstream.",
+            )
+            .takes::<ShiftStart>()
+            .gives::<UpstreamObject<'_>>()
+            .tagged()
+            .refused(&[
+                Code::ShiftInProgress,
+                Code::InvalidConfig,
+                Code::LimitExceeded,
+                Code::SnapshotNotPublishable,
+            ]),
+        delete(UPSTREAMS_CANCEL_SHIFT, "End a shift")
+            .about("The weights stay as they are, unless they are to go back.")
+            .with([flag("revert", "Brings the weights of the start back, live at once.")])
+            .gives::<UpstreamObject<'_>>()
+            .tagged()
+            .refused(&[Code::ShiftNotRunning]),
     ]
 }

@@ -49,6 +49,7 @@ pub(super) fn refine(name: &str, schema: &mut Value) {
             "dependentRequired",
             json!({"chain": ["private_key"], "private_key": ["chain"]}),
         ),
+        "ShiftAbortOn" => ("dependentRequired", json!({"min_requests": ["error_rate"]})),
         "Reorder" => (
             "oneOf",
             json!([{"required": ["rule_ids"]}, {"required": ["moves"]}]),

@@ -52,6 +52,8 @@ fn every_body_is_described_by_the_fields_that_its_operation_takes() {
     check::<upstreams::NewTarget>(&rest::upstreams::TARGET_FIELDS);
     check::<upstreams::KeptTarget>(&rest::upstreams::KEPT_TARGET_FIELDS);
     check::<upstreams::TargetUpdate>(&rest::upstreams::TARGET_FIELDS);
+    check::<upstreams::ShiftStart>(&rest::shifts::FIELDS);
+    check::<upstreams::ShiftAbortOn>(&rest::shifts::ABORT_FIELDS);
     check::<certificates::CertificateCreate>(&rest::certificates::FIELDS);
     check::<certificates::CertificateUpdate>(&rest::certificates::FIELDS);
     check::<webhooks::WebhookEndpointCreate>(&rest::webhooks::FIELDS);

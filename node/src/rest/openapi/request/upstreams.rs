@@ -62,6 +62,29 @@ pub(crate) struct KeptTarget {
     drain: Option<bool>,
 }
 
+/// How weight goes from one target to another one, step by step.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ShiftStart {
+    /// Whose weight goes, all of it.
+    from: shape::TargetId,
+    /// Who gets it.
+    to: shape::TargetId,
+    steps: shape::ShiftSteps,
+    interval_s: shape::ShiftInterval,
+    abort_on: Option<ShiftAbortOn>,
+}
+
+/// What takes a shift back.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ShiftAbortOn {
+    /// Whether it is taken back when the upstream goes out of use in a region; `true` unless given.
+    upstream_failed: Option<bool>,
+    error_rate: Option<shape::ErrorRate>,
+    min_requests: Option<shape::MinRequests>,
+}
+
 /// A change of a target: the fields that are there.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,120 @@
+//! What the cluster does by itself when its time has come. The node that leads looks again and again
+//! at what is due by the log's time and proposes it; the state machine judges whether it still is, and
+//! writes it down once. Nothing is remembered between two looks, so whoever leads next goes on where
+//! the state stands.
+//!
+//! ```text
+//! shifts   the next step of a shift of weight, or its end
+//! ```
+
+mod shifts;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::command::{Command, Origin, Stamped};
+use domain::id::RequestId;
+use domain::query;
+use domain::rows::View;
+use domain::time::Timestamp;
+use platform::{Clock, Entropy};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::control_plane::ControlPlane;
+use crate::log_time::LogTime;
+use crate::rest::FleetReader;
+
+/// How often is looked: the least that is due is due seconds later.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// What errands take from outside.
+pub(crate) struct Parts {
+    pub(crate) control: Arc<dyn ControlPlane>,
+    pub(crate) fleet: Arc<dyn FleetReader>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+/// Errands under way.
+pub(crate) struct Errands(JoinHandle<()>);
+
+impl Errands {
+    pub(crate) fn start(parts: Parts) -> Self {
+        Self(tokio::spawn(run(Runner::new(parts))))
+    }
+
+    /// Ends them. What was proposed and not answered may have been written down, or not; the next
+    /// leader looks anew.
+    pub(crate) fn shut_down(self) {
+        self.0.abort();
+    }
+}
+
+async fn run(mut runner: Runner) {
+    loop {
+        sleep(LOOK_EVERY).await;
+        if runner.leads() {
+            runner.look().await;
+        }
+    }
+}
+
+/// Looks at what is due.
+pub(crate) struct Runner {
+    parts: Parts,
+    started: Instant,
+    time: LogTime,
+}
+
+impl Runner {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            started: Instant::now(),
+            time: LogTime::new(),
+        }
+    }
+
+    fn leads(&self) -> bool {
+        self.parts.control.leader() == Some(self.parts.control.this().id)
+    }
+
+    /// Looks once, and proposes what is due.
+    pub(crate) async fn look(&mut self) {
+        self.shifts().await;
+    }
+
+    /// Reads what this node has applied, with the log's time then. A storage fault ends the process.
+    fn read<T>(&mut self, read: impl FnOnce(&dyn View) -> T) -> Option<(T, Timestamp)> {
+        let seen = |view: &dyn View| (read(view), query::log_time(view));
+        let ((found, last), _) = self.parts.control.read_local(seen).ok()?;
+        let passed = self.started.elapsed();
+        self.time.saw(last, passed);
+        Some((found, self.time.at(self.parts.clock.now(), passed)))
+    }
+
+    /// What is lost is seen and proposed again; what is repeated changes nothing.
+    async fn propose(&self, at: Timestamp, command: Command) {
+        let stamped = Stamped {
+            at,
+            request_id: RequestId::new(self.parts.entropy.seed(at)),
+            idempotency: None,
+            command,
+            origin: Origin::default(),
+            precondition: None,
+        };
+        match self.parts.control.propose(stamped).await.map(|done| done.reply) {
+            Ok(Ok(_)) => {}
+            Ok(Err(rejection)) => tracing::warn!(%rejection, "what was due was refused"),
+            Err(error) => tracing::debug!(%error, "what was due could not be written down"),
+        }
+    }
+}
