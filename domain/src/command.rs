@@ -8,6 +8,7 @@
 
 mod alone;
 mod certificate;
+mod expiry;
 mod outage;
 mod purge;
 mod several;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use alone::{PublishAlone, SwitchRoute, SwitchRule};
 pub use certificate::{CreateCertificate, DeleteCertificate, UpdateCertificate};
+pub use expiry::TellExpiries;
 pub use outage::{OutageChange, RecordOutages};
 pub use purge::PurgeCache;
 pub use several::{BatchRules, ReorderRules, RuleOperation, RuleOrder};
@@ -153,6 +155,7 @@ pub enum Command {
     StartShift(Actor, StartShift),
     CancelShift(Actor, CancelShift),
     StepShift(StepShift),
+    TellExpiries(TellExpiries),
 }
 
 impl Command {
@@ -200,6 +203,7 @@ impl Command {
             Self::StartShift(..) => "start_shift",
             Self::CancelShift(..) => "cancel_shift",
             Self::StepShift(_) => "step_shift",
+            Self::TellExpiries(_) => "tell_expiries",
         }
     }
 
@@ -212,7 +216,8 @@ impl Command {
             | Self::RecordDeliveries(_)
             | Self::RecordKeyUses(_)
             | Self::RecordOutages(_)
-            | Self::StepShift(_) => None,
+            | Self::StepShift(_)
+            | Self::TellExpiries(_) => None,
             Self::CreateUpstream(actor, _)
             | Self::UpdateUpstream(actor, _)
             | Self::DeleteUpstream(actor, _)

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId};
 use crate::model::{
-    ApiKey, Certificate, DeliveryState, Environment, IdempotencyKey, IdempotencyRecord,
-    JournalEntry, KeyHash, Manifest, ManifestVersion, Outage, Priority, Route, Rule, RuleStatus,
-    RuleVersion, RuleVersionNumber, Shift, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint,
-    Workspace,
+    ApiKey, Certificate, DeliveryState, Environment, Expiring, ExpiryNotice, IdempotencyKey,
+    IdempotencyRecord, JournalEntry, KeyHash, Manifest, ManifestVersion, Outage, Priority, Route,
+    Rule, RuleStatus, RuleVersion, RuleVersionNumber, Shift, Snapshot, Upstream, WebhookDelivery,
+    WebhookEndpoint, Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, History, LogClock, Uses};
 use crate::time::{Revision, Timestamp};
@@ -237,6 +237,15 @@ pub enum Event {
         certificate: Certificate,
         /// The log entry.
         revision: Revision,
+    },
+    /// It was told that something expires.
+    ExpiryTold {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// What.
+        of: Expiring,
+        /// What was told.
+        notice: ExpiryNotice,
     },
 }
 

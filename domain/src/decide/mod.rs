@@ -9,6 +9,7 @@ mod certificate;
 mod check;
 mod content;
 mod draft;
+mod expiry;
 mod freeze;
 mod history;
 mod lint;
@@ -53,6 +54,7 @@ pub use check::{
     METADATA_KEYS_MAX, METADATA_VALUE_CHARS_MAX, NAME_CHARS_MAX, REORDERED_MAX,
     RULES_PER_ROUTE_MAX, TARGETS_MAX,
 };
+pub use expiry::EXPIRIES_MAX;
 pub(crate) use freeze::{Frozen, freeze};
 pub(crate) use history::only_version;
 pub use outage::OUTAGES_MAX;
@@ -126,6 +128,7 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
         Command::StartShift(actor, command) => shift::start(context, actor, command),
         Command::CancelShift(actor, command) => shift::cancel(context, actor, command),
         Command::StepShift(command) => shift::step(context, command),
+        Command::TellExpiries(command) => expiry::tell(context, command),
     }
 }
 

@@ -15,7 +15,8 @@ mod webhooks;
 use crate::event::Event;
 use crate::rows::Rows;
 use crate::schema::{
-    CLOCK, DRAFTS, HISTORIES, JOURNAL, RULE_VERSION_SNAPSHOTS, RULE_VERSIONS, UPSTREAM_OUTAGES,
+    CLOCK, DRAFTS, EXPIRY_NOTICES, HISTORIES, JOURNAL, RULE_VERSION_SNAPSHOTS, RULE_VERSIONS,
+    UPSTREAM_OUTAGES,
 };
 
 /// Writes `event` into `rows`.
@@ -133,6 +134,11 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
             certificate,
             revision,
         } => certificates::deleted(rows, certificate, *revision),
+        Event::ExpiryTold {
+            environment_id,
+            of,
+            notice,
+        } => EXPIRY_NOTICES.put(rows, (environment_id, &of.id().to_owned()), notice),
         Event::EnvironmentCreated(environment) => access::environment_created(rows, environment),
         Event::WorkspaceChanged(workspace) => access::workspace_changed(rows, workspace),
     }

@@ -19,6 +19,7 @@
 //! | keys are found by their secrets, in environments of their own | `access` |
 //! | answers and their expiries match; nothing expires unseen | `answers` |
 //! | outages are of upstreams that are there | `outages` |
+//! | what was told of the end of a certificate is of one that is there | `expiries` |
 //! | shifts are of upstreams that are there, which weigh what a running one says | `shifts` |
 //! | deliveries are listed under their times and counted | `webhooks` |
 //! | the journal is whole from where it begins, and can be told in full | `journal` |
@@ -28,6 +29,7 @@ mod answers;
 mod chunks;
 mod counts;
 mod expected;
+mod expiries;
 mod journal;
 mod outages;
 mod routes;
@@ -62,6 +64,7 @@ pub fn check(view: &(impl View + ?Sized)) -> Result<(), String> {
     chunks::derive(&state, &mut expected)?;
     webhooks::derive(&state, &mut expected)?;
     outages::check(&state)?;
+    expiries::check(&state)?;
     shifts::derive(&state, &mut expected)?;
     expected.compare(&state.rows)
 }

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::content::UPSTREAM_SETTINGS as SETTINGS;
 use crate::model::{
-    ApiKey, Certificate, Environment, EnvironmentKind, Route, Rule, Shift, Snapshot, Upstream,
-    WebhookEndpoint, Workspace,
+    ApiKey, Certificate, Environment, EnvironmentKind, ExpiryNotice, Route, Rule, Shift, Snapshot,
+    Upstream, WebhookEndpoint, Workspace,
 };
 use crate::time::Timestamp;
 
@@ -156,6 +156,14 @@ pub(super) fn certificate(certificate: &Certificate) -> Fields {
         ("not_before", json(&material.not_before.unix_seconds())),
         ("not_after", json(&material.not_after.unix_seconds())),
         ("version", json(&certificate.version)),
+    ])
+}
+
+/// What is told of the end of an object.
+pub(super) fn expiry(told: ExpiryNotice) -> Fields {
+    Fields::from([
+        ("expires_at", json(&told.expires_at.unix_seconds())),
+        ("expires_within_days", json(&told.days)),
     ])
 }
 

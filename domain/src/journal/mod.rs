@@ -9,8 +9,8 @@ use crate::command::{Command, Stamped};
 use crate::event::Event;
 use crate::id::{ApiKeyId, EnvironmentId, RouteId, UpstreamId};
 use crate::model::{
-    About, ApiKey, Certificate, Change, EndpointStatus, JournalEntry, Notice, NoticeKind,
-    ObjectKind, Route, Shift, Snapshot, Upstream, WebhookEndpoint,
+    About, ApiKey, Certificate, Change, EndpointStatus, Expiring, ExpiryNotice, JournalEntry,
+    Notice, NoticeKind, ObjectKind, Route, Shift, Snapshot, Upstream, WebhookEndpoint,
 };
 use crate::rows::View;
 use crate::schema::{
@@ -65,6 +65,7 @@ pub(crate) fn on_whose_behalf(command: &Command) -> Option<(&EnvironmentId, Opti
         Command::RecordDeliveries(command) => return Some((&command.environment_id, None)),
         Command::RecordOutages(command) => return Some((&command.environment_id, None)),
         Command::StepShift(command) => return Some((&command.environment_id, None)),
+        Command::TellExpiries(command) => return Some((&command.environment_id, None)),
         _ => {}
     }
     let actor = command.actor()?;
@@ -178,6 +179,7 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             Event::CertificateDeleted { certificate, .. } => {
                 self.certificate(Some(certificate), None);
             }
+            Event::ExpiryTold { of, notice, .. } => self.expiry(of, *notice),
             // Bookkeeping of what is told above, or of nobody's doing.
             Event::Ticked(_)
             | Event::Answered { .. }
@@ -349,6 +351,27 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             before.map(fields::certificate),
             after.map(fields::certificate),
         );
+    }
+
+    /// The change says which object it is and when it ends, so it has the same place as the notice.
+    fn expiry(&mut self, of: &Expiring, told: ExpiryNotice) {
+        let (object, kind) = match of {
+            Expiring::Certificate(_) => (ObjectKind::Certificate, NoticeKind::CertificateExpiring),
+            Expiring::ApiKey(_) => (ObjectKind::ApiKey, NoticeKind::ApiKeyExpiring),
+        };
+        let mut about = About::default();
+        if let Expiring::ApiKey(id) = of {
+            about.api_key_id = Some(id.clone());
+        }
+        self.notices.push(Notice { kind, about });
+        self.changes.push(Change {
+            object,
+            id: of.id().to_owned(),
+            route_id: None,
+            before: Some("{}".to_owned()),
+            after: Some(fields::object(&fields::expiry(told))),
+            version: None,
+        });
     }
 
     fn published(&mut self, snapshot: &Snapshot) {

@@ -206,6 +206,19 @@ names! {
         UpstreamFailed = "upstream.failed",
         /// The edges of a region see an upstream up again.
         UpstreamRecovered = "upstream.recovered",
+        /// A certificate expires soon.
+        CertificateExpiring = "certificate.expiring",
+        /// An API key expires soon.
+        ApiKeyExpiring = "api_key.expiring",
+    }
+}
+
+impl NoticeKind {
+    /// Whether an event of this type says what one change does: the one at the event's own place in
+    /// the row.
+    #[must_use]
+    pub fn is_of_a_change(self) -> bool {
+        matches!(self, Self::CertificateExpiring | Self::ApiKeyExpiring)
     }
 }
 

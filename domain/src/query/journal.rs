@@ -3,7 +3,7 @@
 
 use crate::id::{AuditId, EnvironmentId, EventId, RuleId};
 use crate::journal::told_by;
-use crate::model::{JOURNAL_KEPT_MS, JournalEntry, JournalPlace, Notice, NoticePlace};
+use crate::model::{Change, JOURNAL_KEPT_MS, JournalEntry, JournalPlace, Notice, NoticePlace};
 use crate::query::page::Page;
 use crate::query::{log_time, rule_version};
 use crate::rows::View;
@@ -33,12 +33,15 @@ impl JournalRow {
     }
 
     fn notice(&self, index: u32) -> Option<JournalNotice> {
-        let notice = self.entry.notices.get(usize::try_from(index).ok()?)?;
+        let place = usize::try_from(index).ok()?;
+        let notice = self.entry.notices.get(place)?;
+        let change = self.entry.changes.get(place);
         Some(JournalNotice {
             place: self.place,
             index,
             id: self.entry.event_id(self.place.at, index),
             notice: notice.clone(),
+            change: change.filter(|_| notice.kind.is_of_a_change()).cloned(),
         })
     }
 }
@@ -54,6 +57,8 @@ pub struct JournalNotice {
     pub id: EventId,
     /// What happened.
     pub notice: Notice,
+    /// What it did, where [`NoticeKind::is_of_a_change`](crate::model::NoticeKind::is_of_a_change).
+    pub change: Option<Change>,
 }
 
 impl JournalNotice {

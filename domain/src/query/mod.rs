@@ -5,6 +5,7 @@
 mod access;
 mod certificates;
 mod draft;
+mod expiries;
 mod journal;
 mod page;
 mod routes;
@@ -23,6 +24,7 @@ pub use certificates::{
     CertificateUse, certificate, certificate_uses, certificates, certificates_changed,
 };
 pub use draft::{draft_head, validate};
+pub use expiries::{ExpiryPlace, expiring, expiry_due};
 pub use journal::{
     JournalNotice, JournalRow, audit_entry, event, event_at, is_beyond_journal, journal_after,
     journal_page, told_in_full,

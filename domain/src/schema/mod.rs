@@ -51,6 +51,7 @@
 //! 53   DELIVERY_ENDS          env, pending, ends, delivery           –
 //! 58   CERTIFICATES           env, certificate                       Certificate
 //! 59   CERTIFICATE_CHANGES    env                                    Revision  the last of any of them
+//! 5a   EXPIRY_NOTICES         env, certificate or key                ExpiryNotice  the last
 //! ```
 
 mod chunks;
@@ -64,9 +65,9 @@ use crate::id::{
     WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use crate::model::{
-    ApiKey, Certificate, Environment, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash,
-    Manifest, ManifestVersion, Outage, Priority, Route, Rule, RuleStatus, RuleVersion,
-    RuleVersionNumber, Shift, Snapshot, SnapshotVersion, Upstream, WebhookDelivery,
+    ApiKey, Certificate, Environment, ExpiryNotice, IdempotencyKey, IdempotencyRecord,
+    JournalEntry, KeyHash, Manifest, ManifestVersion, Outage, Priority, Route, Rule, RuleStatus,
+    RuleVersion, RuleVersionNumber, Shift, Snapshot, SnapshotVersion, Upstream, WebhookDelivery,
     WebhookEndpoint, Workspace,
 };
 use crate::table::Table;
@@ -216,6 +217,9 @@ pub const CERTIFICATES: Table<(EnvironmentId, CertificateId), Certificate> =
 /// The entry that last changed a certificate of an environment, or removed one.
 pub const CERTIFICATE_CHANGES: Table<(EnvironmentId,), Revision> =
     Table::new(0x59, "certificate_changes");
+/// What was told last of the ends of certificates and API keys, by identifier.
+pub const EXPIRY_NOTICES: Table<(EnvironmentId, String), ExpiryNotice> =
+    Table::new(0x5a, "expiry_notices");
 
 /// How many manifest roots keep their chunks: an edge that is still fetching an earlier manifest
 /// may finish, unless more than this many publications overtake it.

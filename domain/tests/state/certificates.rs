@@ -1,8 +1,10 @@
 //! Certificates: samples of their bytes, and commands about them at random.
 
-use domain::command::{Command, CreateCertificate, DeleteCertificate, UpdateCertificate};
+use domain::command::{
+    Command, CreateCertificate, DeleteCertificate, Stamped, TellExpiries, UpdateCertificate,
+};
 use domain::id::CertificateId;
-use domain::model::{Certificate, CertificateMaterial, SealedKey};
+use domain::model::{Certificate, CertificateMaterial, Expiring, ExpiryNotice, SealedKey};
 use domain::outcome::Outcome;
 use domain::time::{Revision, Timestamp};
 use proptest::prelude::*;
@@ -10,16 +12,22 @@ use proptest::prelude::*;
 use crate::commands::{actor, who};
 use crate::samples::{api_key_id, environment_id, seed, workspace_id};
 
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
 pub(crate) fn id() -> CertificateId {
     CertificateId::new(seed(31))
 }
 
 fn material(host: &str) -> CertificateMaterial {
+    material_until(host, u64::MAX)
+}
+
+fn material_until(host: &str, not_after: u64) -> CertificateMaterial {
     CertificateMaterial {
         chain: "-----BEGIN CERTIFICATE-----".to_owned(),
         names: vec![host.to_owned(), "*.example.net".to_owned()],
         not_before: Timestamp(1_714_320_000_000),
-        not_after: Timestamp(u64::MAX),
+        not_after: Timestamp(not_after),
         fingerprint: "ab".repeat(32),
         key: SealedKey {
             nonce: [7; 12],
@@ -63,7 +71,18 @@ pub(crate) fn commands() -> Vec<Command> {
             },
         ),
         Command::DeleteCertificate(actor(0), DeleteCertificate { id: id() }),
+        Command::TellExpiries(TellExpiries {
+            environment_id: environment_id(),
+            of: vec![Expiring::Certificate(id()), Expiring::ApiKey(api_key_id())],
+        }),
     ]
+}
+
+pub(crate) fn expiry_notice() -> ExpiryNotice {
+    ExpiryNotice {
+        expires_at: Timestamp(1_714_320_000_123),
+        days: 7,
+    }
 }
 
 pub(crate) fn outcomes() -> Vec<(&'static str, Outcome)> {
@@ -83,10 +102,11 @@ pub(crate) fn outcomes() -> Vec<(&'static str, Outcome)> {
 pub(crate) fn arbitrary() -> impl Strategy<Value = Command> {
     let which = || (0..2_u64).prop_map(|number| CertificateId::new(seed(40 + number)));
     let whom = who;
+    let end = || prop_oneof![Just(u64::MAX), (50..200_u64).prop_map(|days| days * DAY_MS)];
     prop_oneof![
-        4 => (whom(), which()).prop_map(|(actor, id)| Command::CreateCertificate(
+        4 => (whom(), which(), end()).prop_map(|(actor, id, end)| Command::CreateCertificate(
             actor,
-            CreateCertificate { id, name: "some".to_owned(), material: material("api.example.net") },
+            CreateCertificate { id, name: "some".to_owned(), material: material_until("api.example.net", end) },
         )),
         5 => (whom(), which(), any::<bool>()).prop_map(|(actor, id, renew)| Command::UpdateCertificate(
             actor,
@@ -97,5 +117,36 @@ pub(crate) fn arbitrary() -> impl Strategy<Value = Command> {
             },
         )),
         3 => (whom(), which()).prop_map(|(actor, id)| Command::DeleteCertificate(actor, DeleteCertificate { id })),
+        3 => (whom(), which()).prop_map(|(actor, id)| Command::TellExpiries(TellExpiries {
+            environment_id: actor.environment_id,
+            of: vec![Expiring::Certificate(id)],
+        })),
     ]
+}
+
+/// Has what ends a log, if it tells of ends, be about the latest certificate that the log may have, some
+/// days before its end.
+pub(crate) fn aim(log: &mut [Stamped]) {
+    let Some((last, earlier)) = log.split_last_mut() else {
+        return;
+    };
+    let Command::TellExpiries(tell) = &mut last.command else {
+        return;
+    };
+    let latest = earlier
+        .iter()
+        .rev()
+        .find_map(|stamped| match &stamped.command {
+            Command::CreateCertificate(actor, create) => Some((actor, create)),
+            _ => None,
+        });
+    let Some((actor, create)) = latest else {
+        return;
+    };
+    tell.environment_id = actor.environment_id.clone();
+    tell.of = vec![Expiring::Certificate(create.id.clone())];
+    let end = create.material.not_after.0;
+    if end < u64::MAX {
+        last.at = Timestamp(end - 5 * DAY_MS);
+    }
 }

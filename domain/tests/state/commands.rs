@@ -139,6 +139,7 @@ pub(crate) fn log(
                 ..stamped(at, command)
             });
             crate::shifts::aim(&mut log);
+            crate::certificates::aim(&mut log);
         }
         log
     })

@@ -236,6 +236,11 @@ fn rows_have_their_bytes() {
                 shifts::shift(),
             ),
             row(&schema::RUNNING_SHIFTS, (&environment, &upstream), ()),
+            row(
+                &schema::EXPIRY_NOTICES,
+                (&environment, &certificates::id().to_string()),
+                certificates::expiry_notice(),
+            ),
         ],
     );
 }

@@ -1,12 +1,14 @@
 //! What the cluster does by itself when its time has come. The node that leads looks again and again
 //! at what is due by the log's time and proposes it; the state machine judges whether it still is, and
-//! writes it down once. Nothing is remembered between two looks, so whoever leads next goes on where
-//! the state stands.
+//! writes it down once. What is remembered between two looks is no more than how far was looked, so
+//! whoever leads next goes on where the state stands.
 //!
 //! ```text
-//! shifts   the next step of a shift of weight, or its end
+//! shifts     the next step of a shift of weight, or its end
+//! expiries   that a certificate or an API key expires soon
 //! ```
 
+mod expiries;
 mod shifts;
 
 use std::fmt;
@@ -25,6 +27,7 @@ use tokio::time::{Instant, sleep};
 use crate::control_plane::ControlPlane;
 use crate::log_time::LogTime;
 use crate::rest::FleetReader;
+use expiries::Ends;
 
 /// How often is looked: the least that is due is due seconds later.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -72,6 +75,7 @@ pub(crate) struct Runner {
     parts: Parts,
     started: Instant,
     time: LogTime,
+    ends: Ends,
 }
 
 impl Runner {
@@ -80,6 +84,7 @@ impl Runner {
             parts,
             started: Instant::now(),
             time: LogTime::new(),
+            ends: Ends::default(),
         }
     }
 
@@ -90,6 +95,7 @@ impl Runner {
     /// Looks once, and proposes what is due.
     pub(crate) async fn look(&mut self) {
         self.shifts().await;
+        self.expiries().await;
     }
 
     /// Reads what this node has applied, with the log's time then. A storage fault ends the process.
@@ -111,7 +117,13 @@ impl Runner {
             origin: Origin::default(),
             precondition: None,
         };
-        match self.parts.control.propose(stamped).await.map(|done| done.reply) {
+        match self
+            .parts
+            .control
+            .propose(stamped)
+            .await
+            .map(|done| done.reply)
+        {
             Ok(Ok(_)) => {}
             Ok(Err(rejection)) => tracing::warn!(%rejection, "what was due was refused"),
             Err(error) => tracing::debug!(%error, "what was due could not be written down"),

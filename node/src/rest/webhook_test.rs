@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
-use domain::id::{ApiKeyId, EventId, RouteId, RuleId, SnapshotId, UpstreamId, WebhookEndpointId};
-use domain::model::{About, JournalPlace, Notice, NoticeKind};
+use domain::id::{
+    ApiKeyId, CertificateId, EventId, RouteId, RuleId, SnapshotId, UpstreamId, WebhookEndpointId,
+};
+use domain::model::{About, Change, JournalPlace, Notice, NoticeKind, ObjectKind};
 use domain::query::{self, JournalNotice};
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::answer::{Answer, Answered};
@@ -87,6 +90,7 @@ fn sample(api: &Api, kind: NoticeKind, endpoint: &WebhookEndpointId) -> JournalN
         "route" => about.route_id = Some(RouteId::new(api.seed())),
         "upstream" => about.upstream_id = Some(UpstreamId::new(api.seed())),
         "api_key" => about.api_key_id = Some(ApiKeyId::new(api.seed())),
+        "certificate" => {}
         _ => about.webhook_endpoint_id = Some(endpoint.clone()),
     }
     if matches!(kind, NoticeKind::RoutePublished | NoticeKind::RouteRollback) {
@@ -109,6 +113,28 @@ fn sample(api: &Api, kind: NoticeKind, endpoint: &WebhookEndpointId) -> JournalN
         },
         index: 0,
         id: EventId::new(seed),
+        change: kind.is_of_a_change().then(|| expiry(api, object)),
         notice: Notice { kind, about },
+    }
+}
+
+/// The end of an object that does not exist.
+fn expiry(api: &Api, object: &str) -> Change {
+    let (object, id) = match object {
+        "certificate" => (
+            ObjectKind::Certificate,
+            CertificateId::new(api.seed()).to_string(),
+        ),
+        _ => (ObjectKind::ApiKey, ApiKeyId::new(api.seed()).to_string()),
+    };
+    let expires_at = api.clock.now().plus_ms(7 * 24 * 60 * 60 * 1000);
+    let said = json!({"expires_at": expires_at.unix_seconds(), "expires_within_days": 7});
+    Change {
+        object,
+        id,
+        route_id: None,
+        before: None,
+        after: Some(said.to_string()),
+        version: None,
     }
 }

@@ -10,14 +10,14 @@ use crate::outcome::{Outcome, Reply};
 use crate::query;
 use crate::time::Timestamp;
 
-fn id(number: u64) -> CertificateId {
+pub(super) fn id(number: u64) -> CertificateId {
     CertificateId::new(Seed {
         unix_ms: 1,
         random: number,
     })
 }
 
-fn material(names: &[&str]) -> CertificateMaterial {
+pub(super) fn material(names: &[&str]) -> CertificateMaterial {
     CertificateMaterial {
         chain: "PEM".to_owned(),
         names: names.iter().map(|name| (*name).to_owned()).collect(),
@@ -32,7 +32,7 @@ fn material(names: &[&str]) -> CertificateMaterial {
 }
 
 impl World {
-    fn create_certificate(&mut self, number: u64, names: &[&str]) -> Reply {
+    pub(super) fn create_certificate(&mut self, number: u64, names: &[&str]) -> Reply {
         let command = CreateCertificate {
             id: id(number),
             name: "mine".to_owned(),
@@ -41,7 +41,7 @@ impl World {
         self.apply(Command::CreateCertificate(self.actor.clone(), command))
     }
 
-    fn renew(&mut self, number: u64, material: CertificateMaterial) -> Reply {
+    pub(super) fn renew(&mut self, number: u64, material: CertificateMaterial) -> Reply {
         let command = UpdateCertificate {
             id: id(number),
             name: None,
@@ -50,7 +50,7 @@ impl World {
         self.apply(Command::UpdateCertificate(self.actor.clone(), command))
     }
 
-    fn delete_certificate(&mut self, number: u64) -> Reply {
+    pub(super) fn delete_certificate(&mut self, number: u64) -> Reply {
         let command = DeleteCertificate { id: id(number) };
         self.apply(Command::DeleteCertificate(self.actor.clone(), command))
     }

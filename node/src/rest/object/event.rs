@@ -1,9 +1,9 @@
 //! Events and entries of the audit log, as the journal tells them. Both are rendered from the row
 //! alone: an event has the same bytes in a list, in the stream and on each attempt to deliver it.
 
-use domain::model::{Change, JournalEntry, Notice, NoticeKind};
+use domain::model::{Change, JournalEntry, Notice, NoticeKind, ObjectKind};
 use domain::query::{JournalNotice, JournalRow};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::openapi::shape;
@@ -47,6 +47,9 @@ struct EventData<'a> {
     #[schema(value_type = Option<shape::WebhookEndpointId>, nullable = false)]
     webhook_endpoint_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shape::CertificateId>, nullable = false)]
+    certificate_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<shape::SnapshotId>, nullable = false)]
     snapshot_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +62,30 @@ struct EventData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     published_at: Option<Seconds>,
+    /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Seconds>, nullable = false)]
+    expires_at: Option<u64>,
+    /// Within so many days: each is told once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    expires_within_days: Option<u32>,
+}
+
+/// What is told of the end of an object, as the change has it.
+#[derive(Default, Deserialize)]
+struct Expiry {
+    expires_at: Option<u64>,
+    expires_within_days: Option<u32>,
+}
+
+impl Expiry {
+    fn of(change: Option<&Change>) -> Self {
+        let said = change.and_then(|change| change.after.as_deref());
+        // What the state machine wrote can be read; if not, the event still says of what it is.
+        said.and_then(|said| serde_json::from_str(said).ok())
+            .unwrap_or_default()
+    }
 }
 
 /// The region of events that concern all of them.
@@ -81,9 +108,17 @@ impl<'a> EventObject<'a> {
     /// Shows an event; `environment` is the name of the environment that it happened in.
     pub(crate) fn new(event: &'a JournalNotice, environment: &'a str) -> Self {
         let JournalNotice {
-            place, id, notice, ..
+            place,
+            id,
+            notice,
+            change,
+            ..
         } = event;
         let about = &notice.about;
+        let certificate = change
+            .as_ref()
+            .filter(|change| change.object == ObjectKind::Certificate);
+        let expiry = Expiry::of(change.as_ref());
         Self {
             id: id.as_str(),
             object: "event",
@@ -96,10 +131,13 @@ impl<'a> EventObject<'a> {
                 upstream_id: text(about.upstream_id.as_ref()),
                 api_key_id: text(about.api_key_id.as_ref()),
                 webhook_endpoint_id: text(about.webhook_endpoint_id.as_ref()),
+                certificate_id: certificate.map(|change| change.id.as_str()),
                 snapshot_id: text(about.snapshot_id.as_ref()),
                 source_snapshot_id: text(about.source_snapshot_id.as_ref()),
                 region: region(notice),
                 published_at: is_publication(notice.kind).then_some(Seconds(place.at)),
+                expires_at: expiry.expires_at,
+                expires_within_days: expiry.expires_within_days,
             },
             test: false,
         }

@@ -3,7 +3,7 @@
 use platform::testing::{Pems, TestAuthority, dns};
 use serde_json::{Value, json};
 
-use super::support::World;
+use super::support::{START_MS, World};
 
 fn pems(name: &str, hosts: &[&str]) -> Pems {
     let names = hosts.iter().map(|host| dns(host)).collect();
@@ -179,4 +179,41 @@ async fn a_route_shows_what_is_there_and_for_it_and_holds_it() {
         .ok()
         .await;
     world.delete(&path(&fitting)).ok().await;
+}
+
+#[tokio::test]
+async fn that_a_certificate_expires_is_told_once_whoever_leads() {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    let world = World::new();
+    let pems = pems("mine", &["api.example.net"]);
+    let made = world.post("/v2/certificates", body(&pems)).created().await;
+    let expires_at = made["expires_at"].as_u64().unwrap();
+    world.advance_ms(expires_at * 1000 - START_MS - 31 * DAY_MS);
+    let mut told = Vec::new();
+    for (passed, days) in [
+        (0, None),
+        (DAY_MS, Some(30)),
+        (28 * DAY_MS, Some(7)),
+        (DAY_MS, Some(1)),
+    ] {
+        world.advance_ms(passed);
+        world.leader().look().await;
+        world.leader().look().await;
+        told.extend(days);
+        let path = "/v2/events?type=certificate.expiring";
+        let events = world.get(path).ok().await;
+        let newest_first = events["data"].as_array().unwrap().iter().rev();
+        let found: Vec<_> = newest_first.map(|event| event["data"].clone()).collect();
+        let expected = told.iter().map(|days| {
+            json!({"certificate_id": made["id"], "expires_at": expires_at, "expires_within_days": days})
+        });
+        assert_eq!(found, expected.collect::<Vec<_>>());
+    }
+    let log = world.get("/v2/audit_log?limit=1").ok().await;
+    let entry = &log["data"][0];
+    assert_eq!(
+        (&entry["operation"], &entry["actor"]["type"]),
+        (&json!("tell_expiries"), &json!("system"))
+    );
+    assert_eq!(entry["changes"][0]["id"], made["id"]);
 }

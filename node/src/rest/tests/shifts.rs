@@ -10,6 +10,18 @@ use serde_json::{Value, json};
 use super::support::{START_MS, World};
 use crate::errands::{Parts, Runner};
 
+impl World {
+    /// A node that has come to lead.
+    pub(super) fn leader(&self) -> Runner {
+        Runner::new(Parts {
+            control: self.control.clone(),
+            fleet: self.fleet.clone(),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+        })
+    }
+}
+
 /// A live route whose upstream has two targets, and the shift of all weight from the first.
 struct Scene {
     world: World,
@@ -72,14 +84,8 @@ impl Scene {
         [0, 1].map(|at| targets[at]["weight"].as_u64().unwrap())
     }
 
-    /// A node that has come to lead.
     fn leader(&self) -> Runner {
-        Runner::new(Parts {
-            control: self.world.control.clone(),
-            fleet: self.world.fleet.clone(),
-            clock: self.world.clock.clone(),
-            entropy: self.world.entropy.clone(),
-        })
+        self.world.leader()
     }
 
     /// What the second target answered to the edges of a region.
