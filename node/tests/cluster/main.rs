@@ -9,5 +9,6 @@ mod formation;
 mod limits;
 mod membership;
 mod network;
+mod shifts;
 mod webhooks;
 mod world;
