@@ -1,3 +1,5 @@
+//! Exchanges on one connection, with an origin that is a pipe.
+
 use std::future::poll_fn;
 
 use http::{Method, Request};
