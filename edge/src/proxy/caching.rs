@@ -24,7 +24,6 @@ use domain::id::RuleId;
 use http::header::{CACHE_CONTROL, HOST, UPGRADE};
 use http::{Method, Request};
 use http_body::Body;
-use hyper::body::Incoming;
 use platform::{Clock, Network};
 
 use super::connection::Connection;
@@ -41,6 +40,7 @@ use crate::cache::{Cache, Outcome, Report};
 use crate::configuration::Served;
 use crate::route::Forward;
 use crate::telemetry::Trace;
+use crate::upstream::ClientBody;
 
 use invalidation::Subject;
 
@@ -135,7 +135,7 @@ impl<N: Network> Worker<N> {
         self: &Rc<Self>,
         connection: &Rc<Connection>,
         matter: Matter<'_>,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
     ) -> Result<Answered, Refusal> {
         if !self.caches.cache.is_on() {
             return self
@@ -180,7 +180,7 @@ impl<N: Network> Worker<N> {
         connection: &Rc<Connection>,
         matter: Matter<'_>,
         hash: u64,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
     ) -> Result<Answered, Refusal> {
         let subject = (!request.method().is_safe()).then(|| Subject::of(hash, &request));
         let answered = self.bypass(connection, matter, request).await?;
@@ -194,7 +194,7 @@ impl<N: Network> Worker<N> {
         self: &Rc<Self>,
         connection: &Rc<Connection>,
         matter: Matter<'_>,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
     ) -> Result<Answered, Refusal> {
         let answered = self
             .forward(connection, matter.toward, request, matter.trace)
@@ -212,7 +212,7 @@ impl<N: Network> Worker<N> {
 
 /// Whether a request may be looked up at all. One with a body or for another protocol is for the
 /// origin alone.
-fn looks_for_an_answer(request: &Request<Incoming>) -> bool {
+fn looks_for_an_answer(request: &Request<ClientBody>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD)
         && request.body().is_end_stream()
         && !request.headers().contains_key(UPGRADE)

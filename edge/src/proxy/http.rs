@@ -195,6 +195,6 @@ fn service<N: Network>(
     let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
     service_fn(move |request| {
         let (worker, connection) = (Rc::clone(&worker), Rc::clone(&connection));
-        async move { Ok::<_, Infallible>(worker.answer(&connection, request).await) }
+        async move { Ok::<_, Infallible>(worker.answer(&connection, request.map(Into::into)).await) }
     })
 }

@@ -8,7 +8,6 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use platform::{Clock, Entropy, Network};
 use tokio::time::Instant;
@@ -31,7 +30,7 @@ use crate::metrics::{Answer, Tally};
 use crate::route::{Forward, Target, Verdict};
 use crate::settings::Settings;
 use crate::telemetry::{Observer, Observing, Trace};
-use crate::upstream::{self, ExchangeError, RequestBody, Upload, Upstreams};
+use crate::upstream::{self, ClientBody, ExchangeError, RequestBody, Upload, Upstreams};
 
 /// One serving thread's state. It never leaves its thread, so nothing in it is locked.
 pub struct Worker<N> {
@@ -129,7 +128,7 @@ impl<N: Network> Worker<N> {
     pub(super) async fn answer(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
-        mut request: Request<Incoming>,
+        mut request: Request<ClientBody>,
     ) -> Response<AnswerBody> {
         let mut flight = connection.begin(request.version() == Version::HTTP_2);
         connection.expect_body(!request.body().is_end_stream());
@@ -165,7 +164,7 @@ impl<N: Network> Worker<N> {
     async fn outcome(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
-        mut request: Request<Incoming>,
+        mut request: Request<ClientBody>,
         trace: &Trace,
     ) -> Result<Answered, Refusal> {
         request::settle(&mut request, &self.settings.edge.id)?;
@@ -241,7 +240,7 @@ impl<N: Network> Worker<N> {
         &self,
         connection: &Connection,
         toward: Forward<'_>,
-        mut request: Request<Incoming>,
+        mut request: Request<ClientBody>,
         trace: &Trace,
     ) -> Result<Answered, Refusal> {
         if !request::may_be_forwarded(&mut request) {
@@ -307,7 +306,7 @@ impl<N: Network> Worker<N> {
         &self,
         connection: &Rc<Connection>,
         toward: Forward<'_>,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         wish: Wish,
         trace: &Trace,
     ) -> Result<Answered, Refusal> {

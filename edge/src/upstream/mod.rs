@@ -3,6 +3,7 @@
 //! what headers are sent, and what is done when an exchange fails, is the proxy's matter.
 
 mod body;
+mod client_body;
 mod dial;
 mod driver;
 mod due;
@@ -18,6 +19,7 @@ mod upload;
 mod wire;
 
 pub use body::{BodyError, UpstreamBody};
+pub use client_body::{Broken, ClientBody};
 pub(crate) use dial::{Sender, dial, open};
 pub(crate) use exchange::is_shortage;
 pub use exchange::{ExchangeError, Failed, Hold, Upstreams};

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::IdleDeadline;
+use super::client_body::Cause;
+use super::{ClientBody, IdleDeadline};
 use crate::pace::{Pace, Rate};
 
 /// A request's body.
@@ -26,7 +26,7 @@ pub enum RequestBody {
 /// A body that comes from a client.
 #[derive(Debug)]
 pub struct Streaming {
-    incoming: Incoming,
+    incoming: ClientBody,
     idle: IdleDeadline,
     rate: Rate,
     pace: Pace,
@@ -61,7 +61,7 @@ pub enum ClientFault {
 pub struct BrokeOff {
     fault: ClientFault,
     #[source]
-    cause: Option<hyper::Error>,
+    cause: Option<Cause>,
 }
 
 impl From<BrokeOff> for ClientFault {
@@ -74,7 +74,7 @@ impl RequestBody {
     /// A body, and how far it is where there is anything to send. The client may be silent for `idle`,
     /// and is asked for `rate` until its request is answered.
     #[must_use]
-    pub fn new(incoming: Incoming, idle: Duration, rate: Rate) -> (Self, Option<Rc<Upload>>) {
+    pub fn new(incoming: ClientBody, idle: Duration, rate: Rate) -> (Self, Option<Rc<Upload>>) {
         if incoming.is_end_stream() {
             return (Self::Empty, None);
         }
@@ -133,7 +133,7 @@ impl Upload {
         self.waits_for_client.set(false);
     }
 
-    fn broke(&self, fault: ClientFault, cause: Option<hyper::Error>) -> BrokeOff {
+    fn broke(&self, fault: ClientFault, cause: Option<Cause>) -> BrokeOff {
         self.fault.set(Some(fault));
         BrokeOff { fault, cause }
     }
@@ -161,7 +161,10 @@ impl Streaming {
                 self.upload.done.set(self.incoming.is_end_stream());
                 Some(Ok(frame))
             }
-            Some(Err(error)) => Some(Err(self.upload.broke(ClientFault::Broken, Some(error)))),
+            Some(Err(broken)) => {
+                let cause = broken.into_cause();
+                Some(Err(self.upload.broke(ClientFault::Broken, cause)))
+            }
             None => {
                 self.upload.done.set(true);
                 None
