@@ -83,8 +83,8 @@ pub(super) struct AnswerBody {
     /// Waits for the end, if the access log wants to know of it.
     watch: Option<Box<Watch>>,
     flight: Flight,
-    /// What was made and has yet to be taken; looked at over HTTP/2 alone, where the socket does not
-    /// tell.
+    /// What was made and has yet to be taken; looked at where streams have windows of their own, of
+    /// which the socket does not tell.
     untaken: Untaken,
 }
 
@@ -132,7 +132,7 @@ impl AnswerBody {
         }
     }
 
-    /// hyper comes for a piece when it could hand on the one before.
+    /// Whoever sends it comes for a piece when it could hand on the one before.
     fn note_asked(&mut self) {
         if self.untaken.given {
             self.untaken.given = false;
@@ -151,7 +151,7 @@ impl AnswerBody {
         }
     }
 
-    /// The next piece for HTTP/2: no larger than it may be, and none while the connection holds too
+    /// The next piece for a stream: no larger than it may be, and none while the connection holds too
     /// much.
     fn poll_small(
         &mut self,
@@ -221,7 +221,7 @@ impl Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let polled = if this.flight.is_http2() {
+        let polled = if this.flight.is_multiplexed() {
             this.poll_small(cx)
         } else {
             this.poll_content(cx)

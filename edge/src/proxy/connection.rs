@@ -19,7 +19,8 @@
 //!
 //! Over TLS the handshake comes first, with a limit of its own, and the head is awaited from its end.
 //! An HTTP/2 connection sends frames that begin no request, so after its first request only the
-//! idle limit holds, beside HTTP/2's own pings.
+//! idle limit holds, beside HTTP/2's own pings. A connection of HTTP/3 is no stream of bytes that
+//! could be watched: what holds for its heads is `http3`'s matter, the rest is as in HTTP/2.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -66,7 +67,8 @@ pub(super) struct Connection {
     /// What the connection becomes when what is said over HTTP has ended.
     tunnel: RefCell<Option<Tunnel>>,
     handshaking: Cell<bool>,
-    http2: Cell<bool>,
+    /// Whether several requests share it, each on a stream of its own.
+    multiplexed: Cell<bool>,
     /// Whether a request has ever come.
     begun: Cell<bool>,
     /// Whether the last one has a body.
@@ -81,7 +83,7 @@ pub(super) struct Connection {
     write_since: Cell<Option<Instant>>,
     /// How fast it takes them.
     pace: Cell<Pace>,
-    /// Answers over HTTP/2 of which a piece waits for the client to take it.
+    /// Answers on streams of which a piece waits for the client to take it.
     untaken: Cell<u32>,
     /// When the client last took one.
     taken_at: Cell<Instant>,
@@ -111,7 +113,7 @@ pub(super) enum Order {
 #[derive(Debug)]
 pub(super) struct Flight {
     of: Rc<Connection>,
-    /// Since when, until its answer is made; over HTTP/2, where a client can take it back alone.
+    /// Since when, until its answer is made; on a stream, which a client can take back alone.
     unanswered: Option<Instant>,
 }
 
@@ -125,7 +127,7 @@ impl Connection {
             secured: OnceCell::new(),
             tunnel: RefCell::default(),
             handshaking: Cell::new(scheme == Scheme::Https),
-            http2: Cell::new(false),
+            multiplexed: Cell::new(false),
             begun: Cell::new(false),
             has_body: Cell::new(false),
             in_flight: Cell::new(0),
@@ -187,14 +189,14 @@ impl Connection {
     }
 
     /// A request's head has arrived.
-    pub(super) fn begin(self: &Rc<Self>, http2: bool) -> Flight {
-        self.http2.set(http2);
+    pub(super) fn begin(self: &Rc<Self>, multiplexed: bool) -> Flight {
+        self.multiplexed.set(multiplexed);
         self.begun.set(true);
         self.in_flight.set(self.in_flight.get() + 1);
         self.head_since.set(None);
         Flight {
             of: Rc::clone(self),
-            unanswered: http2.then(Instant::now),
+            unanswered: multiplexed.then(Instant::now),
         }
     }
 
@@ -309,6 +311,13 @@ impl Connection {
         }
     }
 
+    /// A request was taken back that had begun then, and was not answered.
+    pub(super) fn taken_back(&self, begun: Instant) {
+        if self.resets.taken_back(begun) {
+            self.floods();
+        }
+    }
+
     /// The client does nothing that is of use to anybody.
     pub(super) fn floods(&self) {
         self.floods.set(true);
@@ -334,7 +343,7 @@ impl Connection {
         if self.is_too_slow(timeouts) {
             return Some(Order::Abort);
         }
-        // HTTP/2 has windows of its own: a client can leave them shut while the socket takes all.
+        // Streams have windows of their own: a client can leave them shut while the socket takes all.
         if self.untaken.get() > 0 && passed(self.taken_at.get(), timeouts.idle()) {
             return Some(Order::Abort);
         }
@@ -357,7 +366,7 @@ impl Connection {
 
     /// The client has sent something.
     pub(super) fn note_read(&self) {
-        if self.in_flight.get() == 0 && self.head_since.get().is_none() && !self.http2.get() {
+        if self.in_flight.get() == 0 && self.head_since.get().is_none() && !self.multiplexed.get() {
             self.head_since.set(Some(Instant::now()));
         }
     }
@@ -391,7 +400,7 @@ impl Connection {
         let mut pace = self.pace.get();
         pace.moved(bytes, Instant::now);
         self.pace.set(pace);
-        let is_aside = self.http2.get() && bytes <= ASIDE_BYTES_MAX;
+        let is_aside = self.multiplexed.get() && bytes <= ASIDE_BYTES_MAX;
         if self.in_flight.get() == 0 && self.begun.get() && !is_aside {
             self.note_rest_written();
         }
@@ -427,9 +436,9 @@ impl Connection {
 }
 
 impl Flight {
-    /// Whether the request came by HTTP/2.
-    pub(super) fn is_http2(&self) -> bool {
-        self.of.http2.get()
+    /// Whether the request has a stream of its own.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.of.multiplexed.get()
     }
 
     /// A piece of its answer is made, and waits for the client.
@@ -489,10 +498,8 @@ impl Drop for Flight {
         if left == 0 {
             self.of.idle_since.set(Instant::now());
         }
-        if let Some(begun) = self.unanswered
-            && self.of.resets.taken_back(begun)
-        {
-            self.of.floods();
+        if let Some(begun) = self.unanswered {
+            self.of.taken_back(begun);
         }
     }
 }

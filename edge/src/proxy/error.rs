@@ -295,7 +295,7 @@ impl Refusal {
     pub(super) fn response<B: From<Bytes>>(
         &self,
         request_id: &RequestId,
-        http2: bool,
+        multiplexed: bool,
     ) -> Response<B> {
         let message = match self.message {
             Some(RefusalMessage::Host(refusal)) => refusal.to_string(),
@@ -315,7 +315,7 @@ impl Refusal {
         if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
             headers.insert(REQUEST_ID, id);
         }
-        if self.code.closes() && !http2 {
+        if self.code.closes() && !multiplexed {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

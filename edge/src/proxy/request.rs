@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use domain::matching::{Headers, check_path, normalise_host};
 use http::header::{EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS};
 use http::uri::PathAndQuery;
-use http::{Method, Request, Uri};
+use http::{Method, Request, Uri, Version};
 
 use super::error::{Code, Refusal};
 use super::headers::{coding_is_known, was_here};
@@ -88,7 +88,7 @@ pub(super) fn host(headers: &HeaderMap) -> Result<Cow<'_, str>, Refusal> {
 }
 
 /// The target's own authority goes before the `Host` field (RFC 9112, section 3.2.2), and must not
-/// contradict it in HTTP/2.
+/// contradict it in HTTP/2 and HTTP/3.
 fn settle_host<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     let mut given = request.headers().get_all(HOST).iter();
     let (first, second) = (given.next(), given.next());
@@ -98,14 +98,14 @@ fn settle_host<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     let Some(authority) = request.uri().authority() else {
         return first.map(drop).ok_or_else(|| Code::InvalidHost.into());
     };
-    if request.version() == http::Version::HTTP_2 {
+    if matches!(request.version(), Version::HTTP_2 | Version::HTTP_3) {
         let host = first
             .map(|host| host.to_str().map_err(|_| Code::InvalidHost))
             .transpose()?;
         if host.is_some_and(|host| !host.eq_ignore_ascii_case(authority.as_str())) {
             return Err(Code::InvalidHost.into());
         }
-    } else if first.is_none() && request.version() == http::Version::HTTP_11 {
+    } else if first.is_none() && request.version() == Version::HTTP_11 {
         return Err(Code::InvalidHost.into());
     }
     let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Code::InvalidHost)?;
@@ -166,8 +166,6 @@ fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use http::Version;
-
     use super::*;
 
     fn request(
@@ -275,10 +273,12 @@ mod tests {
             request(Version::HTTP_11, "GET", "http://u@a/", &[("host", "a")]),
             Err(Code::InvalidHost),
         );
-        check(
-            request(Version::HTTP_2, "GET", "http://a/", &[("host", "b")]),
-            Err(Code::InvalidHost),
-        );
+        for version in [Version::HTTP_2, Version::HTTP_3] {
+            check(
+                request(version, "GET", "http://a/", &[("host", "b")]),
+                Err(Code::InvalidHost),
+            );
+        }
         check(
             request(
                 Version::HTTP_2,

@@ -66,6 +66,7 @@ struct Via {
     http10: HeaderValue,
     http11: HeaderValue,
     http2: HeaderValue,
+    http3: HeaderValue,
 }
 
 /// What an answered request was, for the log. Collected only while somebody reads it.
@@ -130,7 +131,7 @@ impl<N: Network> Worker<N> {
         connection: &Rc<Connection>,
         mut request: Request<ClientBody>,
     ) -> Response<AnswerBody> {
-        let mut flight = connection.begin(request.version() == Version::HTTP_2);
+        let mut flight = connection.begin(is_multiplexed(request.version()));
         connection.expect_body(!request.body().is_end_stream());
         let connects = *request.method() == Method::CONNECT;
         let asks_for_head = *request.method() == Method::HEAD;
@@ -139,7 +140,7 @@ impl<N: Network> Worker<N> {
             .begin(&mut request, connection.client().address());
         let access = enabled!(Level::DEBUG).then(|| Access::of(&request));
         let (mut response, by) = match self.outcome(connection, request, &trace).await {
-            // To an HTTP/2 client, success would mean that there is a tunnel.
+            // To a client of HTTP/2 or HTTP/3, success would mean that there is a tunnel.
             Ok((response, _)) if connects && opens_nothing(&response) => {
                 let refusal = Code::UnsupportedProtocol.into();
                 (self.refuse(refusal, &flight, &trace), Answer::Edge)
@@ -386,7 +387,7 @@ impl<N: Network> Worker<N> {
         trace.refused(refusal.code);
         self.tally.erred(refusal.code);
         debug!(request_id = %id, code = refusal.code.as_str(), "request answered with an error");
-        refusal.response(id, flight.is_http2())
+        refusal.response(id, flight.is_multiplexed())
     }
 }
 
@@ -411,6 +412,11 @@ fn leave_body_out(response: &mut Response<Content>) {
 /// Marks an answer after which the client and an origin are joined.
 #[derive(Clone, Copy, Debug)]
 struct Tunnelled;
+
+/// Whether a connection of this version has several requests at once, each on a stream of its own.
+fn is_multiplexed(version: Version) -> bool {
+    matches!(version, Version::HTTP_2 | Version::HTTP_3)
+}
 
 fn opens_nothing<B>(response: &Response<B>) -> bool {
     response.status().is_success() && response.extensions().get::<Tunnelled>().is_none()
@@ -445,11 +451,13 @@ impl Via {
             http10: value("1.0"),
             http11: value("1.1"),
             http2: value("2.0"),
+            http3: value("3.0"),
         }
     }
 
     fn of(&self, version: Version) -> &HeaderValue {
         match version {
+            Version::HTTP_3 => &self.http3,
             Version::HTTP_2 => &self.http2,
             Version::HTTP_10 => &self.http10,
             _ => &self.http11,
