@@ -1,9 +1,11 @@
 //! The operating system's network, with listening sockets that several threads bind to the same
 //! port: the kernel then spreads connections over the threads, and none is handed from one to
-//! another.
+//! another. It does so for QUIC, too: by the addresses and ports of both ends, so that a connection
+//! stays where it began for as long as its client's address does.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use platform::{Lookup, Network, TokioNetwork};
@@ -16,6 +18,10 @@ const BACKLOG: i32 = 4096;
 
 /// The shortest time that may be set between questions whether a peer is there.
 const QUESTION_MIN: Duration = Duration::from_secs(1);
+
+/// What the kernel holds of datagrams for a thread, in each direction: a few milliseconds of a fast
+/// link. It gives less where the system allows less.
+const DATAGRAM_BYTES: usize = 2 * 1024 * 1024;
 
 /// The operating system's network with shared listening ports.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +37,22 @@ impl SharedPorts {
         let socket = socket(address)?;
         socket.bind(&address.into())
     }
+
+    /// The same for datagrams.
+    ///
+    /// # Errors
+    /// When the address cannot be had.
+    pub fn claim_datagrams(address: SocketAddr) -> io::Result<()> {
+        datagram_socket(address)?.bind(&address.into())
+    }
+}
+
+fn datagram_socket(address: SocketAddr) -> io::Result<Socket> {
+    Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
@@ -41,6 +63,18 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     )?;
     // A restart takes the port although connections of the last run linger in the kernel.
     socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+/// A socket that others may bind to the same port after it.
+fn shared_datagram_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = datagram_socket(address)?;
+    // Where the kernel chooses the port, it would else take one that another process shares.
+    if address.port() != 0 {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.set_reuse_port(true)?;
     Ok(socket)
 }
 
@@ -78,7 +112,22 @@ impl Network for SharedPorts {
         on: SocketAddr,
         server: Option<quinn::ServerConfig>,
     ) -> io::Result<quinn::Endpoint> {
-        self.0.quic(on, server)
+        let Some(server) = server else {
+            return self.0.quic(on, None);
+        };
+        let socket = shared_datagram_socket(on)?;
+        // What cannot be had is done without.
+        let _ = socket.set_recv_buffer_size(DATAGRAM_BYTES);
+        let _ = socket.set_send_buffer_size(DATAGRAM_BYTES);
+        // Each thread has a key of its own for stateless resets: with a shared one, whoever sends a
+        // connection's packets from another address would be told how to reset it (RFC 9000,
+        // section 21.11).
+        quinn::Endpoint::new(
+            quinn::EndpointConfig::default(),
+            Some(server),
+            socket.into(),
+            Arc::new(quinn::TokioRuntime),
+        )
     }
 
     async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
@@ -107,5 +156,16 @@ mod tests {
         assert!(SharedPorts::claim(address).is_err());
         drop((first, second));
         SharedPorts::claim(address).unwrap();
+    }
+
+    #[tokio::test]
+    async fn threads_share_a_port_for_datagrams_and_processes_do_not() {
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let first = shared_datagram_socket(free).unwrap();
+        let address = first.local_addr().unwrap().as_socket().unwrap();
+        let second = shared_datagram_socket(address).unwrap();
+        assert!(SharedPorts::claim_datagrams(address).is_err());
+        drop((first, second));
+        SharedPorts::claim_datagrams(address).unwrap();
     }
 }
