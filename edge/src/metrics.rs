@@ -49,6 +49,8 @@ pub struct Tally {
     upstream_micros: AtomicU64,
     /// What the cache did.
     pub cache: cache::Counts,
+    /// By which HTTP clients came, and what QUIC took.
+    pub protocols: protocols::Counts,
 }
 
 /// Whose answer a client got.
@@ -464,6 +466,7 @@ impl Collector for Serving {
             sum(&|tally| &tally.bodies_broken),
         )?;
         caching::encode(&mut writer, &tallies)?;
+        protocols::encode(&mut writer, &tallies)?;
         let counts: Vec<_> = (0..=BOUNDS_MS.len())
             .map(|place| sum(&|tally| &tally.upstream_times[place]))
             .collect();
@@ -575,6 +578,7 @@ impl Collector for Subscription {
 }
 
 mod caching;
+mod protocols;
 mod targets;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,9 @@ fn threads_are_added_up_and_everything_has_a_name() {
     two.upstream_took(Duration::from_secs(60));
     two.cache.answered(&cache::Report::of(cache::Outcome::Hit));
     let keeping = Cache::new(crate::settings::CacheSettings::default(), [0; 16]);
+    one.protocols.answered(http::Version::HTTP_11);
+    two.protocols.answered(http::Version::HTTP_3);
+    two.protocols.retried();
     metrics.show_cache(Arc::new(keeping));
     metrics.applies().applied(Duration::from_millis(3));
     let text = metrics.render().unwrap();
@@ -37,6 +40,10 @@ fn threads_are_added_up_and_everything_has_a_name() {
         "vectorgate_edge_cache_requests_total{outcome=\"bypass\"} 0",
         "vectorgate_edge_cache_entries 0",
         "vectorgate_edge_cache_bytes_max 134217728",
+        "vectorgate_edge_requests_total{protocol=\"HTTP/1.1\"} 1",
+        "vectorgate_edge_requests_total{protocol=\"HTTP/2\"} 0",
+        "vectorgate_edge_requests_total{protocol=\"HTTP/3\"} 1",
+        "vectorgate_edge_quic_retries_total 1",
         "# EOF",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");

@@ -131,7 +131,8 @@ impl<N: Network> Worker<N> {
         connection: &Rc<Connection>,
         mut request: Request<ClientBody>,
     ) -> Response<AnswerBody> {
-        let mut flight = connection.begin(is_multiplexed(request.version()));
+        let version = request.version();
+        let mut flight = connection.begin(is_multiplexed(version));
         connection.expect_body(!request.body().is_end_stream());
         let connects = *request.method() == Method::CONNECT;
         let asks_for_head = *request.method() == Method::HEAD;
@@ -153,6 +154,7 @@ impl<N: Network> Worker<N> {
         }
         flight.answered();
         self.tally.answered(by, response.status());
+        self.tally.protocols.answered(version);
         if let Some(access) = access {
             access.log(&response);
         }
