@@ -28,14 +28,14 @@ use crate::configuration::Applier;
 use crate::health::{self, Registry};
 use crate::metrics::Metrics;
 use crate::names::{self, Names};
-use crate::proxy::Tls;
+use crate::proxy::{Tls, quic_server};
 use crate::route::Surroundings;
 use crate::settings::Settings;
 use crate::store::Directory;
 use crate::subscriber::{self, ApplyOn, Certificates, OpenError, Status, Subscriber};
 use crate::telemetry::{Hub, Observing, Routes, SEND_PERIOD};
 use crate::upstream::Trust;
-use crate::workers::{Placement, Plan, Workers};
+use crate::workers::{Endpoints, Placement, Plan, Workers};
 
 /// An edge's ports to the outside.
 pub struct Ports<N> {
@@ -94,6 +94,8 @@ pub struct Addresses {
     pub http: SocketAddr,
     /// For requests over TLS, if the settings want that.
     pub https: Option<SocketAddr>,
+    /// For requests over QUIC, if the settings want that.
+    pub http3: Option<SocketAddr>,
     /// For probes and scrapers, if the settings want that.
     pub admin: Option<SocketAddr>,
 }
@@ -319,6 +321,12 @@ pub async fn serve<N: Network>(
         Some(_) => Some(Tls::new(Arc::clone(&serving.keyring) as _).map_err(StartError::Tls)?),
         None => None,
     };
+    let quic = match (&settings.http3, &tls) {
+        (Some(_), Some(tls)) => {
+            Some(quic_server(tls, Arc::clone(&serving.active)).map_err(StartError::Tls)?)
+        }
+        _ => None,
+    };
     let plan = Plan {
         cache,
         network: ports.network.clone(),
@@ -331,6 +339,8 @@ pub async fn serve<N: Network>(
         stop: stopped,
         settings: Arc::clone(&settings),
         tls,
+        quic,
+        endpoints: Endpoints::default(),
     };
     let listen = |address| move |source| StartError::Listen { address, source };
     let workers = Workers::start(plan, placement)
@@ -340,6 +350,7 @@ pub async fn serve<N: Network>(
         addresses: Addresses {
             http: workers.addresses.http,
             https: workers.addresses.https,
+            http3: workers.addresses.http3,
             admin: None,
         },
         workers,

@@ -111,7 +111,7 @@ async fn serve(settings: Settings, own: Own) -> Result<(), Failure> {
     let id = settings.edge.id.clone();
     let mut edge = assembly::start(settings, ports, own, Placement::Threads).await?;
     let addresses = edge.addresses();
-    tracing::info!(edge = id, http = %addresses.http, https = addresses.https.map(tracing::field::display), admin = addresses.admin.map(tracing::field::display), "the edge is running");
+    tracing::info!(edge = id, http = %addresses.http, https = addresses.https.map(tracing::field::display), http3 = addresses.http3.map(tracing::field::display), admin = addresses.admin.map(tracing::field::display), "the edge is running");
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
@@ -145,6 +145,11 @@ fn claim(settings: &Settings) -> Result<(), StartError> {
     ];
     for address in addresses.into_iter().flatten() {
         SharedPorts::claim(address).map_err(|source| StartError::Listen { address, source })?;
+    }
+    if let Some(http3) = &settings.http3 {
+        let address = http3.listen;
+        SharedPorts::claim_datagrams(address)
+            .map_err(|source| StartError::Listen { address, source })?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::pace::Rate;
 pub use observing::{AccessLogSettings, BreakerSettings, DebugSettings};
 mod listeners;
 
-pub use listeners::{HttpSettings, HttpsSettings, ProxyProtocol, Trust};
+pub use listeners::{Http3Settings, HttpSettings, HttpsSettings, ProxyProtocol, Trust};
 
 /// The longest deadline that may be set: a day; anything longer is a slip of units.
 const DEADLINE_MS_MAX: u64 = 24 * 60 * 60 * 1000;
@@ -36,6 +36,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Where it serves over TLS.
     pub https: Option<HttpsSettings>,
+    /// Where it serves over QUIC.
+    pub http3: Option<Http3Settings>,
     /// Whom it follows.
     pub control: ControlSettings,
     /// Its certificate, and the authority that it trusts.
@@ -361,6 +363,9 @@ impl Settings {
         self.http.check()?;
         if let Some(https) = &self.https {
             https.check(self.http.listen)?;
+        }
+        if let Some(http3) = &self.http3 {
+            http3.check(self.https.as_ref())?;
         }
         if self.control.nodes.is_empty() {
             return Err(SettingsError::field("control.nodes", "it names no node"));

@@ -1,4 +1,4 @@
-//! The serving threads: one for each core, each with its own runtime, listening socket, upstream
+//! The serving threads: one for each core, each with its own runtime, listening sockets, upstream
 //! connections and counts. In a simulation there is one, on the runtime that is there.
 
 use std::future::Future;
@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
+use parking_lot::Mutex;
 use platform::{Clock, Entropy, Listener, Network};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -49,7 +50,16 @@ pub(crate) struct Plan<N> {
     pub(crate) stop: watch::Receiver<bool>,
     /// How TLS is spoken, where the settings say that it is.
     pub(crate) tls: Option<Tls>,
+    /// How clients are accepted over QUIC, where the settings say that they are.
+    pub(crate) quic: Option<quinn::ServerConfig>,
+    pub(crate) endpoints: Endpoints,
 }
+
+/// The serving threads' endpoints of QUIC. They are held until the last thread has ended: the kernel
+/// divides clients by how many sockets there are, so that one that was closed earlier would have
+/// those of others strewn about.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Endpoints(Arc<Mutex<Vec<quinn::Endpoint>>>);
 
 /// Serving threads that run.
 #[derive(Debug)]
@@ -57,6 +67,7 @@ pub(crate) struct Workers {
     pub(crate) addresses: Bound,
     /// A message for each thread that has ended, and the end once all have.
     ends: mpsc::Receiver<()>,
+    endpoints: Endpoints,
 }
 
 /// Where serving threads listen.
@@ -64,6 +75,7 @@ pub(crate) struct Workers {
 pub(crate) struct Bound {
     pub(crate) http: SocketAddr,
     pub(crate) https: Option<SocketAddr>,
+    pub(crate) http3: Option<SocketAddr>,
 }
 
 /// Why a thread does not serve.
@@ -99,6 +111,7 @@ impl Workers {
         let mut addresses = Bound {
             http: plan.settings.http.listen,
             https: plan.settings.https.as_ref().map(|https| https.listen),
+            http3: plan.settings.http3.as_ref().map(|http3| http3.listen),
         };
         let at = addresses.http;
         let unserved = |source| Unserved {
@@ -106,6 +119,7 @@ impl Workers {
             source,
         };
         let (end, ends) = mpsc::channel(count);
+        let endpoints = plan.endpoints.clone();
         for number in 0..count {
             let (bound, is_bound) = oneshot::channel();
             let serve = serve(plan.clone(), addresses, bound, End(end.clone()));
@@ -114,7 +128,11 @@ impl Workers {
             let silent = |_| unserved(io::Error::other("a serving thread ended at once"));
             addresses = is_bound.await.map_err(silent)??;
         }
-        Ok(Self { addresses, ends })
+        Ok(Self {
+            addresses,
+            ends,
+            endpoints,
+        })
     }
 
     /// Waits until one of them has ended.
@@ -125,6 +143,7 @@ impl Workers {
     /// Waits until all of them have ended.
     pub(crate) async fn all_ended(mut self) {
         while self.ends.recv().await.is_some() {}
+        self.endpoints.0.lock().clear();
     }
 }
 
@@ -195,6 +214,14 @@ async fn begin<N: Network>(
         }
         None => (None, None),
     };
+    let (http3, at_http3) = match addresses.http3.zip(plan.quic) {
+        Some((address, server)) => {
+            let (endpoint, at) = listen_quic(&plan.network, address, server)?;
+            plan.endpoints.0.lock().push(endpoint.clone());
+            (Some(endpoint), Some(at))
+        }
+        None => (None, None),
+    };
     let tally = plan.metrics.tally();
     let common = Common {
         active: plan.active,
@@ -220,8 +247,21 @@ async fn begin<N: Network>(
     let bound = Bound {
         http: at_http,
         https: at_https,
+        http3: at_http3,
     };
-    Ok((worker, Listeners { http, https }, bound))
+    let listeners = Listeners { http, https, http3 };
+    Ok((worker, listeners, bound))
+}
+
+fn listen_quic<N: Network>(
+    network: &N,
+    address: SocketAddr,
+    server: quinn::ServerConfig,
+) -> Result<(quinn::Endpoint, SocketAddr), Unserved> {
+    let unserved = |source| Unserved { address, source };
+    let endpoint = network.quic(address, Some(server)).map_err(unserved)?;
+    let at = endpoint.local_addr().map_err(unserved)?;
+    Ok((endpoint, at))
 }
 
 async fn listen<N: Network>(

@@ -33,7 +33,7 @@ use crate::settings::Trust;
 /// How many handshakes a thread is in the middle of at once. Beyond, the one that began first is
 /// ended: a client that means it is done in two round trips, so that who floods ends his own. At
 /// 40 KiB each these take 40 MiB.
-const HANDSHAKES_MAX: usize = 1024;
+pub(super) const HANDSHAKES_MAX: usize = 1024;
 
 /// An accepted connection.
 pub(super) struct Accepted<N> {

@@ -175,6 +175,14 @@ impl AnswerBody {
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
+    /// All of it is made, and some of it may wait for the client.
+    pub(super) fn awaits_client(&mut self) {
+        if !self.untaken.given {
+            self.untaken.given = true;
+            self.flight.piece_made(0);
+        }
+    }
+
     fn hold(&mut self, data: Bytes) {
         // What is kept is there once for everybody who reads it.
         if !matches!(self.content, Content::Empty | Content::Shared(_)) {

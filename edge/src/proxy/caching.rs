@@ -85,7 +85,7 @@ impl Caches {
         }
     }
 
-    fn now_ms(&self) -> u64 {
+    pub(super) fn now_ms(&self) -> u64 {
         self.clock.now().0
     }
 

@@ -1,6 +1,7 @@
 //! Clients that keep a connection busy with what is no use to anybody: frames of HTTP/2 that must be
 //! answered or remembered but carry nothing, and requests that are taken back as soon as they are
-//! made. h2 bounds what each of them takes; here a connection that does nothing else is ended.
+//! made. h2 bounds what each of them takes; here a connection that does nothing else is ended. Frames
+//! of HTTP/3 are counted here, too; `http3` finds them.
 //!
 //! | | counted | unless |
 //! |---|---|---|
@@ -68,6 +69,26 @@ impl Count {
     fn clear(&self, now: Instant) {
         self.count.set(0);
         self.since.set(now);
+    }
+}
+
+/// Frames in a row that carry nothing, of a connection.
+#[derive(Debug)]
+pub(super) struct Empties(Count);
+
+impl Empties {
+    pub(super) fn new() -> Self {
+        Self(Count::new())
+    }
+
+    /// One more; true when there are too many.
+    pub(super) fn another(&self) -> bool {
+        self.0.reaches(FRAMES_MAX)
+    }
+
+    /// A request or data came between.
+    pub(super) fn interrupted(&self) {
+        self.0.count.set(0);
     }
 }
 

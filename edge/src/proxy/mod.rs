@@ -22,6 +22,7 @@ mod error;
 mod flood;
 mod headers;
 mod http;
+mod http3;
 mod ids;
 mod preface;
 mod prefixed;
@@ -37,6 +38,7 @@ mod watched;
 mod websocket;
 
 pub use error::{Code, REQUEST_ID};
+pub use http3::quic_server;
 pub use server::{Listeners, serve};
 pub use service::{Common, Worker};
 pub use tls::Tls;

@@ -14,13 +14,14 @@ use super::accepted::Accepted;
 use super::client::Scheme;
 use super::connection::Order;
 use super::http::Http;
+use super::http3::{self, Door};
 use super::service::Worker;
 use crate::settings::TimeoutSettings;
 use crate::telemetry::DRAIN_PERIOD;
 
 /// How many connections a thread has at once. Beyond, new ones wait in the kernel's queue; at
 /// about 10 KiB each this is what 160 MiB hold.
-const CONNECTIONS_MAX: usize = 16_384;
+pub(super) const CONNECTIONS_MAX: usize = 16_384;
 
 /// How long to wait when the operating system refuses to accept, mostly for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -31,6 +32,8 @@ pub struct Listeners<L> {
     pub http: L,
     /// For requests over TLS.
     pub https: Option<L>,
+    /// For requests over QUIC.
+    pub http3: Option<quinn::Endpoint>,
 }
 
 /// Serves until `stop` turns true and what is under way then is done or out of time. To be called
@@ -50,13 +53,28 @@ pub async fn serve<N: Network>(
         stop: stop.clone(),
     };
     let plain = entrance(Scheme::Http).take(listeners.http);
-    match listeners.https {
-        Some(https) => {
-            tokio::join!(plain, entrance(Scheme::Https).take(https));
+    let secured = async {
+        if let Some(https) = listeners.https {
+            entrance(Scheme::Https).take(https).await;
         }
-        None => plain.await,
+    };
+    let over_quic = async {
+        if let Some(endpoint) = listeners.http3.clone() {
+            let door = Door::new(Rc::clone(&worker), endpoint, stop.clone());
+            door.take().await;
+        }
+    };
+    tokio::join!(plain, secured, over_quic);
+    match &listeners.http3 {
+        None => drain(&worker).await,
+        Some(endpoint) => {
+            tokio::select! {
+                () = drain(&worker) => {}
+                () = http3::refuse(endpoint) => {}
+            }
+            http3::close(endpoint).await;
+        }
     }
-    drain(&worker).await;
     sweeper.abort();
     drainer.abort();
     worker.observer.drain();

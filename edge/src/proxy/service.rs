@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use domain::matching::{Request as Question, check_query};
-use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
+use http::header::{ALT_SVC, CONTENT_LENGTH, HOST, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
@@ -15,6 +15,7 @@ use tracing::{Level, debug, enabled};
 
 use super::body::{AnswerBody, Content};
 use super::caching::{Caches, Matter};
+use super::client::Scheme;
 use super::connection::{Connection, Connections, Flight};
 use super::dispatch::{Sent, is_good};
 use super::error::{Code, Refusal};
@@ -47,6 +48,8 @@ pub struct Worker<N> {
     reader: Reader,
     ids: RequestIds,
     via: Via,
+    /// What clients of `https` are told of HTTP/3, where it is spoken.
+    alt_svc: Option<HeaderValue>,
 }
 
 /// What the serving threads have in common.
@@ -100,6 +103,7 @@ impl<N: Network> Worker<N> {
             terminator: None,
             handshakes: Rc::default(),
             via: Via::new(&settings.edge.id),
+            alt_svc: alt_svc(&settings),
             upstreams: Upstreams::new(network, settings.timeouts, Arc::clone(&tally), lane),
             reader: Reader::new(active),
             observer: Observer::new(observing, Arc::clone(&clock), entropy),
@@ -155,6 +159,7 @@ impl<N: Network> Worker<N> {
         flight.answered();
         self.tally.answered(by, response.status());
         self.tally.protocols.answered(version);
+        self.advertise(connection, version, &mut response);
         if let Some(access) = access {
             access.log(&response);
         }
@@ -162,6 +167,16 @@ impl<N: Network> Worker<N> {
             .observer
             .finish(trace, by, || self.ids.next(), &mut response);
         response.map(|content| AnswerBody::new(content, flight, watch))
+    }
+
+    /// Tells a client that came over TLS and TCP where it finds the same over QUIC.
+    fn advertise<B>(&self, connection: &Connection, version: Version, response: &mut Response<B>) {
+        if let Some(alt_svc) = &self.alt_svc
+            && connection.scheme() == Scheme::Https
+            && version != Version::HTTP_3
+        {
+            response.headers_mut().insert(ALT_SVC, alt_svc.clone());
+        }
     }
 
     async fn outcome(
@@ -440,6 +455,11 @@ pub(super) fn failed(target: &Target, error: &ExchangeError) -> Refusal {
         debug!(upstream = %target.upstream, target = %target.id, address = target.authority, cause, "{error}");
     }
     refusal
+}
+
+fn alt_svc(settings: &Settings) -> Option<HeaderValue> {
+    let alt_svc = settings.http3.as_ref()?.alt_svc();
+    HeaderValue::from_str(&alt_svc).ok()
 }
 
 impl Via {

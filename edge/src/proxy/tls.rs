@@ -5,6 +5,10 @@
 //! certificate is replaced. Tickets are the same on all threads and for all certificates, so a
 //! client that comes back is known on whichever thread it comes to; rustls takes a ticket for the
 //! host alone that it was given for.
+//!
+//! Over QUIC the same decides, but for what is handed on unopened: see [`quic`].
+
+mod quic;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -117,6 +121,21 @@ impl Tls {
     }
 }
 
+impl Secured {
+    /// What a client asked for by this name.
+    pub(super) fn by(name: Option<&str>) -> Self {
+        Self {
+            host: name.and_then(normal_form),
+        }
+    }
+}
+
+/// A host's name as routes know it; nothing where it is none.
+fn normal_form(name: &str) -> Option<Box<str>> {
+    let host = normalise_host(name).ok()?;
+    Some(host.into_owned().into_boxed_str())
+}
+
 impl Terminator {
     pub(super) fn new(tls: Tls) -> Result<Self, rustls::Error> {
         Ok(Self {
@@ -128,10 +147,9 @@ impl Terminator {
 
     /// What to do with a client that greets like this.
     pub(super) fn choose(&self, configuration: &Configuration, hello: &ClientHello<'_>) -> Choice {
-        let host = hello
-            .server_name()
-            .and_then(|name| normalise_host(name).ok());
-        let served = host.as_deref().and_then(|host| configuration.find(host));
+        let secured = Secured::by(hello.server_name());
+        let served = secured.host.as_deref();
+        let served = served.and_then(|host| configuration.find(host));
         let config = match served {
             None => self.own(TlsVersion::default()),
             Some(served) => match served.tls.policy {
@@ -145,9 +163,6 @@ impl Terminator {
                     None => self.own(served.tls.min_version),
                 },
             },
-        };
-        let secured = Secured {
-            host: host.map(|host| host.into_owned().into_boxed_str()),
         };
         Choice::Open(config.unwrap_or_else(|| Arc::clone(&self.nobody)), secured)
     }

@@ -1,4 +1,5 @@
-//! Where an edge serves: `[http]` and `[https]`, and whether a proxy in front says who the client is.
+//! Where an edge serves: `[http]`, `[https]` and `[http3]`, and whether a proxy in front says who the
+//! client is.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -51,6 +52,17 @@ pub struct HttpsSettings {
     /// Whom to believe it.
     #[serde(default, deserialize_with = "structure")]
     pub proxy_protocol_from: Vec<IpNet>,
+}
+
+/// `[http3]`. Without it an edge speaks no HTTP/3.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http3Settings {
+    /// The UDP address for requests over QUIC.
+    pub listen: SocketAddr,
+    /// The UDP port that clients of `https` are told of: what they see, whatever `listen` is.
+    #[serde(default = "https_port")]
+    pub public_port: u16,
 }
 
 /// Whether connections begin with a header of the PROXY protocol.
@@ -142,6 +154,28 @@ impl HttpsSettings {
             )),
             _ => check_trust("https.proxy_protocol_from", self.trust()),
         }
+    }
+}
+
+impl Http3Settings {
+    /// What clients of `https` are told (RFC 7838, section 3). They believe it for a day, which is
+    /// what they would if nothing were said, and find another way where it is no longer so.
+    #[must_use]
+    pub fn alt_svc(&self) -> String {
+        format!("h3=\":{}\"; ma=86400", self.public_port)
+    }
+
+    pub(super) fn check(&self, https: Option<&HttpsSettings>) -> Result<(), SettingsError> {
+        if https.is_none() {
+            return Err(SettingsError::field(
+                "http3.listen",
+                "HTTP/3 needs `[https]`, whose certificates it shows",
+            ));
+        }
+        if self.public_port == 0 {
+            return Err(SettingsError::field("http3.public_port", "0 is no port"));
+        }
+        Ok(())
     }
 }
 

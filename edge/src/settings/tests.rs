@@ -79,6 +79,32 @@ fn variables_go_before_the_file_and_others_are_left_alone() {
 }
 
 #[test]
+fn http3_is_off_unless_it_is_given_an_address_beside_https() {
+    assert!(parse(WHOLE, &[]).unwrap().http3.is_none());
+    let https = ("VECTORGATE_HTTPS__LISTEN", "127.0.0.1:8443");
+    assert!(parse(WHOLE, &[https]).unwrap().http3.is_none());
+    let listen = ("VECTORGATE_HTTP3__LISTEN", "127.0.0.1:8443");
+    let http3 = parse(WHOLE, &[https, listen]).unwrap().http3.unwrap();
+    assert_eq!((http3.listen.port(), http3.public_port), (8443, 443));
+    assert_eq!(http3.alt_svc(), "h3=\":443\"; ma=86400");
+    let message = parse(WHOLE, &[listen]).unwrap_err();
+    assert!(message.contains("`http3.listen`"), "{message}");
+    for (variable, value, named) in [
+        ("VECTORGATE_HTTP3__PUBLIC_PORT", "0", "`http3.public_port`"),
+        (
+            "VECTORGATE_HTTP3__PUBLIC_PORT",
+            "65536",
+            "http3.public_port",
+        ),
+        ("VECTORGATE_HTTP3__LISTEN", "here", "http3.listen"),
+        ("VECTORGATE_HTTP3__ENABLED", "true", "enabled"),
+    ] {
+        let message = parse(WHOLE, &[https, listen, (variable, value)]).expect_err(variable);
+        assert!(message.contains(named), "{variable}={value}: {message}");
+    }
+}
+
+#[test]
 fn a_bad_field_is_named() {
     for (variable, value, named) in [
         ("VECTORGATE_EDGE__ID", "edge 1", "`edge.id`"),
