@@ -22,6 +22,7 @@ mod origin;
 mod proxy_protocol;
 mod publish;
 mod reuse;
+mod secured;
 mod sharing;
 mod shutdown;
 mod smuggling;

@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use crate::client::{ask, get, whole};
 use crate::origin::{Origin, answer, nobody, read_head};
 use crate::publish::{Draft, HOST};
-use crate::tls;
+use crate::secured;
 use crate::upstream_http2;
 use crate::world::{Options, PATIENCE, World, eventually, run};
 
@@ -180,17 +180,17 @@ fn requests_go_where_the_name_points_now_however_busy_a_connection_is() {
 #[test]
 fn what_is_passed_through_goes_to_the_addresses_that_are_known() {
     run(async {
-        let upstream = tls::ending_tls(&tls::issued("theirs", HOST)).await;
+        let upstream = secured::ending_tls(&secured::issued("theirs", HOST)).await;
         let network = Named::new(&[nobody().await, upstream]);
         let mut world = network.world(vec![("HTTPS__LISTEN", "127.0.0.1:0")]).await;
         world.publish(&[Draft {
             host: Some("origin.test"),
-            config: tls::PASSTHROUGH.to_owned(),
+            config: secured::PASSTHROUGH.to_owned(),
             ..Draft::to(SocketAddr::from(([192, 0, 2, 1], 80)))
         }]);
-        let config = Arc::new(tls::modern(&[]));
+        let config = Arc::new(secured::modern(&[]));
         for _ in 0..2 {
-            tls::handshake(world.https.unwrap(), HOST, &config)
+            secured::handshake(world.https.unwrap(), HOST, &config)
                 .await
                 .unwrap();
         }
