@@ -109,6 +109,7 @@ impl Place {
                     http: address("http"),
                     admin: address("admin"),
                     https: fields["https"].as_str().map(|at| at.parse().unwrap()),
+                    http3: fields["http3"].as_str().map(|at| at.parse().unwrap()),
                 };
             }
         }
@@ -122,6 +123,7 @@ struct Running {
     http: SocketAddr,
     admin: SocketAddr,
     https: Option<SocketAddr>,
+    http3: Option<SocketAddr>,
 }
 
 impl Running {
@@ -308,7 +310,28 @@ fn an_edge_with_a_certificate_of_its_own_speaks_tls_and_keeps_its_vault_to_itsel
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     let vault = fs::metadata(place.path("data/certificates")).unwrap();
     assert_eq!(vault.permissions().mode() & 0o777, 0o700);
+    assert_eq!(edge.http3, None);
     assert_eq!(edge.stop("-TERM").0, Some(0));
+}
+
+#[test]
+fn an_edge_has_its_port_for_http3_to_itself_and_gives_it_back() {
+    let (place, second) = (Place::new(), Place::new());
+    let https = ("VECTORGATE_HTTPS__LISTEN", "127.0.0.1:0");
+    let edge = place.start(&[https, ("VECTORGATE_HTTP3__LISTEN", "127.0.0.1:0")]);
+    let address = edge.http3.unwrap().to_string();
+    let same = ("VECTORGATE_HTTP3__LISTEN", address.as_str());
+    let (code, text) = second.ends(&[https, same]);
+    assert!(code == 71 && text.contains(&address), "{code}: {text}");
+    let (code, text) = second.ends(&[same]);
+    assert!(
+        code == 64 && text.contains("http3.listen"),
+        "{code}: {text}"
+    );
+    assert_eq!(edge.stop("-TERM").0, Some(0));
+    let edge = second.start(&[https, same]);
+    assert_eq!(edge.http3.unwrap().to_string(), address);
+    assert_eq!(edge.stop("-INT").0, Some(0));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod frames;
 mod grpc;
 mod health;
 mod http2;
+mod http3;
 mod limits;
 mod names;
 mod observing;

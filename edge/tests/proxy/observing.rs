@@ -57,7 +57,7 @@ fn draft(origin: &Origin) -> Draft {
 }
 
 #[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Sink(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -71,7 +71,7 @@ impl Write for Sink {
 }
 
 impl Sink {
-    fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         let text = String::from_utf8(self.0.lock().clone()).unwrap();
         text.lines()
             .map(|line| serde_json::from_str(line).unwrap())

@@ -24,6 +24,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) https: Option<SocketAddr>,
+    pub(crate) http3: Option<SocketAddr>,
     pub(crate) admin: SocketAddr,
     pub(crate) serving: Serving,
     pub(crate) running: Running,
@@ -133,6 +134,7 @@ impl World {
         Self {
             address: running.addresses().http,
             https: running.addresses().https,
+            http3: running.addresses().http3,
             admin: running.addresses().admin.unwrap(),
             serving,
             running,

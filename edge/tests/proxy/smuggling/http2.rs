@@ -6,7 +6,7 @@ use crate::frames::{DATA, END_HEADERS, END_STREAM, Frames, HEADERS, RST_STREAM, 
 use crate::publish::Draft;
 use crate::world::{World, run};
 
-type Field = (&'static [u8], &'static [u8]);
+pub(super) type Field = (&'static [u8], &'static [u8]);
 
 const METHOD: Field = (b":method", b"POST");
 const SCHEME: Field = (b":scheme", b"http");
@@ -14,7 +14,7 @@ const PATH: Field = (b":path", b"/");
 const AUTHORITY: Field = (b":authority", b"api.example.net");
 
 /// Fields beside those that every request has.
-fn with(more: &[Field]) -> Vec<Field> {
+pub(super) fn with(more: &[Field]) -> Vec<Field> {
     [&[METHOD, SCHEME, PATH, AUTHORITY], more].concat()
 }
 
@@ -31,7 +31,7 @@ fn without(name: &[u8]) -> Vec<Field> {
     usual.filter(|usual| usual.0 != name).collect()
 }
 
-fn cases() -> Vec<(&'static str, Vec<Field>)> {
+pub(super) fn cases() -> Vec<(&'static str, Vec<Field>)> {
     vec![
         ("a large letter in a name", with(&[(b"X-a", b"b")])),
         ("a blank in a name", with(&[(b"x a", b"b")])),

@@ -3,6 +3,7 @@
 
 mod corpus;
 mod http2;
+mod http3;
 mod strict;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
