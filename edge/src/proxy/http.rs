@@ -195,6 +195,9 @@ fn service<N: Network>(
     let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
     service_fn(move |request| {
         let (worker, connection) = (Rc::clone(&worker), Rc::clone(&connection));
-        async move { Ok::<_, Infallible>(worker.answer(&connection, request.map(Into::into)).await) }
+        // hyper makes room for it with the connection: one that is idle is to hold a pointer only.
+        Box::pin(async move {
+            Ok::<_, Infallible>(worker.answer(&connection, request.map(Into::into)).await)
+        })
     })
 }
