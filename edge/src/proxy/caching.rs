@@ -171,7 +171,9 @@ impl<N: Network> Worker<N> {
             collapsed: false,
             changes: Cell::new(0),
         };
-        seeker.answered(known).await
+        // What few requests need is kept out of the room that each connection has for one: see
+        // `service`.
+        Box::pin(seeker.answered(known)).await
     }
 
     /// A request that the cache does not answer, though it may be about what is kept.

@@ -130,6 +130,9 @@ impl<N: Network> Worker<N> {
     }
 
     /// Answers a request. It has always an answer.
+    ///
+    /// The future is part of every connection of HTTP/1.1, also of one that is idle, and is moved
+    /// once for each request. What only some requests come to is therefore boxed in it.
     pub(super) async fn answer(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
@@ -229,7 +232,8 @@ impl<N: Network> Worker<N> {
             Verdict::Forward(toward) => {
                 // It is between the two alone, and nothing of it is kept.
                 if let Some(wish) = websocket::wish(&mut request, || self.ids.websocket_key()) {
-                    return self.switch(connection, toward, request, wish, trace).await;
+                    let switching = self.switch(connection, toward, request, wish, trace);
+                    return Box::pin(switching).await;
                 }
                 let matter = Matter {
                     held: &configuration,

@@ -195,7 +195,7 @@ impl<N: Network> Upstreams<N> {
         };
         match target.protocol {
             Protocol::Http1 => self.send_http1(going, request, spares).await,
-            Protocol::H2 | Protocol::H2c => self.send_http2(going, request).await,
+            Protocol::H2 | Protocol::H2c => Box::pin(self.send_http2(going, request)).await,
         }
     }
 

@@ -97,7 +97,7 @@ impl<N: Network> Upstreams<N> {
     async fn connect(&self, going: &Going<'_>) -> Result<Box<Link>, ExchangeError> {
         let target = going.target;
         let _waits = Waits::begin(target)?;
-        let dialling = |until| dial(&self.network, target, until);
+        let dialling = |until| Box::pin(dial(&self.network, target, until));
         let (stream, lead) = self.in_time(going.until, dialling).await?;
         let mut link = Box::new(Link::new(Box::new(stream)));
         link.lead = lead;
