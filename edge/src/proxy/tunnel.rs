@@ -2,16 +2,14 @@
 //! ended, one breaks, or neither says anything for too long. Nothing of it is understood here.
 
 use std::cell::Cell;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::io::InspectReader;
 use tracing::debug;
 
 use super::connection::Flight;
@@ -71,14 +69,9 @@ where
 {
     let _counted = Counted::new(tally);
     let moved = Cell::new(Instant::now());
-    let mut one = Noting {
-        stream: one,
-        moved: &moved,
-    };
-    let mut other = Noting {
-        stream: other,
-        moved: &moved,
-    };
+    let note = |_: &[u8]| moved.set(Instant::now());
+    let mut one = InspectReader::new(one, note);
+    let mut other = InspectReader::new(other, note);
     let copy = copy_bidirectional_with_sizes(&mut one, &mut other, PIECE_BYTES, PIECE_BYTES);
     tokio::select! {
         ended = copy => match ended {
@@ -113,56 +106,6 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.tunnel_ended();
-    }
-}
-
-/// A stream that notes when something was read from it.
-struct Noting<'a, S> {
-    stream: S,
-    moved: &'a Cell<Instant>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Noting<'_, S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if outcome.is_ready() {
-            self.moved.set(Instant::now());
-        }
-        outcome
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Noting<'_, S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
