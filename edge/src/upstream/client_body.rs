@@ -2,7 +2,6 @@
 //! for HTTP/1.1 and HTTP/2; what comes by HTTP/3 is behind a pointer, so that nothing here knows how
 //! it is carried.
 
-use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,8 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-/// What is known of why a body broke off.
-pub(super) type Cause = Box<dyn Error + Send + Sync>;
+use super::Cause;
 
 /// The client's connection or stream broke, or what it sent was no body.
 #[derive(Debug, Default, thiserror::Error)]
@@ -25,7 +23,7 @@ pub struct Broken {
 impl Broken {
     /// Broken by this. Where h2 has a reason for it, a stream to an origin is reset for the same.
     #[must_use]
-    pub fn by(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn by(cause: impl Into<Cause>) -> Self {
         Self {
             cause: Some(cause.into()),
         }

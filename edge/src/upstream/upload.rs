@@ -10,8 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::client_body::Cause;
-use super::{ClientBody, IdleDeadline};
+use super::{Cause, ClientBody, IdleDeadline};
 use crate::pace::{Pace, Rate};
 
 /// A request's body.
