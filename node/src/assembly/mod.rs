@@ -23,7 +23,6 @@ use crate::consensus::peers::{Peers, TlsDialer};
 use crate::consensus::{Consensus, Parts, server};
 use crate::control_plane::ControlPlane;
 use crate::errands::{self, Errands};
-use crate::fleet::herald::{self, Herald};
 use crate::fleet::{ClusterFleet, Fleet};
 use crate::halt::{FatalHook, FatalReason, Halt};
 use crate::keys::KeyRing;
@@ -110,12 +109,6 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         metrics: metrics.register(WebhookMetrics::register),
     };
     let fleet: Arc<dyn FleetReader> = Arc::new(fleet);
-    let herald = Herald::start(herald::Parts {
-        control: Arc::new(consensus.clone()),
-        fleet: Arc::clone(&fleet),
-        clock: Arc::clone(&ports.clock),
-        entropy: Arc::clone(&ports.entropy),
-    });
     let errands = Errands::start(errands::Parts {
         control: Arc::new(consensus.clone()),
         fleet: Arc::clone(&fleet),
@@ -134,7 +127,6 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         internal,
         publisher,
         dispatcher,
-        herald,
         errands,
         closer,
     })

@@ -10,7 +10,6 @@ use tokio::task::JoinHandle;
 
 use crate::consensus::Consensus;
 use crate::errands::Errands;
-use crate::fleet::herald::Herald;
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
 use crate::webhooks::dispatcher::Dispatcher;
@@ -57,7 +56,6 @@ pub struct Running {
     pub(super) internal: Part,
     pub(super) publisher: Publisher,
     pub(super) dispatcher: Dispatcher,
-    pub(super) herald: Herald,
     pub(super) errands: Errands,
     pub(super) closer: Closer,
 }
@@ -94,7 +92,6 @@ impl Running {
     /// leadership over so that nobody waits for an election, and leaves.
     pub async fn shut_down(self) {
         self.consensus.drain();
-        self.herald.shut_down();
         self.errands.shut_down();
         // Edges go elsewhere and deliveries end while requests end: nobody waits for the others.
         tokio::join!(

@@ -48,7 +48,7 @@ impl Runner {
             for of in of.chunks(EXPIRIES_MAX) {
                 let (environment_id, of) = (environment_id.clone(), of.to_vec());
                 let tell = TellExpiries { environment_id, of };
-                self.propose(now, Command::TellExpiries(tell)).await;
+                self.parts.propose(now, Command::TellExpiries(tell)).await;
             }
         }
     }

@@ -6,10 +6,13 @@
 //! ```text
 //! shifts     the next step of a shift of weight, or its end
 //! expiries   that a certificate or an API key expires soon
+//! outages    that an upstream is out of use in a region, or back: the verdict of most edges there
 //! ```
 
 mod expiries;
+mod outages;
 mod shifts;
+mod verdict;
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +36,7 @@ use expiries::Ends;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// What errands take from outside.
+#[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) control: Arc<dyn ControlPlane>,
     pub(crate) fleet: Arc<dyn FleetReader>,
@@ -46,25 +50,54 @@ impl fmt::Debug for Parts {
     }
 }
 
+impl Parts {
+    fn leads(&self) -> bool {
+        self.control.leader() == Some(self.control.this().id)
+    }
+
+    /// What is lost is seen and proposed again; what is repeated changes nothing.
+    async fn propose(&self, at: Timestamp, command: Command) {
+        let stamped = Stamped {
+            at,
+            request_id: RequestId::new(self.entropy.seed(at)),
+            idempotency: None,
+            command,
+            origin: Origin::default(),
+            precondition: None,
+        };
+        let proposed = self.control.propose(stamped).await;
+        match proposed.map(|done| done.reply) {
+            Ok(Ok(_)) => {}
+            Ok(Err(rejection)) => tracing::warn!(%rejection, "what was due was refused"),
+            Err(error) => tracing::debug!(%error, "what was due could not be written down"),
+        }
+    }
+}
+
 /// Errands under way.
-pub(crate) struct Errands(JoinHandle<()>);
+pub(crate) struct Errands([JoinHandle<()>; 2]);
 
 impl Errands {
     pub(crate) fn start(parts: Parts) -> Self {
-        Self(tokio::spawn(run(Runner::new(parts))))
+        Self([
+            tokio::spawn(outages::run(parts.clone())),
+            tokio::spawn(run(Runner::new(parts))),
+        ])
     }
 
     /// Ends them. What was proposed and not answered may have been written down, or not; the next
     /// leader looks anew.
     pub(crate) fn shut_down(self) {
-        self.0.abort();
+        for task in self.0 {
+            task.abort();
+        }
     }
 }
 
 async fn run(mut runner: Runner) {
     loop {
         sleep(LOOK_EVERY).await;
-        if runner.leads() {
+        if runner.parts.leads() {
             runner.look().await;
         }
     }
@@ -88,10 +121,6 @@ impl Runner {
         }
     }
 
-    fn leads(&self) -> bool {
-        self.parts.control.leader() == Some(self.parts.control.this().id)
-    }
-
     /// Looks once, and proposes what is due.
     pub(crate) async fn look(&mut self) {
         self.shifts().await;
@@ -105,28 +134,5 @@ impl Runner {
         let passed = self.started.elapsed();
         self.time.saw(last, passed);
         Some((found, self.time.at(self.parts.clock.now(), passed)))
-    }
-
-    /// What is lost is seen and proposed again; what is repeated changes nothing.
-    async fn propose(&self, at: Timestamp, command: Command) {
-        let stamped = Stamped {
-            at,
-            request_id: RequestId::new(self.parts.entropy.seed(at)),
-            idempotency: None,
-            command,
-            origin: Origin::default(),
-            precondition: None,
-        };
-        match self
-            .parts
-            .control
-            .propose(stamped)
-            .await
-            .map(|done| done.reply)
-        {
-            Ok(Ok(_)) => {}
-            Ok(Err(rejection)) => tracing::warn!(%rejection, "what was due was refused"),
-            Err(error) => tracing::debug!(%error, "what was due could not be written down"),
-        }
     }
 }

@@ -65,7 +65,7 @@ impl Runner {
                 random: seed.random,
             },
         };
-        self.propose(now, Command::StepShift(step)).await;
+        self.parts.propose(now, Command::StepShift(step)).await;
     }
 }
 

@@ -8,12 +8,10 @@
 
 mod course;
 mod gather;
-pub(crate) mod herald;
 mod merge;
 mod record;
 mod seat;
 mod telemetry;
-mod verdict;
 mod wire;
 
 #[cfg(test)]

@@ -3,65 +3,33 @@
 //! writes down once. Whoever leads next begins with what is written down.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use domain::command::{Command, Origin, OutageChange, RecordOutages, Stamped};
-use domain::id::{EnvironmentId, RequestId};
+use domain::command::{Command, OutageChange, RecordOutages};
+use domain::id::EnvironmentId;
 use domain::limits::OUTAGES_MAX;
 use domain::query;
-use platform::{Clock, Entropy};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use super::Parts;
 use super::verdict::{Verdicts, Witness};
-use crate::control_plane::ControlPlane;
-use crate::rest::{EdgeView, FleetReader, FleetView};
+use crate::rest::{EdgeView, FleetView};
 
 /// How often is looked: as often as edges are pinged.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// What the herald takes from outside.
-pub(crate) struct Parts {
-    pub(crate) control: Arc<dyn ControlPlane>,
-    pub(crate) fleet: Arc<dyn FleetReader>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) entropy: Arc<dyn Entropy>,
-}
-
-impl fmt::Debug for Parts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parts").finish_non_exhaustive()
-    }
-}
-
-/// A running herald.
-pub(crate) struct Herald(JoinHandle<()>);
-
-impl Herald {
-    pub(crate) fn start(parts: Parts) -> Self {
-        Self(tokio::spawn(run(parts)))
-    }
-
-    /// Ends it. What was proposed and not answered may have been written down, or not; the next
-    /// leader looks anew.
-    pub(crate) fn shut_down(self) {
-        self.0.abort();
-    }
-}
-
-async fn run(parts: Parts) {
+/// Looks for ever. A task of its own, because it waits for nodes that do not answer.
+pub(super) async fn run(parts: Parts) {
     let mut verdicts = BTreeMap::<EnvironmentId, Verdicts>::new();
     loop {
         sleep(LOOK_EVERY).await;
-        if parts.control.leader() != Some(parts.control.this().id) {
+        if !parts.leads() {
             verdicts.clear();
             continue;
         }
         for environment in parts.environments() {
             let verdicts = verdicts.entry(environment.clone()).or_default();
-            parts.look(&environment, verdicts).await;
+            parts.look_for_outages(&environment, verdicts).await;
         }
     }
 }
@@ -75,7 +43,7 @@ impl Parts {
         environments.map(|environment| environment.id).collect()
     }
 
-    async fn look(&self, environment: &EnvironmentId, verdicts: &mut Verdicts) {
+    async fn look_for_outages(&self, environment: &EnvironmentId, verdicts: &mut Verdicts) {
         let FleetView { edges, silent, .. } = self.fleet.gather(environment).await;
         let read = |view: &dyn domain::rows::View| query::all_outages(view, environment);
         let Ok((known, _)) = self.control.read_local(read) else {
@@ -87,11 +55,11 @@ impl Parts {
         let witnesses: Vec<_> = edges.iter().filter(serves).map(witness).collect();
         let changes = verdicts.changes(Instant::now(), &witnesses, &known, silent.is_empty());
         if !changes.is_empty() {
-            self.propose(environment, changes).await;
+            self.record(environment, changes).await;
         }
     }
 
-    async fn propose(&self, environment: &EnvironmentId, mut changes: Vec<OutageChange>) {
+    async fn record(&self, environment: &EnvironmentId, mut changes: Vec<OutageChange>) {
         changes.truncate(OUTAGES_MAX);
         for change in &changes {
             let OutageChange {
@@ -103,22 +71,12 @@ impl Parts {
             } = change;
             tracing::info!(%upstream_id, region, is_down, edges_down, edges, "most edges of a region say so");
         }
-        let at = self.clock.now();
-        let stamped = Stamped {
-            at,
-            request_id: RequestId::new(self.entropy.seed(at)),
-            idempotency: None,
-            command: Command::RecordOutages(RecordOutages {
-                environment_id: environment.clone(),
-                changes,
-            }),
-            origin: Origin::default(),
-            precondition: None,
+        let record = RecordOutages {
+            environment_id: environment.clone(),
+            changes,
         };
-        // What is lost is seen and proposed again; what is repeated changes nothing.
-        if let Err(error) = self.control.propose(stamped).await {
-            tracing::debug!(%error, "outages could not be written down");
-        }
+        self.propose(self.clock.now(), Command::RecordOutages(record))
+            .await;
     }
 }
 

@@ -1,5 +1,5 @@
 //! Whether upstreams are out of use in regions: what most of a region's edges say. Pure; who is asked,
-//! and what follows, is the herald's matter.
+//! and what follows, is the errand's matter.
 //!
 //! ```text
 //!                 most of the region's edges see it down, for as long as CONFIRM
