@@ -1,5 +1,6 @@
-//! VectorGate and etcd under the same load: as many clients on either, each with a connection of its
-//! own, clients spread over all members; rounds of either in turn, and the median of each figure.
+//! VectorGate and another system under the same load: as many clients on either, each with a
+//! connection of its own, clients spread over all members; rounds of either in turn, and the median
+//! of each figure.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::figures::{Table, median_round, number};
+use crate::figures::{Table, median, median_round, number};
 use crate::load::{Client, Round, run};
 
 /// Before a number of clients is measured, either system takes its load for so long uncounted.
@@ -34,14 +35,14 @@ pub struct Row {
     pub clients: usize,
     /// Of us.
     pub vectorgate: Round,
-    /// Of etcd.
-    pub etcd: Round,
-    /// How many times etcd's requests per second.
+    /// Of the other system.
+    pub other: Round,
+    /// The median over the rounds of our requests per second by the other's.
     pub ratio: f64,
     /// Every round of us.
     pub vectorgate_rounds: Vec<Round>,
-    /// Every round of etcd.
-    pub etcd_rounds: Vec<Round>,
+    /// Every round of the other system.
+    pub other_rounds: Vec<Round>,
 }
 
 /// Measures each number of clients on both.
@@ -51,13 +52,13 @@ pub struct Row {
 pub async fn measure<A: Client, B: Client>(
     options: &Options,
     vectorgate: impl AsyncFn(usize) -> Result<A>,
-    etcd: impl AsyncFn(usize) -> Result<B>,
+    other: impl AsyncFn(usize) -> Result<B>,
 ) -> Result<Vec<Row>> {
     let length = Duration::from_secs(options.seconds);
     let mut rows = Vec::new();
     for &clients in &options.clients {
         let (_, mut ours) = run(connect(clients, &vectorgate).await?, WARM_UP).await?;
-        let (_, mut theirs) = run(connect(clients, &etcd).await?, WARM_UP).await?;
+        let (_, mut theirs) = run(connect(clients, &other).await?, WARM_UP).await?;
         let (mut our_rounds, mut their_rounds) = (Vec::new(), Vec::new());
         for _ in 0..options.rounds {
             let round;
@@ -81,28 +82,30 @@ async fn connect<C>(count: usize, make: &impl AsyncFn(usize) -> Result<C>) -> Re
     Ok(clients)
 }
 
-fn row(clients: usize, vectorgate_rounds: Vec<Round>, etcd_rounds: Vec<Round>) -> Row {
-    let (vectorgate, etcd) = (median_round(&vectorgate_rounds), median_round(&etcd_rounds));
-    let ratio = vectorgate.per_second / etcd.per_second;
+fn row(clients: usize, vectorgate_rounds: Vec<Round>, other_rounds: Vec<Round>) -> Row {
+    let ratios = vectorgate_rounds
+        .iter()
+        .zip(&other_rounds)
+        .map(|(ours, theirs)| ours.per_second / theirs.per_second);
     Row {
         clients,
-        vectorgate,
-        etcd,
-        ratio,
+        vectorgate: median_round(&vectorgate_rounds),
+        other: median_round(&other_rounds),
+        ratio: median(ratios.collect()),
         vectorgate_rounds,
-        etcd_rounds,
+        other_rounds,
     }
 }
 
-/// The figures as a table.
+/// The figures as a table; `other` is the name of the other system.
 #[must_use]
-pub fn table(rows: &[Row], unit: &str) -> String {
-    let [ours, theirs] = ["VectorGate", "etcd"].map(|system| format!("{system} {unit}/s"));
+pub fn table(rows: &[Row], other: &str, unit: &str) -> String {
+    let [ours, theirs] = ["VectorGate", other].map(|system| format!("{system} {unit}/s"));
     let mut table = Table::new([
         "clients", &ours, "p50 ms", "p99 ms", &theirs, "p50 ms", "p99 ms", "ratio",
     ]);
     for row in rows {
-        let (us, them) = (row.vectorgate, row.etcd);
+        let (us, them) = (row.vectorgate, row.other);
         table.row([
             row.clients.to_string(),
             number(us.per_second),

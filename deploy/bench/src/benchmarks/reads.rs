@@ -77,7 +77,7 @@ pub async fn run(house: &House, options: &Options) -> Result<()> {
         async |index| Ok(Getter(EtcdCluster::client(index).await?)),
     )
     .await?;
-    print!("\n{}", compare::table(&rows, "reads"));
+    print!("\n{}", compare::table(&rows, "etcd", "reads"));
     figures::write(&house.figures("reads"), "reads", options, &rows)
 }
 

@@ -25,8 +25,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Benchmark {
-    /// Rules created, beside etcd's puts
-    Writes(compare::Options),
+    /// Rules created, beside etcd's puts or beside another build
+    Writes(writes::Options),
     /// A rule read linearizably, beside etcd's linearizable reads
     Reads(compare::Options),
     /// The commonest operations of the API, one by one
