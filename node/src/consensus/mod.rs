@@ -10,6 +10,7 @@
 //! network      openraft's calls to other nodes, over `peers`
 //! server       other nodes' calls to this one
 //! wire         what all of them look like as bytes
+//! observation  how it all stands, for checks from outside
 //! ```
 //!
 //! openraft is named nowhere outside this module and `raft-store`.
@@ -21,6 +22,7 @@ mod control;
 mod formation;
 mod leadership;
 mod network;
+mod observation;
 pub(crate) mod peers;
 mod pepper;
 mod propose;
@@ -37,8 +39,9 @@ use std::time::Duration;
 
 use openraft::ConfigError;
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::storage::RaftLogStorage;
 use raft_store::types::{Member, NodeId, Raft};
-use raft_store::{Checkpoints, LogStore, Outcomes, Reader, StateMachine};
+use raft_store::{Checkpoints, LogReader, LogStore, Outcomes, Reader, StateMachine};
 use tokio::sync::watch;
 
 use crate::bootstrap::Bootstrapper;
@@ -52,6 +55,7 @@ use applied::AppliedWaiters;
 use formation::{Formation, Probation};
 use leadership::Leadership;
 use network::Links;
+pub use observation::Observation;
 use peers::Peers;
 use propose::Proposer;
 use reads::{Confirmations, LeaderQuestion, QuorumQuestion, ReadIndex};
@@ -101,6 +105,7 @@ struct Inner {
     this: Member,
     initial_members: BTreeMap<NodeId, Member>,
     raft: Raft,
+    log: LogReader,
     reader: Reader,
     checkpoints: Checkpoints,
     peers: Peers,
@@ -134,7 +139,9 @@ impl Consensus {
         let id = parts.this.id;
         let config = config::config(&parts.settings)?;
         let links = Links::new(parts.peers.clone());
-        let raft = Raft::new(id, config, links, parts.log, parts.machine)
+        let mut log = parts.log;
+        let log_reader = log.get_log_reader().await;
+        let raft = Raft::new(id, config, links, log, parts.machine)
             .await
             .map_err(|fatal| ConsensusError::Raft(fatal.to_string()))?;
         let (leadership_known, leadership) = watch::channel(Leadership::default());
@@ -160,6 +167,7 @@ impl Consensus {
             this: parts.this,
             initial_members: parts.initial_members,
             raft: raft.clone(),
+            log: log_reader,
             reader: parts.reader,
             checkpoints: parts.checkpoints,
             peers: parts.peers,
