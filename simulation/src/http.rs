@@ -31,8 +31,10 @@ impl Response {
 pub enum Failure {
     /// Nobody accepted the connection, so the request was never sent.
     NotSent,
-    /// The request was sent, or may have been.
-    NoAnswer,
+    /// The request was sent, or may have been, and no whole answer came in time.
+    TimedOut,
+    /// The request was sent, or may have been, and the connection broke.
+    Broken,
 }
 
 /// Sends `request` to `address` (`host:port`) and reads the whole answer within `deadline`.
@@ -51,7 +53,8 @@ pub async fn send<N: Network>(
     };
     match timeout(deadline, exchange(stream, request)).await {
         Ok(Ok(response)) => Ok(response),
-        Ok(Err(_)) | Err(_) => Err(Failure::NoAnswer),
+        Ok(Err(_)) => Err(Failure::Broken),
+        Err(_) => Err(Failure::TimedOut),
     }
 }
 

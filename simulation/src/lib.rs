@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 pub mod checks;
+pub mod collect;
 pub mod faults;
 pub mod history;
 pub mod http;
 pub mod network;
+pub mod observer;
 pub mod options;
 pub mod ports;
 pub mod run;

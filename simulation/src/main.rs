@@ -71,10 +71,10 @@ fn one(seed: u64, seconds: u64) -> bool {
     println!(
         "attempts {}: done {}, refused {}, unavailable {}, unknown {}; probes {}; manifests {}; outages told {}",
         history.attempts.len(),
-        count(|answer| matches!(answer, Answer::Done { .. })),
+        count(|answer| matches!(answer, Answer::Done(_))),
         count(|answer| matches!(answer, Answer::Refused { .. })),
-        count(|answer| *answer == Answer::Unavailable),
-        count(|answer| *answer == Answer::Unknown),
+        count(|answer| matches!(answer, Answer::Unavailable { .. } | Answer::NotSent)),
+        count(|answer| matches!(answer, Answer::Unknown(_))),
         history.probes.len(),
         history.manifests.len(),
         history

@@ -1,7 +1,7 @@
 //! One run from its first tick to its verdict: calm, faults, healing, proof of liveness,
 //! convergence, checks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +13,7 @@ use crate::checks;
 use crate::faults::{self, Faults};
 use crate::history::{EdgeSight, History};
 use crate::network::SimNetwork;
+use crate::observer::Observer;
 use crate::options::{CALM, EDGES, NODES, Options};
 use crate::ports::{START_UNIX_MS, SimEntropy};
 use crate::workload::{self, Client, Shared};
@@ -45,8 +46,10 @@ pub fn run(options: &Options) -> Verdict {
     }
     violations.extend(run.fleet.halts());
     let mut history = run.shared.history.lock().clone();
+    history.ended_us = micros(run.sim.elapsed());
     if let Some(environment) = run.environment.lock().clone() {
-        history.finals = run.fleet.finals(&environment);
+        history.finals = run.fleet.finals();
+        history.journal = run.fleet.journal();
         history.final_edges = run
             .fleet
             .sights()
@@ -74,6 +77,8 @@ struct Run<'a> {
     clients: usize,
     looked: Duration,
     hashed: Duration,
+    observer: Observer,
+    held: BTreeMap<usize, EdgeSight>,
 }
 
 impl Run<'_> {
@@ -89,13 +94,7 @@ impl Run<'_> {
             .tcp_capacity(8_192)
             .udp_capacity(8_192)
             .enable_random_order();
-        let shared = Shared {
-            history: Arc::default(),
-            api_key: Arc::default(),
-            scene: Arc::default(),
-            rules: Arc::default(),
-            winding_up: Arc::default(),
-        };
+        let shared = Shared::new(0);
         let mut run = Self {
             sim: builder.build(),
             fleet: Fleet::new(options.clone()),
@@ -106,6 +105,8 @@ impl Run<'_> {
             clients: options.clients,
             looked: Duration::ZERO,
             hashed: Duration::ZERO,
+            observer: Observer::default(),
+            held: BTreeMap::new(),
         };
         run.populate(options);
         run
@@ -150,9 +151,9 @@ impl Run<'_> {
         self.sim.client("operator", async move {
             loop {
                 match fleet.bootstrap().await {
-                    Ok((key, id)) => {
+                    Ok((keys, id)) => {
                         *environment.lock() = Some(id);
-                        *shared.api_key.lock() = Some(key);
+                        *shared.api_keys.lock() = keys;
                         return Ok(());
                     }
                     Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
@@ -185,7 +186,11 @@ impl Run<'_> {
             self.step()?;
         }
         let story = self.faults.heal(&mut self.sim);
-        self.shared.history.lock().story.extend(story);
+        {
+            let mut history = self.shared.history.lock();
+            history.story.extend(story);
+            history.healed_us = Some(micros(self.sim.elapsed()));
+        }
         *self.shared.winding_up.lock() = true;
         let clients = self.clients;
         self.until(
@@ -197,7 +202,9 @@ impl Run<'_> {
                 .lock()
                 .as_ref()
                 .is_some_and(|environment| run.fleet.has_converged(environment))
-        })
+        })?;
+        self.shared.history.lock().converged_us = Some(micros(self.sim.elapsed()));
+        Ok(())
     }
 
     fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> Result<(), String> {
@@ -216,6 +223,11 @@ impl Run<'_> {
             .step()
             .map_err(|error| format!("a process ended by itself: {error}"))?;
         let now = self.sim.elapsed();
+        self.fleet.observe(
+            micros(now),
+            &mut self.observer,
+            &mut self.shared.history.lock(),
+        );
         if now >= self.looked + LOOK_EVERY {
             self.looked = now;
             self.look(now);
@@ -228,28 +240,37 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn look(&self, now: Duration) {
-        let at_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+    fn look(&mut self, now: Duration) {
+        let at_us = micros(now);
         let mut history = self.shared.history.lock();
         if let Some(environment) = self.environment.lock().as_ref() {
             for manifest in self.fleet.manifests(environment) {
-                history
-                    .manifests
-                    .insert((manifest.epoch.0, manifest.version.0), manifest.root.0);
+                let order = (manifest.epoch.0, manifest.version.0);
+                history.manifests.insert(order, manifest.root.0);
+                history.manifests_at.entry(order).or_insert(at_us);
             }
         }
         for (edge, epoch, version, root) in self.fleet.sights() {
-            history.sights.push(EdgeSight {
+            let sight = EdgeSight {
                 edge,
                 at_us,
                 epoch,
                 version,
                 root,
-            });
+            };
+            let before = self.held.insert(edge, sight);
+            let same = before.is_some_and(|before| EdgeSight { at_us, ..before } == sight);
+            if !same {
+                history.sights.push(sight);
+            }
         }
     }
 }
 
 fn network(seed: u64, name: &str) -> SimNetwork {
     SimNetwork::new(Arc::new(SimEntropy::new(seed, name)))
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

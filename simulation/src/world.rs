@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use domain::id::EnvironmentId;
-use domain::model::{JournalPlace, Manifest, NoticeKind};
-use domain::query::JournalNotice;
-use domain::{invariants, machine, query};
+use domain::model::Manifest;
+use domain::{machine, query};
 use edge::store::MemoryDirectory;
 use edge::subscriber::Status;
 use edge::workers::Placement;
@@ -29,16 +28,18 @@ use raft_store::{SimDisk, Storage};
 use rand::Rng;
 use tokio::sync::watch;
 
-use crate::faults;
-use crate::history::{FinalRule, FinalState, Told};
+use crate::history::{Committed, Environment, FinalState, Finals, History};
 use crate::network::SimNetwork;
+use crate::observer::Observer;
 use crate::options::{EDGES, NODES, Options};
 use crate::ports::{SimClock, SimEntropy};
+use crate::workload::{DEBUG_KEY, REQUESTS_PER_MINUTE};
+use crate::{collect, faults};
 
 /// The pepper of every simulated cluster.
 const PEPPER: [u8; 32] = [7; 32];
-/// Rules read at once when the end is collected.
-const PAGE: usize = 500;
+/// The keys that bootstrap makes.
+pub type Keys = BTreeMap<Environment, String>;
 
 /// All processes of a run, from outside.
 #[derive(Clone)]
@@ -48,6 +49,7 @@ pub struct Fleet {
     disks: Vec<SimDisk>,
     directories: Vec<MemoryDirectory>,
     nodes: Arc<Mutex<BTreeMap<usize, Consensus>>>,
+    lives: Arc<Mutex<BTreeMap<usize, u64>>>,
     edges: Arc<Mutex<BTreeMap<usize, watch::Receiver<Status>>>>,
     starts: Arc<Mutex<u64>>,
     halts: Arc<Mutex<Vec<String>>>,
@@ -63,6 +65,7 @@ impl Fleet {
             disks: (0..NODES).map(|_| SimDisk::new()).collect(),
             directories: (0..EDGES).map(|_| MemoryDirectory::default()).collect(),
             nodes: Arc::default(),
+            lives: Arc::default(),
             edges: Arc::default(),
             starts: Arc::default(),
             halts: Arc::default(),
@@ -100,6 +103,7 @@ impl Fleet {
             }),
         };
         let running = assembly::start(self.node_settings(index), ports).await?;
+        *self.lives.lock().entry(index).or_default() += 1;
         self.nodes.lock().insert(index, running.consensus().clone());
         std::future::pending::<()>().await;
         drop(running);
@@ -167,25 +171,39 @@ impl Fleet {
                 entries_kept_after_checkpoint: self.options.checkpoint_every / 2,
                 ..RaftSettings::default()
             },
-            limits: LimitSettings::default(),
-            webhooks: WebhookSettings::default(),
+            limits: LimitSettings {
+                enterprise_requests_per_minute: REQUESTS_PER_MINUTE,
+                ..LimitSettings::default()
+            },
+            webhooks: WebhookSettings {
+                // Every simulated host has such an address.
+                allowed_ranges: ["192.168.0.0/16"]
+                    .into_iter()
+                    .filter_map(|range| range.parse().ok())
+                    .collect(),
+                ca_file: None,
+            },
         }
     }
 
-    /// Bootstraps the cluster and gives the live key and its environment.
+    /// Bootstraps the cluster and gives the key of each environment, and the one that edges follow.
     ///
     /// # Errors
     /// When no node takes it.
-    pub async fn bootstrap(&self) -> Result<(String, EnvironmentId), String> {
+    pub async fn bootstrap(&self) -> Result<(Keys, EnvironmentId), String> {
         let network = SimNetwork::new(self.entropy("bootstrap"));
         let identity = self.authority.node(member_id(0)).identity();
         let settings = self.node_settings(0);
         let made = node::bootstrap::command::run(network, &identity, &settings, "simulated")
             .await
             .map_err(|error| error.to_string())?;
-        let production = made.environments.production;
-        let id = EnvironmentId::parse(&production.id).map_err(|error| error.to_string())?;
-        Ok((production.api_key, id))
+        let made = made.environments;
+        let id = EnvironmentId::parse(&made.production.id).map_err(|error| error.to_string())?;
+        let keys = [
+            (Environment::Production, made.production.api_key),
+            (Environment::Sandbox, made.sandbox.api_key),
+        ];
+        Ok((keys.into(), id))
     }
 
     /// The index of the node that leads, as far as the nodes that run know.
@@ -254,19 +272,32 @@ impl Fleet {
             .collect()
     }
 
+    /// Looks at the consensus of the nodes that run.
+    pub fn observe(&self, at_us: u64, observer: &mut Observer, history: &mut History) {
+        let lives = self.lives.lock();
+        for (index, node) in self.nodes.lock().iter() {
+            let life = lives.get(index).copied().unwrap_or_default();
+            observer.look((index + 1, life), at_us, node, history);
+        }
+    }
+
     /// What each node holds.
     #[must_use]
-    pub fn finals(&self, environment: &EnvironmentId) -> BTreeMap<usize, FinalState> {
-        self.each_node(|view| FinalState {
-            applied: 0,
-            hash: machine::state_hash(&view),
-            rules: rules(&view, environment),
-            outages: outages(&view, environment),
-            invariants: invariants::check(&view).err(),
-        })
-        .into_iter()
-        .map(|(index, applied, state)| (index + 1, FinalState { applied, ..state }))
-        .collect()
+    pub fn finals(&self) -> Finals {
+        self.each_node(|view| collect::final_state(view))
+            .into_iter()
+            .map(|(index, applied, state)| (index + 1, FinalState { applied, ..state }))
+            .collect()
+    }
+
+    /// The journal, as the first node that runs has it.
+    #[must_use]
+    pub fn journal(&self) -> Vec<Committed> {
+        self.each_node(collect::journal)
+            .into_iter()
+            .next()
+            .map(|(_, _, journal)| journal)
+            .unwrap_or_default()
     }
 
     /// Whether all nodes run and stand at one revision and all edges hold the current manifest.
@@ -303,58 +334,6 @@ impl Fleet {
     }
 }
 
-fn outages(view: &dyn domain::rows::View, environment: &EnvironmentId) -> Vec<Told> {
-    let mut after = JournalPlace::default();
-    let mut told = Vec::new();
-    loop {
-        let rows = query::journal_after(view, environment, after, PAGE);
-        let Some(last) = rows.last() else {
-            return told;
-        };
-        after = last.place;
-        told.extend(rows.iter().flat_map(|row| row.notices_from(0)).filter_map(
-            |JournalNotice { notice, .. }| {
-                let failed = match notice.kind {
-                    NoticeKind::UpstreamFailed => true,
-                    NoticeKind::UpstreamRecovered => false,
-                    _ => return None,
-                };
-                Some(Told {
-                    upstream: notice.about.upstream_id?.to_string(),
-                    region: notice.about.region?,
-                    failed,
-                })
-            },
-        ));
-    }
-}
-
-fn rules(view: &dyn domain::rows::View, environment: &EnvironmentId) -> Vec<FinalRule> {
-    let filter = query::RuleFilter {
-        environment_id: environment.clone(),
-        route_id: None,
-        status: None,
-        include_archived: true,
-    };
-    let mut found = Vec::new();
-    let mut after = None;
-    loop {
-        let page = query::rules_page(&view, &filter, after, PAGE);
-        after = page
-            .items
-            .last()
-            .map(|rule| (rule.priority, rule.id.clone()));
-        found.extend(page.items.into_iter().map(|rule| FinalRule {
-            id: rule.id.to_string(),
-            key: rule.metadata.get("key").cloned(),
-            name: rule.name,
-        }));
-        if !page.has_more {
-            return found;
-        }
-    }
-}
-
 fn member_id(index: usize) -> u64 {
     index as u64 + 1
 }
@@ -371,6 +350,7 @@ fn member(index: usize) -> MemberSettings {
 }
 
 fn edge_settings(name: &str) -> Result<edge::settings::Settings, edge::settings::SettingsError> {
+    let debug_key = domain::tree::Hash::of(DEBUG_KEY.as_bytes());
     let text = format!(
         r#"
         [edge]
@@ -390,6 +370,8 @@ fn edge_settings(name: &str) -> Result<edge::settings::Settings, edge::settings:
         # Crashes are the simulation's doing here, not the manifests'.
         [breaker]
         enabled = false
+        [debug]
+        key_sha256 = "{debug_key}"
         "#
     );
     edge::settings::Settings::parse(&text, [])

@@ -1,6 +1,6 @@
 //! An edge serves nothing but what was published: what it holds is a manifest that was current
-//! once, and what it answers is a token that a client sent to be published. Once an edge served,
-//! it answers every request: no fault of the control plane reaches its traffic.
+//! once, and what it answers is a token that a client sent to be published. Once an edge served a
+//! path, it answers every request for it: no fault of the control plane reaches its traffic.
 
 use std::collections::BTreeSet;
 
@@ -24,12 +24,13 @@ pub(crate) fn check(history: &History) -> Vec<String> {
     }
     let mut serving = BTreeSet::new();
     for probe in &history.probes {
+        let about = (probe.edge, probe.path.as_str());
         match probe.status {
             Some(200) if history.tokens.contains(&probe.body) => {
-                serving.insert(probe.edge);
+                serving.insert(about);
             }
             Some(200) => found.push(format!("{probe:?} answers what nobody published")),
-            Some(status) if serving.contains(&probe.edge) => {
+            Some(status) if serving.contains(&about) => {
                 found.push(format!(
                     "{probe:?} failed with {status} after the edge had served"
                 ));
@@ -48,9 +49,9 @@ mod tests {
     fn probe(status: u16, body: &str) -> Probe {
         Probe {
             edge: 1,
-            at_us: 0,
             status: Some(status),
             body: body.to_owned(),
+            ..Probe::default()
         }
     }
 

@@ -1,68 +1,135 @@
-//! One idempotency key has at most one effect, and every acknowledgement of it says the same.
+//! One idempotency key has at most one effect, and whoever asks under it, on whatever node, is told
+//! the same: the same success with the same body and revision, or the same refusal. One answer at
+//! most is the first, all others say that they repeat it.
 
 use std::collections::BTreeMap;
 
-use crate::history::{Answer, Call, History};
+use crate::history::{Answer, Attempt, Environment, History, Operation};
+
+/// What was asked under a key.
+type Asked<'a> = BTreeMap<(Environment, &'a str), Vec<&'a Attempt>>;
 
 /// The violations in `history`.
 pub(crate) fn check(history: &History) -> Vec<String> {
     let mut found = Vec::new();
-    let mut answers: BTreeMap<&str, &str> = BTreeMap::new();
-    for attempt in &history.attempts {
-        let (Some(key), Answer::Done { body, .. }) = (attempt.call.key(), &attempt.answer) else {
-            continue;
-        };
-        match answers.get(key) {
-            Some(first) if first != body => {
-                found.push(format!("{key} was answered `{first}` and then `{body}`"))
-            }
-            Some(_) => {}
-            None => {
-                answers.insert(key, body);
-            }
+    let mut effects: BTreeMap<(Environment, &str), u64> = BTreeMap::new();
+    for committed in &history.journal {
+        let Some(key) = &committed.key else { continue };
+        let before = effects.insert((committed.environment, key), committed.revision);
+        if let Some(before) = before {
+            found.push(format!(
+                "{key} had an effect at {before} and another at {}",
+                committed.revision
+            ));
         }
     }
-    for (node, state) in &history.finals {
-        let mut effects: BTreeMap<&str, usize> = BTreeMap::new();
-        for key in state.rules.iter().filter_map(|rule| rule.key.as_deref()) {
-            *effects.entry(key).or_default() += 1;
-        }
-        for (key, count) in &effects {
-            if *count > 1 {
-                found.push(format!("node {node} holds {count} rules made with {key}"));
-            }
-        }
-        for attempt in &history.attempts {
-            if let (Call::Create { key }, Answer::Done { .. }) = (&attempt.call, &attempt.answer)
-                && !effects.contains_key(key.as_str())
-            {
-                found.push(format!(
-                    "node {node} holds no rule made with {key}, which was acknowledged"
-                ));
-            }
-        }
+    for ((_, key), attempts) in asked(history) {
+        found.extend(differing(&attempts).map(|what| format!("{key}: {what}")));
     }
     found
+}
+
+fn asked(history: &History) -> Asked<'_> {
+    let mut asked = Asked::new();
+    for attempt in &history.attempts {
+        if let Some(key) = &attempt.call.key
+            && !matches!(attempt.call.operation, Operation::Bad(_))
+        {
+            let under = (attempt.environment, key.as_str());
+            asked.entry(under).or_default().push(attempt);
+        }
+    }
+    asked
+}
+
+/// What of an answer every other one has to repeat.
+fn said(answer: &Answer) -> Option<String> {
+    match answer {
+        Answer::Done(done) => Some(format!(
+            "{} with {:x} at {}",
+            done.status, done.digest, done.revision
+        )),
+        Answer::Refused { status, code, .. } if is_recorded(*status, code) => {
+            Some(format!("{status} {code}"))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a refusal is about what was asked, and so kept under the key, and not about the attempt.
+fn is_recorded(status: u16, code: &str) -> bool {
+    !matches!(status, 401 | 403 | 408 | 429) && code != "idempotency_in_progress"
+}
+
+fn differing(attempts: &[&Attempt]) -> impl Iterator<Item = String> {
+    let mut answers = attempts.iter().filter_map(|attempt| said(&attempt.answer));
+    let first = answers.next();
+    let other = answers.find(|answer| Some(answer) != first.as_ref());
+    let differ = other
+        .zip(first)
+        .map(|(other, first)| format!("was answered `{first}` and `{other}`"));
+    let firsts = attempts
+        .iter()
+        .filter(|attempt| attempt.answer.done().is_some_and(|done| !done.replayed))
+        .count();
+    let twice = (firsts > 1).then(|| format!("{firsts} answers take themselves for the first"));
+    differ.into_iter().chain(twice)
 }
 
 #[cfg(test)]
 mod tests {
     use super::check;
-    use crate::checks::made_up::{created, history};
+    use crate::checks::made_up::{attempt, commits_rule, created, history, refused, renames};
+    use crate::history::{Answer, Attempt};
 
-    #[test]
-    fn a_retry_with_the_same_answer_is_fine() {
-        let attempts = vec![created("k1", "r1", 0, 5), created("k1", "r1", 20, 5)];
-        assert!(check(&history(attempts, &[("r1", "k1", "k1")])).is_empty());
+    fn replayed(mut attempt: Attempt) -> Attempt {
+        if let Answer::Done(done) = &mut attempt.answer {
+            done.replayed = true;
+        }
+        attempt
     }
 
     #[test]
-    fn a_second_effect_is_found_in_the_answers_and_in_the_state() {
-        let attempts = vec![created("k1", "r1", 0, 5), created("k1", "r2", 20, 6)];
-        let found = check(&history(
-            attempts,
-            &[("r1", "k1", "k1"), ("r2", "k1", "k1")],
-        ));
+    fn a_retry_with_the_same_answer_is_fine() {
+        let attempts = vec![
+            created("k1", "r1", 0, 5),
+            replayed(created("k1", "r1", 20, 5)),
+        ];
+        let journal = vec![commits_rule(5, "k1", "r1")];
+        assert!(check(&history(attempts, journal, &[])).is_empty());
+    }
+
+    #[test]
+    fn a_second_effect_is_found_in_the_journal_and_in_the_answers() {
+        let attempts = vec![
+            created("k1", "r1", 0, 5),
+            replayed(created("k1", "r2", 20, 6)),
+        ];
+        let journal = vec![commits_rule(5, "k1", "r1"), commits_rule(6, "k1", "r2")];
+        let found = check(&history(attempts, journal, &[]));
         assert_eq!(found.len(), 2, "{found:?}");
+    }
+
+    #[test]
+    fn a_replay_that_does_not_say_so_is_found() {
+        let attempts = vec![created("k1", "r1", 0, 5), created("k1", "r1", 20, 5)];
+        assert_eq!(check(&history(attempts, vec![], &[])).len(), 1);
+    }
+
+    #[test]
+    fn success_and_refusal_under_one_key_are_found_but_not_for_being_too_many() {
+        let again = |answer| attempt(renames("r1", "k1"), 20, 30, answer);
+        let first = || {
+            attempt(
+                renames("r1", "k1"),
+                0,
+                10,
+                crate::checks::made_up::done(5, "r1", "k1"),
+            )
+        };
+        let found = |answer| check(&history(vec![first(), again(answer)], vec![], &[])).len();
+        assert_eq!(found(refused(422, "rule_published")), 1);
+        assert_eq!(found(refused(429, "rate_limit_exceeded")), 0);
+        assert_eq!(found(refused(409, "idempotency_in_progress")), 0);
     }
 }

@@ -24,7 +24,7 @@ mod tests {
 
     #[test]
     fn what_the_domain_found_is_passed_on() {
-        let mut history = history(Vec::new(), &[]);
+        let mut history = history(Vec::new(), Vec::new(), &[]);
         assert!(check(&history).is_empty());
         if let Some(state) = history.finals.get_mut(&1) {
             state.invariants = Some("two rules share a priority".to_owned());

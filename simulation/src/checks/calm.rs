@@ -1,0 +1,180 @@
+//! Which nodes were in no trouble at a time, as far as the faults tell.
+
+use std::collections::BTreeSet;
+
+use crate::history::{Effect, FaultSpan, History, Host, Life};
+
+/// What a run did to its nodes, over time.
+pub(super) struct Calm<'a> {
+    faults: &'a [FaultSpan],
+    lives: &'a [Life],
+    voters: BTreeSet<usize>,
+}
+
+impl<'a> Calm<'a> {
+    pub(super) fn new(history: &'a History) -> Self {
+        let voters = history
+            .nodes
+            .last()
+            .into_iter()
+            .flat_map(|sight| sight.voters.iter().flatten())
+            .filter_map(|voter| usize::try_from(*voter).ok());
+        Self {
+            faults: &history.faults,
+            lives: &history.lives,
+            voters: voters.collect(),
+        }
+    }
+
+    /// The voters that were in no trouble at any time between the two: each runs and hears all other
+    /// of them.
+    pub(super) fn nodes(&self, from_us: u64, until_us: u64) -> BTreeSet<usize> {
+        let mut nodes = self.voters.clone();
+        for fault in self
+            .faults
+            .iter()
+            .filter(|it| it.overlaps(from_us, until_us))
+        {
+            for node in impaired(&fault.effect, &self.voters) {
+                nodes.remove(&node);
+            }
+        }
+        nodes.retain(|node| !self.is_down(&Host::Node(*node), from_us, until_us));
+        nodes
+    }
+
+    /// Whether a process did not run at some time between the two.
+    pub(super) fn is_down(&self, host: &Host, from_us: u64, until_us: u64) -> bool {
+        let mut lives = self
+            .lives
+            .iter()
+            .filter(|life| life.host == *host)
+            .peekable();
+        if lives.peek().is_none() {
+            return false;
+        }
+        !lives.any(|life| {
+            life.began_us <= from_us && life.ended_us.is_none_or(|ended| ended > until_us)
+        })
+    }
+
+    /// Whether so many voters were in no trouble that they can do without the others.
+    pub(super) fn has_quorum(&self, from_us: u64, until_us: u64) -> bool {
+        2 * self.nodes(from_us, until_us).len() > self.voters.len()
+    }
+
+    /// Whether something of this kind happened between the two.
+    pub(super) fn any(
+        &self,
+        from_us: u64,
+        until_us: u64,
+        wanted: impl Fn(&Effect) -> bool,
+    ) -> bool {
+        self.faults
+            .iter()
+            .any(|fault| fault.overlaps(from_us, until_us) && wanted(&fault.effect))
+    }
+}
+
+/// The nodes that a fault keeps from working with the others. A cut between two groups is counted
+/// against the smaller one.
+fn impaired(effect: &Effect, voters: &BTreeSet<usize>) -> BTreeSet<usize> {
+    match effect {
+        Effect::Cut(links) => {
+            let pairs = links.iter().filter_map(|(a, b)| Some((node(a)?, node(b)?)));
+            cut_off(&pairs.collect::<Vec<_>>(), voters)
+        }
+        Effect::CutOneWay(a, b) | Effect::Held(a, b) => {
+            [node(a), node(b)].into_iter().flatten().collect()
+        }
+        Effect::Down(hosts)
+        | Effect::Paused(hosts)
+        | Effect::Disk(hosts)
+        | Effect::Bad(hosts)
+        | Effect::Clock(hosts) => hosts.iter().filter_map(node).collect(),
+        Effect::Weather | Effect::Membership => voters.clone(),
+        Effect::Other => BTreeSet::new(),
+    }
+}
+
+/// The nodes outside of the largest group of which nobody is cut off from another one of it.
+fn cut_off(pairs: &[(usize, usize)], voters: &BTreeSet<usize>) -> BTreeSet<usize> {
+    let apart = |a: usize, b: usize| pairs.iter().any(|pair| *pair == (a, b) || *pair == (b, a));
+    let mut largest = BTreeSet::new();
+    for first in voters {
+        let mut group = BTreeSet::from([*first]);
+        for other in voters {
+            if group.iter().all(|member| !apart(*member, *other)) {
+                group.insert(*other);
+            }
+        }
+        if group.len() > largest.len() {
+            largest = group;
+        }
+    }
+    voters.difference(&largest).copied().collect()
+}
+
+fn node(host: &Host) -> Option<usize> {
+    match host {
+        Host::Node(node) => Some(*node),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::made_up::{fault, life, sight};
+
+    fn history(faults: Vec<FaultSpan>) -> History {
+        History {
+            nodes: vec![sight(1, 0, 1, 1)],
+            faults,
+            ..History::default()
+        }
+    }
+
+    #[track_caller]
+    fn calm(effect: Effect, expected: &[usize]) {
+        let history = history(vec![fault(effect, 100, 200)]);
+        let calm = Calm::new(&history);
+        assert_eq!(calm.nodes(0, 99).len(), 3);
+        assert_eq!(calm.nodes(201, 300).len(), 3);
+        let nodes: Vec<usize> = calm.nodes(150, 300).into_iter().collect();
+        assert_eq!(nodes, expected);
+        assert_eq!(calm.has_quorum(150, 300), expected.len() > 1);
+    }
+
+    #[test]
+    fn whoever_is_struck_is_in_trouble() {
+        let node = Host::Node;
+        calm(Effect::Down(vec![node(2)]), &[1, 3]);
+        calm(Effect::Down(vec![node(2), node(3)]), &[1]);
+        calm(Effect::CutOneWay(node(1), node(2)), &[3]);
+        calm(Effect::Weather, &[]);
+        calm(Effect::Down(vec![Host::Edge(0)]), &[1, 2, 3]);
+    }
+
+    #[test]
+    fn a_cut_is_counted_against_the_smaller_group() {
+        let node = Host::Node;
+        let links = vec![(node(1), node(2)), (node(1), node(3))];
+        calm(Effect::Cut(links), &[2, 3]);
+        calm(Effect::Cut(vec![(Host::Edge(0), node(1))]), &[1, 2, 3]);
+    }
+
+    #[test]
+    fn whoever_does_not_run_is_in_trouble_whatever_the_faults_say() {
+        let mut history = history(vec![]);
+        history.lives = vec![
+            life(Host::Node(1), 0, Some(50)),
+            life(Host::Node(1), 80, None),
+        ];
+        let calm = Calm::new(&history);
+        assert!(calm.is_down(&Host::Node(1), 40, 60));
+        assert!(!calm.is_down(&Host::Node(1), 10, 20));
+        assert!(!calm.is_down(&Host::Node(1), 90, 95));
+        assert_eq!(calm.nodes(40, 60).len(), 2);
+    }
+}

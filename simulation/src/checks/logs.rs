@@ -1,0 +1,80 @@
+//! The logs of all nodes at any time of a run, replayed from what was seen of them.
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::slice::Iter;
+
+use crate::history::{EntrySight, History, Leader, NodeSight, Place};
+
+/// All logs, moving on in time.
+pub(super) struct Logs<'a> {
+    entries: Peekable<Iter<'a, EntrySight>>,
+    sights: Peekable<Iter<'a, NodeSight>>,
+    nodes: BTreeMap<u64, Log<'a>>,
+}
+
+/// One node's log.
+#[derive(Default)]
+struct Log<'a> {
+    life: u64,
+    entries: BTreeMap<u64, Leader>,
+    newest: Option<&'a NodeSight>,
+}
+
+impl<'a> Logs<'a> {
+    pub(super) fn new(history: &'a History) -> Self {
+        Self {
+            entries: history.entries.iter().peekable(),
+            sights: history.nodes.iter().peekable(),
+            nodes: BTreeMap::new(),
+        }
+    }
+
+    /// Moves on by one moment at which something was seen, and gives what was seen of nodes then.
+    pub(super) fn next_moment(&mut self) -> Option<Vec<&'a NodeSight>> {
+        let entry = self.entries.peek().map(|entry| entry.at_us);
+        let sight = self.sights.peek().map(|sight| sight.at_us);
+        let now = entry.into_iter().chain(sight).min()?;
+        while let Some(entry) = self.entries.next_if(|entry| entry.at_us == now) {
+            let log = self.log(entry.node as u64, entry.life);
+            log.entries.insert(entry.place.index, entry.place.leader);
+        }
+        let mut seen = Vec::new();
+        while let Some(sight) = self.sights.next_if(|sight| sight.at_us == now) {
+            let log = self.log(sight.node as u64, sight.life);
+            // What stood behind the end of the log is not there any more.
+            let end = sight.last.map_or(0, |last| last.index) + 1;
+            log.entries.split_off(&end);
+            log.newest = Some(sight);
+            seen.push(sight);
+        }
+        Some(seen)
+    }
+
+    /// A node's log in a life: a process that starts anew holds what its disk kept.
+    fn log(&mut self, node: u64, life: u64) -> &mut Log<'a> {
+        let log = self.nodes.entry(node).or_default();
+        if log.life != life {
+            *log = Log {
+                life,
+                ..Log::default()
+            };
+        }
+        log
+    }
+
+    /// Whether a node has the entry, in its log or in what it applied: what was purged was.
+    pub(super) fn has(&self, node: u64, place: Place) -> bool {
+        let Some(log) = self.nodes.get(&node) else {
+            return false;
+        };
+        let in_state = |sight: &NodeSight| {
+            let covers = |covered: Option<Place>| covered.is_some_and(|it| it.index >= place.index);
+            covers(sight.purged) || covers(sight.checkpoint)
+        };
+        match log.entries.get(&place.index) {
+            Some(leader) => *leader == place.leader,
+            None => log.newest.is_some_and(in_state),
+        }
+    }
+}

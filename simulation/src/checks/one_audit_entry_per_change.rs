@@ -1,0 +1,112 @@
+//! There is one audit entry for each change that was committed, the same on every node; and every
+//! entry is of something that a client asked for, in the environment that it asked in, or of what
+//! the cluster does by itself.
+
+use std::collections::BTreeSet;
+
+use crate::history::{Environment, History};
+
+/// The violations in `history`.
+pub(crate) fn check(history: &History) -> Vec<String> {
+    let mut found = Vec::new();
+    let rows = history.journal.len();
+    let mut hashes = history
+        .finals
+        .iter()
+        .map(|(node, state)| (*node, state.journal_hash));
+    if let Some((first, expected)) = hashes.next() {
+        for (node, hash) in hashes.filter(|(_, hash)| *hash != expected) {
+            found.push(format!(
+                "the journals of nodes {first} and {node} differ: {expected:x} and {hash:x}"
+            ));
+        }
+    }
+    for (node, state) in &history.finals {
+        if state.journal_rows != rows {
+            found.push(format!(
+                "node {node} has {} entries of {rows}",
+                state.journal_rows
+            ));
+        }
+    }
+    found.extend(unasked(history));
+    let doubled = history
+        .journal
+        .windows(2)
+        .filter(|pair| pair[0].revision >= pair[1].revision);
+    found.extend(doubled.map(|pair| format!("{:?} and {:?} are one change", pair[0], pair[1])));
+    found
+}
+
+/// Entries that nobody asked for.
+fn unasked(history: &History) -> impl Iterator<Item = String> {
+    let asked: BTreeSet<(Environment, &str)> = history
+        .attempts
+        .iter()
+        .filter_map(|attempt| Some((attempt.environment, attempt.call.key.as_deref()?)))
+        .collect();
+    history
+        .journal
+        .iter()
+        .filter(move |committed| match (&committed.actor, &committed.key) {
+            (None, _) => false,
+            (Some(_), Some(key)) => !asked.contains(&(committed.environment, key.as_str())),
+            (Some(_), None) => true,
+        })
+        .map(|committed| format!("nobody asked for {committed:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::checks::made_up::{commits_rule, created, history};
+    use crate::history::{Environment, History};
+
+    fn fine() -> History {
+        let attempts = vec![created("k1", "r1", 0, 5)];
+        let mut history = history(attempts, vec![commits_rule(5, "k1", "r1")], &[]);
+        let state = history.finals[&1].clone();
+        history.finals.insert(2, state);
+        history
+    }
+
+    #[track_caller]
+    fn found(change: impl FnOnce(&mut History), violations: usize) {
+        let mut history = fine();
+        change(&mut history);
+        let found = check(&history);
+        assert_eq!(found.len(), violations, "{found:?}");
+    }
+
+    #[test]
+    fn an_entry_for_each_change_on_each_node_is_fine() {
+        found(|_| (), 0);
+    }
+
+    #[test]
+    fn another_journal_on_a_node_is_found() {
+        found(|it| it.finals.get_mut(&2).unwrap().journal_hash = 7, 1);
+        found(|it| it.finals.get_mut(&2).unwrap().journal_rows = 0, 1);
+    }
+
+    #[test]
+    fn an_entry_that_nobody_asked_for_is_found_but_not_what_the_cluster_does() {
+        found(|it| it.journal[0].key = Some("nobody's".to_owned()), 1);
+        found(|it| it.journal[0].environment = Environment::Sandbox, 1);
+        found(|it| it.journal[0].key = None, 1);
+        found(|it| it.journal[0].actor = None, 0);
+    }
+
+    #[test]
+    fn two_entries_of_one_change_are_found() {
+        found(
+            |it| {
+                it.journal.push(commits_rule(5, "k1", "r1"));
+                it.finals
+                    .values_mut()
+                    .for_each(|state| state.journal_rows = 2);
+            },
+            1,
+        );
+    }
+}
