@@ -10,6 +10,7 @@ use domain::id::{CertificateId, RouteId};
 use domain::matching::{CompiledRoute, Hosts};
 use domain::tree::{self, ChunkSource, Hash, TreeKind};
 use edge_protocol::ManifestRef;
+use injection::{Broken, Point, point};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -230,13 +231,17 @@ impl Apply for Applier {
     ) -> Result<ApplyReport, ApplyError> {
         let _turn = self.turn.lock();
         let started = Instant::now();
+        point::hit(Point::BeforeEdgeValidate)?;
         let (configuration, compiled) = self
             .compile(manifest, source)
             .inspect_err(|_| self.counts.refused())?;
+        point::hit(Point::AfterEdgeValidate)?;
         let routes = configuration.routes().len();
         let configuration = Arc::new(configuration);
         let previous = self.active.current();
+        point::hit(Point::BeforeEdgeSwap)?;
         self.active.replace(Arc::clone(&configuration));
+        point::hit(Point::AfterEdgeSwap)?;
         configuration.configure(self.active.generation());
         if let Some(cache) = self.cache.get() {
             cache::purge(cache, &previous, &configuration);
@@ -332,6 +337,14 @@ impl Builder<'_> {
         }
         let compiled = CompiledRoute::compile_after(previous, content, rules, upstreams)?;
         Ok((compiled, tls))
+    }
+}
+
+impl From<Broken> for ApplyError {
+    fn from(broken: Broken) -> Self {
+        Self {
+            reason: broken.to_string(),
+        }
     }
 }
 

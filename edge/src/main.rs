@@ -8,6 +8,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+// What tests make fail or wrong is in no release.
+const _: () = assert!(
+    cfg!(debug_assertions) || !injection::ENABLED,
+    "build the program by its own package: together with the simulation it gets fail points"
+);
+
 /// Fragmentation shows in a process that runs for months; jemalloc keeps it low.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -11,6 +11,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use injection::{Broken, Point};
+
 /// Called once, with the first fault, before anyone else learns of it. Production logs it and
 /// exits with code 74; a simulation crashes the host.
 pub type Fatal = Arc<dyn Fn(&StorageFault) + Send + Sync>;
@@ -61,6 +63,15 @@ impl StorageFault {
     /// What was read cannot be what was written.
     pub fn corrupt(operation: &'static str, path: impl AsRef<Path>, reason: impl ToString) -> Self {
         Self::new(FaultKind::Corrupt, operation, path, reason)
+    }
+
+    /// What a fail point made of an operation.
+    fn injected(point: Point, broken: Broken) -> Self {
+        let kind = match broken {
+            Broken::Io => FaultKind::Io(io::ErrorKind::Other),
+            Broken::Dead => FaultKind::Stopped,
+        };
+        Self::new(kind, "pass", point.name(), broken)
     }
 
     /// An error of the operating system.
@@ -115,6 +126,17 @@ impl Breaker {
     /// Passes a result on; a fault stops everything.
     pub(crate) fn watch<T>(&self, result: Result<T, StorageFault>) -> Result<T, StorageFault> {
         result.inspect_err(|fault| self.trip(fault))
+    }
+
+    /// Passes a fail point; what goes wrong there stops everything.
+    pub(crate) fn hit(&self, point: Point) -> Result<(), StorageFault> {
+        self.watch(injection::point::hit(point).map_err(|broken| StorageFault::injected(point, broken)))
+    }
+
+    /// Likewise, and time may pass there.
+    pub(crate) async fn pass(&self, point: Point) -> Result<(), StorageFault> {
+        let passed = injection::point::pass(point).await;
+        self.watch(passed.map_err(|broken| StorageFault::injected(point, broken)))
     }
 
     /// Runs `work` unless there was a fault already; a fault in it stops everything.

@@ -42,6 +42,7 @@ use domain::id::EnvironmentId;
 use domain::tree::{self, ChunkSource, Hash};
 use edge_protocol::ManifestRef;
 use edge_protocol::follower::{Chunks, Held, Holdings};
+use injection::{Point, point};
 
 pub use directory::{Directory, DiskDirectory};
 pub use memory::MemoryDirectory;
@@ -141,6 +142,7 @@ impl Store {
         }
         let encoded = pointer.encode()?;
         let number = self.number();
+        self.pass(Point::BeforeEdgePersist)?;
         self.write_packs(packs)?;
         if let Err(error) = self.flip(&format!("{MANIFEST}{number:016x}"), &encoded) {
             self.remove_dead_packs();
@@ -151,7 +153,15 @@ impl Store {
         }
         self.index.retain(manifest.root, &candidates);
         self.pointers.insert(number, pointer);
-        Ok(())
+        self.pass(Point::AfterEdgePersist)
+    }
+
+    /// Passes a fail point, as a write that may fail.
+    fn pass(&self, point: Point) -> Result<(), StoreError> {
+        point::hit(point).map_err(|broken| StoreError::Write {
+            name: point.name().to_owned(),
+            source: broken.into(),
+        })
     }
 
     /// Takes back the newest manifest, because it cannot be used. Says what went wrong on the way;

@@ -7,6 +7,7 @@ use bytes::{Buf, Bytes};
 use edge_protocol::ToEdge;
 use edge_protocol::follower::{Action, CloseReason};
 use edge_protocol::frame::{Decoder, encode};
+use injection::{Point, point};
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -97,7 +98,11 @@ impl Session<'_> {
                     Err(error) => return self.lost(&error),
                 },
                 read = receive.read_chunk(READ_BYTES, true) => match read {
-                    Ok(Some(chunk)) => self.received(&chunk.bytes),
+                    Ok(Some(chunk)) => {
+                        let _ = point::pass(Point::BeforeEdgeReceive).await;
+                        self.received(&chunk.bytes);
+                        let _ = point::pass(Point::AfterEdgeReceive).await;
+                    }
                     Ok(None) => return self.lost(&"the node closed its stream"),
                     Err(error) => return self.lost(&error),
                 },

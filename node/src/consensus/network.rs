@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use injection::{Point, point};
 use openraft::OptionalSend;
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
@@ -110,9 +111,10 @@ impl Link {
     {
         let answer = tokio::time::timeout(deadline, async {
             let client = self.client(Lane::Control).await?;
-            call(client)
-                .await
-                .map_err(|status| unreachable(status.message()).into())
+            let _ = point::pass(Point::BeforeRpcSend).await;
+            let answered = call(client).await;
+            let _ = point::pass(Point::AfterRpcSend).await;
+            answered.map_err(|status| unreachable(status.message()).into())
         });
         match answer.await {
             Ok(result) => result.map(tonic::Response::into_inner),
@@ -142,7 +144,10 @@ impl Link {
     {
         let mut client = self.client(Lane::Log).await?;
         let first = futures_util::stream::once(async move { first });
-        let requests = first.chain(rest).map(proto::AppendRequest::from);
+        let requests = first.chain(rest).then(|request| async {
+            let _ = point::pass(Point::BeforeRpcSend).await;
+            proto::AppendRequest::from(request)
+        });
         let replies = client
             .append_stream(requests)
             .await

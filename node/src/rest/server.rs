@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use injection::{Point, point};
 use platform::Listener;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -150,9 +151,9 @@ where
             // A router is always ready.
             let answer = router.clone().call(request.map(Body::new));
             async move {
-                answer
-                    .await
-                    .map(|response| under_way_while_sent(response, under_way))
+                let answered = answer.await;
+                let _ = point::pass(Point::BeforeHttpReply).await;
+                answered.map(|response| under_way_while_sent(response, under_way))
             }
         });
         let connection = graceful.watch(builder.serve_connection(io, service).into_owned());
@@ -162,6 +163,8 @@ where
             if let Err(error) = connection.await {
                 tracing::debug!(%peer, %error, "a connection ended early");
             }
+            // All that was asked on it has been answered.
+            let _ = point::pass(Point::AfterHttpReply).await;
             connections.dec();
             drop(slot);
         });

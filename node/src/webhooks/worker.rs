@@ -15,6 +15,7 @@ use domain::query;
 use domain::rows::View;
 use domain::time::{Revision, Timestamp};
 use futures_util::{StreamExt, stream};
+use injection::{Point, point};
 use platform::{Clock, Entropy};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -126,6 +127,9 @@ impl Worker {
     }
 
     async fn round(&mut self, stopping: &CancellationToken) -> Next {
+        if point::pass(Point::BeforeWebhookDequeue).await.is_err() {
+            return Next::Failed;
+        }
         let control = Arc::clone(&self.shared.control);
         let Ok((seen, _)) = control.read_local(|view| self.look(view)) else {
             return Next::Failed;
@@ -143,7 +147,12 @@ impl Worker {
         let fresh = control.read(Consistency::Linearizable, |view| self.look(view));
         match fresh.await {
             Ok(_) if !self.shared.leads() => Next::End,
-            Ok((Seen::Work(list), _)) => self.work(*list, stopping).await,
+            Ok((Seen::Work(list), _)) => {
+                if point::pass(Point::AfterWebhookDequeue).await.is_err() {
+                    return Next::Failed;
+                }
+                self.work(*list, stopping).await
+            }
             Ok((Seen::Orphans, _)) => self.record(NoticePlace::default(), Vec::new()).await,
             Ok((Seen::Nothing, _)) => Next::End,
             Err(_) => Next::Failed,
@@ -270,7 +279,14 @@ impl Worker {
             precondition: None,
         };
         let endpoint = &self.endpoint_id;
-        match shared.control.propose(stamped).await {
+        if point::pass(Point::BeforeWebhookMark).await.is_err() {
+            return Next::Failed;
+        }
+        let recorded = shared.control.propose(stamped).await;
+        if point::pass(Point::AfterWebhookMark).await.is_err() {
+            return Next::Failed;
+        }
+        match recorded {
             Ok(applied) => match applied.reply {
                 Ok(_) => Next::Now,
                 Err(rejection) => {

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use injection::Point;
 use openraft::storage::RaftSnapshotBuilder;
 use sha2::{Digest, Sha256};
 
@@ -30,7 +31,10 @@ impl RaftSnapshotBuilder<TypeConfig> for CheckpointBuilder {
     type SnapshotData = Checkpoint;
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
+        let breaker = Arc::clone(&self.shared.breaker);
+        breaker.pass(Point::BeforeCheckpointBuild).await?;
         let checkpoint = build(&self.shared).await?;
+        breaker.pass(Point::AfterCheckpointBuild).await?;
         Ok(Snapshot {
             meta: checkpoint.meta(),
             snapshot: checkpoint,

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use injection::Point;
 use sha2::{Digest, Sha256};
 
 use super::manifest::{CheckpointFile, CheckpointManifest};
@@ -176,8 +177,10 @@ impl CheckpointReceiver {
             )));
         }
         let breaker = Arc::clone(&self.breaker);
+        breaker.hit(Point::BeforeCheckpointChunk)?;
         breaker.run(|| self.store(&expected, bytes))?;
-        self.complete_if_full(&expected)
+        self.complete_if_full(&expected)?;
+        Ok(breaker.hit(Point::AfterCheckpointChunk)?)
     }
 
     /// Checks that everything came, and makes it durable.

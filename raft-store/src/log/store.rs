@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use injection::Point;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use parking_lot::Mutex;
 
@@ -213,6 +214,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        self.shared.breaker.pass(Point::BeforeVoteSave).await?;
         {
             let mut batch = Batch::default();
             batch.put(keys::VOTE, codec::encode_vote(vote));
@@ -220,18 +222,19 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             self.shared
                 .write(batch, &mut tail, |tail| tail.vote = Some(*vote))?;
         }
-        Ok(self
-            .shared
+        self.shared
             .syncer
             .submit_and_wait(|done| Request::Vote(*vote, done))
-            .await?)
+            .await?;
+        Ok(self.shared.breaker.pass(Point::AfterVoteSave).await?)
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
         self.shared.breaker.check()?;
+        self.shared.breaker.hit(Point::BeforeCommittedSave)?;
         *self.shared.committed.lock() = committed;
         self.shared.syncer.committed();
-        Ok(())
+        Ok(self.shared.breaker.hit(Point::AfterCommittedSave)?)
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
@@ -253,7 +256,15 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             callback.io_completed(Ok(()));
             return Ok(());
         };
-        if let Err(fault) = self.shared.append(entries) {
+        let appended = match self.shared.breaker.pass(Point::BeforeWalAppend).await {
+            Ok(()) => self.shared.append(entries),
+            Err(fault) => Err(fault),
+        };
+        let appended = match appended {
+            Ok(()) => self.shared.breaker.pass(Point::AfterWalAppend).await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = appended {
             callback.io_completed(Err(fault.clone().into()));
             return Err(fault.into());
         }
@@ -280,7 +291,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
-        Ok(self.shared.purge(log_id)?)
+        self.shared.breaker.pass(Point::BeforePurge).await?;
+        self.shared.purge(log_id)?;
+        Ok(self.shared.breaker.pass(Point::AfterPurge).await?)
     }
 }
 

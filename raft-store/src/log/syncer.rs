@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use injection::Point;
 use openraft::storage::IOFlushed;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -86,7 +87,9 @@ impl Worker {
 
     fn commit(&mut self, requests: &[Request]) -> Result<(), StorageFault> {
         if requests.iter().any(Request::wants_sync) {
+            self.breaker.hit(Point::BeforeWalFsync)?;
             self.database.sync()?;
+            self.breaker.hit(Point::AfterWalFsync)?;
         }
         let mut record = *self.mark.record();
         record.committed = *self.committed.lock();

@@ -7,8 +7,9 @@ use domain::id::RequestId;
 use domain::machine;
 use domain::outcome::Applied;
 use domain::rows::Overlay;
-use domain::schema::decides_access;
+use domain::schema::{ANSWERS, JOURNAL, decides_access};
 use domain::time::Revision;
+use injection::Point;
 use parking_lot::{Mutex as SyncMutex, RwLock};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
@@ -68,6 +69,20 @@ struct Step<'a> {
     results: Vec<(&'a RequestId, Applied)>,
     /// Whether it changes who may ask for what.
     access: bool,
+}
+
+/// The fail points around writing a row of the domain's, where its table has any.
+fn points(key: &[u8]) -> Option<(Point, Point)> {
+    if !injection::ENABLED {
+        return None;
+    }
+    match *key.first()? {
+        tag if tag == ANSWERS.tag() => {
+            Some((Point::BeforeIdempotencyStore, Point::AfterIdempotencyStore))
+        }
+        tag if tag == JOURNAL.tag() => Some((Point::BeforeAuditAppend, Point::AfterAuditAppend)),
+        _ => None,
+    }
 }
 
 impl StateShared {
@@ -135,6 +150,7 @@ impl StateShared {
     /// Applies entries in one atomic write, and tells whoever proposed them what came of it.
     pub(super) async fn apply(&self, entries: &[Entry]) -> Result<(), StorageFault> {
         let mut writer = self.writer.lock().await;
+        self.breaker.pass(Point::BeforeApplyBatch).await?;
         let (position, results, access) = self.breaker.run(|| {
             let generation = self.generation();
             let mut position = writer.clone();
@@ -142,6 +158,7 @@ impl StateShared {
             generation.database().write(step.batch)?;
             Ok((position, step.results, step.access))
         })?;
+        self.breaker.pass(Point::AfterApplyBatch).await?;
         *writer = position;
         // Whoever sees the revision has heard of the result already.
         self.outcomes.tell(results.into_iter());
@@ -183,11 +200,13 @@ impl StateShared {
                     results.push((&stamped.request_id, applied));
                 }
                 Payload::Membership(membership) => {
+                    self.breaker.hit(Point::BeforeMembershipApply)?;
                     position.membership = StoredMembership::new(Some(log_id), membership.clone());
                     batch.put(
                         keys::MEMBERSHIP,
                         codec::encode_membership(&position.membership),
                     );
+                    self.breaker.hit(Point::AfterMembershipApply)?;
                 }
             }
         }
@@ -198,10 +217,13 @@ impl StateShared {
         for (key, value) in pending {
             // If the batch then cannot be written, nothing is ever applied to this state again.
             hot.written(&key, value.as_deref());
+            let points = value.as_ref().and_then(|_| points(&key));
+            points.map_or(Ok(()), |(before, _)| self.breaker.hit(before))?;
             match value {
                 Some(value) => batch.put(keys::row(&key), value),
                 None => batch.delete(keys::row(&key)),
             }
+            points.map_or(Ok(()), |(_, after)| self.breaker.hit(after))?;
         }
         batch.put(keys::APPLIED, codec::encode_log_id(position.applied));
         Ok(Step {
@@ -248,8 +270,12 @@ impl StateShared {
         }
         self.blocking(move |shared| {
             let opened = shared.adopt(&meta, &checkpoint)?;
+            shared.breaker.hit(Point::BeforeCheckpointInstallMeta)?;
             shared.shelf.keep(&checkpoint)?;
+            shared.breaker.hit(Point::AfterCheckpointInstallMeta)?;
+            shared.breaker.hit(Point::BeforeCheckpointInstallSwap)?;
             generation::flip(&*shared.disk, opened.generation.number)?;
+            shared.breaker.hit(Point::AfterCheckpointInstallSwap)?;
             *writer = opened.position();
             shared.hot.lock().clear();
             let new = Arc::new(opened.generation);

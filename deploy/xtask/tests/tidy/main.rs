@@ -33,6 +33,7 @@ const TOP_LEVEL: &[&str] = &[
     "docs",
     "domain",
     "edge",
+    "injection",
     "node",
     "platform",
     "raft-store",
@@ -43,18 +44,26 @@ const TOP_LEVEL: &[&str] = &[
 
 /// Of our own crates, which may use which. Whatever is not here may not.
 const DIRECTIONS: &[(&str, &[&str])] = &[
-    ("domain", &[]),
+    ("injection", &[]),
+    ("domain", &["injection"]),
     ("platform", &["domain"]),
-    ("raft-store", &["domain"]),
-    ("edge-protocol", &["domain"]),
+    ("raft-store", &["injection", "domain"]),
+    ("edge-protocol", &["injection", "domain"]),
     (
         "node",
-        &["domain", "platform", "raft-store", "edge-protocol"],
+        &[
+            "injection",
+            "domain",
+            "platform",
+            "raft-store",
+            "edge-protocol",
+        ],
     ),
-    ("edge", &["domain", "platform", "edge-protocol"]),
+    ("edge", &["injection", "domain", "platform", "edge-protocol"]),
     (
         "simulation",
         &[
+            "injection",
             "domain",
             "platform",
             "raft-store",
@@ -269,8 +278,59 @@ fn crates_keep_away_from_what_would_make_them_impure() {
     none("these dependencies break a wall", wrong);
 }
 
+/// The crate by which tests make the product fail or wrong, and the one that may have it do so.
+const INJECTION: &str = "injection";
+const INJECTING: &str = "simulation";
+
+#[test]
+fn nothing_but_the_simulation_can_make_the_product_fail_or_be_wrong() {
+    let mut wrong = Vec::new();
+    for package in packages() {
+        let name = text(&package["name"]);
+        let all = package["dependencies"].as_array().expect("dependencies");
+        let turned_on = all.iter().any(|dependency| {
+            dependency["name"] == INJECTION
+                && dependency["features"].as_array().is_some_and(|features| !features.is_empty())
+        });
+        let by_features = package["features"].to_string().contains(INJECTION);
+        if (turned_on || by_features) && name != INJECTING {
+            wrong.push(format!("{name} turns on features of {INJECTION}"));
+        }
+        if name == INJECTION && package["features"]["default"].is_array() {
+            wrong.push(format!("{INJECTION} has features that are on by default"));
+        }
+    }
+    none("these could bring it into production", wrong);
+    for program in ["node/src/main.rs", "edge/src/main.rs"] {
+        let head = fs::read_to_string(root().join(program)).expect("the head of a program");
+        assert!(
+            head.contains("assert!(\n    cfg!(debug_assertions) || !injection::ENABLED,"),
+            "{program} would compile to a release that can be made to fail"
+        );
+    }
+}
+
+#[test]
+fn the_core_knows_of_mutants_alone_since_these_are_constants_of_a_run() {
+    let points = sources().into_iter().filter(|(path, text)| {
+        path.starts_with("domain") && (text.contains("injection::point") || text.contains("Point::"))
+    });
+    none(
+        "these have fail points, which have effects",
+        points.map(|(path, _)| path.display().to_string()).collect(),
+    );
+}
+
 /// What each crate of the workspace uses, for building or running; tests may use more.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    packages()
+        .iter()
+        .map(|package| (text(&package["name"]), uses(package)))
+        .collect()
+}
+
+/// The crates of the workspace, as cargo describes them.
+fn packages() -> Vec<Value> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["metadata", "--format-version", "1", "--no-deps"])
@@ -283,11 +343,7 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         String::from_utf8_lossy(&output.stderr)
     );
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let packages = metadata["packages"].as_array().expect("packages");
-    packages
-        .iter()
-        .map(|package| (text(&package["name"]), uses(package)))
-        .collect()
+    metadata["packages"].as_array().expect("packages").clone()
 }
 
 fn uses(package: &Value) -> BTreeSet<String> {

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use injection::{Point, point};
 use openraft::async_runtime::watch::WatchReceiver;
 use raft_store::Checkpoints;
 use raft_store::types::{NodeId, Raft, Snapshot, Vote};
@@ -76,11 +77,13 @@ impl NodeService {
         let caller = self.voter(&request)?;
         let request = wire::vote_request(request.into_inner())?;
         claims(caller, &request.vote)?;
+        let _ = point::pass(Point::BeforeRpcReply).await;
         let result = if pre {
             self.raft.pre_vote(request).await
         } else {
             self.raft.vote(request).await
         };
+        let _ = point::pass(Point::AfterRpcReply).await;
         Ok(Response::new(result.map_err(stopped)?.into()))
     }
 }
@@ -103,10 +106,12 @@ impl Node for NodeService {
             .map(|entry| entry.log_id)
             .or(request.prev_log_id);
         let prev = request.prev_log_id;
+        let _ = point::pass(Point::BeforeRpcReply).await;
         let response = self.raft.append_entries(request).await.map_err(stopped)?;
         if response.is_conflict() && prev.is_none() {
             return Err(Status::internal("a conflict with the beginning of the log"));
         }
+        let _ = point::pass(Point::AfterRpcReply).await;
         Ok(Response::new(
             response.into_stream_result(prev, matched).into(),
         ))
@@ -133,9 +138,9 @@ impl Node for NodeService {
         let replies = self
             .raft
             .stream_append(requests)
-            .map(|result| match result {
-                Ok(result) => Ok(proto::AppendReply::from(result)),
-                Err(fatal) => Err(stopped(fatal)),
+            .then(async |result| {
+                let _ = point::pass(Point::AfterRpcReply).await;
+                result.map(proto::AppendReply::from).map_err(stopped)
             });
         Ok(Response::new(Box::pin(replies)))
     }
