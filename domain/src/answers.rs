@@ -7,9 +7,11 @@
 
 use std::collections::BTreeSet;
 
+use injection::{Mutant, mutant};
+
 use crate::command::Stamped;
 use crate::event::{AnswerScope, Event};
-use crate::id::{EnvironmentId, RuleId};
+use crate::id::{EnvironmentId, RuleId, Seed};
 use crate::model::{
     FieldChange, IDEMPOTENCY_TTL_MS, IdempotencyRecord, Priority, Rule, RuleChange, RuleEvent,
     RuleEventKind, RuleField, RuleStatus, RuleVersionNumber, StoredReply,
@@ -65,8 +67,15 @@ pub(crate) fn find(view: &(impl View + ?Sized), at: Timestamp, stamped: &Stamped
 
 fn scope(stamped: &Stamped) -> Option<AnswerScope> {
     let (actor, idempotency) = stamped.command.actor().zip(stamped.idempotency.as_ref())?;
+    let mut environment_id = actor.environment_id.clone();
+    if mutant::active(Mutant::KeyNotScoped) {
+        environment_id = EnvironmentId::new(Seed {
+            unix_ms: 0,
+            random: 0,
+        });
+    }
     Some(AnswerScope {
-        environment_id: actor.environment_id.clone(),
+        environment_id,
         key: idempotency.key.clone(),
     })
 }
@@ -210,6 +219,7 @@ fn stored(reply: &Reply, revision: Revision) -> StoredReply {
     let kinds = rule.events.iter().map(|event| event.kind);
     // An update that changed nothing answers with a rule that was made earlier.
     if !kinds.eq(CREATED)
+        || mutant::active(Mutant::KeyNotScoped)
         || rule.revision != revision
         || rule.versions.iter().any(|version| version.version != 1)
     {

@@ -12,6 +12,7 @@
 //! key like any other answer. Only a key's use for another request is not, lest it take the
 //! place of the first one's answer, and what is refused because no more answers can be kept.
 
+use injection::{Mutant, mutant};
 use sha2::{Digest, Sha256};
 
 use crate::answers::{self, Answer};
@@ -60,13 +61,20 @@ pub fn plan(
     stamped: &Stamped,
 ) -> (Vec<Event>, Applied) {
     let clock = CLOCK.get(view, ()).unwrap_or(LogClock::START);
-    let at = clock.at.max(stamped.at);
+    let mut at = clock.at.max(stamped.at);
+    if mutant::active(Mutant::ClockInApply) {
+        at = at.max(Timestamp(mutant::local_ms()));
+    }
+    let mut expire_at = at;
+    if mutant::active(Mutant::ExpiryByLocalClock) {
+        expire_at = Timestamp(mutant::local_ms());
+    }
     let fresh = |reply| Applied {
         reply,
         revision,
         replayed: false,
     };
-    let (mut events, remembered, applied) = match answers::find(view, at, stamped) {
+    let (mut events, remembered, applied) = match answers::find(view, expire_at, stamped) {
         Answer::Known(applied) => (Vec::new(), None, *applied),
         Answer::OfAnotherRequest => {
             let reply = Err(Rejection::IdempotencyKeyReused);
@@ -85,7 +93,7 @@ pub fn plan(
             (events, remembered, fresh(reply))
         }
     };
-    let mut next_expiry = answers::expire(view, clock, at, &mut events);
+    let mut next_expiry = answers::expire(view, clock, expire_at, &mut events);
     if let Some(answered) = remembered {
         next_expiry = next_expiry.min(at.plus_ms(IDEMPOTENCY_TTL_MS));
         events.push(answered);

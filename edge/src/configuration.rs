@@ -10,7 +10,7 @@ use domain::id::{CertificateId, RouteId};
 use domain::matching::{CompiledRoute, Hosts};
 use domain::tree::{self, ChunkSource, Hash, TreeKind};
 use edge_protocol::ManifestRef;
-use injection::{Broken, Point, point};
+use injection::{Broken, Mutant, Point, mutant, point};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -231,6 +231,10 @@ impl Apply for Applier {
     ) -> Result<ApplyReport, ApplyError> {
         let _turn = self.turn.lock();
         let started = Instant::now();
+        if mutant::active(Mutant::SwapBeforeValidating) {
+            let unread = Configuration::new(manifest, Vec::new())?;
+            self.active.replace(Arc::new(unread));
+        }
         point::hit(Point::BeforeEdgeValidate)?;
         let (configuration, compiled) = self
             .compile(manifest, source)
@@ -276,7 +280,10 @@ impl Builder<'_> {
             let (_, value) = item.map_err(|error| failed("the manifest", error))?;
             let entry =
                 RouteEntry::decode(&value).map_err(|error| failed("the manifest", error))?;
-            served.push(self.served(entry)?);
+            match self.served(entry) {
+                Err(_) if mutant::active(Mutant::PartialAccepted) => {}
+                route => served.push(route?),
+            }
         }
         Ok(served)
     }

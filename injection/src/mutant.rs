@@ -70,7 +70,7 @@ mutants! {
     QueueInMemory, "M22", "what waits to be sent to a webhook endpoint is lost with the leader", "every event is sent";
     LimitPerNode, "M23", "each node counts requests for itself", "no more is admitted than the limit";
     AppendUnchecked, "M24", "a follower that lacks earlier entries says that it has the new ones", "acknowledged writes survive";
-    VoteTwice, "M25", "a node votes twice in one term", "one leader a term";
+    VoteUnchecked, "M25", "a vote is given to whoever asks, however little of the log he has", "acknowledged writes survive";
 }
 
 impl Mutant {

@@ -273,7 +273,11 @@ mod tests {
         struct Only(Point, fn() -> Verdict);
         impl Decide for Only {
             fn decide(&self, point: Point) -> Verdict {
-                if point == self.0 { (self.1)() } else { Verdict::Pass }
+                if point == self.0 {
+                    (self.1)()
+                } else {
+                    Verdict::Pass
+                }
             }
         }
         let cases: [(fn() -> Verdict, Result<(), Broken>); 3] = [

@@ -130,7 +130,9 @@ impl Breaker {
 
     /// Passes a fail point; what goes wrong there stops everything.
     pub(crate) fn hit(&self, point: Point) -> Result<(), StorageFault> {
-        self.watch(injection::point::hit(point).map_err(|broken| StorageFault::injected(point, broken)))
+        self.watch(
+            injection::point::hit(point).map_err(|broken| StorageFault::injected(point, broken)),
+        )
     }
 
     /// Likewise, and time may pass there.

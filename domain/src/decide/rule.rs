@@ -9,6 +9,8 @@
 //! | publish | active | active | – | – |
 //! | rollback to a snapshot with it | – | – | – | active |
 
+use injection::{Mutant, mutant};
+
 use super::content::{Parsed, references};
 use super::draft::{Drafting, RuleBefore, is_pending};
 use super::history::{add_version, changed_fields, log};
@@ -280,10 +282,12 @@ fn check_priority_free<V: View + ?Sized>(
 ) -> Result<(), Rejection> {
     let key = (&rule.environment_id, &rule.route_id, &rule.priority);
     match RULE_PRIORITIES.get(context.view, key) {
-        Some(holder) => Err(Rejection::PriorityConflict {
-            priority: rule.priority.0,
-            rule_id: holder.to_string(),
-        }),
-        None => Ok(()),
+        Some(holder) if !mutant::active(Mutant::PriorityOutsideApply) => {
+            Err(Rejection::PriorityConflict {
+                priority: rule.priority.0,
+                rule_id: holder.to_string(),
+            })
+        }
+        _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use domain::model::{Epoch, Manifest, ManifestVersion};
 use domain::tree::Hash;
+use injection::{Mutant, mutant};
 use serde::{Deserialize, Serialize};
 
 /// A manifest by name.
@@ -39,6 +40,7 @@ impl ManifestRef {
         };
         match (self.epoch, self.version).cmp(&(applied.epoch, applied.version)) {
             std::cmp::Ordering::Greater => Standing::Newer,
+            std::cmp::Ordering::Less if mutant::active(Mutant::OlderAccepted) => Standing::Newer,
             std::cmp::Ordering::Less => Standing::Older,
             std::cmp::Ordering::Equal if self.root == applied.root => Standing::Same,
             std::cmp::Ordering::Equal => Standing::Conflicting,

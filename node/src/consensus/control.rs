@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::command::Stamped;
 use domain::outcome::Applied;
 use domain::time::Revision;
+use injection::{Mutant, mutant};
 use openraft::async_runtime::watch::WatchReceiver;
 use raft_store::types::{Member, NodeId};
 use tokio::sync::watch;
@@ -44,7 +45,9 @@ impl Consensus {
         let index = tokio::time::timeout_at(begun + READ_DEADLINE, async {
             let index = inner.reads.get().await;
             inner.metrics.read_index(begun.elapsed());
-            inner.applied.reach(index).await;
+            if !mutant::active(Mutant::BarrierWithoutWait) {
+                inner.applied.reach(index).await;
+            }
         });
         match index.await {
             Ok(()) => Ok(inner.applied.applied()),
@@ -119,8 +122,10 @@ impl ControlPlane for Consensus {
     fn barrier(&self, consistency: Consistency) -> BoxFuture<'_, Result<Revision, ReadError>> {
         Box::pin(async move {
             match consistency {
-                Consistency::Linearizable => self.linearize().await,
-                Consistency::Stale => Ok(self.inner.applied.applied()),
+                Consistency::Linearizable if !mutant::active(Mutant::ReadWithoutBarrier) => {
+                    self.linearize().await
+                }
+                Consistency::Linearizable | Consistency::Stale => Ok(self.inner.applied.applied()),
             }
         })
     }

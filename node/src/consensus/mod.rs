@@ -37,6 +37,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use injection::{Mutant, mutant};
 use openraft::ConfigError;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::storage::RaftLogStorage;
@@ -163,7 +164,9 @@ impl Consensus {
                 leadership: leadership.clone(),
             }),
             confirmations,
-            probation: Probation::new(parts.disk_is_new),
+            probation: Probation::new(
+                parts.disk_is_new && !mutant::active(Mutant::AmnesiaAccepted),
+            ),
             this: parts.this,
             initial_members: parts.initial_members,
             raft: raft.clone(),

@@ -7,8 +7,10 @@
 use std::time::Duration;
 
 use domain::time::Revision;
-use openraft::LinearizerOption;
+use injection::{Mutant, mutant};
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
+use openraft::{LinearizerOption, ServerState};
 use raft_store::types::{Member, NodeId, Raft};
 use tokio::sync::watch;
 
@@ -96,6 +98,14 @@ impl LeaderQuestion {
 
 /// The read index from this node as the leader: confirmed by a quorum after it was asked.
 async fn here(raft: &Raft) -> Result<Revision, String> {
+    if mutant::active(Mutant::LeaseRead) {
+        let metrics = raft.metrics().borrow_watched().clone();
+        let committed = metrics.cluster_committed.map_or(0, |log_id| log_id.index);
+        let leads = metrics.state == ServerState::Leader;
+        return leads
+            .then_some(Revision(committed))
+            .ok_or_else(|| "it is not the leader".to_owned());
+    }
     let confirmed_from_now =
         LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(ROUND_DEADLINE);
     match raft.get_read_log_id(confirmed_from_now).await {

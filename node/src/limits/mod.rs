@@ -44,6 +44,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use injection::{Mutant, mutant};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
@@ -210,7 +211,10 @@ impl Limits {
     async fn obtain(&self, wish: &Wish) -> Obtained {
         let inner = &self.inner;
         let cluster = inner.cluster(inner.now_ms());
-        let order = order::order(&cluster.members, wish.id);
+        let mut order = order::order(&cluster.members, wish.id);
+        if mutant::active(Mutant::LimitPerNode) {
+            order = vec![inner.this];
+        }
         // Each member is asked once, and once more with insistence.
         for _ in 0..=2 * order.len() {
             let Some(choice) = inner.choose(&cluster, &order) else {

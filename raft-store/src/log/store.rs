@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use injection::Point;
+use injection::{Mutant, Point, mutant};
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use parking_lot::Mutex;
 
@@ -222,6 +222,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             self.shared
                 .write(batch, &mut tail, |tail| tail.vote = Some(*vote))?;
         }
+        if mutant::active(Mutant::VoteNotSynced) {
+            return Ok(self.shared.breaker.pass(Point::AfterVoteSave).await?);
+        }
         self.shared
             .syncer
             .submit_and_wait(|done| Request::Vote(*vote, done))
@@ -267,6 +270,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         if let Err(fault) = appended {
             callback.io_completed(Err(fault.clone().into()));
             return Err(fault.into());
+        }
+        if mutant::active(Mutant::AckBeforeSync) {
+            callback.io_completed(Ok(()));
+            return Ok(());
         }
         self.shared.syncer.submit(Request::Appended(last, callback));
         Ok(())

@@ -8,8 +8,9 @@ use domain::machine;
 use domain::outcome::Applied;
 use domain::rows::Overlay;
 use domain::schema::{ANSWERS, JOURNAL, decides_access};
+use domain::table::Span;
 use domain::time::Revision;
-use injection::Point;
+use injection::{Mutant, Point, mutant};
 use parking_lot::{Mutex as SyncMutex, RwLock};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
@@ -85,6 +86,13 @@ fn points(key: &[u8]) -> Option<(Point, Point)> {
     }
 }
 
+/// Removes rows of the domain's: what mutants leave out of a checkpoint.
+fn without(span: &Span) -> Batch {
+    let mut batch = Batch::default();
+    batch.delete_range(keys::row(&span.from), keys::row(&span.until));
+    batch
+}
+
 impl StateShared {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
@@ -154,7 +162,16 @@ impl StateShared {
         let (position, results, access) = self.breaker.run(|| {
             let generation = self.generation();
             let mut position = writer.clone();
-            let step = self.step(&generation, &mut position, entries)?;
+            let mut step = self.step(&generation, &mut position, entries)?;
+            if mutant::active(Mutant::ApplyInTwoWrites) {
+                let applied = step
+                    .batch
+                    .operations
+                    .split_off(step.batch.operations.len() - 1);
+                generation.database().write(Batch {
+                    operations: applied,
+                })?;
+            }
             generation.database().write(step.batch)?;
             Ok((position, step.results, step.access))
         })?;
@@ -269,7 +286,22 @@ impl StateShared {
             return Ok(());
         }
         self.blocking(move |shared| {
+            if mutant::active(Mutant::InstallNotAtomic) {
+                generation::flip(&*shared.disk, shared.generation().number + 1)?;
+            }
             let opened = shared.adopt(&meta, &checkpoint)?;
+            if mutant::active(Mutant::AnswersNotInCheckpoint) {
+                opened
+                    .generation
+                    .database()
+                    .write(without(&ANSWERS.all()))?;
+            }
+            if mutant::active(Mutant::JournalNotInCheckpoint) {
+                opened
+                    .generation
+                    .database()
+                    .write(without(&JOURNAL.all()))?;
+            }
             shared.breaker.hit(Point::BeforeCheckpointInstallMeta)?;
             shared.shelf.keep(&checkpoint)?;
             shared.breaker.hit(Point::AfterCheckpointInstallMeta)?;

@@ -59,7 +59,10 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "edge-protocol",
         ],
     ),
-    ("edge", &["injection", "domain", "platform", "edge-protocol"]),
+    (
+        "edge",
+        &["injection", "domain", "platform", "edge-protocol"],
+    ),
     (
         "simulation",
         &[
@@ -290,7 +293,9 @@ fn nothing_but_the_simulation_can_make_the_product_fail_or_be_wrong() {
         let all = package["dependencies"].as_array().expect("dependencies");
         let turned_on = all.iter().any(|dependency| {
             dependency["name"] == INJECTION
-                && dependency["features"].as_array().is_some_and(|features| !features.is_empty())
+                && dependency["features"]
+                    .as_array()
+                    .is_some_and(|features| !features.is_empty())
         });
         let by_features = package["features"].to_string().contains(INJECTION);
         if (turned_on || by_features) && name != INJECTING {
@@ -313,7 +318,8 @@ fn nothing_but_the_simulation_can_make_the_product_fail_or_be_wrong() {
 #[test]
 fn the_core_knows_of_mutants_alone_since_these_are_constants_of_a_run() {
     let points = sources().into_iter().filter(|(path, text)| {
-        path.starts_with("domain") && (text.contains("injection::point") || text.contains("Point::"))
+        path.starts_with("domain")
+            && (text.contains("injection::point") || text.contains("Point::"))
     });
     none(
         "these have fail points, which have effects",

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use domain::tree::Hash;
+use injection::{Mutant, mutant};
 
 use crate::limits::{
     CHUNKS_FRAME_BYTES, GREETING_MAX, PING_INTERVAL, SILENCE_MAX, WANT_HASHES_MAX,
@@ -153,6 +154,10 @@ impl Feeder {
             ..welcome
         }));
         self.ping_at = now.plus(PING_INTERVAL);
+        if mutant::active(Mutant::OfferDropped) && self.edge_has.is_some() {
+            self.newest = Some(newest);
+            return;
+        }
         self.handle_manifest(newest);
     }
 

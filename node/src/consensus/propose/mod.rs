@@ -36,6 +36,7 @@ use std::time::Duration;
 use domain::command::Stamped;
 use domain::outcome::Applied;
 use domain::time::Revision;
+use injection::{Mutant, mutant};
 use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::ClientWriteError;
@@ -105,9 +106,14 @@ impl Proposer {
     }
 
     /// Has `stamped` applied by the cluster and this node, by the deadline of proposals.
-    pub(crate) async fn propose(&self, stamped: Stamped) -> Result<Applied, ProposeError> {
+    pub(crate) async fn propose(&self, mut stamped: Stamped) -> Result<Applied, ProposeError> {
         let deadline = Instant::now() + PROPOSE_DEADLINE;
-        let repeatable = stamped.idempotency.is_some();
+        if mutant::active(Mutant::AnswersInMemory)
+            && let Some(idempotency) = &mut stamped.idempotency
+        {
+            idempotency.key.0.push_str(&self.this.to_string());
+        }
+        let repeatable = stamped.idempotency.is_some() || mutant::active(Mutant::AmbiguousRetry);
         let mut outcome = self.outcomes.expect(stamped.request_id.clone());
         let proposal = Proposal::new(stamped);
         let attempt = |known| self.attempt(&proposal, known, repeatable);

@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use injection::{Point, point};
+use injection::{Mutant, Point, mutant, point};
 use openraft::async_runtime::watch::WatchReceiver;
 use raft_store::Checkpoints;
-use raft_store::types::{NodeId, Raft, Snapshot, Vote};
+use raft_store::types::{LogId, NodeId, Raft, Snapshot, Vote};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -75,8 +75,11 @@ impl NodeService {
         pre: bool,
     ) -> Result<Response<proto::VoteReply>, Status> {
         let caller = self.voter(&request)?;
-        let request = wire::vote_request(request.into_inner())?;
+        let mut request = wire::vote_request(request.into_inner())?;
         claims(caller, &request.vote)?;
+        if mutant::active(Mutant::VoteUnchecked) {
+            request.last_log_id = Some(LogId::new(request.vote.leader_id, u64::MAX));
+        }
         let _ = point::pass(Point::BeforeRpcReply).await;
         let result = if pre {
             self.raft.pre_vote(request).await
@@ -135,13 +138,10 @@ impl Node for NodeService {
                 )
                 .ok()
         });
-        let replies = self
-            .raft
-            .stream_append(requests)
-            .then(async |result| {
-                let _ = point::pass(Point::AfterRpcReply).await;
-                result.map(proto::AppendReply::from).map_err(stopped)
-            });
+        let replies = self.raft.stream_append(requests).then(async |result| {
+            let _ = point::pass(Point::AfterRpcReply).await;
+            result.map(proto::AppendReply::from).map_err(stopped)
+        });
         Ok(Response::new(Box::pin(replies)))
     }
 
