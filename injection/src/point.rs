@@ -280,16 +280,14 @@ mod tests {
                 }
             }
         }
-        let cases: [(fn() -> Verdict, Result<(), Broken>); 3] = [
-            (|| Verdict::Fail, Err(Broken::Io)),
-            (|| Verdict::Die, Err(Broken::Dead)),
-            (|| Verdict::Pass, Ok(())),
-        ];
-        for (verdict, expect) in cases {
+        let expect = |verdict: fn() -> Verdict, expect| {
             install(Some(std::rc::Rc::new(Only(Point::BeforePurge, verdict))));
             assert_eq!(hit(Point::BeforePurge), expect);
             assert_eq!(hit(Point::AfterPurge), Ok(()));
-        }
+        };
+        expect(|| Verdict::Fail, Err(Broken::Io));
+        expect(|| Verdict::Die, Err(Broken::Dead));
+        expect(|| Verdict::Pass, Ok(()));
         install(None);
         assert_eq!(hit(Point::BeforePurge), Ok(()));
     }
