@@ -100,6 +100,23 @@ points! {
     BeforeEdgePersist, AfterEdgePersist, "edge_persist", FAIL, DIE, "an edge writes a manifest to its disk";
 }
 
+impl Point {
+    /// Whether an error there is one of a node's disk, which it stops over.
+    #[must_use]
+    pub const fn ends_the_process(self) -> bool {
+        !matches!(
+            self,
+            Self::BeforeWebhookDequeue
+                | Self::AfterWebhookDequeue
+                | Self::BeforeWebhookMark
+                | Self::AfterWebhookMark
+                | Self::BeforeEdgeValidate
+                | Self::AfterEdgeValidate
+                | Self::BeforeEdgePersist
+        ) && self.can().fail
+    }
+}
+
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use turmoil::Sim;
 
+use crate::fail_points::Host;
 use crate::options::{EDGES, Fault, NODES};
 use crate::world::Fleet;
 
@@ -57,6 +58,27 @@ impl Faults {
                 self.strike(sim, fleet, &struck);
                 self.active.push((now + lasts, struck));
             }
+        }
+        story
+    }
+
+    /// Ends the processes that died at fail points; they start again a little later.
+    pub fn bury(&mut self, sim: &mut Sim<'_>, fleet: &Fleet) -> Vec<String> {
+        let now = sim.elapsed();
+        let mut story = Vec::new();
+        for host in fleet.fail_points().dead() {
+            let struck = match host {
+                Host::Node(index) => crash(index, &self.down()),
+                Host::Edge(index) => Some(Struck::EdgeDown(index))
+                    .filter(|down| !self.active.iter().any(|(_, struck)| struck == down)),
+            };
+            let Some(struck) = struck else { continue };
+            let lasts = Duration::from_millis(self.rng.random_range(50..=2_000));
+            story.push(format!(
+                "{now:?} died at a fail point: {struck:?} for {lasts:?}"
+            ));
+            self.strike(sim, fleet, &struck);
+            self.active.push((now + lasts, struck));
         }
         story
     }

@@ -4,7 +4,9 @@
 
 pub mod checks;
 pub mod collect;
+pub mod fail_points;
 pub mod faults;
+pub mod gate;
 pub mod history;
 pub mod http;
 pub mod network;

@@ -5,8 +5,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use injection::Mutant;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+use crate::fail_points::{self, Active};
 
 /// Nodes in the cluster.
 pub const NODES: usize = 3;
@@ -34,6 +37,10 @@ pub struct Options {
     pub checkpoint_every: u64,
     /// What strikes, and when (from the start of the run), in order.
     pub faults: Vec<(Duration, Fault)>,
+    /// What happens at fail points while faults strike.
+    pub fail_points: Vec<Active>,
+    /// The bug that the product is given.
+    pub mutant: Option<Mutant>,
 }
 
 /// Something that goes wrong, for a while.
@@ -91,7 +98,13 @@ impl Options {
             latency_max,
             clock_skew_ms,
             checkpoint_every,
+            fail_points: if faults.len() > 1 {
+                fail_points::draw(seed)
+            } else {
+                Vec::new()
+            },
             faults,
+            mutant: None,
         }
     }
 }
@@ -112,6 +125,12 @@ impl fmt::Display for Options {
         write!(f, "  {} faults", self.faults.len())?;
         for (at, fault) in &self.faults {
             write!(f, "\n    {:6.2} s {fault:?}", at.as_secs_f64())?;
+        }
+        for active in &self.fail_points {
+            write!(f, "\n    {active}")?;
+        }
+        if let Some(mutant) = self.mutant {
+            write!(f, "\n  mutant {mutant}")?;
         }
         Ok(())
     }

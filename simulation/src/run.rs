@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use domain::id::EnvironmentId;
+use injection::Point;
 use parking_lot::Mutex;
 use turmoil::{Builder, Sim};
 
 use crate::checks;
+use crate::fail_points::{self, Hits};
 use crate::faults::{self, Faults};
 use crate::history::{EdgeSight, History};
 use crate::network::SimNetwork;
@@ -33,6 +35,8 @@ pub struct Verdict {
     pub history: History,
     /// What was wrong with it.
     pub violations: Vec<String>,
+    /// How often each fail point was come by.
+    pub hits: BTreeMap<Point, Hits>,
 }
 
 /// Runs what `options` say. One process makes one run: a second one would see other task ids.
@@ -40,6 +44,7 @@ pub struct Verdict {
 pub fn run(options: &Options) -> Verdict {
     raft_store::runtime::seed_thread(options.seed);
     let mut run = Run::new(options);
+    fail_points::mutate(options.mutant, run.fleet.fail_points());
     let mut violations = Vec::new();
     if let Err(reason) = run.play(options) {
         violations.push(reason);
@@ -64,6 +69,7 @@ pub fn run(options: &Options) -> Verdict {
     Verdict {
         history,
         violations,
+        hits: run.fleet.fail_points().hits(),
     }
 }
 
@@ -181,10 +187,12 @@ impl Run<'_> {
     fn play(&mut self, options: &Options) -> Result<(), String> {
         let stormy_until = CALM + options.duration;
         while self.sim.elapsed() < stormy_until {
+            self.fleet.fail_points().arm(self.sim.elapsed() >= CALM);
             let story = self.faults.tick(&mut self.sim, &self.fleet);
             self.shared.history.lock().story.extend(story);
             self.step()?;
         }
+        self.fleet.fail_points().arm(false);
         let story = self.faults.heal(&mut self.sim);
         {
             let mut history = self.shared.history.lock();
@@ -222,6 +230,8 @@ impl Run<'_> {
         self.sim
             .step()
             .map_err(|error| format!("a process ended by itself: {error}"))?;
+        let story = self.faults.bury(&mut self.sim, &self.fleet);
+        self.shared.history.lock().story.extend(story);
         let now = self.sim.elapsed();
         self.fleet.observe(
             micros(now),

@@ -28,6 +28,7 @@ use raft_store::{SimDisk, Storage};
 use rand::Rng;
 use tokio::sync::watch;
 
+use crate::fail_points::{Disk, FailPoints, Host, Machine};
 use crate::history::{Committed, Environment, FinalState, Finals, History};
 use crate::network::SimNetwork;
 use crate::observer::Observer;
@@ -53,12 +54,14 @@ pub struct Fleet {
     edges: Arc<Mutex<BTreeMap<usize, watch::Receiver<Status>>>>,
     starts: Arc<Mutex<u64>>,
     halts: Arc<Mutex<Vec<String>>>,
+    fail_points: FailPoints,
 }
 
 impl Fleet {
     /// Processes that do not run yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
+        let fail_points = FailPoints::install(&options.fail_points, options.seed);
         Self {
             options: Arc::new(options),
             authority: Arc::new(TestAuthority::new("simulation")),
@@ -69,7 +72,14 @@ impl Fleet {
             edges: Arc::default(),
             starts: Arc::default(),
             halts: Arc::default(),
+            fail_points,
         }
+    }
+
+    /// What happens at the product's fail points.
+    #[must_use]
+    pub fn fail_points(&self) -> &FailPoints {
+        &self.fail_points
     }
 
     /// A stream of randomness for one life of one process.
@@ -89,20 +99,35 @@ impl Fleet {
     pub async fn run_node(self, index: usize) -> turmoil::Result {
         let name = faults::node(index);
         let entropy = self.entropy(&name);
+        let clock = SimClock::new(self.options.clock_skew_ms[index]);
+        let host = Host::Node(index);
+        self.fail_points.begin(Machine {
+            host,
+            disk: Disk::Node(self.disks[index].clone()),
+            clock,
+        });
+        let fail_points = self.fail_points.clone();
         let halts = Arc::clone(&self.halts);
         let ports = assembly::Ports {
             network: SimNetwork::new(Arc::clone(&entropy)),
-            clock: Arc::new(SimClock::new(self.options.clock_skew_ms[index])),
+            clock: Arc::new(clock),
             entropy,
             storage: Storage::Sim(self.disks[index].clone()),
             identity: self.authority.node(member_id(index)).identity(),
             keys: KeyRing::new(&PEPPER)?,
             rest_tls: None,
             fatal: Arc::new(move |reason: &FatalReason| {
-                halts.lock().push(format!("{name} halted: {reason}"))
+                if !fail_points.excuses(host) {
+                    halts.lock().push(format!("{name} halted: {reason}"));
+                }
             }),
         };
-        let running = assembly::start(self.node_settings(index), ports).await?;
+        let running = match assembly::start(self.node_settings(index), ports).await {
+            Ok(running) => running,
+            // What died while it started is started again by whoever looks after it.
+            Err(_) if self.fail_points.excuses(host) => return std::future::pending().await,
+            Err(error) => return Err(error.into()),
+        };
         *self.lives.lock().entry(index).or_default() += 1;
         self.nodes.lock().insert(index, running.consensus().clone());
         std::future::pending::<()>().await;
@@ -117,6 +142,12 @@ impl Fleet {
     pub async fn run_edge(self, index: usize) -> turmoil::Result {
         let name = faults::edge(index);
         let entropy = self.entropy(&name);
+        let host = Host::Edge(index);
+        self.fail_points.begin(Machine {
+            host,
+            disk: Disk::Edge(self.directories[index].clone()),
+            clock: SimClock::default(),
+        });
         let ports = edge::assembly::Ports {
             network: SimNetwork::new(Arc::clone(&entropy)),
             clock: Arc::new(SimClock::default()),
@@ -128,8 +159,12 @@ impl Fleet {
             directory: Box::new(self.directories[index].clone()),
             access_log: None,
         };
-        let running =
-            edge::assembly::start(edge_settings(&name)?, ports, own, Placement::Here).await?;
+        let started = edge::assembly::start(edge_settings(&name)?, ports, own, Placement::Here);
+        let running = match started.await {
+            Ok(running) => running,
+            Err(_) if self.fail_points.excuses(host) => return std::future::pending().await,
+            Err(error) => return Err(error.into()),
+        };
         self.edges.lock().insert(index, running.status());
         std::future::pending::<()>().await;
         drop(running);

@@ -75,6 +75,16 @@ impl SimDisk {
         world.collect();
     }
 
+    /// The disk is lost, and an empty one takes its place. To be called while no process runs.
+    pub fn replace(&self) {
+        let world = &mut *self.world.lock();
+        *world = World {
+            incarnation: world.incarnation + 1,
+            next_id: world.next_id,
+            ..World::default()
+        };
+    }
+
     /// The `after`-th sync from now on fails, and whether its writes survive a crash is left open;
     /// 0 is the next one.
     pub fn fail_sync_after(&self, after: u64) {
