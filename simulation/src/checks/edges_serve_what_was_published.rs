@@ -1,10 +1,12 @@
 //! An edge serves nothing but what was published: what it holds is a manifest that was current
 //! once, and what it answers is a token that a client sent to be published. Once an edge served a
-//! path, it answers every request for it: no fault of the control plane reaches its traffic.
+//! path, or holds a manifest with all routes, it answers every request for it: no fault of the control
+//! plane reaches its traffic.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::History;
+use crate::workload::HOSTNAMES;
 
 /// The violations in `history`.
 pub(crate) fn check(history: &History) -> Vec<String> {
@@ -22,9 +24,22 @@ pub(crate) fn check(history: &History) -> Vec<String> {
             None => {}
         }
     }
+    let mut whole: BTreeMap<usize, u64> = BTreeMap::new();
+    for sight in &history.sights {
+        // The first publications are of one route each.
+        if sight.version >= HOSTNAMES.len() as u64 {
+            whole.entry(sight.edge).or_insert(sight.at_us);
+        }
+    }
     let mut serving = BTreeSet::new();
     for probe in &history.probes {
         let about = (probe.edge, probe.path.as_str());
+        if whole
+            .get(&probe.edge)
+            .is_some_and(|since| *since < probe.sent_us)
+        {
+            serving.insert(about);
+        }
         match probe.status {
             Some(200) if history.tokens.contains(&probe.body) => {
                 serving.insert(about);
@@ -32,7 +47,7 @@ pub(crate) fn check(history: &History) -> Vec<String> {
             Some(200) => found.push(format!("{probe:?} answers what nobody published")),
             Some(status) if serving.contains(&about) => {
                 found.push(format!(
-                    "{probe:?} failed with {status} after the edge had served"
+                    "{probe:?} failed with {status} after the edge had served it, or all routes"
                 ));
             }
             Some(_) | None => {}
@@ -65,6 +80,30 @@ mod tests {
         assert!(check(&history).is_empty());
         history.probes.extend([probe(200, "other"), probe(503, "")]);
         assert_eq!(check(&history).len(), 2);
+    }
+
+    #[test]
+    fn an_edge_that_never_serves_what_it_holds_is_found() {
+        let sight = EdgeSight {
+            edge: 1,
+            at_us: 5,
+            epoch: 1,
+            version: 3,
+            root: [4; 32],
+        };
+        let unserved = |sent_us| Probe {
+            sent_us,
+            ..probe(404, "")
+        };
+        let mut history = History {
+            sights: vec![sight],
+            manifests: [((1, 3), [4; 32])].into(),
+            probes: vec![unserved(4)],
+            ..History::default()
+        };
+        assert!(check(&history).is_empty());
+        history.probes.push(unserved(6));
+        assert_eq!(check(&history).len(), 1);
     }
 
     #[test]
