@@ -8,6 +8,7 @@
 
 mod alone;
 mod certificate;
+mod cluster;
 mod expiry;
 mod outage;
 mod purge;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use alone::{PublishAlone, SwitchRoute, SwitchRule};
 pub use certificate::{CreateCertificate, DeleteCertificate, UpdateCertificate};
+pub use cluster::ChangeCluster;
 pub use expiry::TellExpiries;
 pub use outage::{OutageChange, RecordOutages};
 pub use purge::PurgeCache;
@@ -156,6 +158,7 @@ pub enum Command {
     CancelShift(Actor, CancelShift),
     StepShift(StepShift),
     TellExpiries(TellExpiries),
+    ChangeCluster(ChangeCluster),
 }
 
 impl Command {
@@ -204,6 +207,7 @@ impl Command {
             Self::CancelShift(..) => "cancel_shift",
             Self::StepShift(_) => "step_shift",
             Self::TellExpiries(_) => "tell_expiries",
+            Self::ChangeCluster(_) => "change_cluster",
         }
     }
 
@@ -217,7 +221,8 @@ impl Command {
             | Self::RecordKeyUses(_)
             | Self::RecordOutages(_)
             | Self::StepShift(_)
-            | Self::TellExpiries(_) => None,
+            | Self::TellExpiries(_)
+            | Self::ChangeCluster(_) => None,
             Self::CreateUpstream(actor, _)
             | Self::UpdateUpstream(actor, _)
             | Self::DeleteUpstream(actor, _)

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 
 use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId};
 use crate::model::{
-    ApiKey, Certificate, DeliveryState, Environment, Expiring, ExpiryNotice, IdempotencyKey,
-    IdempotencyRecord, JournalEntry, KeyHash, Manifest, ManifestVersion, Outage, Priority, Route,
-    Rule, RuleStatus, RuleVersion, RuleVersionNumber, Shift, Snapshot, Upstream, WebhookDelivery,
-    WebhookEndpoint, Workspace,
+    ApiKey, Certificate, ClusterRecord, ClusterSettings, DeliveryState, Environment, Expiring,
+    ExpiryNotice, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, Manifest,
+    ManifestVersion, MemberId, Outage, Priority, RetiredMember, Route, Rule, RuleStatus,
+    RuleVersion, RuleVersionNumber, Shift, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint,
+    Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, History, LogClock, Uses};
 use crate::time::{Revision, Timestamp};
@@ -247,6 +248,27 @@ pub enum Event {
         /// What was told.
         notice: ExpiryNotice,
     },
+    /// A member leaves; its number is used up.
+    MemberRetired {
+        /// Which.
+        member: MemberId,
+        /// When.
+        record: RetiredMember,
+    },
+    /// An operator asked something of the cluster.
+    ClusterChanged {
+        /// The log entry.
+        revision: Revision,
+        /// What.
+        record: Box<ClusterRecord>,
+    },
+    /// The oldest of what operators asked for is not remembered any more.
+    ClusterChangeForgotten {
+        /// The log entry that told of it.
+        revision: Revision,
+    },
+    /// What operators want of the cluster, and how many of their changes are kept.
+    ClusterSettled(ClusterSettings),
 }
 
 /// Within what an idempotency key means one request.

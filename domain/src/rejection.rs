@@ -199,6 +199,12 @@ pub enum Rejection {
         /// The target that gets it.
         to: String,
     },
+    /// The node's number was used before.
+    #[error("The node number {id} was used before and is never used again; choose another one.")]
+    MemberRetired {
+        /// Which.
+        id: u64,
+    },
 }
 
 /// One of several things, and why it was refused.

@@ -7,6 +7,7 @@ mod api_key;
 mod batch;
 mod certificate;
 mod check;
+mod cluster;
 mod content;
 mod draft;
 mod expiry;
@@ -129,6 +130,9 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
         Command::CancelShift(actor, command) => shift::cancel(context, actor, command),
         Command::StepShift(command) => shift::step(context, command),
         Command::TellExpiries(command) => expiry::tell(context, command),
+        Command::ChangeCluster(command) => {
+            cluster::change(context, (&stamped.request_id, &stamped.origin), command)
+        }
     }
 }
 

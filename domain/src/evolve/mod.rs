@@ -15,8 +15,8 @@ mod webhooks;
 use crate::event::Event;
 use crate::rows::Rows;
 use crate::schema::{
-    CLOCK, DRAFTS, EXPIRY_NOTICES, HISTORIES, JOURNAL, RULE_VERSION_SNAPSHOTS, RULE_VERSIONS,
-    UPSTREAM_OUTAGES,
+    CLOCK, CLUSTER, CLUSTER_CHANGES, DRAFTS, EXPIRY_NOTICES, HISTORIES, JOURNAL, RETIRED_MEMBERS,
+    RULE_VERSION_SNAPSHOTS, RULE_VERSIONS, UPSTREAM_OUTAGES,
 };
 
 /// Writes `event` into `rows`.
@@ -141,5 +141,11 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
         } => EXPIRY_NOTICES.put(rows, (environment_id, &of.id().to_owned()), notice),
         Event::EnvironmentCreated(environment) => access::environment_created(rows, environment),
         Event::WorkspaceChanged(workspace) => access::workspace_changed(rows, workspace),
+        Event::MemberRetired { member, record } => RETIRED_MEMBERS.put(rows, (member,), record),
+        Event::ClusterChanged { revision, record } => {
+            CLUSTER_CHANGES.put(rows, (revision,), record);
+        }
+        Event::ClusterChangeForgotten { revision } => CLUSTER_CHANGES.delete(rows, (revision,)),
+        Event::ClusterSettled(settings) => CLUSTER.put(rows, (), settings),
     }
 }

@@ -22,11 +22,13 @@
 //! | what was told of the end of a certificate is of one that is there | `expiries` |
 //! | shifts are of upstreams that are there, which weigh what a running one says | `shifts` |
 //! | deliveries are listed under their times and counted | `webhooks` |
+//! | what operators asked of the cluster is kept up to a number | `cluster` |
 //! | the journal is whole from where it begins, and can be told in full | `journal` |
 
 mod access;
 mod answers;
 mod chunks;
+mod cluster;
 mod counts;
 mod expected;
 mod expiries;
@@ -66,6 +68,7 @@ pub fn check(view: &(impl View + ?Sized)) -> Result<(), String> {
     outages::check(&state)?;
     expiries::check(&state)?;
     shifts::derive(&state, &mut expected)?;
+    cluster::check(&state)?;
     expected.compare(&state.rows)
 }
 

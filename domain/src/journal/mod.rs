@@ -198,6 +198,10 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             | Event::OutageEnded { .. }
             | Event::JournalTrimmed { .. }
             | Event::HistoryMoved { .. }
+            | Event::MemberRetired { .. }
+            | Event::ClusterChanged { .. }
+            | Event::ClusterChangeForgotten { .. }
+            | Event::ClusterSettled(_)
             | Event::Journaled { .. } => {}
         }
     }

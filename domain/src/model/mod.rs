@@ -5,6 +5,7 @@ mod access;
 mod api_key;
 mod api_version;
 mod certificate;
+mod cluster;
 mod expiry;
 mod idempotency;
 mod ip_range;
@@ -26,6 +27,7 @@ pub use access::{Environment, EnvironmentKind, Plan, Workspace};
 pub use api_key::{ApiKey, KeyHash, KeyKind, KeySalt, PreviousSecret};
 pub use api_version::ApiVersion;
 pub use certificate::{Certificate, CertificateMaterial, SealedKey};
+pub use cluster::{ClusterChange, ClusterRecord, ClusterSettings, MemberId, RetiredMember};
 pub use expiry::{EXPIRY_DAYS, Expiring, ExpiryNotice};
 pub use idempotency::{
     Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord, StoredReply,

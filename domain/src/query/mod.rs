@@ -4,6 +4,7 @@
 
 mod access;
 mod certificates;
+mod cluster;
 mod draft;
 mod expiries;
 mod journal;
@@ -23,6 +24,7 @@ pub use access::{
 pub use certificates::{
     CertificateUse, certificate, certificate_uses, certificates, certificates_changed,
 };
+pub use cluster::{cluster_changes, preferred_region, retired_members};
 pub use draft::{draft_head, validate};
 pub use expiries::{ExpiryPlace, expiring, expiry_due};
 pub use journal::{

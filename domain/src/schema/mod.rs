@@ -52,6 +52,9 @@
 //! 58   CERTIFICATES           env, certificate                       Certificate
 //! 59   CERTIFICATE_CHANGES    env                                    Revision  the last of any of them
 //! 5a   EXPIRY_NOTICES         env, certificate or key                ExpiryNotice  the last
+//! 60   CLUSTER                –                                      ClusterSettings
+//! 61   RETIRED_MEMBERS        member                                 RetiredMember
+//! 62   CLUSTER_CHANGES        revision                               ClusterRecord  the newest thousand
 //! ```
 
 mod chunks;
@@ -65,10 +68,10 @@ use crate::id::{
     WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use crate::model::{
-    ApiKey, Certificate, Environment, ExpiryNotice, IdempotencyKey, IdempotencyRecord,
-    JournalEntry, KeyHash, Manifest, ManifestVersion, Outage, Priority, Route, Rule, RuleStatus,
-    RuleVersion, RuleVersionNumber, Shift, Snapshot, SnapshotVersion, Upstream, WebhookDelivery,
-    WebhookEndpoint, Workspace,
+    ApiKey, Certificate, ClusterRecord, ClusterSettings, Environment, ExpiryNotice, IdempotencyKey,
+    IdempotencyRecord, JournalEntry, KeyHash, Manifest, ManifestVersion, MemberId, Outage,
+    Priority, RetiredMember, Route, Rule, RuleStatus, RuleVersion, RuleVersionNumber, Shift,
+    Snapshot, SnapshotVersion, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
 };
 use crate::table::Table;
 use crate::time::{Revision, Timestamp};
@@ -220,6 +223,13 @@ pub const CERTIFICATE_CHANGES: Table<(EnvironmentId,), Revision> =
 /// What was told last of the ends of certificates and API keys, by identifier.
 pub const EXPIRY_NOTICES: Table<(EnvironmentId, String), ExpiryNotice> =
     Table::new(0x5a, "expiry_notices");
+
+/// What operators want of the cluster.
+pub const CLUSTER: Table<(), ClusterSettings> = Table::new(0x60, "cluster");
+/// Members that were removed or are being removed: their numbers are used up.
+pub const RETIRED_MEMBERS: Table<(MemberId,), RetiredMember> = Table::new(0x61, "retired_members");
+/// What operators asked of the cluster, by the entry that told of it.
+pub const CLUSTER_CHANGES: Table<(Revision,), ClusterRecord> = Table::new(0x62, "cluster_changes");
 
 /// How many manifest roots keep their chunks: an edge that is still fetching an earlier manifest
 /// may finish, unless more than this many publications overtake it.

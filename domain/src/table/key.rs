@@ -5,7 +5,7 @@ use crate::id::{
     WebhookDeliveryId, WebhookEndpointId, WorkspaceId, packed,
 };
 use crate::model::{
-    IdempotencyKey, KeyHash, ManifestVersion, Priority, RuleStatus, RuleVersionNumber,
+    IdempotencyKey, KeyHash, ManifestVersion, MemberId, Priority, RuleStatus, RuleVersionNumber,
     SnapshotVersion,
 };
 use crate::time::{Revision, Timestamp};
@@ -114,6 +114,7 @@ number_parts!(
     RuleVersionNumber as u32,
     SnapshotVersion as u64,
     ManifestVersion as u64,
+    MemberId as u64,
     Timestamp as u64,
     Revision as u64
 );

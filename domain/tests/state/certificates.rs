@@ -104,7 +104,7 @@ pub(crate) fn arbitrary() -> impl Strategy<Value = Command> {
     let whom = who;
     let end = || prop_oneof![Just(u64::MAX), (50..200_u64).prop_map(|days| days * DAY_MS)];
     prop_oneof![
-        4 => (whom(), which(), end()).prop_map(|(actor, id, end)| Command::CreateCertificate(
+        6 => (whom(), which(), end()).prop_map(|(actor, id, end)| Command::CreateCertificate(
             actor,
             CreateCertificate { id, name: "some".to_owned(), material: material_until("api.example.net", end) },
         )),
@@ -116,7 +116,7 @@ pub(crate) fn arbitrary() -> impl Strategy<Value = Command> {
                 material: renew.then(|| material("www.example.net")),
             },
         )),
-        3 => (whom(), which()).prop_map(|(actor, id)| Command::DeleteCertificate(actor, DeleteCertificate { id })),
+        4 => (whom(), which()).prop_map(|(actor, id)| Command::DeleteCertificate(actor, DeleteCertificate { id })),
         3 => (whom(), which()).prop_map(|(actor, id)| Command::TellExpiries(TellExpiries {
             environment_id: actor.environment_id,
             of: vec![Expiring::Certificate(id)],

@@ -217,8 +217,9 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         5 => (who(), change_target()).prop_map(|(actor, command)| Command::ChangeTarget(actor, command)),
         16 => crate::access::command(),
         18 => crate::webhooks::command(),
-        10 => crate::certificates::arbitrary(),
+        14 => crate::certificates::arbitrary(),
         17 => crate::shifts::arbitrary(),
+        3 => crate::cluster::arbitrary(),
     ]
 }
 

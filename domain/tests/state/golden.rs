@@ -5,14 +5,16 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use domain::model::{ManifestVersion, Priority, RuleStatus, RuleVersionNumber, SnapshotVersion};
+use domain::model::{
+    ManifestVersion, MemberId, Priority, RuleStatus, RuleVersionNumber, SnapshotVersion,
+};
 use domain::schema;
 use domain::table::{Key, Table, decode, encode};
 use domain::time::{Revision, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{certificates, history, replies, samples, several, shifts};
+use crate::{certificates, cluster, history, replies, samples, several, shifts};
 
 /// Compares lines of `name hex` with those on file.
 fn check(file: &str, lines: &[(String, Vec<u8>)]) {
@@ -240,6 +242,17 @@ fn rows_have_their_bytes() {
                 &schema::EXPIRY_NOTICES,
                 (&environment, &certificates::id().to_string()),
                 certificates::expiry_notice(),
+            ),
+            row(&schema::CLUSTER, (), cluster::settings()),
+            row(
+                &schema::RETIRED_MEMBERS,
+                (&MemberId(4),),
+                cluster::retired(),
+            ),
+            row(
+                &schema::CLUSTER_CHANGES,
+                (&Revision(300),),
+                cluster::record(),
             ),
         ],
     );

@@ -3,6 +3,7 @@
 
 mod access;
 mod certificates;
+mod cluster;
 mod commands;
 mod costs;
 mod golden;

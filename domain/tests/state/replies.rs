@@ -15,7 +15,10 @@ pub(crate) fn replies() -> Vec<(String, Applied)> {
         .chain(crate::certificates::outcomes())
         .chain(crate::shifts::outcomes())
         .map(|(name, outcome)| (name.to_owned(), Ok(outcome)));
-    let rejections = rejections().into_iter().chain(crate::shifts::rejections());
+    let rejections = rejections()
+        .into_iter()
+        .chain(crate::shifts::rejections())
+        .chain(crate::cluster::rejections());
     let rejections = rejections.map(|rejection| {
         let name = format!("{rejection:?}");
         let end = name.find([' ', '{']).unwrap_or(name.len());

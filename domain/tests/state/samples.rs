@@ -466,6 +466,7 @@ pub(crate) fn commands() -> Vec<Command> {
     commands.extend(several::commands());
     commands.extend(crate::certificates::commands());
     commands.extend(crate::shifts::commands());
+    commands.extend(crate::cluster::commands());
     commands
 }
 

@@ -299,6 +299,15 @@ impl ApiError {
         }
     }
 
+    /// This node has not come far enough to answer anything.
+    pub(crate) fn not_joined() -> Self {
+        let message = "This node is not part of the cluster yet. Nothing was changed; ask another node, or retry later.";
+        Self {
+            retry_after_s: Some(1),
+            ..Self::new(Code::ClusterUnavailable, message)
+        }
+    }
+
     /// The body, always of the same shape.
     pub(crate) fn body(&self, request_id: &str) -> Vec<u8> {
         let error = Inner {
@@ -410,9 +419,11 @@ impl From<Rejection> for ApiError {
             Rejection::EnvironmentNameTaken { .. } => {
                 Self::new(Code::EnvironmentNameTaken, message).at("name")
             }
-            // Neither can come of a request to this API: one needs the bootstrap call, the other
-            // the same random identifier drawn twice.
-            Rejection::AlreadyBootstrapped | Rejection::IdTaken { .. } => {
+            // None can come of a request to this API: they need the bootstrap call, the same random
+            // identifier drawn twice, or the admin surface.
+            Rejection::AlreadyBootstrapped
+            | Rejection::IdTaken { .. }
+            | Rejection::MemberRetired { .. } => {
                 tracing::error!(rejection = message, "a rejection that the API cannot cause");
                 Self::internal()
             }

@@ -5,6 +5,7 @@ mod access;
 mod alone;
 mod api_keys;
 mod certificates;
+mod cluster;
 mod expiries;
 mod idempotency;
 mod journal;

@@ -416,6 +416,7 @@ pub(super) fn refused(reply: Reply) -> (&'static str, String) {
         Rejection::InsufficientScope { .. } => "InsufficientScope",
         Rejection::ApiKeyInactive { .. } => "ApiKeyInactive",
         Rejection::EnvironmentNameTaken { .. } => "EnvironmentNameTaken",
+        Rejection::MemberRetired { .. } => "MemberRetired",
     };
     (name, String::new())
 }

@@ -1,0 +1,85 @@
+//! What operators ask of the cluster: a number is retired once and never taken again.
+
+use super::{Context, Judgement};
+use crate::command::{ChangeCluster, Origin};
+use crate::event::Event;
+use crate::id::RequestId;
+use crate::machine::Decision;
+use crate::model::{ClusterChange, ClusterRecord, ClusterSettings, MemberId, RetiredMember};
+use crate::outcome::Outcome;
+use crate::rejection::Rejection;
+use crate::rows::View;
+use crate::schema::{CLUSTER, CLUSTER_CHANGES, RETIRED_MEMBERS};
+
+pub(super) fn change<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    (request_id, origin): (&RequestId, &Origin),
+    command: &ChangeCluster,
+) -> Judgement {
+    let before = CLUSTER.get(context.view, ()).unwrap_or_default();
+    let is_retired = |member: &MemberId| RETIRED_MEMBERS.has(context.view, (member,));
+    let mut after = before.clone();
+    let mut events = Vec::new();
+    match &command.change {
+        ClusterChange::MemberRetired { member, .. } if is_retired(member) => return nothing(),
+        ClusterChange::MemberRetired { member, .. } => events.push(Event::MemberRetired {
+            member: *member,
+            record: RetiredMember {
+                at: context.at,
+                revision: context.revision,
+            },
+        }),
+        ClusterChange::MemberAdded { member, .. } | ClusterChange::MemberPromoted { member }
+            if is_retired(member) =>
+        {
+            return Err(Rejection::MemberRetired { id: member.0 });
+        }
+        ClusterChange::RegionPreferred { region } if *region == before.preferred_region => {
+            return nothing();
+        }
+        ClusterChange::RegionPreferred { region } => after.preferred_region.clone_from(region),
+        ClusterChange::MemberAdded { .. }
+        | ClusterChange::MemberPromoted { .. }
+        | ClusterChange::MemberDemoted { .. }
+        | ClusterChange::LeaderMoved { .. } => {}
+    }
+    events.push(Event::ClusterChanged {
+        revision: context.revision,
+        record: Box::new(ClusterRecord {
+            at: context.at,
+            request_id: request_id.clone(),
+            origin: origin.clone(),
+            change: command.change.clone(),
+        }),
+    });
+    after.changes += 1;
+    forget_oldest(context, &mut after, &mut events);
+    events.push(Event::ClusterSettled(after));
+    Ok(Decision {
+        events,
+        outcome: Outcome::Recorded,
+    })
+}
+
+fn nothing() -> Judgement {
+    Ok(Decision {
+        events: Vec::new(),
+        outcome: Outcome::Recorded,
+    })
+}
+
+/// Makes room for the one that is added.
+fn forget_oldest<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    settings: &mut ClusterSettings,
+    events: &mut Vec<Event>,
+) {
+    if settings.changes <= ClusterRecord::KEPT {
+        return;
+    }
+    let oldest = CLUSTER_CHANGES.scan(context.view, &CLUSTER_CHANGES.all(), 1);
+    for ((revision,), _) in oldest {
+        settings.changes -= 1;
+        events.push(Event::ClusterChangeForgotten { revision });
+    }
+}
