@@ -155,6 +155,12 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// This node.
     fn this(&self) -> Member;
 
+    /// Whether this node has applied a membership that it is part of: before that its state is no
+    /// answer to anything, not even a stale one.
+    fn has_joined(&self) -> bool {
+        true
+    }
+
     /// The leader, as far as this node knows.
     fn leader(&self) -> Option<MemberId>;
 

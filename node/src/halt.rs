@@ -25,17 +25,30 @@ pub enum FatalReason {
          replace the node under a new id"
     )]
     DiskLost(u64),
+    /// Another node had this node's number, and was removed.
+    #[error(
+        "node.id: the number {0} was used by a node that was removed, and is never used again; give \
+         this node a number that no node has had, and a certificate for it"
+    )]
+    UsedBefore(u64),
+    /// The cluster removed this node.
+    #[error(
+        "the cluster removed node {0}; to bring this machine back, give it a new number and an empty \
+         data directory, and add it"
+    )]
+    Removed(u64),
 }
 
 impl FatalReason {
     /// The process's exit code, for its supervisor: 74 for the disk, 64 for the settings, 65 for
-    /// data that is not what it has to be.
+    /// data that is not what it has to be, 77 for a node that was removed.
     #[must_use]
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::Storage(_) | Self::ConsensusStopped => 74,
-            Self::Pepper => 64,
+            Self::Pepper | Self::UsedBefore(_) => 64,
             Self::DiskLost(_) => 65,
+            Self::Removed(_) => 77,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! [`assembly`] puts them together.
 #![forbid(unsafe_code)]
 
+mod admin;
 pub mod assembly;
 pub mod bootstrap;
 pub mod consensus;

@@ -1,5 +1,7 @@
 //! The process around a node: arguments, files, logging, signals, exit codes.
 
+mod operators;
+
 use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,6 +10,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use node::assembly::{self, Ports, Running, StartError};
 use node::bootstrap::command::{self, BootstrapError};
+use node::consensus::membership::command::OperatorError;
 use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{LogFormat, LogSettings, Settings, SettingsError};
@@ -17,6 +20,8 @@ use platform::{SystemClock, SystemEntropy, TokioNetwork};
 use raft_store::Storage;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+use operators::OperatorTask;
 
 /// Exit code for wrong arguments and settings (`EX_USAGE`).
 const USAGE: u8 = 64;
@@ -45,6 +50,8 @@ enum Task {
         #[arg(long, default_value = "Default")]
         workspace_name: String,
     },
+    #[command(flatten)]
+    Operator(OperatorTask),
 }
 
 /// Why the process ends before its time.
@@ -62,6 +69,8 @@ pub(crate) enum Failure {
     Start(#[from] StartError),
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
     #[error("cannot write the answer")]
     Output(#[source] std::io::Error),
 }
@@ -73,6 +82,7 @@ impl Failure {
             Self::Runtime(_) | Self::Output(_) => return OS_ERROR,
             Self::Start(error) => error.exit_code(),
             Self::Bootstrap(error) => error.exit_code(),
+            Self::Operator(error) => error.exit_code(),
         };
         u8::try_from(code).unwrap_or(1)
     }
@@ -123,6 +133,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                 serde_json::to_string(&made).map_err(|error| Failure::Output(error.into()))?;
             print(&text)
         }
+        Some(Task::Operator(task)) => {
+            let text = runtime.block_on(operators::run(task, &identity, &settings))?;
+            print(text.trim_end())
+        }
     }
 }
 
@@ -154,8 +168,9 @@ async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
         rest,
         internal,
         publisher,
+        admin,
     } = running.addresses();
-    tracing::info!(node = id, %rest, %internal, %publisher, "the node is running");
+    tracing::info!(node = id, %rest, %internal, %publisher, ?admin, "the node is running");
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}

@@ -21,6 +21,7 @@ struct Place {
     rest: SocketAddr,
     internal: SocketAddr,
     publisher: SocketAddr,
+    admin: SocketAddr,
 }
 
 /// An address that nobody uses, below the range from which the kernel takes the ports of
@@ -63,6 +64,7 @@ impl Place {
             rest: free_address(),
             internal: free_address(),
             publisher: free_address(),
+            admin: free_address(),
         };
         place.write_secret("pepper", &"ab".repeat(32));
         place
@@ -83,6 +85,7 @@ impl Place {
             rest,
             internal,
             publisher,
+            admin,
             ..
         } = self;
         let file = |name: &str| self.path(name).display().to_string();
@@ -98,6 +101,8 @@ listen = "{rest}"
 listen = "{internal}"
 [publisher]
 listen = "{publisher}"
+[admin]
+listen = "{admin}"
 [tls]
 ca_file = "{ca}"
 cert_file = "{cert}"
@@ -147,10 +152,12 @@ members = [{{ id = 1, region = "eu-central-1", internal = "{internal}", rest = "
     }
 
     fn bootstrap(&self) -> Output {
-        self.command(&self.settings())
-            .args(["bootstrap", "--workspace-name", "Acme"])
-            .output()
-            .unwrap()
+        self.run(&["bootstrap", "--workspace-name", "Acme"])
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(&self.settings());
+        command.args(arguments).output().unwrap()
     }
 }
 
@@ -195,12 +202,17 @@ impl Drop for Process {
 }
 
 /// The whole answer to a GET, if anybody listens.
-#[allow(clippy::disallowed_methods, reason = "the test is a client outside")]
 fn get(to: SocketAddr, path: &str) -> Option<String> {
+    get_from("test", to, path)
+}
+
+/// The same, where the host has that name.
+#[allow(clippy::disallowed_methods, reason = "the test is a client outside")]
+fn get_from(host: &str, to: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(to).ok()?;
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     )
     .ok()?;
     let mut answer = String::new();
@@ -431,5 +443,84 @@ fn with_a_certificate_the_api_speaks_https_and_nothing_else() {
     let _silent = TcpStream::connect(place.rest).unwrap();
     assert!(get_securely(place.rest, "/livez").starts_with("HTTP/1.1 200"));
     assert!(!get(place.rest, "/livez").is_some_and(|answer| answer.contains("200")));
+    assert_eq!(node.terminate(), Some(0));
+}
+
+#[test]
+fn operators_see_the_cluster_and_change_it_or_are_told_why_not() {
+    let place = Place::new();
+    let ended = |arguments: &[&str], code: i32| {
+        let output = place.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        (String::from_utf8(output.stdout).unwrap(), said)
+    };
+    let (_, said) = ended(&["status"], 75);
+    assert!(
+        said.contains("no node of cluster.members could answer"),
+        "{said}"
+    );
+
+    let node = place.start();
+    let (shown, _) = ended(&["status"], 0);
+    assert!(shown.contains("leader            node 1"), "{shown}");
+    assert!(
+        shown.contains("losing region eu-central-1 stops writes"),
+        "{shown}"
+    );
+    let (shown, _) = ended(&["status", "--json"], 0);
+    let status: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(status["members"][0]["role"], "leader");
+    assert_eq!(status["quorum"], 1);
+    let (shown, _) = ended(&["members", "list"], 0);
+    assert!(
+        shown.contains("leader") && shown.contains("eu-central-1"),
+        "{shown}"
+    );
+
+    for (arguments, words) in [
+        (
+            &["members", "demote", "1"][..],
+            "promote another member first",
+        ),
+        (&["members", "remove", "1"], "promote another member first"),
+        (&["members", "promote", "7"], "the members are 1"),
+        (&["transfer-leader"], "no other voter can lead now"),
+        (
+            &["prefer-region", "nowhere"],
+            "the regions with voters are eu-central-1",
+        ),
+        (
+            &["members", "add", "--id", "2", "--internal", "127.0.0.1:1"],
+            "start it with an empty data directory",
+        ),
+    ] {
+        let (_, said) = ended(arguments, 1);
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+
+    ended(&["prefer-region", "eu-central-1"], 0);
+    let (shown, _) = ended(&["prefer-region", "eu-central-1", "--json"], 0);
+    let done: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(done["changed"], false);
+    let (shown, _) = ended(&["members", "changes"], 0);
+    assert!(shown.contains("prefer a leader in eu-central-1"), "{shown}");
+    assert!(shown.contains("node 1's certificate"), "{shown}");
+    assert_eq!(node.terminate(), Some(0));
+}
+
+#[test]
+fn the_operators_surface_is_on_a_socket_of_its_own() {
+    let place = Place::new();
+    let node = place.start();
+    let answer = get_from("127.0.0.1", place.admin, "/admin/cluster").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("\"leader\":1"), "{answer}");
+    let answer = get_from("page.example", place.admin, "/admin/cluster").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    let answer = get_from("127.0.0.1", place.rest, "/admin/cluster").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    let answer = get_from("127.0.0.1", place.admin, "/v2/rules").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
     assert_eq!(node.terminate(), Some(0));
 }

@@ -4,6 +4,7 @@
 //! ```text
 //! data directory
 //!   hwm              how far the log was synced (log::mark)
+//!   admitted         that a cluster knows this disk (admission)
 //!   log/             entries and the vote (log)
 //!   state/           the domain's rows, in generations (state)
 //!   checkpoints/     Raft's snapshots (checkpoint)
@@ -18,6 +19,7 @@
 //! once acknowledged does not open.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod checkpoint;
 pub mod codec;
 mod engine;
@@ -29,6 +31,7 @@ pub mod runtime;
 pub mod state;
 pub mod types;
 
+pub use admission::Admission;
 pub use checkpoint::{
     Checkpoint, CheckpointManifest, CheckpointReceiver, Checkpoints, ReceiveError,
 };
@@ -36,9 +39,7 @@ pub use engine::Statistics;
 pub use engine::sim::SimDisk;
 pub use fault::{Fatal, FaultKind, StorageFault};
 pub use log::{LogReader, LogStore};
-pub use open::{
-    Closer, OpenError, Opened, Options, Storage, StorageStatistics, is_formatted, open,
-};
+pub use open::{Closer, OpenError, Opened, Options, Storage, StorageStatistics, open};
 pub use proposal::Proposal;
 pub use runtime::Runtime;
 pub use state::{Expected, Outcomes, Reader, StateMachine};

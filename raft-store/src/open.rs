@@ -9,13 +9,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::admission::Admission;
 use crate::checkpoint::{Checkpoints, Shelf};
 use crate::engine::rocks::RocksDisk;
 use crate::engine::sim::SimDisk;
-use crate::engine::{Disk, Statistics, file_exists};
+use crate::engine::{Disk, Statistics};
 use crate::fault::{Breaker, Fatal, FaultKind, StorageFault};
 use crate::log::{self, LogShared, LogStore, MARK_FILE, Mark};
-use crate::state::{self, CURRENT_FILE, Outcomes, Reader, StateMachine, StateShared};
+use crate::state::{self, Outcomes, Reader, StateMachine, StateShared};
 use crate::types::{LogId, Vote};
 
 /// Where a node keeps its data.
@@ -49,6 +50,8 @@ pub struct Opened {
     pub outcomes: Outcomes,
     /// Receives checkpoints from other members.
     pub checkpoints: Checkpoints,
+    /// Whether this disk may take part in consensus.
+    pub admission: Admission,
     /// Ends it all cleanly.
     pub closer: Closer,
 }
@@ -222,6 +225,8 @@ pub(crate) fn open_disk(disk: Arc<dyn Disk>, options: Options) -> Result<Opened,
             Mark::create(&*disk)?
         }
     };
+    let holds_data = !recovered.is_new() || state.applied.is_some();
+    let admission = Admission::open(Arc::clone(&disk), Arc::clone(&breaker), holds_data)?;
     let log = LogShared::new(&*disk, recovered, mark, Arc::clone(&breaker))?;
     let state = StateShared::new(disk, state, shelf, breaker);
     Ok(Opened {
@@ -230,6 +235,7 @@ pub(crate) fn open_disk(disk: Arc<dyn Disk>, options: Options) -> Result<Opened,
         reader: Reader::new(Arc::clone(&state)),
         checkpoints: state.checkpoints(),
         outcomes: state.outcomes.clone(),
+        admission,
         closer: Closer { log, state },
     })
 }
@@ -239,18 +245,4 @@ fn mark_missing(disk: &dyn Disk, data: &str) -> OpenError {
         mark: disk.locate(Path::new(MARK_FILE)),
         data: disk.locate(Path::new(data)),
     }
-}
-
-/// Whether a node ever started on this storage. An operator's tool may want to know before it
-/// gives the directory to another node.
-///
-/// # Errors
-/// When the disk refuses.
-pub fn is_formatted(storage: &Storage) -> Result<bool, StorageFault> {
-    let disk: Arc<dyn Disk> = match storage {
-        Storage::Rocks { dir } if !dir.exists() => return Ok(false),
-        Storage::Rocks { dir } => Arc::new(RocksDisk::new(dir.clone())?),
-        Storage::Sim(disk) => Arc::new(disk.mount()),
-    };
-    Ok(file_exists(&*disk, Path::new(MARK_FILE))? || file_exists(&*disk, Path::new(CURRENT_FILE))?)
 }

@@ -189,6 +189,7 @@ impl Fleet {
             },
             internal: any(7200),
             publisher: any(7300),
+            admin: None,
             tls: TlsSettings {
                 ca_file: PathBuf::new(),
                 cert_file: PathBuf::new(),
@@ -199,6 +200,7 @@ impl Fleet {
             },
             cluster: ClusterSettings {
                 members: (0..NODES).map(member).collect(),
+                join: false,
             },
             log: LogSettings::default(),
             raft: RaftSettings {

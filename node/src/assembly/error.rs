@@ -11,8 +11,10 @@ use crate::publisher;
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The node is not among the initial members.
-    #[error("setting node.id: {id} is not in cluster.members")]
+    /// Nothing says where the node is reached.
+    #[error(
+        "setting node.id: {id} is not in cluster.members, which has to say where this node is reached"
+    )]
     NotAMember {
         /// Its number.
         id: u64,

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+use crate::admin;
 use crate::bootstrap::Bootstrapper;
 use crate::consensus::peers::{Peers, TlsDialer};
 use crate::consensus::{Consensus, Parts, server};
@@ -79,6 +80,10 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
     // Sockets first: whoever cannot have them must not touch the data.
     let internal = listen(&ports.network, "internal.listen", settings.internal.listen).await?;
     let rest = listen(&ports.network, "rest.listen", settings.rest.listen).await?;
+    let admin = match &settings.admin {
+        Some(admin) => Some(listen(&ports.network, "admin.listen", admin.listen).await?),
+        None => None,
+    };
     let metrics = Metrics::default();
     let sender = webhook_sender(&settings, &ports.network)?;
     let (consensus, closer) = start_consensus(&settings, &ports, &metrics).await?;
@@ -94,6 +99,10 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         rest: local_addr("rest.listen", &rest)?,
         internal: local_addr("internal.listen", &internal)?,
         publisher: publisher.address(),
+        admin: match &admin {
+            Some(admin) => Some(local_addr("admin.listen", admin)?),
+            None => None,
+        },
     };
     let limits = start_limits(&settings, &ports, &metrics, &consensus);
     let internal = serve_internal(internal, &ports, &consensus)?;
@@ -116,6 +125,15 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         entropy: Arc::clone(&ports.entropy),
     });
     let state = rest_state(&ports, &metrics, &consensus, (fleet, limits), sender);
+    let admin = match admin.zip(addresses.admin) {
+        Some(admin) => Some(serve_admin(
+            admin,
+            &ports,
+            &consensus,
+            state.metrics.clone(),
+        )?),
+        None => None,
+    };
     let rest = serve_rest(rest, addresses.rest, ports.rest_tls, state);
     let dispatcher = Dispatcher::start(deliveries);
     consensus.form();
@@ -124,6 +142,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         consensus,
         metrics,
         rest,
+        admin,
         internal,
         publisher,
         dispatcher,
@@ -145,8 +164,6 @@ async fn start_consensus<N: Network>(
         .ok_or(StartError::NotAMember { id })?;
     let dialer = TlsDialer::new(ports.network.clone(), &ports.identity)?;
     let halt = Halt::new(Arc::clone(&ports.fatal));
-    let disk_is_new =
-        !raft_store::is_formatted(&ports.storage).map_err(raft_store::OpenError::from)?;
     let opened = open(ports.storage.clone(), halt.clone()).await?;
     let consensus = Consensus::start(Parts {
         this,
@@ -157,9 +174,12 @@ async fn start_consensus<N: Network>(
         reader: opened.reader,
         outcomes: opened.outcomes,
         checkpoints: opened.checkpoints,
-        disk_is_new,
+        admission: opened.admission,
+        joins: settings.cluster.join,
         peers: Peers::new(Arc::new(dialer)),
         keys: ports.keys.clone(),
+        clock: Arc::clone(&ports.clock),
+        entropy: Arc::clone(&ports.entropy),
         halt,
         metrics: ConsensusMetrics::register(metrics),
     })
@@ -295,7 +315,7 @@ fn serve_rest<L: Listener<Stream: AsyncRead + AsyncWrite + Unpin + Send + 'stati
         Some(config) => {
             let acceptor = TlsAcceptor::from(Arc::new(config));
             spawn_rest(
-                TlsListener::spawn(listener, acceptor, address),
+                TlsListener::spawn(listener, acceptor, address, |_| true),
                 rest::over_tls(router),
                 http,
                 stopped,
@@ -304,6 +324,28 @@ fn serve_rest<L: Listener<Stream: AsyncRead + AsyncWrite + Unpin + Send + 'stati
         None => spawn_rest(listener, router, http, stopped),
     };
     Part { stop, task }
+}
+
+/// The operators' surface: plain on loopback, mutual TLS with nodes anywhere else.
+fn serve_admin<N: Network>(
+    (listener, address): (N::Listener, SocketAddr),
+    ports: &Ports<N>,
+    consensus: &Consensus,
+    http: HttpMetrics,
+) -> Result<Part, StartError> {
+    let plain = address.ip().is_loopback();
+    let router = admin::router(Arc::new(consensus.clone()), plain);
+    let (stop, stopped) = watch::channel(false);
+    let task = if plain {
+        spawn_rest(listener, router, http, stopped)
+    } else {
+        let mut config = ports.identity.server(ALPN_H2)?;
+        config.alpn_protocols.push(b"http/1.1".to_vec());
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TlsListener::spawn(listener, acceptor, address, admin::nodes_only);
+        spawn_rest(listener, router, http, stopped)
+    };
+    Ok(Part { stop, task })
 }
 
 /// Opens storage: off the runtime's threads where it blocks on a disk, inline where the disk is

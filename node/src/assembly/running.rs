@@ -29,6 +29,8 @@ pub struct Addresses {
     pub internal: SocketAddr,
     /// QUIC for edges.
     pub publisher: SocketAddr,
+    /// The operators' surface, if there is one.
+    pub admin: Option<SocketAddr>,
 }
 
 /// A server that can be told to stop.
@@ -53,6 +55,7 @@ pub struct Running {
     pub(super) consensus: Consensus,
     pub(super) metrics: Metrics,
     pub(super) rest: Part,
+    pub(super) admin: Option<Part>,
     pub(super) internal: Part,
     pub(super) publisher: Publisher,
     pub(super) dispatcher: Dispatcher,
@@ -88,17 +91,25 @@ impl Running {
     }
 
     /// Ends the node without losing a request that can still be answered: it says that it is not
-    /// ready, takes no new connections and lets requests end while the cluster is whole, hands
-    /// leadership over so that nobody waits for an election, and leaves.
+    /// ready, hands leadership over so that nobody waits for an election, takes no new connections
+    /// and lets requests end while the cluster is whole, and leaves.
     pub async fn shut_down(self) {
         self.consensus.drain();
         self.errands.shut_down();
+        // First, so that whoever ends the process before it is done ends no leader.
+        self.consensus.hand_over().await;
         // Edges go elsewhere and deliveries end while requests end: nobody waits for the others.
         tokio::join!(
             self.rest.end(REST_DRAIN),
+            async {
+                if let Some(admin) = self.admin {
+                    admin.end(REST_DRAIN).await;
+                }
+            },
             self.publisher.shut_down(),
             self.dispatcher.shut_down()
         );
+        // Should leadership have come back meanwhile.
         self.consensus.hand_over().await;
         self.internal.end(INTERNAL_DRAIN).await;
         self.consensus.shut_down().await;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use platform::Listener;
+use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
@@ -25,6 +26,9 @@ const READY_MAX: usize = 64;
 /// How long accepting rests after an error, such as a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Whether a connection is taken, once its handshake is done.
+pub(super) type Admits = fn(&ServerConnection) -> bool;
+
 type Ready<S> = (TlsStream<S>, SocketAddr);
 
 /// TLS over another listener.
@@ -37,19 +41,27 @@ impl<S> TlsListener<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    /// Listens until it is dropped.
-    pub(super) fn spawn<L>(listener: L, acceptor: TlsAcceptor, address: SocketAddr) -> Self
+    /// Listens until it is dropped; takes whom `admits` takes.
+    pub(super) fn spawn<L>(
+        listener: L,
+        acceptor: TlsAcceptor,
+        address: SocketAddr,
+        admits: Admits,
+    ) -> Self
     where
         L: Listener<Stream = S>,
     {
         let (done, ready) = mpsc::channel(READY_MAX);
-        tokio::spawn(accept_all(listener, acceptor, done));
+        tokio::spawn(accept_all(listener, (acceptor, admits), done));
         Self { ready, address }
     }
 }
 
-async fn accept_all<L>(mut listener: L, acceptor: TlsAcceptor, done: mpsc::Sender<Ready<L::Stream>>)
-where
+async fn accept_all<L>(
+    mut listener: L,
+    (acceptor, admits): (TlsAcceptor, Admits),
+    done: mpsc::Sender<Ready<L::Stream>>,
+) where
     L: Listener,
     L::Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -67,6 +79,9 @@ where
                 let (acceptor, done) = (acceptor.clone(), done.clone());
                 tokio::spawn(async move {
                     match tokio::time::timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) if !admits(stream.get_ref().1) => {
+                            tracing::warn!(%from, "refused a connection from somebody else");
+                        }
                         // When nobody takes connections any more, this one is closed.
                         Ok(Ok(stream)) => drop(done.send((stream, from)).await),
                         Ok(Err(error)) => tracing::debug!(%from, %error, "a TLS handshake failed"),

@@ -155,6 +155,10 @@ impl ControlPlane for Consensus {
         members.into_values().collect()
     }
 
+    fn has_joined(&self) -> bool {
+        self.inner.joined.load(Ordering::SeqCst)
+    }
+
     fn this(&self) -> Member {
         self.inner.this.clone()
     }

@@ -13,16 +13,18 @@
 //! 2. node 1 loses its disk and comes back empty, node 2 is away
 //! 3. node 1 votes for node 3: a quorum, and the entry is gone
 //!
-//! Probation ends when all initial members turn out to be new (*forming* is said), or when a
-//! cluster answers that does not know this node. One that does know it makes the process end.
+//! Probation ends when all initial members turn out to be new (*forming* is said), or when the leader
+//! of a cluster that does not know this node admits it, because an operator adds it; see
+//! [`super::membership`]. A cluster that does know it makes the process end, at every start, and so
+//! does one that has removed a node of its number.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use injection::{Mutant, mutant};
 use openraft::errors::{InitializeError, RaftError};
 use raft_store::types::{Member, NodeId, Raft};
+use raft_store::{Admission, StorageFault};
 use tonic::Status;
 
 use super::peers::{Lane, Peers, client};
@@ -36,14 +38,17 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// How long a member may take to answer.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Whether this node must stay out of consensus for now. Cloning shares it.
-#[derive(Clone, Debug)]
-pub(crate) struct Probation(Arc<AtomicBool>);
+/// How often is asked again where there is a cluster already.
+const PATIENT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Whether this node must stay out of consensus for now: as long as its disk is not admitted. Cloning
+/// shares it.
+#[derive(Clone)]
+pub(crate) struct Probation(Admission);
 
 impl Probation {
-    /// On probation if the disk has never held anything.
-    pub(crate) fn new(disk_is_new: bool) -> Self {
-        Self(Arc::new(AtomicBool::new(disk_is_new)))
+    pub(crate) fn new(admission: Admission) -> Self {
+        Self(admission)
     }
 
     /// Fails while it lasts.
@@ -56,17 +61,20 @@ impl Probation {
         Ok(())
     }
 
-    pub(crate) fn end(&self) {
-        self.0.store(false, Ordering::SeqCst);
+    /// Ends it for good: the disk says so from now on, before anything else is written to it.
+    pub(crate) async fn end(&self) -> Result<(), StorageFault> {
+        self.0.admit().await
     }
 
-    fn lasts(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+    pub(crate) fn lasts(&self) -> bool {
+        !self.0.is_admitted() && !mutant::active(Mutant::AmnesiaAccepted)
     }
 }
 
 pub(super) struct Formation {
     pub(super) this: NodeId,
+    /// Whether this node waits to be added and never forms a cluster.
+    pub(super) joins: bool,
     pub(super) members: BTreeMap<NodeId, Member>,
     pub(super) raft: Raft,
     pub(super) peers: Peers,
@@ -88,24 +96,34 @@ impl Formation {
     pub(super) async fn run(self) {
         let mut said = String::new();
         while self.is_open().await {
+            let mut pause = PAUSE;
             match self.ask_all(false).await {
                 Answers::AllEmpty if self.forms() => {
                     if matches!(self.ask_all(true).await, Answers::AllEmpty) {
                         return self.initialize().await;
                     }
                 }
-                Answers::Cluster(answer) => return self.found(&answer),
+                Answers::Cluster(answer) => {
+                    if self.found(&answer, &mut said) {
+                        return;
+                    }
+                    pause = PATIENT_PAUSE;
+                }
                 Answers::OtherPepper(id) => {
                     tracing::error!(node = id, "that node has another pepper");
                     return self.halt.fatal(&FatalReason::Pepper);
                 }
                 Answers::Silent(id, reason) if said != reason => {
-                    tracing::info!(node = id, %reason, "waiting for a member to form the cluster with");
+                    if self.joins {
+                        tracing::info!(node = id, %reason, "looking for the cluster to join");
+                    } else {
+                        tracing::info!(node = id, %reason, "waiting for a member to form the cluster with");
+                    }
                     said = reason;
                 }
                 Answers::AllEmpty | Answers::Silent(..) => {}
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -116,18 +134,37 @@ impl Formation {
     }
 
     fn forms(&self) -> bool {
-        self.members.keys().next() == Some(&self.this)
+        !self.joins && self.members.keys().next() == Some(&self.this)
     }
 
-    fn found(&self, cluster: &proto::Introduction) {
-        if self.probation.lasts() && cluster.members.contains(&self.this) {
-            return self.halt.fatal(&FatalReason::DiskLost(self.this));
+    /// Whether that settles what this node may do.
+    fn found(&self, cluster: &proto::Introduction, said: &mut String) -> bool {
+        if cluster.retired.contains(&self.this) {
+            self.halt.fatal(&FatalReason::UsedBefore(self.this));
+            return true;
         }
-        tracing::info!(
-            node = cluster.id,
-            "a cluster exists; waiting to be contacted by its leader"
-        );
-        self.probation.end();
+        // Whoever was admitted since it asked is a member for that reason.
+        if !self.probation.lasts() {
+            return true;
+        }
+        if cluster.members.contains(&self.this) {
+            self.halt.fatal(&FatalReason::DiskLost(self.this));
+            return true;
+        }
+        if cluster.pepper_check != self.keys.pepper_check().0[..] {
+            self.halt.fatal(&FatalReason::Pepper);
+            return true;
+        }
+        let reason = "found";
+        if said != reason {
+            tracing::info!(
+                node = cluster.id,
+                "a cluster exists, and waits for an operator to add this node: \
+                 vectorgate-node members add"
+            );
+            reason.clone_into(said);
+        }
+        false
     }
 
     async fn ask_all(&self, forming: bool) -> Answers {
@@ -174,7 +211,9 @@ impl Formation {
     }
 
     async fn initialize(&self) {
-        self.probation.end();
+        if let Err(fault) = self.probation.end().await {
+            return tracing::error!(%fault, "cannot form the cluster");
+        }
         match self.raft.initialize(self.members.clone()).await {
             Ok(()) => tracing::info!(members = self.members.len(), "formed a cluster"),
             Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {

@@ -5,8 +5,9 @@
 //! reads        the read index, for linearizable reads on any node; rounds: how readers share it
 //! control      what the rest of the node sees
 //! applied      waiting until this node has applied a revision
-//! leadership   who leads; what a new leader has to finish
+//! leadership   who leads
 //! formation    how a cluster comes to be
+//! membership   who belongs to it, and how operators change that
 //! network      openraft's calls to other nodes, over `peers`
 //! server       other nodes' calls to this one
 //! wire         what all of them look like as bytes
@@ -21,6 +22,7 @@ mod config;
 mod control;
 mod formation;
 mod leadership;
+pub mod membership;
 mod network;
 mod observation;
 pub(crate) mod peers;
@@ -35,14 +37,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use injection::{Mutant, mutant};
 use openraft::ConfigError;
-use openraft::async_runtime::watch::WatchReceiver;
 use openraft::storage::RaftLogStorage;
+use platform::{Clock, Entropy};
 use raft_store::types::{Member, NodeId, Raft};
-use raft_store::{Checkpoints, LogReader, LogStore, Outcomes, Reader, StateMachine};
+use raft_store::{Admission, Checkpoints, LogReader, LogStore, Outcomes, Reader, StateMachine};
 use tokio::sync::watch;
 
 use crate::bootstrap::Bootstrapper;
@@ -55,15 +55,13 @@ use crate::settings::RaftSettings;
 use applied::AppliedWaiters;
 use formation::{Formation, Probation};
 use leadership::Leadership;
+use membership::{Asker, ClusterError, ClusterReply, ClusterRequest, Desk, Steward};
 use network::Links;
 pub use observation::Observation;
 use peers::Peers;
 use propose::Proposer;
 use reads::{Confirmations, LeaderQuestion, QuorumQuestion, ReadIndex};
 use server::NodeService;
-
-/// How long handing leadership over may take before a stopping leader just leaves.
-const HAND_OVER_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What consensus is put together from.
 pub(crate) struct Parts {
@@ -75,9 +73,12 @@ pub(crate) struct Parts {
     pub(crate) reader: Reader,
     pub(crate) outcomes: Outcomes,
     pub(crate) checkpoints: Checkpoints,
-    pub(crate) disk_is_new: bool,
+    pub(crate) admission: Admission,
+    pub(crate) joins: bool,
     pub(crate) peers: Peers,
     pub(crate) keys: KeyRing,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) halt: Halt,
     pub(crate) metrics: ConsensusMetrics,
 }
@@ -116,10 +117,14 @@ struct Inner {
     confirmations: Confirmations,
     reads: ReadIndex,
     probation: Probation,
+    joins: bool,
+    process: u64,
+    steward: Steward,
+    joined: Arc<AtomicBool>,
     keys: KeyRing,
     halt: Halt,
     fleet: Arc<OnceLock<Arc<dyn LocalFleet>>>,
-    draining: AtomicBool,
+    draining: Arc<AtomicBool>,
     metrics: ConsensusMetrics,
     limits: Arc<OnceLock<Arc<dyn LocalLimits>>>,
 }
@@ -148,14 +153,28 @@ impl Consensus {
         let (leadership_known, leadership) = watch::channel(Leadership::default());
         let applied = AppliedWaiters::spawn(parts.reader.applied());
         let confirmations = Confirmations::new(QuorumQuestion { raft: raft.clone() });
+        let proposer = Proposer::new(
+            id,
+            raft.clone(),
+            parts.peers.clone(),
+            leadership.clone(),
+            (applied.clone(), parts.outcomes),
+        );
+        let steward = Steward::new(membership::Parts {
+            this: parts.this.clone(),
+            raft: raft.clone(),
+            reader: parts.reader.clone(),
+            peers: parts.peers.clone(),
+            keys: parts.keys.clone(),
+            proposer: proposer.clone(),
+            leadership: leadership.clone(),
+            confirmations: confirmations.clone(),
+            applied: applied.clone(),
+            clock: parts.clock,
+            entropy: Arc::clone(&parts.entropy),
+        });
         let inner = Inner {
-            proposer: Proposer::new(
-                id,
-                raft.clone(),
-                parts.peers.clone(),
-                leadership.clone(),
-                (applied.clone(), parts.outcomes),
-            ),
+            proposer,
             applied,
             reads: ReadIndex::new(LeaderQuestion {
                 this: id,
@@ -164,9 +183,11 @@ impl Consensus {
                 leadership: leadership.clone(),
             }),
             confirmations,
-            probation: Probation::new(
-                parts.disk_is_new && !mutant::active(Mutant::AmnesiaAccepted),
-            ),
+            probation: Probation::new(parts.admission),
+            joins: parts.joins,
+            process: parts.entropy.next_u64(),
+            steward,
+            joined: Arc::default(),
             this: parts.this,
             initial_members: parts.initial_members,
             raft: raft.clone(),
@@ -178,7 +199,7 @@ impl Consensus {
             keys: parts.keys,
             halt: parts.halt.clone(),
             fleet: Arc::default(),
-            draining: AtomicBool::new(false),
+            draining: Arc::default(),
             metrics: parts.metrics,
             limits: Arc::default(),
         };
@@ -193,11 +214,14 @@ impl Consensus {
     pub(crate) fn service(&self, bootstrapper: Bootstrapper) -> NodeService {
         let inner = &self.inner;
         NodeService {
-            this: inner.this.id,
+            this: inner.this.clone(),
             raft: inner.raft.clone(),
+            reader: inner.reader.clone(),
             confirmations: inner.confirmations.clone(),
             checkpoints: inner.checkpoints.clone(),
             probation: inner.probation.clone(),
+            process: inner.process,
+            desk: self.desk(),
             keys: inner.keys.clone(),
             bootstrapper,
             fleet: Arc::clone(&inner.fleet),
@@ -211,6 +235,7 @@ impl Consensus {
         let inner = &self.inner;
         let formation = Formation {
             this: inner.this.id,
+            joins: inner.joins,
             members: inner.initial_members.clone(),
             raft: inner.raft.clone(),
             peers: inner.peers.clone(),
@@ -225,6 +250,43 @@ impl Consensus {
             inner.halt.clone(),
         ));
         tokio::spawn(control::stay_fresh(Arc::downgrade(inner)));
+        let steward = inner.steward.clone();
+        let parts = steward.parts();
+        tokio::spawn(membership::watch_joining(
+            Arc::clone(&parts),
+            Arc::clone(&inner.joined),
+        ));
+        tokio::spawn(membership::watch_removal(
+            parts,
+            inner.reads.clone(),
+            inner.halt.clone(),
+        ));
+        tokio::spawn(membership::run_errands(
+            steward,
+            Arc::clone(&inner.draining),
+        ));
+    }
+
+    fn desk(&self) -> Desk {
+        let inner = &self.inner;
+        Desk {
+            steward: inner.steward.clone(),
+            this: inner.this.id,
+            peers: inner.peers.clone(),
+            leadership: inner.leadership.clone(),
+        }
+    }
+
+    /// Has the cluster do what an operator asks, whichever node this is.
+    ///
+    /// # Errors
+    /// [`ClusterError`] says whether anything may have been changed, and what to do.
+    pub async fn ask_cluster(
+        &self,
+        asker: Asker,
+        request: ClusterRequest,
+    ) -> Result<ClusterReply, ClusterError> {
+        self.desk().ask(asker, request).await
     }
 
     /// Has `fleet` answer other nodes' questions about the edges connected here.
@@ -252,41 +314,10 @@ impl Consensus {
         self.inner.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Hands leadership over, if this node has it, to the member whose log is closest. Returns
-    /// once another node leads, or when that takes too long.
+    /// Hands leadership over, if this node has it, to the voter that is best suited. Returns once
+    /// another node leads, or when that takes too long.
     pub async fn hand_over(&self) {
-        let Some(heir) = self.heir() else { return };
-        if self
-            .inner
-            .raft
-            .trigger()
-            .transfer_leader(heir)
-            .await
-            .is_err()
-        {
-            return;
-        }
-        let this = self.inner.this.id;
-        let mut leadership = self.inner.leadership.clone();
-        let handed_over =
-            leadership.wait_for(|now| now.leader_id().is_some_and(|leader| leader != this));
-        match tokio::time::timeout(HAND_OVER_DEADLINE, handed_over).await {
-            Ok(_) => tracing::info!(to = heir, "handed leadership over"),
-            Err(_) => tracing::warn!(to = heir, "could not hand leadership over in time"),
-        }
-    }
-
-    /// The voter that has the most of the log, if this node leads and has company.
-    fn heir(&self) -> Option<NodeId> {
-        let metrics = self.inner.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let replication = metrics.replication.as_ref()?;
-        let voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().collect();
-        replication
-            .iter()
-            .filter(|(id, _)| **id != self.inner.this.id && voters.contains(*id))
-            .max_by_key(|(_, matched)| matched.map(|log_id| log_id.index))
-            .map(|(id, _)| *id)
+        self.inner.steward.step_down().await;
     }
 
     /// Stops consensus. Storage may be closed afterwards.

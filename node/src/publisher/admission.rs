@@ -32,6 +32,10 @@ pub(super) fn admit(
             edge_id: hello.edge_id.clone(),
         });
     }
+    // What it has applied may be of long ago, or nothing at all.
+    if !control.has_joined() {
+        return Err(Refusal::Draining);
+    }
     let unknown = || Refusal::UnknownEnvironment {
         name: hello.environment.clone(),
     };

@@ -102,6 +102,7 @@ pub use edges::{EdgeAck, EdgeSteps, EdgeView, FleetReader, FleetView, RejectedMa
 pub(crate) use events::body as event_body;
 pub use key_uses::KeyUses;
 pub use metrics::HttpMetrics;
+pub(crate) use pipeline::ClientAddress;
 pub use router::router;
 pub use server::{Server, ServerLimits};
 pub use strict_transport::over_tls;

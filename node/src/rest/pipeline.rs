@@ -5,6 +5,7 @@
 //! deadline          around all work, so that nobody waits forever
 //! panic             inside the deadline; one request fails, the process goes on
 //! head              what can be refused by its form is refused before any look-up
+//! membership        a node that is not part of a cluster yet knows nobody
 //! caller            before the body is read: strangers do not make us buffer
 //! policy            whether the caller's key suffices, before the operation sees anything
 //! limit             once it is known whose; before the body too, so that refusing stays cheap
@@ -160,6 +161,9 @@ where
     F: Future<Output = Answered>,
 {
     let authenticated = |api: Arc<Api>, call: Call| async move {
+        if !api.control.has_joined() {
+            return Err(ApiError::not_joined().into());
+        }
         let stamp = api.control.access_changed();
         let caller =
             auth::authenticate(&api, &call.headers, call.address, call.consistency).await?;

@@ -56,10 +56,23 @@ fn members(settings: &Settings) -> Result<(), SettingsError> {
             "must name at least one member",
         ));
     }
+    let others = members.iter().any(|member| member.id != settings.node.id);
+    if settings.cluster.join && !others {
+        return Err(SettingsError::field(
+            "cluster.members",
+            "must name a member of the cluster that is to be joined, beside this node",
+        ));
+    }
     Ok(())
 }
 
-fn member(at: &str, member: &MemberSettings) -> Result<(), SettingsError> {
+pub(super) fn member(at: &str, member: &MemberSettings) -> Result<(), SettingsError> {
+    if member.id == 0 {
+        return Err(SettingsError::field(
+            format!("{at}.id"),
+            "must be at least 1",
+        ));
+    }
     region(&format!("{at}.region"), &member.region)?;
     address(&format!("{at}.internal"), &member.internal)?;
     address(&format!("{at}.publisher"), &member.publisher)?;

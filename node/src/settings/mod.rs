@@ -31,6 +31,9 @@ pub struct Settings {
     pub internal: ListenSettings,
     /// QUIC for edges.
     pub publisher: ListenSettings,
+    /// The operators' socket; without it, operators use the process's subcommands.
+    #[serde(default)]
+    pub admin: Option<ListenSettings>,
     /// Certificates for everything between our own processes.
     pub tls: TlsSettings,
     /// Secrets that all nodes share.
@@ -113,12 +116,16 @@ pub struct SecuritySettings {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClusterSettings {
-    /// The members that form the cluster when all their disks are empty. Later the replicated
-    /// membership counts, and this list only says whom `bootstrap` may ask.
+    /// This node and others. With empty disks they form the cluster, unless one joins. From then on
+    /// the replicated membership counts; the list says where this node is reached when it is added,
+    /// and whom the subcommands may ask.
     pub members: Vec<MemberSettings>,
+    /// Whether this node waits to be added to a cluster that exists, and never forms one.
+    #[serde(default)]
+    pub join: bool,
 }
 
-/// One of the first members.
+/// A node and where it is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MemberSettings {
@@ -274,6 +281,20 @@ impl Settings {
             .map(|member| (member.id, member.to_member()))
             .collect()
     }
+}
+
+/// Checks what a member says of itself as if it stood in a settings file.
+pub(crate) fn check_member(member: &Member) -> Result<(), SettingsError> {
+    checks::member(
+        "member",
+        &MemberSettings {
+            id: member.id,
+            region: member.region.clone(),
+            internal: member.internal.clone(),
+            rest: member.rest.clone(),
+            publisher: member.publisher.clone(),
+        },
+    )
 }
 
 impl MemberSettings {

@@ -163,6 +163,10 @@ async fn a_member_that_lost_its_disk_ends_instead_of_voting() {
         !raft.is_initialized().await.unwrap(),
         "it took nothing from the leader"
     );
+    // Its supervisor starts it again, and by now the disk is not as new as it was.
+    world.kill(lost);
+    let end = world.start(lost).await;
+    assert_eq!(fate(end).await, FatalReason::DiskLost(lost));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,9 @@ use domain::outcome::Applied;
 use domain::time::Revision;
 use node::assembly::{self, Ports, Running, StartError};
 use node::consensus::Consensus;
+use node::consensus::membership::{
+    Asker, ClusterError, ClusterReply, ClusterRequest, ClusterStatus, Done, NewMember,
+};
 use node::control_plane::{Consistency, ControlPlane, ProposeError, ReadError};
 use node::halt::FatalReason;
 use node::keys::KeyRing;
@@ -37,6 +40,8 @@ pub(crate) struct World {
     pub(crate) authority: TestAuthority,
     pub(crate) members: Vec<MemberSettings>,
     pub(crate) raft: RaftSettings,
+    /// How many of the members form the cluster; the others join.
+    size: u64,
     nodes: BTreeMap<u64, Node>,
     disks: BTreeMap<u64, Disk>,
 }
@@ -108,15 +113,7 @@ fn free_address() -> SocketAddr {
 impl World {
     /// So many members, none of them started.
     pub(crate) fn new(size: u64) -> Self {
-        let members = (1..=size)
-            .map(|id| MemberSettings {
-                id,
-                region: format!("region-{id}"),
-                internal: free_address().to_string(),
-                rest: format!("http://{}", free_address()),
-                publisher: free_address().to_string(),
-            })
-            .collect();
+        let members = (1..=size).map(member).collect();
         let disks = (1..=size)
             .map(|id| (id, Disk::Simulated(SimDisk::new())))
             .collect();
@@ -124,6 +121,7 @@ impl World {
             authority: TestAuthority::default(),
             members,
             raft: RaftSettings::default(),
+            size,
             nodes: BTreeMap::new(),
             disks,
         }
@@ -135,6 +133,77 @@ impl World {
         world.start_all().await;
         world.leader().await;
         world
+    }
+
+    /// One more node, with an empty disk, which waits to be added once it is started.
+    pub(crate) fn newcomer(&mut self) -> NewMember {
+        let id = self.members.len() as u64 + 1;
+        self.members.push(member(id));
+        self.disks.insert(id, Disk::Simulated(SimDisk::new()));
+        NewMember {
+            id,
+            internal: self.members.last().unwrap().internal.clone(),
+            region: None,
+            rest: None,
+            publisher: None,
+        }
+    }
+
+    /// Asks the cluster through a node, as an operator does.
+    pub(crate) async fn ask(
+        &self,
+        id: u64,
+        request: ClusterRequest,
+    ) -> Result<ClusterReply, ClusterError> {
+        let node = &self.nodes[&id];
+        let consensus = node.running.consensus().clone();
+        let asking = async move { consensus.ask_cluster(Asker::default(), request).await };
+        node.runtime.spawn(asking).await.unwrap()
+    }
+
+    /// Asks for a change that has to be made.
+    pub(crate) async fn change(&self, id: u64, request: ClusterRequest) -> Done {
+        match self.ask(id, request.clone()).await {
+            Ok(ClusterReply::Done(done)) => done,
+            other => panic!("{request:?}: {other:?}"),
+        }
+    }
+
+    /// Asks for a change that has to be refused, and gives the code.
+    pub(crate) async fn refused(&self, id: u64, request: ClusterRequest) -> String {
+        match self.ask(id, request.clone()).await {
+            Err(ClusterError::Refused { code, .. }) => code,
+            other => panic!("{request:?}: {other:?}"),
+        }
+    }
+
+    /// How the cluster stands, by a node.
+    pub(crate) async fn status(&self, id: u64) -> ClusterStatus {
+        match self.ask(id, ClusterRequest::Status).await {
+            Ok(ClusterReply::Status(status)) => *status,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits until the status shows what is looked for.
+    pub(crate) async fn until_status(
+        &self,
+        id: u64,
+        what: &str,
+        holds: impl Fn(&ClusterStatus) -> bool,
+    ) -> ClusterStatus {
+        let waiting = async {
+            loop {
+                let status = self.status(id).await;
+                if holds(&status) {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("not in time: {what}"))
     }
 
     pub(crate) fn simulated_disk(&self, id: u64) -> SimDisk {
@@ -200,6 +269,7 @@ impl World {
     pub(crate) fn settings(&self, id: u64) -> Settings {
         let member = &self.members[usize::try_from(id).unwrap() - 1];
         let listen = |address: &str| address.parse().unwrap();
+        let joins = id > self.size;
         Settings {
             node: NodeSettings {
                 id,
@@ -218,6 +288,7 @@ impl World {
             publisher: ListenSettings {
                 listen: listen(&member.publisher),
             },
+            admin: None,
             tls: TlsSettings {
                 ca_file: PathBuf::new(),
                 cert_file: PathBuf::new(),
@@ -227,7 +298,13 @@ impl World {
                 pepper_file: PathBuf::new(),
             },
             cluster: ClusterSettings {
-                members: self.members.clone(),
+                members: self
+                    .members
+                    .iter()
+                    .filter(|member| joins || member.id <= self.size)
+                    .cloned()
+                    .collect(),
+                join: joins,
             },
             log: LogSettings::default(),
             raft: self.raft.clone(),
@@ -328,6 +405,16 @@ impl World {
             .spawn(async move { consensus.barrier(Consistency::Linearizable).await })
             .await
             .unwrap()
+    }
+}
+
+fn member(id: u64) -> MemberSettings {
+    MemberSettings {
+        id,
+        region: format!("region-{id}"),
+        internal: free_address().to_string(),
+        rest: format!("http://{}", free_address()),
+        publisher: free_address().to_string(),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::types::{LogId, StoredMembership};
 /// The state's directory in the data directory.
 pub(crate) const STATE_DIR: &str = "state";
 /// The file that names the generation in use.
-pub(crate) const CURRENT_FILE: &str = "state/CURRENT";
+const CURRENT_FILE: &str = "state/CURRENT";
 
 /// The format of the rows around the domain's; the domain's carry versions of their own.
 const FORMAT: u8 = 1;

@@ -23,7 +23,7 @@ mod reader;
 mod shared;
 mod view;
 
-pub(crate) use generation::{CURRENT_FILE, STATE_DIR, open};
+pub(crate) use generation::{STATE_DIR, open};
 pub use machine::StateMachine;
 pub use outcomes::{Expected, Outcomes};
 pub use reader::Reader;

@@ -1,6 +1,7 @@
 //! A node's storage as consensus uses it: on both engines, through crashes, faults and damage.
 //! openraft's own suite for storage is among it.
 
+mod admission;
 mod checkpoints;
 mod commits;
 mod crashes;

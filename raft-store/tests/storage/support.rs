@@ -19,9 +19,9 @@ use openraft::storage::{
 use openraft::{RaftLogReader, StorageHelper};
 use parking_lot::Mutex;
 use raft_store::{
-    Checkpoint, CheckpointManifest, Checkpoints, Closer, Entry, LeaderId, LogId, LogStore, Member,
-    Membership, OpenError, Options, Outcomes, Payload, Reader, SimDisk, StateMachine, Storage,
-    StorageFault, TypeConfig, Vote, open,
+    Admission, Checkpoint, CheckpointManifest, Checkpoints, Closer, Entry, LeaderId, LogId,
+    LogStore, Member, Membership, OpenError, Options, Outcomes, Payload, Reader, SimDisk,
+    StateMachine, Storage, StorageFault, TypeConfig, Vote, open,
 };
 use tokio::sync::oneshot;
 
@@ -151,6 +151,7 @@ pub(crate) struct Node {
     pub(crate) reader: Reader,
     pub(crate) outcomes: Outcomes,
     pub(crate) checkpoints: Checkpoints,
+    pub(crate) admission: Admission,
     pub(crate) closer: Closer,
     pub(crate) faults: Arc<Mutex<Vec<StorageFault>>>,
 }
@@ -169,6 +170,7 @@ impl Node {
             reader: opened.reader,
             outcomes: opened.outcomes,
             checkpoints: opened.checkpoints,
+            admission: opened.admission,
             closer: opened.closer,
             faults,
         })

@@ -5,16 +5,18 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use domain::query;
 use injection::{Mutant, Point, mutant, point};
 use openraft::async_runtime::watch::WatchReceiver;
-use raft_store::Checkpoints;
-use raft_store::types::{LogId, NodeId, Raft, Snapshot, Vote};
+use raft_store::types::{LogId, Member, NodeId, Raft, Snapshot, Vote};
+use raft_store::{Checkpoints, Reader};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Caller;
 use crate::bootstrap::Bootstrapper;
 use crate::consensus::formation::Probation;
+use crate::consensus::membership::Desk;
 use crate::consensus::reads::Confirmations;
 use crate::consensus::wire::{self, proto};
 use crate::consensus::{checkpoint, propose};
@@ -27,11 +29,15 @@ type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// What this node answers other nodes with. Cloning shares it.
 #[derive(Clone)]
 pub(crate) struct NodeService {
-    pub(crate) this: NodeId,
+    pub(crate) this: Member,
     pub(crate) raft: Raft,
+    pub(crate) reader: Reader,
     pub(crate) confirmations: Confirmations,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) probation: Probation,
+    /// Drawn anew by each process.
+    pub(crate) process: u64,
+    pub(crate) desk: Desk,
     pub(crate) keys: KeyRing,
     pub(crate) bootstrapper: Bootstrapper,
     /// Set once the fleet is there, which is after consensus.
@@ -67,6 +73,21 @@ impl NodeService {
     fn voter<T>(&self, request: &Request<T>) -> Result<NodeId, Status> {
         self.probation.check()?;
         caller(request)
+    }
+
+    /// Fails unless the caller is a member, as far as this node knows. One that was removed would
+    /// otherwise take itself for one for as long as it is answered.
+    fn member<T>(&self, request: &Request<T>) -> Result<NodeId, Status> {
+        let caller = caller(request)?;
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        let membership = metrics.membership_config.membership();
+        if membership.get_node(&caller).is_none() {
+            return Err(Status::permission_denied(format!(
+                "node {caller} is no member of the cluster"
+            )));
+        }
+        Ok(caller)
     }
 
     async fn vote_reply(
@@ -200,8 +221,8 @@ impl Node for NodeService {
         &self,
         request: Request<Streaming<proto::ProposalBatch>>,
     ) -> Result<Response<Self::ForwardStream>, Status> {
-        caller(&request)?;
-        let replies = propose::serve(self.raft.clone(), self.this, request.into_inner());
+        self.member(&request)?;
+        let replies = propose::serve(self.raft.clone(), self.this.id, request.into_inner());
         Ok(Response::new(Box::pin(replies)))
     }
 
@@ -209,7 +230,7 @@ impl Node for NodeService {
         &self,
         request: Request<proto::ReadIndexRequest>,
     ) -> Result<Response<proto::ReadIndexReply>, Status> {
-        caller(&request)?;
+        self.member(&request)?;
         let index = self
             .confirmations
             .once()
@@ -252,7 +273,7 @@ impl Node for NodeService {
     ) -> Result<Response<proto::Introduction>, Status> {
         caller(&request)?;
         if request.into_inner().forming {
-            self.probation.end();
+            self.probation.end().await.map_err(stopped)?;
         }
         let initialized = self.raft.is_initialized().await.map_err(stopped)?;
         let members = {
@@ -265,13 +286,50 @@ impl Node for NodeService {
                 .collect()
         };
         let pepper_check = Bytes::copy_from_slice(&self.keys.pepper_check().0);
+        let retired = self.reader.read(|view| query::retired_members(view));
+        let retired = retired.map_err(stopped)?;
+        let this = self.this.clone();
         Ok(Response::new(proto::Introduction {
-            id: self.this,
+            id: this.id,
             initialized,
             pepper_check,
             members,
             forming: false,
+            admitted: !self.probation.lasts(),
+            process: self.process,
+            retired: retired.into_keys().map(|member| member.0).collect(),
+            region: this.region,
+            internal: this.internal,
+            rest: this.rest,
+            publisher: this.publisher,
         }))
+    }
+
+    async fn admit(
+        &self,
+        request: Request<proto::AdmitRequest>,
+    ) -> Result<Response<proto::AdmitReply>, Status> {
+        let caller = caller(&request)?;
+        if request.into_inner().process != self.process {
+            return Err(Status::failed_precondition(
+                "the node was started anew since it was asked",
+            ));
+        }
+        self.probation.end().await.map_err(stopped)?;
+        tracing::info!(leader = caller, "a cluster takes this node up");
+        Ok(Response::new(proto::AdmitReply {}))
+    }
+
+    async fn cluster(
+        &self,
+        request: Request<proto::ClusterMessage>,
+    ) -> Result<Response<proto::ClusterMessage>, Status> {
+        let caller = caller(&request)?;
+        let question = request.into_inner().data;
+        let Some(data) = self.desk.answer(caller, &question).await else {
+            return Err(Status::invalid_argument("the question is not understood"));
+        };
+        Ok(Response::new(proto::ClusterMessage { data: data.into() }))
     }
 
     async fn bootstrap(

@@ -16,9 +16,10 @@ use crate::consensus::peers::{Connection, Dial, DialError};
 use crate::control_plane::BoxFuture;
 use proto::node_server::{Node, NodeServer};
 use proto::{
-    AppendReply, AppendRequest, BootstrapReply, BootstrapRequest, CheckpointPart, FleetMessage,
-    InstallCheckpointReply, Introduction, LeaseMessage, ProposalOutcome, ReadIndexReply,
-    ReadIndexRequest, TransferLeaderReply, TransferLeaderRequest, VoteReply, VoteRequest,
+    AdmitReply, AdmitRequest, AppendReply, AppendRequest, BootstrapReply, BootstrapRequest,
+    CheckpointPart, ClusterMessage, FleetMessage, InstallCheckpointReply, Introduction,
+    LeaseMessage, ProposalOutcome, ReadIndexReply, ReadIndexRequest, TransferLeaderReply,
+    TransferLeaderRequest, VoteReply, VoteRequest,
 };
 
 /// By when something that has to happen has happened.
@@ -84,6 +85,8 @@ impl Node for FakeLeader {
         fleet(FleetMessage) -> FleetMessage;
         lease(LeaseMessage) -> LeaseMessage;
         introduce(Introduction) -> Introduction;
+        admit(AdmitRequest) -> AdmitReply;
+        cluster(ClusterMessage) -> ClusterMessage;
         bootstrap(BootstrapRequest) -> BootstrapReply;
     }
 }

@@ -1,0 +1,280 @@
+//! The subcommands for operators: they ask one node of the settings after the other, in the name of this
+//! one, until one answers.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::Network;
+use platform::tls::{Identity, TlsError};
+use raft_store::types::{Member, NodeId};
+use tokio::time::Instant;
+
+use super::desk;
+use super::request::{
+    Asker, ChangeRecord, ClusterError, ClusterReply, ClusterRequest, ClusterStatus, Done,
+    MemberStatus, NewMember,
+};
+use crate::consensus::peers::{Peers, TlsDialer};
+use crate::settings::Settings;
+
+/// How long [`Operator::replace`] waits for the new node to catch up.
+const CATCH_UP_DEADLINE: Duration = Duration::from_secs(600);
+
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How many entries may be missing where a node counts as caught up.
+const CAUGHT_UP: u64 = super::plan::LAG_MAX / 2;
+
+/// Why a subcommand did not do what it was to.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// No node answered, or the cluster said no.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The new node takes too long.
+    #[error(
+        "node {0} has not caught up in time; it is a learner and goes on: look at the status, and run \
+         the same command again"
+    )]
+    Slow(NodeId),
+}
+
+impl OperatorError {
+    /// The exit code: 1 where the cluster refused, 64 for the settings, 69 where a change may be half
+    /// done, 75 where trying again is sensible.
+    #[must_use]
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Self::Cluster(ClusterError::Refused { .. }) => 1,
+            Self::Cluster(ClusterError::Unfinished { .. }) => 69,
+            Self::Cluster(ClusterError::Unavailable { .. } | ClusterError::Moved { .. })
+            | Self::Slow(_) => 75,
+            Self::Tls(_) => 64,
+        }
+    }
+}
+
+/// Asks the cluster in an operator's name.
+pub struct Operator {
+    peers: Peers,
+    members: Vec<Member>,
+    command: String,
+}
+
+impl std::fmt::Debug for Operator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operator")
+            .field("command", &self.command)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Operator {
+    /// Who asks by `command`, for the record; the nodes of the settings are asked, this one first.
+    ///
+    /// # Errors
+    /// When the certificates cannot be used.
+    pub fn new<N: Network>(
+        network: N,
+        identity: &Identity,
+        settings: &Settings,
+        command: &str,
+    ) -> Result<Self, OperatorError> {
+        let dialer = TlsDialer::new(network, identity)?;
+        let mut members: Vec<Member> = settings.initial_members().into_values().collect();
+        members.sort_by_key(|member| (member.id != settings.node.id, member.id));
+        Ok(Self {
+            peers: Peers::new(Arc::new(dialer)),
+            members,
+            command: command.to_owned(),
+        })
+    }
+
+    /// Asks.
+    ///
+    /// # Errors
+    /// When the cluster refuses, or no node can answer.
+    pub async fn ask(&self, request: &ClusterRequest) -> Result<ClusterReply, OperatorError> {
+        let asker = Asker {
+            method: "CLI".to_owned(),
+            path: self.command.clone(),
+            address: None,
+        };
+        let mut reasons = Vec::new();
+        for member in &self.members {
+            match desk::put(&self.peers, member, &asker, request, false).await {
+                Err(ClusterError::Unavailable { reason }) => reasons.push(reason),
+                answer => return Ok(answer?),
+            }
+        }
+        let reason = format!(
+            "no node of cluster.members could answer: {}",
+            reasons.join("; ")
+        );
+        Err(ClusterError::Unavailable { reason }.into())
+    }
+
+    /// Asks for a change.
+    ///
+    /// # Errors
+    /// When it is refused, or no node can answer.
+    pub async fn change(&self, request: &ClusterRequest) -> Result<Done, OperatorError> {
+        match self.ask(request).await? {
+            ClusterReply::Done(done) => Ok(done),
+            other => Err(strange(&other)),
+        }
+    }
+
+    /// Asks how the cluster stands.
+    ///
+    /// # Errors
+    /// When no node can answer.
+    pub async fn status(&self) -> Result<ClusterStatus, OperatorError> {
+        match self.ask(&ClusterRequest::Status).await? {
+            ClusterReply::Status(status) => Ok(*status),
+            other => Err(strange(&other)),
+        }
+    }
+
+    /// Asks what operators asked for lately.
+    ///
+    /// # Errors
+    /// When no node can answer.
+    pub async fn changes(&self) -> Result<Vec<ChangeRecord>, OperatorError> {
+        match self.ask(&ClusterRequest::Changes).await? {
+            ClusterReply::Changes(changes) => Ok(changes),
+            other => Err(strange(&other)),
+        }
+    }
+
+    /// Replaces a member: adds the new one, waits until it has caught up, and has it take the other's
+    /// place. It goes on where it was when it is run again.
+    ///
+    /// # Errors
+    /// When a step is refused, or no node can answer.
+    pub async fn replace(
+        &self,
+        id: NodeId,
+        new: NewMember,
+        said: impl Fn(&str),
+    ) -> Result<Done, OperatorError> {
+        let with = new.id;
+        said(&self.change(&ClusterRequest::Add(new)).await?.message);
+        let deadline = Instant::now() + CATCH_UP_DEADLINE;
+        loop {
+            let status = self.status().await?;
+            let known = status.members.iter().find(|member| member.id == with);
+            let caught_up = |member: &MemberStatus| {
+                member.alive == Some(true) && member.lag.is_some_and(|lag| lag <= CAUGHT_UP)
+            };
+            if known.is_some_and(caught_up) {
+                break;
+            }
+            if Instant::now() > deadline {
+                return Err(OperatorError::Slow(with));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        self.change(&ClusterRequest::Replace { id, with }).await
+    }
+}
+
+fn strange(reply: &ClusterReply) -> OperatorError {
+    let reason = format!("an answer to something else: {reply:?}");
+    ClusterError::Unavailable { reason }.into()
+}
+
+/// The members as a table for people.
+#[must_use]
+pub fn member_table(status: &ClusterStatus) -> String {
+    let mut text = format!(
+        "{:>4}  {:<8} {:<16} {:<9} {:>8}  ADDRESS\n",
+        "ID", "ROLE", "REGION", "ANSWERS", "LAG"
+    );
+    for member in &status.members {
+        let answers = match member.alive {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "unknown",
+        };
+        let lag = member
+            .lag
+            .map_or_else(|| "-".to_owned(), |lag| lag.to_string());
+        let leaving = if member.leaving {
+            "  (being removed)"
+        } else {
+            ""
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{:>4}  {:<8} {:<16} {:<9} {:>8}  {}{leaving}",
+            member.id, member.role, member.region, answers, lag, member.internal
+        );
+    }
+    text
+}
+
+/// The status for people.
+#[must_use]
+pub fn status_text(status: &ClusterStatus) -> String {
+    let leader = status.leader.map_or_else(
+        || format!("none that node {} knows of", status.answered_by),
+        |leader| format!("node {leader}"),
+    );
+    let preferred = status.preferred_region.as_deref().unwrap_or("none");
+    let under_way = status.under_way.as_deref().unwrap_or("nothing");
+    let mut text = format!(
+        "leader            {leader}, term {}\n\
+         committed         {}, applied by node {} up to {}\n\
+         preferred region  {preferred}\n\
+         under way         {under_way}\n\
+         quorum            {} voters have to agree\n",
+        status.term, status.committed, status.answered_by, status.applied, status.quorum
+    );
+    if status.risks.is_empty() {
+        text.push_str("risks             none: any one region and any one voter may be lost\n");
+    }
+    for risk in &status.risks {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "risk              {risk}");
+    }
+    text.push('\n');
+    text.push_str(&member_table(status));
+    text
+}
+
+/// What was done, for people.
+#[must_use]
+pub fn done_text(done: &Done) -> String {
+    let mut text = format!("{}\n", done.message);
+    for risk in &done.risks {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "risk: {risk}");
+    }
+    text
+}
+
+/// What operators asked for, for people.
+#[must_use]
+pub fn changes_text(changes: &[ChangeRecord]) -> String {
+    let mut text = String::new();
+    for change in changes {
+        let by = change.by.address.as_deref().unwrap_or("-");
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{}  revision {}  {}  ({} {} by {by})",
+            change.at, change.revision, change.change, change.by.method, change.by.path
+        );
+    }
+    if text.is_empty() {
+        text.push_str("nothing was asked of this cluster yet\n");
+    }
+    text
+}

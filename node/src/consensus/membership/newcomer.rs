@@ -1,0 +1,112 @@
+//! A node that is to join: who it is, whether it may, and that it is taken up.
+//!
+//! Its disk must be empty, or its number would stand for two logs. It says so itself, in the name of
+//! the process that runs now; what it is then told is meant for that process only:
+//!
+//! 1. the leader asks the node, whose disk is empty, and learns the process's number
+//! 2. the leader makes sure that it leads, and that the node is no member and never was one
+//! 3. the leader admits the process: its disk says from then on that it may take part
+//! 4. the node becomes a member
+//!
+//! Were a disk lost after 3, the next process would have another number and a disk that is not
+//! admitted; were it lost after 4, it would find itself among the members and refuse to start.
+
+use std::time::Duration;
+
+use raft_store::types::Member;
+
+use super::refusal::Refusal;
+use super::request::NewMember;
+use crate::consensus::peers::{Lane, Peers, client};
+use crate::consensus::wire::proto;
+use crate::keys::KeyRing;
+
+/// How long the node may take for each answer.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// A node that may join.
+pub(super) struct Newcomer {
+    new: NewMember,
+    /// Where it runs and is reached, as it says.
+    pub(super) said: Member,
+    process: u64,
+    admitted: bool,
+}
+
+/// Asks the node at an address who it is.
+pub(super) async fn meet(
+    peers: &Peers,
+    this: &Member,
+    keys: &KeyRing,
+    new: &NewMember,
+) -> Result<Newcomer, Refusal> {
+    let asking = async {
+        let connection = peers
+            .connect_to(new.id, &new.internal, Lane::Control)
+            .await
+            .map_err(|error| error.to_string())?;
+        let introduction = proto::Introduction {
+            id: this.id,
+            ..proto::Introduction::default()
+        };
+        let reply = client(connection).introduce(introduction).await;
+        reply
+            .map(tonic::Response::into_inner)
+            .map_err(|status| status.message().to_owned())
+    };
+    let said = match tokio::time::timeout(DEADLINE, asking).await {
+        Ok(answer) => answer,
+        Err(_) => Err(format!("{} did not answer in time", new.internal)),
+    };
+    let said = said.map_err(|reason| Refusal::NotReady { reason })?;
+    let refuse = |reason: &str| {
+        Err(Refusal::NotReady {
+            reason: reason.to_owned(),
+        })
+    };
+    if said.initialized {
+        return refuse("its disk holds the data of a cluster");
+    }
+    if said.pepper_check != keys.pepper_check().0[..] {
+        return refuse("its security.pepper_file is not this cluster's");
+    }
+    Ok(Newcomer {
+        new: new.clone(),
+        said: Member {
+            id: new.id,
+            region: said.region,
+            internal: said.internal,
+            rest: said.rest,
+            publisher: said.publisher,
+        },
+        process: said.process,
+        admitted: said.admitted,
+    })
+}
+
+impl Newcomer {
+    /// Takes it up, unless an earlier attempt did.
+    pub(super) async fn admit(&self, peers: &Peers) -> Result<(), Refusal> {
+        if self.admitted {
+            return Ok(());
+        }
+        let asking = async {
+            let connection = peers
+                .connect_to(self.new.id, &self.new.internal, Lane::Control)
+                .await
+                .map_err(|error| error.to_string())?;
+            let request = proto::AdmitRequest {
+                process: self.process,
+            };
+            let reply = client(connection).admit(request).await;
+            reply
+                .map(drop)
+                .map_err(|status| status.message().to_owned())
+        };
+        let answer = match tokio::time::timeout(DEADLINE, asking).await {
+            Ok(answer) => answer,
+            Err(_) => Err("it did not answer in time".to_owned()),
+        };
+        answer.map_err(|reason| Refusal::NotReady { reason })
+    }
+}

@@ -1,0 +1,238 @@
+//! What operators may ask of a cluster and what they are told: JSON on the admin listener, between
+//! nodes, and in the subcommands' output.
+
+use std::fmt;
+
+use raft_store::types::{Member, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// What an operator asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterRequest {
+    /// How the cluster stands.
+    Status,
+    /// What operators asked for lately.
+    Changes,
+    /// A node joins as a learner. It says by itself where it is reached, but for what is given here.
+    Add(NewMember),
+    /// A learner becomes a voter.
+    Promote(NodeId),
+    /// A voter becomes a learner.
+    Demote(NodeId),
+    /// A member leaves; its number is used up.
+    Remove(NodeId),
+    /// A member leaves, and a learner votes in its place.
+    Replace {
+        /// Who leaves.
+        id: NodeId,
+        /// Who takes its place.
+        with: NodeId,
+    },
+    /// Another voter leads; the best one, if none is named.
+    TransferLeader(Option<NodeId>),
+    /// The leader should be in this region; `None` where it does not matter.
+    PreferRegion(Option<String>),
+}
+
+impl fmt::Display for ClusterRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status => f.write_str("status"),
+            Self::Changes => f.write_str("changes"),
+            Self::Add(new) => write!(f, "adding node {}", new.id),
+            Self::Promote(id) => write!(f, "promoting node {id}"),
+            Self::Demote(id) => write!(f, "demoting node {id}"),
+            Self::Remove(id) => write!(f, "removing node {id}"),
+            Self::Replace { id, with } => write!(f, "replacing node {id} by node {with}"),
+            Self::TransferLeader(None) => f.write_str("transferring leadership"),
+            Self::TransferLeader(Some(to)) => write!(f, "transferring leadership to node {to}"),
+            Self::PreferRegion(_) => f.write_str("preferring a region"),
+        }
+    }
+}
+
+/// A node that is to join.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewMember {
+    /// Its number, which no node ever had.
+    pub id: NodeId,
+    /// `host:port` where the other nodes reach it.
+    pub internal: String,
+    /// The region it runs in; without it, what the node says.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// The base URL of its REST API; without it, what the node says.
+    #[serde(default)]
+    pub rest: Option<String>,
+    /// `host:port` where edges reach it; without it, what the node says.
+    #[serde(default)]
+    pub publisher: Option<String>,
+}
+
+/// Who asks, for the record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asker {
+    /// The HTTP method; `CLI` for a subcommand.
+    pub method: String,
+    /// The path, or the subcommand.
+    pub path: String,
+    /// Where it came from.
+    pub address: Option<String>,
+}
+
+/// What is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterReply {
+    /// How the cluster stands.
+    Status(Box<ClusterStatus>),
+    /// What operators asked for lately, the latest first.
+    Changes(Vec<ChangeRecord>),
+    /// It is done.
+    Done(Done),
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Whether anything had to be done.
+    pub changed: bool,
+    /// In words.
+    pub message: String,
+    /// What to know now: [`ClusterStatus::risks`] after the change.
+    pub risks: Vec<String>,
+}
+
+/// How the cluster stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    /// Who says so. Only the leader knows who answers.
+    pub answered_by: NodeId,
+    /// Who leads, as far as that is known.
+    pub leader: Option<NodeId>,
+    /// The Raft term.
+    pub term: u64,
+    /// Up to where entries are known to be committed.
+    pub committed: u64,
+    /// Up to where this node has applied them.
+    pub applied: u64,
+    /// The region in which the leader should be.
+    pub preferred_region: Option<String>,
+    /// What is going on, in words.
+    pub under_way: Option<String>,
+    /// The members, by number.
+    pub members: Vec<MemberStatus>,
+    /// How many voters have to agree.
+    pub quorum: usize,
+    /// What may go wrong before writes stop, in words; unknown to others than the leader.
+    pub risks: Vec<String>,
+}
+
+/// How a member stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// Its number.
+    pub id: NodeId,
+    /// What it does.
+    pub role: Role,
+    /// The region it runs in.
+    pub region: String,
+    /// `host:port` for the other members.
+    pub internal: String,
+    /// The base URL of its REST API.
+    pub rest: String,
+    /// `host:port` for edges.
+    pub publisher: String,
+    /// Whether it answers the leader; `None` where that is not known.
+    pub alive: Option<bool>,
+    /// How long ago it last answered the leader.
+    pub heard_ms: Option<u64>,
+    /// How many entries it lacks.
+    pub lag: Option<u64>,
+    /// Whether it is being removed.
+    pub leaving: bool,
+}
+
+/// What a member does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// It leads.
+    Leader,
+    /// It votes.
+    Voter,
+    /// It follows without a vote.
+    Learner,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Leader => "leader",
+            Self::Voter => "voter",
+            Self::Learner => "learner",
+        })
+    }
+}
+
+/// What an operator asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRecord {
+    /// The log entry that tells of it.
+    pub revision: u64,
+    /// When, in Unix seconds.
+    pub at: u64,
+    /// What, in words.
+    pub change: String,
+    /// Who asked.
+    pub by: Asker,
+}
+
+/// Why a request was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterError {
+    /// It was refused; nothing was changed.
+    #[error("{message}")]
+    Refused {
+        /// For programs.
+        code: String,
+        /// In words, with what to do.
+        message: String,
+    },
+    /// Nobody could decide on it now; nothing was changed.
+    #[error("{reason}")]
+    Unavailable {
+        /// In words, with what to do.
+        reason: String,
+    },
+    /// It was begun, and nobody knows yet how it ends.
+    #[error("{reason}")]
+    Unfinished {
+        /// In words, with what to do.
+        reason: String,
+    },
+    /// Another node leads meanwhile: ask that one.
+    #[error("node {this} does not lead any more; ask again")]
+    Moved {
+        /// Who was asked.
+        this: NodeId,
+    },
+}
+
+impl NewMember {
+    /// As a member, where the node itself says what is not given.
+    pub(super) fn complete(&self, said: &Member) -> Member {
+        let or =
+            |given: &Option<String>, said: &String| given.clone().unwrap_or_else(|| said.clone());
+        Member {
+            id: self.id,
+            region: or(&self.region, &said.region),
+            internal: self.internal.clone(),
+            rest: or(&self.rest, &said.rest),
+            publisher: or(&self.publisher, &said.publisher),
+        }
+    }
+}
