@@ -36,7 +36,7 @@ pub use checkpoint::{
     Checkpoint, CheckpointManifest, CheckpointReceiver, Checkpoints, ReceiveError,
 };
 pub use engine::Statistics;
-pub use engine::sim::SimDisk;
+pub use engine::sim::{FaultsStruck, SimDisk, Torn};
 pub use fault::{Fatal, FaultKind, StorageFault};
 pub use log::{LogReader, LogStore};
 pub use open::{Closer, OpenError, Opened, Options, Storage, StorageStatistics, open};

@@ -27,6 +27,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::rows::Row;
 
@@ -124,6 +125,12 @@ pub(crate) trait Database: Send + Sync + 'static {
     /// Writes all rows as files into the new directory `into`, and makes them and this database
     /// durable.
     fn export(&self, into: &Path) -> Result<(), StorageFault>;
+
+    /// How long a sync takes on a simulated disk that is slow. Who syncs inline waits that long
+    /// before it syncs; on a real disk the sync itself takes its time.
+    fn sync_takes(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// How often this database was written and synced since it was opened.
     fn statistics(&self) -> Statistics;

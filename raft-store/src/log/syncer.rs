@@ -6,7 +6,8 @@
 //! them share a sync, and nothing is acknowledged before its own.
 //!
 //! On a disk that wants everything inline, in simulations, each request is served on the caller's
-//! thread: a real thread would break the determinism.
+//! thread: a real thread would break the determinism. If that disk is slow, requests wait in a task
+//! for as long as its sync takes, and share it in the same way.
 
 use std::io;
 use std::sync::Arc;
@@ -158,13 +159,54 @@ pub(super) enum Syncer {
         queue: SyncSender<Request>,
         thread: Mutex<Option<JoinHandle<()>>>,
     },
-    Inline(Mutex<Worker>),
+    Inline(Arc<Inline>),
+}
+
+/// Serves on the caller's thread.
+pub(super) struct Inline {
+    worker: Mutex<Worker>,
+    /// What waits for a sync that takes its time, in order.
+    waiting: Mutex<Vec<Request>>,
+}
+
+impl Inline {
+    fn submit(self: &Arc<Self>, request: Request) {
+        let takes = self.worker.lock().database.sync_takes();
+        let mut waiting = self.waiting.lock();
+        waiting.push(request);
+        let last = matches!(waiting.last(), Some(Request::Close(_)));
+        match waiting.len() {
+            _ if last => {}
+            1 if takes.is_zero() => {}
+            1 => {
+                let this = Arc::clone(self);
+                tokio::spawn(async move {
+                    tokio::time::sleep(takes).await;
+                    let waiting = std::mem::take(&mut *this.waiting.lock());
+                    this.serve(waiting);
+                });
+                return;
+            }
+            _ => return,
+        }
+        let waiting = std::mem::take(&mut *waiting);
+        self.serve(waiting);
+    }
+
+    fn serve(&self, requests: Vec<Request>) {
+        let mut worker = self.worker.lock();
+        worker.serve(requests);
+        worker.tick();
+    }
 }
 
 impl Syncer {
     pub(super) fn start(worker: Worker, inline: bool) -> Result<Self, StorageFault> {
         if inline {
-            return Ok(Self::Inline(Mutex::new(worker)));
+            return Ok(Self::Inline(Arc::new(Inline {
+                worker: Mutex::new(worker),
+                waiting: Mutex::default(),
+            })));
         }
         let (queue, requests) = sync_channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
@@ -190,11 +232,7 @@ impl Syncer {
                     )));
                 }
             }
-            Self::Inline(worker) => {
-                let mut worker = worker.lock();
-                worker.serve(vec![request]);
-                worker.tick();
-            }
+            Self::Inline(inline) => inline.submit(request),
         }
     }
 
@@ -211,8 +249,8 @@ impl Syncer {
     /// The committed log id changed: on the caller's thread it is noted now, else with the next
     /// request or tick.
     pub(super) fn committed(&self) {
-        if let Self::Inline(worker) = self {
-            worker.lock().tick();
+        if let Self::Inline(inline) = self {
+            inline.worker.lock().tick();
         }
     }
 

@@ -1,9 +1,12 @@
 //! Faults of the disk: the process is told, nothing is acknowledged, and nothing is tried again.
 
+use std::time::Duration;
+
 use openraft::storage::{RaftLogStorage, RaftStateMachine};
 use raft_store::{FaultKind, SimDisk};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use tokio::time::Instant;
 
 use crate::support::{Node, entries, expected_hash, log_id, vote};
 
@@ -132,4 +135,44 @@ async fn an_entry_that_was_applied_is_not_applied_again() {
     node.apply(entries(1, 0..3)).await.unwrap();
     assert!(node.apply(entries(1, 2..4)).await.is_err());
     assert_eq!(heard_once(&node), FaultKind::Corrupt);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_sync_is_waited_for_and_shared_by_all_that_wait() {
+    let disk = SimDisk::new();
+    let mut node = Node::sim(&disk).unwrap();
+    node.append(entries(1, 0..1)).await.unwrap();
+    disk.set_sync_takes(Duration::from_secs(2));
+    let began = Instant::now();
+    let syncs = disk.statistics().syncs;
+    let first = node.append_later(entries(1, 1..2)).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let second = node.append_later(entries(1, 2..3)).await;
+    assert_eq!(disk.statistics().syncs, syncs, "it was synced too early");
+    first.await.unwrap();
+    second.await.unwrap();
+    assert_eq!(began.elapsed(), Duration::from_secs(2));
+    node.log.save_vote(&vote(7)).await.unwrap();
+    assert_eq!(began.elapsed(), Duration::from_secs(4));
+    // Who closes waits for nothing, and leaves nobody behind.
+    let last = node.append_later(entries(1, 3..4)).await;
+    node.closer.close().unwrap();
+    last.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_slow_sync_is_not_durable() {
+    let mut kept = [false; 2];
+    for seed in 0..50 {
+        let disk = SimDisk::new();
+        let mut node = Node::sim(&disk).unwrap();
+        node.append(entries(1, 0..1)).await.unwrap();
+        disk.set_sync_takes(Duration::from_secs(2));
+        let answer = node.append_later(entries(1, 1..2)).await;
+        disk.crash(&mut ChaCha8Rng::seed_from_u64(seed));
+        assert!(answer.await.is_err(), "it was acknowledged after the crash");
+        let mut node = Node::sim(&disk).unwrap();
+        kept[usize::from(node.last().await.unwrap().index == 1)] = true;
+    }
+    assert_eq!(kept, [true; 2]);
 }

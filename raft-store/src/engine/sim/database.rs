@@ -1,10 +1,11 @@
 //! Simulated databases: an ordered map, the same map as it was last synced, and the batches in
 //! between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::Rng;
 
@@ -27,6 +28,8 @@ pub(super) struct RowStore {
     /// Set by a failed write or sync: RocksDB refuses everything after one until it is opened
     /// again, and so does this.
     latched: bool,
+    /// Keys whose rows rotted: nothing can be read there until they are written again.
+    rotten: BTreeSet<Vec<u8>>,
     writes: u64,
     syncs: u64,
 }
@@ -45,14 +48,40 @@ impl RowStore {
         (self.writes, self.syncs) = (0, 0);
     }
 
-    /// Keeps a random number of the first unsynced batches.
-    pub(super) fn crash(&mut self, rng: &mut impl Rng) {
+    /// Keeps a random number of the first unsynced batches. Answers how many were lost: with a
+    /// torn record, RocksDB drops everything from there on.
+    pub(super) fn crash(&mut self, rng: &mut impl Rng) -> usize {
+        let unsynced = self.unsynced.len();
         let kept = pick(rng, self.unsynced.len());
         for batch in self.unsynced.drain(..).take(kept) {
             apply(&mut self.durable, &batch);
         }
-        self.current = Arc::new(self.durable.clone());
+        if unsynced > 0 {
+            self.current = Arc::new(self.durable.clone());
+        }
         self.latched = false;
+        unsynced - kept
+    }
+
+    /// One of the rows rots. Answers its key, if there is a row.
+    pub(super) fn rot(&mut self, rng: &mut impl Rng) -> Option<Vec<u8>> {
+        let place = pick(rng, self.durable.len().checked_sub(1)?);
+        let key = self.durable.keys().nth(place)?.clone();
+        self.rotten.insert(key.clone());
+        Some(key)
+    }
+
+    pub(super) fn has_rot(&self) -> bool {
+        !self.rotten.is_empty()
+    }
+
+    fn is_rotten(&self, key: &[u8]) -> bool {
+        self.has_rot() && self.rotten.contains(key)
+    }
+
+    fn has_rot_between(&self, from: &[u8], until: &[u8]) -> bool {
+        let inside = (Bound::Included(from), Bound::Excluded(until));
+        self.has_rot() && self.rotten.range::<[u8], _>(inside).next().is_some()
     }
 
     pub(super) fn cut(&mut self, count: usize) -> usize {
@@ -68,6 +97,18 @@ impl RowStore {
     }
 
     fn write(&mut self, batch: Batch) {
+        if self.has_rot() {
+            for operation in &batch.operations {
+                match operation {
+                    Operation::Put(key, _) | Operation::Delete(key) => {
+                        self.rotten.remove(key);
+                    }
+                    Operation::DeleteRange(from, until) => {
+                        self.rotten.retain(|key| key < from || key >= until);
+                    }
+                }
+            }
+        }
         apply(Arc::make_mut(&mut self.current), &batch);
         self.unsynced.push(batch);
     }
@@ -175,6 +216,9 @@ impl Database for SimDatabase {
             world
                 .names
                 .change(NameChange::Make(owned(into), Node::Directory));
+            if world.rows(self.id).has_rot() {
+                return Err(world.find_rot("export from", &self.path));
+            }
             let rows: Vec<_> = world
                 .rows(self.id)
                 .current
@@ -200,6 +244,13 @@ impl Database for SimDatabase {
             world.names.sync(into);
             Ok(())
         })
+    }
+
+    fn sync_takes(&self) -> Duration {
+        let asked = self
+            .life
+            .with("sync", &self.path, |world| Ok(world.faults.sync_takes));
+        asked.unwrap_or_default()
     }
 
     fn statistics(&self) -> Statistics {
@@ -262,11 +313,23 @@ impl SimView<'_> {
             Err(fault) => Err(fault.clone()),
         }
     }
+
+    fn refuse_rot(&self, found: impl FnOnce(&RowStore) -> bool) -> Result<(), StorageFault> {
+        let path = &self.owner.path;
+        self.owner.life.with("read", path, |world| {
+            if found(world.rows(self.owner.id)) {
+                return Err(world.find_rot("read", path));
+            }
+            Ok(())
+        })
+    }
 }
 
 impl DatabaseView for SimView<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
-        Ok(self.rows()?.get(key).cloned())
+        let rows = self.rows()?;
+        self.refuse_rot(|rows| rows.is_rotten(key))?;
+        Ok(rows.get(key).cloned())
     }
 
     fn visit(
@@ -280,6 +343,7 @@ impl DatabaseView for SimView<'_> {
         if from >= until {
             return Ok(());
         }
+        self.refuse_rot(|rows| rows.has_rot_between(from, until))?;
         let inside = rows.range::<[u8], _>((Bound::Included(from), Bound::Excluded(until)));
         let walk: Box<dyn Iterator<Item = _>> = match direction {
             Direction::Ascending => Box::new(inside),

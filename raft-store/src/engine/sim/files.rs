@@ -9,9 +9,6 @@ use super::names::pick;
 use crate::engine::DiskFile;
 use crate::fault::StorageFault;
 
-/// What a disk writes or does not write as one.
-const BLOCK_BYTES: usize = 512;
-
 /// A file as it is now, and as it was last synced.
 #[derive(Default)]
 pub(super) struct FileBody {
@@ -48,10 +45,11 @@ impl FileBody {
         &self.current
     }
 
-    /// Each block is the old one or the new one, and so is the length.
-    pub(super) fn crash(&mut self, rng: &mut impl Rng) {
+    /// Each block of `block_bytes`, which a disk writes or does not write as one, is the old one or
+    /// the new one, and so is the length. Answers whether anything had not been synced.
+    pub(super) fn crash(&mut self, rng: &mut impl Rng, block_bytes: usize) -> bool {
         if self.current == self.durable {
-            return;
+            return false;
         }
         let len = if pick(rng, 1) == 0 {
             self.durable.len()
@@ -60,17 +58,18 @@ impl FileBody {
         };
         let mut torn = self.durable.clone();
         torn.resize(len, 0);
-        for (number, block) in torn.chunks_mut(BLOCK_BYTES).enumerate() {
+        for (number, block) in torn.chunks_mut(block_bytes).enumerate() {
             if pick(rng, 1) == 0 {
                 continue;
             }
-            let start = number * BLOCK_BYTES;
+            let start = number * block_bytes;
             for (index, byte) in block.iter_mut().enumerate() {
                 *byte = self.current.get(start + index).copied().unwrap_or(0);
             }
         }
         self.durable = torn;
         self.current.clone_from(&self.durable);
+        true
     }
 
     pub(super) fn flip(&mut self, offset: usize, mask: u8) -> bool {

@@ -1,11 +1,24 @@
 //! The simulated disk: keeps the port's promises and not one thing more.
 //!
 //! It lives in memory and belongs to a simulated machine, not to the process that runs there: the
-//! handle ([`SimDisk`]) outlives a crash. [`SimDisk::crash`] forgets what was not synced, as far as
-//! the port allows it to: of each database's unsynced batches a random number of the first ones
-//! survives, of unsynced files any mixture of old and new blocks, of unsynced names a random number
-//! of the first changes. What a crashed process still holds is dead afterwards, so that a task
-//! that is dropped late cannot write to the next life's disk.
+//! handle ([`SimDisk`]) outlives a crash. What a crashed process still holds is dead afterwards, so
+//! that a task that is dropped late cannot write to the next life's disk.
+//!
+//! # What it does to those who use it
+//!
+//! | fault | what happens | what is never done |
+//! |---|---|---|
+//! | [`crash`](SimDisk::crash) | of each database's unsynced batches the first few survive, a random number of them; of unsynced files each block, of 512 or 4096 bytes, is old or new, and so is the length; of unsynced names the first few changes survive | nothing that was synced is lost, no later batch survives an earlier one |
+//! | [`kill`](SimDisk::kill) | nothing is lost: the machine goes on | |
+//! | [`die_after`](SimDisk::die_after) | before the write or sync that is due every handle dies, as in a crash; what survives is up to the crash that has to follow | |
+//! | [`fail_read_after`](SimDisk::fail_read_after), [`fail_write_after`](SimDisk::fail_write_after), [`fail_sync_after`](SimDisk::fail_sync_after) | one operation fails with an input/output error; a database refuses everything after it until it is opened again; what was to be synced may survive or not | a failed sync is never followed by one that succeeds without the data while the process lives |
+//! | [`set_full`](SimDisk::set_full) | writes fail for want of room, reads and syncs do not | |
+//! | [`set_sync_takes`](SimDisk::set_sync_takes) | whoever syncs the log waits that long first | reads and the other database are not slow |
+//! | [`rot`](SimDisk::rot) | a bit flips in a file, or a row of a database loses its checksum: a log with such a row does not open, a state does not give it | two places rot at once; a rotten row reads as another value, which RocksDB's checksums rule out |
+//! | [`cut_rows`](SimDisk::cut_rows) | the end of a database is gone without a trace, as of a write-ahead log that was cut | |
+//!
+//! Misdirected and lost writes on a disk that claims to have synced are not simulated: nothing
+//! above promises to survive them on a single node.
 //!
 //! Everything happens on the caller's thread and every random choice comes from the caller, so a
 //! run is repeated exactly by repeating its seed.
@@ -21,20 +34,44 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rand::Rng;
 
 use self::database::RowStore;
-use self::faults::Faults;
+pub use self::faults::FaultsStruck;
+use self::faults::{Faults, rotten};
 use self::files::FileBody;
 pub(crate) use self::mount::SimMount;
-use self::names::{NameChange, Names, Node};
+use self::names::{NameChange, Names, Node, pick};
 use super::{Operation, Statistics};
 use crate::fault::{FaultKind, StorageFault};
 
+/// What a disk writes as one, unless something else was set.
+const BLOCK_BYTES: usize = 512;
+
 /// The name under which a directory's database is kept.
 const DATABASE: &str = "DATABASE";
+
+/// What a crash took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Torn {
+    /// Batches of databases that are gone.
+    pub batches: usize,
+    /// Files that were not synced, whatever is left of them.
+    pub files: usize,
+    /// Changes of names that are undone.
+    pub names: usize,
+}
+
+impl Torn {
+    /// Whether anything was lost.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
+}
 
 /// A simulated machine's disk. Clones are the same disk.
 #[derive(Clone, Default)]
@@ -50,28 +87,75 @@ impl SimDisk {
     }
 
     /// The machine loses power: what was not synced is lost or torn, and every handle that was
-    /// given out before is dead. Faults that were armed are forgotten.
-    pub fn crash(&self, rng: &mut impl Rng) {
+    /// given out before is dead. Faults that were armed are forgotten. Answers what was lost.
+    pub fn crash(&self, rng: &mut impl Rng) -> Torn {
         let world = &mut *self.world.lock();
-        world.incarnation += 1;
-        world.open.clear();
+        world.end_life();
         world.faults = Faults::default();
-        world.names.crash(rng);
+        let mut torn = Torn {
+            names: world.names.crash(rng),
+            ..Torn::default()
+        };
         for body in world.files.values_mut() {
-            body.crash(rng);
+            torn.files += usize::from(body.crash(rng, world.block_bytes));
         }
         for rows in world.databases.values_mut() {
-            rows.crash(rng);
+            torn.batches += rows.crash(rng);
         }
         world.collect();
+        torn
+    }
+
+    /// From now on blocks of so many bytes are written as one: 512 or 4096 on real disks.
+    pub fn set_block_bytes(&self, block_bytes: usize) {
+        self.world.lock().block_bytes = block_bytes.max(1);
+    }
+
+    /// The machine dies before the `after`-th write or sync from now on; 0 is the next one. Call
+    /// [`crash`](Self::crash) once [`struck`](Self::struck) says that it did.
+    pub fn die_after(&self, after: u64) {
+        self.world.lock().faults.death.arm(after);
+    }
+
+    /// How often faults struck since the last crash.
+    #[must_use]
+    pub fn struck(&self) -> FaultsStruck {
+        self.world.lock().faults.struck
+    }
+
+    /// From now on syncing the log takes so long.
+    pub fn set_sync_takes(&self, takes: Duration) {
+        self.world.lock().faults.sync_takes = takes;
+    }
+
+    /// One place rots: a bit of a file, or a row of a database. To be called while no process
+    /// runs. Answers which, if there is anything.
+    pub fn rot(&self, rng: &mut impl Rng) -> Option<PathBuf> {
+        let world = &mut *self.world.lock();
+        let places: Vec<_> = world
+            .names
+            .all()
+            .filter(|(_, node)| *node != Node::Directory)
+            .map(|(path, node)| (path.to_owned(), node))
+            .collect();
+        let (path, node) = places.get(pick(rng, places.len().checked_sub(1)?))?.clone();
+        match node {
+            Node::File(id) => {
+                let body = world.file(id);
+                let length = usize::try_from(body.len()).unwrap_or(usize::MAX);
+                let offset = pick(rng, length.checked_sub(1)?);
+                body.flip(offset, 1 << pick(rng, 7)).then_some(path)
+            }
+            Node::Database(id) => world.rows(id).rot(rng).map(|_| path),
+            Node::Directory => None,
+        }
     }
 
     /// The process dies and the machine goes on: nothing is lost, but every handle that was given
     /// out before is dead.
     pub fn kill(&self) {
         let world = &mut *self.world.lock();
-        world.incarnation += 1;
-        world.open.clear();
+        world.end_life();
         world.collect();
     }
 
@@ -106,7 +190,23 @@ impl SimDisk {
         self.world.lock().faults.full = full;
     }
 
-    /// Disarms all faults. A database that met one stays latched until it is opened again.
+    /// Whether there is no room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.world.lock().faults.full
+    }
+
+    /// Nothing that is armed strikes any more, there is room and syncs take no time. What struck
+    /// is remembered.
+    pub fn disarm(&self) {
+        let faults = &mut self.world.lock().faults;
+        *faults = Faults {
+            struck: faults.struck,
+            ..Faults::default()
+        };
+    }
+
+    /// Disarms all faults and forgets what struck. A database that met one stays latched until it is opened again.
     pub fn clear_faults(&self) {
         self.world.lock().faults = Faults::default();
     }
@@ -138,6 +238,12 @@ impl SimDisk {
             .is_some_and(|body| body.flip(offset, mask))
     }
 
+    /// How often a database was made of exported files: whenever a checkpoint is installed.
+    #[must_use]
+    pub fn adoptions(&self) -> u64 {
+        self.world.lock().adoptions
+    }
+
     /// Writes and syncs since the disk was made.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
@@ -167,7 +273,6 @@ impl std::fmt::Debug for SimDisk {
     }
 }
 
-#[derive(Default)]
 struct World {
     /// How often there was a crash, or a process was killed.
     incarnation: u64,
@@ -178,10 +283,50 @@ struct World {
     /// The databases that are open in this life.
     open: BTreeSet<u64>,
     faults: Faults,
+    block_bytes: usize,
     statistics: Statistics,
+    adoptions: u64,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            incarnation: 0,
+            names: Names::default(),
+            files: BTreeMap::new(),
+            databases: BTreeMap::new(),
+            next_id: 0,
+            open: BTreeSet::new(),
+            faults: Faults::default(),
+            block_bytes: BLOCK_BYTES,
+            statistics: Statistics::default(),
+            adoptions: 0,
+        }
+    }
 }
 
 impl World {
+    fn end_life(&mut self) {
+        self.incarnation += 1;
+        self.open.clear();
+    }
+
+    /// Notes that rot was found.
+    fn find_rot(&mut self, operation: &'static str, path: &Path) -> StorageFault {
+        self.faults.struck.rot_found += 1;
+        rotten(operation, path)
+    }
+
+    /// Whether the machine goes on past this operation.
+    fn living(&mut self, operation: &'static str, path: &Path) -> Result<(), StorageFault> {
+        if !self.faults.death.due() {
+            return Ok(());
+        }
+        self.faults.struck.died = true;
+        self.end_life();
+        Err(dead(operation, path))
+    }
+
     fn fresh_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
@@ -204,11 +349,13 @@ impl World {
     }
 
     fn writing(&mut self, operation: &'static str, path: &Path) -> Result<(), StorageFault> {
+        self.living(operation, path)?;
         self.statistics.writes += 1;
         self.faults.on_write(operation, path)
     }
 
     fn syncing(&mut self, path: &Path) -> Result<(), StorageFault> {
+        self.living("sync", path)?;
         self.statistics.syncs += 1;
         self.faults.on_sync(path)
     }
@@ -230,15 +377,14 @@ impl Life {
     ) -> Result<T, StorageFault> {
         let mut world = self.world.lock();
         if world.incarnation != self.incarnation {
-            return Err(StorageFault::new(
-                FaultKind::Stopped,
-                operation,
-                path,
-                "the machine crashed",
-            ));
+            return Err(dead(operation, path));
         }
         work(&mut world)
     }
+}
+
+fn dead(operation: &'static str, path: &Path) -> StorageFault {
+    StorageFault::new(FaultKind::Stopped, operation, path, "the machine crashed")
 }
 
 fn missing(operation: &'static str, path: &Path) -> StorageFault {

@@ -146,11 +146,15 @@ impl Disk for SimMount {
     fn open_database(
         &self,
         path: &Path,
-        _: DatabaseKind,
+        kind: DatabaseKind,
         create: bool,
     ) -> Result<Arc<dyn Database>, StorageFault> {
         let id = self.life.with("open", path, |world| {
             let id = find_database(world, path, create)?;
+            // The log is read as a whole when it is opened; of the state, what is asked for.
+            if kind == DatabaseKind::Log && world.rows(id).has_rot() {
+                return Err(world.find_rot("open", path));
+            }
             if !world.open.insert(id) {
                 let kind = FaultKind::Io(std::io::ErrorKind::ResourceBusy);
                 return Err(StorageFault::new(kind, "open", path, "it is open already"));
@@ -197,6 +201,7 @@ impl Disk for SimMount {
                 world.names.change(NameChange::Make(target, Node::File(id)));
             }
             world.names.sync(into);
+            world.adoptions += 1;
             Ok(())
         })
     }

@@ -87,8 +87,9 @@ impl Names {
         }
     }
 
-    /// Keeps a random number of the first pending changes.
-    pub(super) fn crash(&mut self, rng: &mut impl Rng) {
+    /// Keeps a random number of the first pending changes. Answers how many were lost.
+    pub(super) fn crash(&mut self, rng: &mut impl Rng) -> usize {
+        let pending = self.pending.len();
         let kept = pick(rng, self.pending.len());
         for change in self.pending.drain(..).take(kept) {
             apply(&mut self.durable, &change);
@@ -105,6 +106,14 @@ impl Names {
                 .all(|parent| parent == Path::new("") || directories.contains(parent))
         });
         self.current = self.durable.clone();
+        pending - kept
+    }
+
+    /// Every name and what it stands for.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Path, Node)> {
+        self.current
+            .iter()
+            .map(|(path, node)| (path.as_path(), *node))
     }
 
     /// The files and databases that have a name, or may have one again after a crash.

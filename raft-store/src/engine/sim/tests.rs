@@ -186,3 +186,101 @@ fn armed_faults_strike_once_and_a_full_disk_until_there_is_room() {
     assert!(rows.view().get(b"x").is_err());
     assert!(rows.view().get(b"x").is_ok());
 }
+
+#[test]
+fn blocks_are_as_large_as_the_disk_writes_them() {
+    let mut outcomes = BTreeSet::new();
+    for seed in 0..SEEDS {
+        let disk = SimDisk::new();
+        disk.set_block_bytes(4096);
+        let mount = disk.mount();
+        let file = mount.open_file(Path::new("file"), true).unwrap();
+        file.write_at(0, &[1; 8192]).unwrap();
+        file.sync().unwrap();
+        mount.sync_dir(Path::new("")).unwrap();
+        file.write_at(0, &[2; 8192]).unwrap();
+        assert_eq!(disk.crash(&mut rng(seed)).files, 1);
+        let content = read_file(&disk.mount(), Path::new("file"), 9000).unwrap();
+        for block in content.chunks(4096) {
+            assert!(block.iter().all(|byte| *byte == block[0]));
+        }
+        outcomes.insert((content[0], content[4096]));
+    }
+    assert_eq!(outcomes, BTreeSet::from([(1, 1), (1, 2), (2, 1), (2, 2)]));
+}
+
+#[test]
+fn a_crash_says_what_it_took() {
+    let disk = SimDisk::new();
+    let mount = disk.mount();
+    let rows = database(&mount);
+    mount.sync_dir(Path::new("")).unwrap();
+    put(&*rows, 1);
+    rows.sync().unwrap();
+    assert!(!disk.crash(&mut rng(1)).any());
+    let mut lost = BTreeSet::new();
+    for seed in 0..SEEDS {
+        let rows = database(&disk.mount());
+        put(&*rows, 2);
+        lost.insert(disk.crash(&mut rng(seed)).batches);
+    }
+    assert_eq!(lost, BTreeSet::from([0, 1]));
+}
+
+#[test]
+fn a_machine_dies_before_the_write_that_is_due() {
+    let disk = SimDisk::new();
+    let mount = disk.mount();
+    let before = database(&mount);
+    mount.sync_dir(Path::new("")).unwrap();
+    disk.die_after(1);
+    put(&*before, 1);
+    assert_eq!(before.sync().err().unwrap().kind, FaultKind::Stopped);
+    assert!(disk.struck().died);
+    assert!(before.write(Batch::default()).is_err());
+    let torn = disk.crash(&mut rng(1));
+    let after = database(&disk.mount());
+    assert_eq!(rows(&*after), 2 * (1 - torn.batches));
+    assert!(!disk.struck().died);
+    after.sync().unwrap();
+}
+
+#[test]
+fn a_log_that_rotted_does_not_open_and_a_state_does_not_give_what_rotted() {
+    let open = |disk: &SimDisk, kind| disk.mount().open_database(Path::new("db"), kind, true);
+    let disk = SimDisk::new();
+    let mount = disk.mount();
+    let before = database(&mount);
+    mount.sync_dir(Path::new("")).unwrap();
+    put(&*before, 1);
+    before.sync().unwrap();
+    drop(before);
+    assert_eq!(disk.rot(&mut rng(1)).unwrap(), Path::new("db/DATABASE"));
+    let fault = open(&disk, DatabaseKind::Log).err().unwrap();
+    assert_eq!(fault.kind, FaultKind::Corrupt);
+    let state = open(&disk, DatabaseKind::State).unwrap();
+    let keys = [[1, 0], [1, 1]];
+    let found = keys.map(|key| state.view().get(&key).map_err(|fault| fault.kind));
+    assert!(found.contains(&Err(FaultKind::Corrupt)), "{found:?}");
+    assert!(found.iter().any(Result::is_ok), "{found:?}");
+    let scanned = state
+        .view()
+        .scan(&[], &[9], Direction::Ascending, usize::MAX);
+    assert_eq!(scanned.err().unwrap().kind, FaultKind::Corrupt);
+    assert!(state.export(Path::new("export")).is_err());
+    put(&*state, 1);
+    assert_eq!(rows(&*state), 2, "what is written again can be read again");
+    assert!(disk.struck().rot_found > 0);
+}
+
+#[test]
+fn a_file_that_rots_has_one_bit_flipped() {
+    for seed in 0..SEEDS {
+        let disk = SimDisk::new();
+        replace_file(&disk.mount(), Path::new("file"), &[0; 64]).unwrap();
+        assert_eq!(disk.rot(&mut rng(seed)).unwrap(), Path::new("file"));
+        let content = read_file(&disk.mount(), Path::new("file"), 99).unwrap();
+        let ones: u32 = content.iter().map(|byte| byte.count_ones()).sum();
+        assert_eq!(ones, 1);
+    }
+}
