@@ -280,6 +280,49 @@ fn a_manifest_that_is_withdrawn_leaves_the_one_before() {
 }
 
 #[test]
+fn whatever_step_the_machine_dies_at_the_manifest_before_or_the_new_one_is_there() {
+    for (step, random) in (0..).zip(0..) {
+        let directory = MemoryDirectory::default();
+        let mut store = opened(&directory);
+        publish(&mut store, 1, &[]).unwrap();
+        publish(&mut store, 2, &[3]).unwrap();
+        directory.die_after(step);
+        let (root, chunks) = tree_of(3000, &[3, 700]);
+        let kept = store
+            .keep(&environment_id(), manifest(3, root), &chunks)
+            .is_ok();
+        drop(store);
+        if !directory.is_dead() {
+            assert!(kept && step > 3, "it died at none of {step} steps");
+            return;
+        }
+        assert!(!kept);
+        let fallen_back = |random: u64| {
+            directory.crash(random);
+            let store = opened(&directory);
+            assert_whole(&store);
+            versions(&store)[0]
+        };
+        let newest = fallen_back(u64::MAX / 7 * random);
+        assert!([2, 3].contains(&newest), "step {step}: {newest}");
+    }
+}
+
+#[test]
+fn whatever_rots_something_older_is_served_or_nothing_and_never_what_is_damaged() {
+    for random in 0..64_u64 {
+        let directory = MemoryDirectory::default();
+        let mut store = opened(&directory);
+        publish(&mut store, 1, &[]).unwrap();
+        publish(&mut store, 2, &[3]).unwrap();
+        drop(store);
+        let random = random.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        assert!(directory.rot(random).is_some());
+        assert_whole(&opened(&directory));
+    }
+}
+
+#[test]
 fn what_is_incomplete_is_not_kept() {
     let directory = MemoryDirectory::default();
     let mut store = opened(&directory);
