@@ -324,7 +324,7 @@ fn local_ms() -> u64 {
         let state = fail_points
             .as_ref()
             .map(|fail_points| fail_points.state.lock());
-        let clock = state.and_then(|state| state.running().map(|machine| machine.clock));
+        let clock = state.and_then(|state| state.running().map(|machine| machine.clock.clone()));
         clock.map_or(0, |clock| clock.now().0)
     })
 }

@@ -1,43 +1,63 @@
-//! Runs simulations: one seed in this process, or many, each in a process of its own.
+//! Runs simulations: one seed in this process, or a campaign of many, each in a process of its own.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
     reason = "what a run came to is this program's output"
 )]
 
-use std::process::{Command, ExitCode};
+use std::fmt;
+use std::io::{self, BufWriter, Write as _};
+use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use injection::Mutant;
+use simulation::campaign::{self, Plan};
 use simulation::gate::{self, Gate};
-use simulation::history::Answer;
-use simulation::options::Options;
+use simulation::options::{Chaos, Options};
 use simulation::run::{self, Verdict};
+use simulation::story;
 
-/// Runs three nodes and two edges in a simulated world under faults drawn from a seed, and checks
-/// what their clients saw.
+/// Runs nodes and edges in a simulated world under faults drawn from a seed, and checks what their
+/// clients saw.
 #[derive(Debug, Parser)]
 #[command(name = "simulation", version)]
 struct Arguments {
     /// Run this seed.
-    #[arg(long, conflicts_with = "seeds", required_unless_present_any = ["seeds", "mutants"])]
+    #[arg(long, group = "what")]
     seed: Option<u64>,
+    /// Run this seed and tell its story.
+    #[arg(long, group = "what")]
+    reproduce: Option<u64>,
     /// Run so many seeds, each in a process of its own.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["seed", "reproduce"], required_unless_present_any = ["seed", "reproduce", "mutants"])]
     seeds: Option<u64>,
     /// The first of them.
     #[arg(long, default_value_t = 1)]
     from: u64,
     /// For how long faults strike, in simulated seconds.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// How much goes wrong.
+    #[arg(long, value_enum, default_value_t = ChaosArgument::Drawn)]
+    chaos: ChaosArgument,
+    /// How many runs go on at once; as many as there are cores, if not given.
+    #[arg(long, requires = "seeds")]
+    jobs: Option<usize>,
+    /// How many seeds are run twice and compared first; one of twenty, if not given, at least two
+    /// and at most ten.
+    #[arg(long, requires = "seeds")]
+    determinism: Option<u64>,
+    /// Print all that was seen, to be compared.
+    #[arg(long, requires = "seed")]
+    trace: bool,
     /// Give the product this bug (M01, M02, …).
     #[arg(long, value_parser = mutant)]
     mutant: Option<Mutant>,
     /// Look for these bugs, or for all, with so many seeds each as --seeds says (200), and write down
     /// which were found.
-    #[arg(long, value_parser = mutant, num_args = 0.., conflicts_with_all = ["seed", "mutant"])]
+    #[arg(long, value_parser = mutant, num_args = 0.., conflicts_with_all = ["seed", "reproduce", "mutant"])]
     mutants: Option<Vec<Mutant>>,
 }
 
@@ -48,36 +68,97 @@ fn mutant(id: &str) -> Result<Mutant, String> {
     })
 }
 
-fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let passed = match (arguments.seed, arguments.mutants) {
-        (Some(seed), _) => one(seed, arguments.seconds, arguments.mutant),
-        (None, Some(mutants)) => look_for(Gate {
-            mutants: if mutants.is_empty() {
-                Mutant::ALL.to_vec()
-            } else {
-                mutants
-            },
-            from: arguments.from,
-            seeds: arguments.seeds.unwrap_or(200),
-            seconds: arguments.seconds,
-        }),
-        (None, None) => many(
-            arguments.from,
-            arguments.seeds.unwrap_or_default(),
-            arguments.seconds,
-        ),
-    };
-    if passed {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ChaosArgument {
+    /// What the seed says.
+    Drawn,
+    /// Everything, all the time.
+    Maximal,
+}
+
+impl From<ChaosArgument> for Chaos {
+    fn from(argument: ChaosArgument) -> Self {
+        match argument {
+            ChaosArgument::Drawn => Self::Drawn,
+            ChaosArgument::Maximal => Self::Maximal,
+        }
     }
 }
 
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let passed = match (arguments.seed, arguments.reproduce, &arguments.mutants) {
+        (Some(seed), _, _) => one(seed, &arguments),
+        (None, Some(seed), _) => reproduce(seed, &arguments),
+        (None, None, Some(mutants)) => look_for(mutants, &arguments),
+        (None, None, None) => many(&arguments),
+    };
+    match passed {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("VIOLATION the simulation itself failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn play(seed: u64, arguments: &Arguments) -> Verdict {
+    if std::env::var_os("RUST_LOG").is_some() {
+        tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_writer(io::stderr)
+            .init();
+    }
+    let seconds = Duration::from_secs(arguments.seconds);
+    let mut options = Options::draw(seed, seconds, arguments.chaos.into());
+    options.mutant = arguments.mutant;
+    println!("{options}");
+    run::run(&options)
+}
+
+fn one(seed: u64, arguments: &Arguments) -> io::Result<bool> {
+    let verdict = play(seed, arguments);
+    if arguments.trace {
+        let mut out = Out(BufWriter::new(io::stdout().lock()), Ok(()));
+        // What goes wrong is kept in the writer.
+        let _ = verdict.history.write_trace(&mut out);
+        out.1?;
+        out.0.flush()?;
+    }
+    sum_up(&verdict);
+    Ok(verdict.violations.is_empty())
+}
+
+fn reproduce(seed: u64, arguments: &Arguments) -> io::Result<bool> {
+    let verdict = play(seed, arguments);
+    println!("{}", story::tell(&verdict));
+    sum_up(&verdict);
+    Ok(verdict.violations.is_empty())
+}
+
+fn sum_up(verdict: &Verdict) {
+    for violation in &verdict.violations {
+        println!("VIOLATION {violation}");
+    }
+    println!("{}", verdict.coverage);
+    println!("simulated_ms {}", verdict.elapsed.as_millis());
+    println!("trace {}", verdict.history.trace_hash());
+}
+
 /// Runs the mutation gate. It is passed if all are found, or all but two of a full run.
-fn look_for(gate: Gate) -> bool {
-    let found = gate::run(&gate, |found| {
+fn look_for(mutants: &[Mutant], arguments: &Arguments) -> io::Result<bool> {
+    let gate = Gate {
+        mutants: if mutants.is_empty() {
+            Mutant::ALL.to_vec()
+        } else {
+            mutants.to_vec()
+        },
+        from: arguments.from,
+        seeds: arguments.seeds.unwrap_or(200),
+        seconds: arguments.seconds,
+    };
+    let all = gate::run(&gate, |found| {
         let by = match &found.by {
             Some((seed, checks)) => format!("found by seed {seed}: {checks:?}"),
             None => "NOT found".to_owned(),
@@ -86,108 +167,56 @@ fn look_for(gate: Gate) -> bool {
             "{}: {by}; {} seeds, {:.0} s of CPU time",
             found.mutant, found.seeds, found.cpu_s
         );
-    });
-    let all = match found {
-        Ok(all) => all,
-        Err(error) => {
-            println!("the mutants cannot be run: {error}");
-            return false;
-        }
-    };
-    if gate.mutants.len() == Mutant::ALL.len()
-        && let Err(error) = gate::write_page(&gate, &all)
-    {
-        println!("{} cannot be written: {error}", gate::TABLE);
+    })?;
+    if gate.mutants.len() == Mutant::ALL.len() {
+        gate::write_page(&gate, &all)?;
     }
     let missed = all.iter().filter(|found| found.by.is_none()).count();
     println!("{} of {} mutants were found", all.len() - missed, all.len());
-    missed <= usize::from(all.len() == Mutant::ALL.len()) * gate::MISSED_MAX
+    Ok(missed <= usize::from(all.len() == Mutant::ALL.len()) * gate::MISSED_MAX)
 }
 
-fn one(seed: u64, seconds: u64, mutant: Option<Mutant>) -> bool {
-    if std::env::var_os("RUST_LOG").is_some() {
-        tracing_subscriber::fmt()
-            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-            .init();
-    }
-    let mut options = Options::draw(seed, Duration::from_secs(seconds));
-    options.mutant = mutant;
-    println!("{options}");
-    let Verdict {
-        history,
-        violations,
-        hits,
-    } = run::run(&options);
-    let count = |wanted: fn(&Answer) -> bool| {
-        history
-            .attempts
-            .iter()
-            .filter(|a| wanted(&a.answer))
-            .count()
+fn many(arguments: &Arguments) -> io::Result<bool> {
+    let seeds = arguments.seeds.unwrap_or_default();
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let plan = Plan {
+        program: std::env::current_exe()?,
+        regressions: campaign::regressions_file(),
+        from: arguments.from,
+        seeds,
+        seconds: arguments.seconds,
+        chaos: arguments.chaos.into(),
+        jobs: arguments.jobs.unwrap_or(cores),
+        determinism: arguments
+            .determinism
+            .unwrap_or_else(|| (seeds / 20).clamp(2, 10)),
     };
-    println!(
-        "attempts {}: done {}, refused {}, unavailable {}, unknown {}; probes {}; manifests {}; outages told {}",
-        history.attempts.len(),
-        count(|answer| matches!(answer, Answer::Done(_))),
-        count(|answer| matches!(answer, Answer::Refused { .. })),
-        count(|answer| matches!(answer, Answer::Unavailable { .. } | Answer::NotSent)),
-        count(|answer| matches!(answer, Answer::Unknown(_))),
-        history.probes.len(),
-        history.manifests.len(),
-        history
-            .finals
-            .values()
-            .map(|state| state.outages.len())
-            .max()
-            .unwrap_or(0),
-    );
-    let hits: Vec<String> = hits
-        .into_iter()
-        .map(|(point, hits)| format!("{point} {}/{}", hits.struck, hits.passed))
-        .collect();
-    println!("fail points (struck/passed): {}", hits.join(", "));
-    for violation in &violations {
-        println!("VIOLATION {violation}");
+    let report = campaign::run(&plan, &|line| println!("{line}"))?;
+    println!("{}", report.sum.coverage);
+    for complaint in &report.complaints {
+        println!("COMPLAINT {complaint}");
     }
-    println!("trace {}", history.trace_hash());
-    violations.is_empty()
+    for (child, found) in &report.failed {
+        println!("FAILED seed {}: {found}", child.seed);
+        println!("  cargo xtask sim {}", child.reproduce());
+    }
+    println!(
+        "{} runs, {} failed, {} complaints",
+        report.sum.runs,
+        report.failed.len(),
+        report.complaints.len()
+    );
+    Ok(report.passed())
 }
 
-fn many(from: u64, seeds: u64, seconds: u64) -> bool {
-    let Ok(this) = std::env::current_exe() else {
-        return false;
-    };
-    let mut failed = Vec::new();
-    for seed in from..from.saturating_add(seeds) {
-        let arguments = [
-            "--seed".to_owned(),
-            seed.to_string(),
-            "--seconds".to_owned(),
-            seconds.to_string(),
-        ];
-        let passed = match Command::new(&this).args(&arguments).output() {
-            Ok(output) if output.status.success() => true,
-            Ok(output) => {
-                println!(
-                    "{}{}",
-                    String::from_utf8_lossy(&output.stdout),
-                    String::from_utf8_lossy(&output.stderr)
-                );
-                false
-            }
-            Err(error) => {
-                println!("seed {seed} could not be run: {error}");
-                false
-            }
-        };
-        println!("seed {seed}: {}", if passed { "passed" } else { "FAILED" });
-        if !passed {
-            failed.push(seed);
-        }
+/// Standard output, as something that text is written to.
+struct Out(BufWriter<io::StdoutLock<'static>>, io::Result<()>);
+
+impl fmt::Write for Out {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write_all(text.as_bytes()).map_err(|error| {
+            self.1 = Err(error);
+            fmt::Error
+        })
     }
-    println!(
-        "{} of {seeds} seeds passed; failed: {failed:?}",
-        seeds - failed.len() as u64
-    );
-    failed.is_empty()
 }

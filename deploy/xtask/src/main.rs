@@ -96,7 +96,8 @@ enum Command {
         #[arg(long)]
         alone: bool,
     },
-    /// Runs the simulation: --seed N [--seconds S] for one world, --seeds N for many.
+    /// Runs the simulation: --seeds N for a campaign, --seed N for one world, --reproduce N to have
+    /// it told.
     #[command(disable_help_flag = true)]
     Sim {
         /// Passed on to the simulation; --help lists what it takes

@@ -116,22 +116,36 @@ impl History {
     /// SHA-256 over everything that was seen, in order: equal for equal runs.
     #[must_use]
     pub fn trace_hash(&self) -> String {
-        let mut trace = Trace(Sha256::new());
+        let mut digest = Digesting(Sha256::new());
+        // Writing to a digest cannot fail.
+        let _ = self.write_trace(&mut digest);
+        hex::encode(digest.0.finalize())
+    }
+
+    /// Writes down everything that was seen, in order: the same for equal runs.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_trace(&self, into: &mut dyn Write) -> std::fmt::Result {
         for line in &self.story {
-            trace.add(line);
+            writeln!(into, "{line}")?;
         }
-        trace.add(&self.attempts);
-        trace.add(&self.probes);
-        trace.add(&self.sights);
-        trace.add(&self.words);
-        trace.add(&self.manifests);
-        trace.add(&self.nodes);
-        trace.add(&self.entries);
-        trace.add(&self.applied);
-        trace.add(&self.deliveries);
-        trace.add(&self.journal);
-        trace.add(&self.finals);
-        hex::encode(trace.0.finalize())
+        list(into, &self.attempts)?;
+        list(into, &self.probes)?;
+        list(into, &self.sights)?;
+        list(into, &self.words)?;
+        list(into, &self.bad_manifests)?;
+        list(into, &self.manifests)?;
+        list(into, &self.hashes)?;
+        list(into, &self.nodes)?;
+        list(into, &self.entries)?;
+        list(into, &self.applied)?;
+        list(into, &self.leaders)?;
+        list(into, &self.lives)?;
+        list(into, &self.faults)?;
+        list(into, &self.deliveries)?;
+        list(into, &self.journal)?;
+        list(into, &self.finals)
     }
 
     /// Attempts that were acknowledged.
@@ -142,17 +156,15 @@ impl History {
     }
 }
 
-/// Formats into a digest, so that no text of a whole history is ever held.
-struct Trace(Sha256);
-
-impl Trace {
-    fn add(&mut self, what: &impl Debug) {
-        // Writing to a digest cannot fail.
-        let _ = writeln!(self, "{what:?}");
-    }
+fn list<T: Debug>(into: &mut dyn Write, what: impl IntoIterator<Item = T>) -> std::fmt::Result {
+    what.into_iter()
+        .try_for_each(|item| writeln!(into, "{item:?}"))
 }
 
-impl Write for Trace {
+/// Formats into a digest, so that no text of a whole history is ever held.
+struct Digesting(Sha256);
+
+impl Write for Digesting {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         self.0.update(text.as_bytes());
         Ok(())

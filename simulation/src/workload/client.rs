@@ -14,7 +14,6 @@ use super::request::Request;
 use super::{Shared, now_us};
 use crate::history::{Answer, Attempt, Environment, Operation, Silence};
 use crate::network::SimNetwork;
-use crate::options::NODES;
 
 /// Pause between two attempts at the same thing.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -248,7 +247,7 @@ impl Client {
     }
 
     pub(super) fn any_node(&mut self) -> usize {
-        self.rng.random_range(0..NODES)
+        self.rng.random_range(0..self.shared.nodes)
     }
 
     /// A priority that this client has not used.

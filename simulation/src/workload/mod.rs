@@ -52,6 +52,8 @@ pub struct Shared {
     prepared: Arc<Mutex<bool>>,
     /// How many webhook endpoints were begun.
     endpoints: Arc<Mutex<usize>>,
+    /// How many nodes there are.
+    pub nodes: usize,
     /// How many receivers of webhooks there are.
     pub receivers: usize,
     /// Whether faults are over and clients should finish what they began.
@@ -59,10 +61,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Shared by the clients of a run with so many receivers of webhooks.
+    /// Shared by the clients of a run with so many nodes and receivers of webhooks.
     #[must_use]
-    pub fn new(receivers: usize) -> Self {
+    pub fn new(nodes: usize, receivers: usize) -> Self {
         let shared = Self {
+            nodes,
             receivers,
             ..Self::default()
         };

@@ -131,6 +131,18 @@ impl Toolchain {
         run(cargo)?;
         Ok(self.target.join("debug").join(binary))
     }
+
+    /// Builds one binary in a profile of the workspace's own, and says where it is.
+    ///
+    /// # Errors
+    /// When the build fails.
+    pub fn build_profile(&self, profile: &str, package: &str, binary: &str) -> Result<PathBuf> {
+        let mut cargo = self.cargo();
+        cargo.args(["build", "--locked", "--profile", profile]);
+        cargo.args(["--package", package, "--bin", binary]);
+        run(cargo)?;
+        Ok(self.target.join(profile).join(binary))
+    }
 }
 
 /// Runs a command to its end.
