@@ -5,9 +5,7 @@ use crate::id::{EnvironmentId, RouteId, SnapshotId};
 use crate::model::{Epoch, Manifest, ManifestVersion, Snapshot, SnapshotVersion};
 use crate::query::page::Page;
 use crate::rows::View;
-use crate::schema::{
-    MANIFESTS, ROUTE_SNAPSHOTS, SNAPSHOT_VERSIONS, SNAPSHOTS, SNAPSHOTS_BY_TIME, get_chunk,
-};
+use crate::schema::{MANIFESTS, SNAPSHOT_VERSIONS, SNAPSHOTS, SNAPSHOTS_BY_TIME, get_chunk};
 use crate::table::after as key_after;
 use crate::time::{Revision, Timestamp};
 use crate::tree::{self, ChunkSource, Hash, TreeKind};
@@ -42,7 +40,9 @@ pub fn snapshot_by_version(
     snapshot(view, environment, &id)
 }
 
-/// Snapshots by (publication, identifier), newest first, from before the given place on.
+/// Snapshots by (publication, identifier), newest first, from before the given place on. Those of one
+/// route are ordered by version, which is the same order and has no ties: several publications may
+/// share a moment of the log's time.
 pub fn snapshots_page(
     view: &(impl View + ?Sized),
     environment: &EnvironmentId,
@@ -53,12 +53,15 @@ pub fn snapshots_page(
     let wanted = limit.saturating_add(1);
     let ids: Vec<SnapshotId> = match route {
         Some(route) => {
-            let mut span = ROUTE_SNAPSHOTS.under((environment, route));
-            if let Some((at, id)) = &after {
-                span.until = ROUTE_SNAPSHOTS.key((environment, route, at, id));
+            let mut span = SNAPSHOT_VERSIONS.under((environment, route));
+            if let Some((_, id)) = &after {
+                // Snapshots are never removed, so one that is not there was never shown.
+                let version = snapshot(view, environment, id).map(|after| after.version);
+                let version = version.unwrap_or(SnapshotVersion(0));
+                span.until = SNAPSHOT_VERSIONS.key((environment, route, &version));
             }
-            let rows = ROUTE_SNAPSHOTS.scan_back(view, &span, wanted);
-            rows.into_iter().map(|((_, _, _, id), ())| id).collect()
+            let rows = SNAPSHOT_VERSIONS.scan_back(view, &span, wanted);
+            rows.into_iter().map(|(_, id)| id).collect()
         }
         None => {
             let mut span = SNAPSHOTS_BY_TIME.under((environment,));

@@ -167,7 +167,9 @@ pub const SNAPSHOT_VERSIONS: Table<(EnvironmentId, RouteId, SnapshotVersion), Sn
 /// An environment's snapshots in order of publication.
 pub const SNAPSHOTS_BY_TIME: Table<(EnvironmentId, Timestamp, SnapshotId), ()> =
     Table::new(0x2a, "snapshots_by_time");
-/// A route's snapshots in order of publication.
+/// A route's snapshots in order of publication. Nobody reads it any more: moments tie where versions
+/// do not. It is still written, because all nodes have to write the same rows, whichever release
+/// each of them runs.
 pub const ROUTE_SNAPSHOTS: Table<(EnvironmentId, RouteId, Timestamp, SnapshotId), ()> =
     Table::new(0x2b, "route_snapshots");
 

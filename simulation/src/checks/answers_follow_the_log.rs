@@ -155,21 +155,16 @@ fn shows_snapshot(book: &Book<'_>, snapshot: &SnapshotSeen, at: u64) -> Option<S
     }
 }
 
-/// Lists are ordered by the log's time, which may stand still for some publications, and then by
-/// identifier.
 fn shows_snapshots(
     book: &Book<'_>,
     (route, at): (&str, u64),
     snapshots: &[SnapshotSeen],
     more: bool,
 ) -> Option<String> {
-    let mut known: Vec<_> = book.snapshots_at(route, at).collect();
-    let active = known.first().map(|newest| newest.id);
-    known.sort_by_key(|facts| std::cmp::Reverse((facts.at_ms, facts.id)));
-    let mut expected = known.iter();
-    let same = snapshots.iter().all(|shown| {
+    let mut expected = book.snapshots_at(route, at);
+    let same = snapshots.iter().enumerate().all(|(place, shown)| {
         let next = expected.next().map(|facts| (facts.id, facts.version));
-        next == Some((&shown.id, shown.version)) && shown.active == (active == Some(&shown.id))
+        next == Some((&shown.id, shown.version)) && (place == 0) == shown.active
     });
     let right = same && expected.next().is_some() == more;
     (!right).then(|| format!("shows other snapshots than there were at {at}"))

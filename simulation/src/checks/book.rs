@@ -40,8 +40,6 @@ pub(super) struct RouteStory<'a> {
 pub(super) struct SnapshotFacts<'a> {
     pub(super) id: &'a str,
     pub(super) version: u64,
-    /// The log's time when it was published, by which lists are ordered.
-    pub(super) at_ms: u64,
 }
 
 impl<'a> Book<'a> {
@@ -71,7 +69,7 @@ impl<'a> Book<'a> {
         for change in &committed.changes {
             match change.object {
                 "rule" => self.rule(committed.revision, change),
-                "snapshot" => self.snapshot(committed, change),
+                "snapshot" => self.snapshot(committed.revision, change),
                 "api_key" | "environment" | "workspace" => continue,
                 _ => {}
             }
@@ -107,7 +105,7 @@ impl<'a> Book<'a> {
         story.insert(revision, facts);
     }
 
-    fn snapshot(&mut self, committed: &Committed, change: &'a Changed) {
+    fn snapshot(&mut self, revision: u64, change: &'a Changed) {
         let fields = fields(change.after.as_deref());
         let version = fields.get("version").and_then(Value::as_u64);
         if let (Some(route), Some(version)) = (&change.route, version) {
@@ -115,9 +113,8 @@ impl<'a> Book<'a> {
             let facts = SnapshotFacts {
                 id: &change.id,
                 version,
-                at_ms: committed.at_ms,
             };
-            route.snapshots.insert(committed.revision, facts);
+            route.snapshots.insert(revision, facts);
         }
     }
 

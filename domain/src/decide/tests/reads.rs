@@ -1,6 +1,6 @@
 //! Lists and look-ups.
 
-use super::world::{World, furnished, rule};
+use super::world::{World, furnished, rule, snapshot};
 use crate::command::DesiredStatus;
 use crate::id::RuleId;
 use crate::model::{Priority, RuleStatus};
@@ -189,6 +189,49 @@ fn snapshots_are_listed_newest_first() {
         crate::model::SnapshotVersion(1),
     );
     assert_eq!(by_version.unwrap().route_id, two);
+}
+
+/// 1. A node whose clock is ahead publishes, which moves the log's time.
+/// 2. One whose clock is behind publishes: the time stands still, and the identifier, which has the
+///    proposer's time, is smaller.
+#[test]
+fn a_routes_snapshots_of_one_moment_are_listed_newest_first() {
+    let mut world = furnished();
+    let moment = world.now;
+    for number in 0..4 {
+        world.now = moment;
+        world
+            .update_route(1, |route| {
+                route.name = Some(format!("name {number}"));
+                route.draft_id = snapshot(9_000 - number);
+            })
+            .unwrap();
+        world.now = moment;
+        world.publish(1).unwrap();
+    }
+    let environment = &world.actor.environment_id;
+    let mut listed = Vec::new();
+    let mut after = None;
+    loop {
+        let one = super::world::route(1);
+        let page = query::snapshots_page(&world.rows, environment, Some(&one), after, 3);
+        after = page
+            .items
+            .last()
+            .map(|snapshot| (snapshot.published_at, snapshot.id.clone()));
+        listed.extend(page.items);
+        if !page.has_more {
+            break;
+        }
+    }
+    let versions: Vec<u64> = listed.iter().map(|snapshot| snapshot.version.0).collect();
+    assert_eq!(versions, [4, 3, 2, 1]);
+    let first = &listed[0];
+    assert!(
+        listed
+            .iter()
+            .all(|snapshot| snapshot.published_at == first.published_at)
+    );
 }
 
 #[test]
