@@ -36,7 +36,8 @@ pub(super) struct Literals {
     pub(super) starts: Vec<Start>,
     /// Every text that the pattern takes has each of these in it.
     pub(super) parts: Vec<Vec<u8>>,
-    /// A text that the pattern probably takes; assertions such as `\b` are not looked at.
+    /// A text that the pattern probably takes, where somebody asked for it; assertions such as `\b` are not
+    /// looked at.
     pub(super) sample: Vec<u8>,
 }
 
@@ -54,13 +55,17 @@ impl Literals {
         Self {
             starts: starts(hir),
             parts: parts(hir),
-            sample: sample(hir),
+            sample: Vec::new(),
         }
     }
 
-    /// Looks at a pattern; of one that does not parse, nothing is known.
+    /// Looks at a pattern, and makes up a sample; of one that does not parse, nothing is known.
     fn of_text(pattern: &str) -> Self {
-        parse(pattern).map(|hir| Self::of(&hir)).unwrap_or_default()
+        let known = parse(pattern).map(|hir| Self {
+            sample: sample(&hir),
+            ..Self::of(&hir)
+        });
+        known.unwrap_or_default()
     }
 }
 

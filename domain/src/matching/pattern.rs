@@ -2,9 +2,11 @@
 //! Publishing checks with the same function with which edges compile, so that what was published
 //! compiles.
 
+mod size;
+
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use regex_automata::meta::{Config, Regex};
 use regex_automata::nfa::thompson::WhichCaptures;
@@ -35,7 +37,9 @@ const NESTING_MAX: u32 = 32;
 pub struct Pattern(Arc<Program>);
 
 struct Program {
-    regex: Regex,
+    /// Compiled when it is first asked, where it was put off.
+    regex: OnceLock<Option<Regex>>,
+    text: Box<str>,
     literals: Literals,
 }
 
@@ -62,15 +66,35 @@ impl Pattern {
     /// # Errors
     /// When it is too long, too large, or not in the dialect.
     pub fn compile(pattern: &str) -> Result<Self, PatternError> {
-        if pattern.len() > PATTERN_BYTES_MAX {
-            return Err(PatternError::TooLong);
-        }
-        // Parsed alone: `a)|(b` would be an expression between anchors in a text.
-        let hir = parse(pattern)?;
+        let hir = parse_short(pattern)?;
         let literals = Literals::of(&hir);
-        let whole = Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)]);
-        let regex = build(&whole)?;
-        Ok(Self(Arc::new(Program { regex, literals })))
+        let regex = OnceLock::from(Some(build(hir)?));
+        Ok(Self::of(pattern, regex, literals))
+    }
+
+    /// The same, but that compiling is put off until the pattern is first asked, if it is certain by then that
+    /// it compiles: of a hundred thousand patterns, most requests ask none and all requests ask few.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn defer(pattern: &str) -> Result<Self, PatternError> {
+        let hir = parse_short(pattern)?;
+        let literals = Literals::of(&hir);
+        let regex = if size::is_certainly_below(&hir, PATTERN_PROGRAM_BYTES_MAX) {
+            OnceLock::new()
+        } else {
+            OnceLock::from(Some(build(hir)?))
+        };
+        Ok(Self::of(pattern, regex, literals))
+    }
+
+    fn of(text: &str, regex: OnceLock<Option<Regex>>, literals: Literals) -> Self {
+        let text = text.into();
+        Self(Arc::new(Program {
+            regex,
+            text,
+            literals,
+        }))
     }
 
     /// What is certain about every text that it takes.
@@ -87,7 +111,11 @@ impl Pattern {
     /// Whether the whole text is in the pattern's language.
     #[must_use]
     pub fn is_match(&self, text: &[u8]) -> bool {
-        self.0.regex.is_match(text)
+        let program = &*self.0;
+        let compile = || parse(&program.text).and_then(build).ok();
+        // What was put off compiles; what would not takes nothing.
+        let regex = program.regex.get_or_init(compile).as_ref();
+        regex.is_some_and(|regex| regex.is_match(text))
     }
 }
 
@@ -96,6 +124,13 @@ impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Pattern")
     }
+}
+
+fn parse_short(pattern: &str) -> Result<Hir, PatternError> {
+    if pattern.len() > PATTERN_BYTES_MAX {
+        return Err(PatternError::TooLong);
+    }
+    parse(pattern)
 }
 
 /// What a pattern says, in the dialect in which it is compiled.
@@ -109,7 +144,10 @@ pub(super) fn parse(pattern: &str) -> Result<Hir, PatternError> {
         .map_err(|error| PatternError::Syntax(last_line(&error.to_string())))
 }
 
-fn build(whole: &Hir) -> Result<Regex, PatternError> {
+/// A program for the whole text. The pattern was parsed alone: `a)|(b` would be an expression between
+/// anchors in a text.
+fn build(hir: Hir) -> Result<Regex, PatternError> {
+    let whole = Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)]);
     // Nobody asks where in a text something was found, which makes programs smaller and sooner made.
     let config = Config::new()
         .utf8_empty(false)
@@ -119,7 +157,7 @@ fn build(whole: &Hir) -> Result<Regex, PatternError> {
         .hybrid_cache_capacity(AUTOMATON_BYTES_MAX);
     Regex::builder()
         .configure(config)
-        .build_from_hir(whole)
+        .build_from_hir(&whole)
         .map_err(|error| match error.size_limit() {
             Some(_) => PatternError::TooLarge,
             None => PatternError::Syntax(last_line(&error.to_string())),
@@ -129,50 +167,70 @@ fn build(whole: &Hir) -> Result<Regex, PatternError> {
 /// Compiled patterns by their text, so that rules with the same pattern share one: compiling costs
 /// some ten thousand times what a comparison does.
 #[derive(Clone, Debug, Default)]
-pub struct Patterns(HashMap<Box<str>, Pattern, foldhash::fast::FixedState>);
+pub struct Patterns {
+    by_text: HashMap<Box<str>, Pattern, foldhash::fast::FixedState>,
+    defers: bool,
+}
 
 impl Patterns {
+    /// None yet, of which each is compiled when it is first asked.
+    #[must_use]
+    pub fn deferring() -> Self {
+        Self {
+            defers: true,
+            ..Self::default()
+        }
+    }
+
     /// The pattern with this text, compiled if it is not there yet.
     ///
     /// # Errors
     /// When it does not compile.
     pub fn compile(&mut self, text: &str) -> Result<Pattern, PatternError> {
-        if let Some(known) = self.0.get(text) {
+        if let Some(known) = self.by_text.get(text) {
             return Ok(known.clone());
         }
-        let pattern = Pattern::compile(text)?;
-        self.0.insert(text.into(), pattern.clone());
+        let pattern = if self.defers {
+            Pattern::defer(text)?
+        } else {
+            Pattern::compile(text)?
+        };
+        self.by_text.insert(text.into(), pattern.clone());
         Ok(pattern)
     }
 
     /// The pattern with this text, if it is there.
     #[must_use]
     pub fn get(&self, text: &str) -> Option<&Pattern> {
-        self.0.get(text)
+        self.by_text.get(text)
     }
 
     /// All of them with their texts, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Pattern)> {
-        self.0.iter().map(|(text, pattern)| (&**text, pattern))
+        self.by_text
+            .iter()
+            .map(|(text, pattern)| (&**text, pattern))
     }
 
     /// Takes over what others have compiled.
     pub(super) fn adopt(&mut self, text: &str, others: &Self) {
         if let Some(known) = others.get(text) {
-            self.0.entry(text.into()).or_insert_with(|| known.clone());
+            self.by_text
+                .entry(text.into())
+                .or_insert_with(|| known.clone());
         }
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.by_text.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_text.is_empty()
     }
 }
 
@@ -264,6 +322,34 @@ mod tests {
                 panic!("{pattern} was taken");
             };
             assert!(!reason.is_empty() && !reason.contains('\n'), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_is_put_off_takes_the_same_and_is_refused_for_the_same() {
+        for pattern in [
+            "/v[0-9]+/(users|orders)/.*",
+            "(?i)a{3,9}b*",
+            "(?u)\\w+",
+            "",
+            "[a-z]{400}",
+            "(?:a{1000}){1000}",
+            "(?u)\\w{200}",
+            "a)|(b",
+            &"a".repeat(PATTERN_BYTES_MAX + 1),
+        ] {
+            let (now, later) = (Pattern::compile(pattern), Pattern::defer(pattern));
+            let (Ok(now), Ok(later)) = (&now, &later) else {
+                assert_eq!(now.err(), later.err(), "{pattern}");
+                continue;
+            };
+            for text in ["/v1/users/7", "AAAb", "\u{e9}", "", "b"] {
+                let (now, later) = (
+                    now.is_match(text.as_bytes()),
+                    later.is_match(text.as_bytes()),
+                );
+                assert_eq!(now, later, "{pattern} {text}");
+            }
         }
     }
 

@@ -331,7 +331,8 @@ fn check_count(rules: usize) -> Result<(), CompileError> {
 
 /// What of a route's previous patterns its new rules have as well.
 fn kept_patterns(previous: Option<&CompiledRoute>, rules: &[RuleContent]) -> Patterns {
-    let mut patterns = Patterns::default();
+    // Each was compiled where it was published, to find out whether it does.
+    let mut patterns = Patterns::deferring();
     if let Some(previous) = previous {
         for pattern in rules.iter().flat_map(|rule| rule.criteria.regexes()) {
             patterns.adopt(pattern, &previous.patterns);
