@@ -84,7 +84,7 @@ pub enum CompiledAction {
 }
 
 /// One upstream's share of a choice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Share {
     /// The upstream's place in [`CompiledRoute::upstreams`].
     pub upstream: usize,
@@ -232,8 +232,8 @@ impl CompiledRoute {
         let Some(index) = &self.index else {
             return self.scan(request);
         };
-        let place = index.first(request, Place::MAX, |place| {
-            if self.rules[place as usize].criteria.hold(request) {
+        let place = index.first(request, Place::MAX, |place, certainly| {
+            if certainly || self.rules[place as usize].criteria.hold(request) {
                 Tried::Yes
             } else {
                 Tried::No

@@ -114,6 +114,11 @@ impl<'a> Criterion<'a> {
 }
 
 impl Key<'_> {
+    /// Whether a path is all that it tells, and tells as rules mean it.
+    pub(super) fn is_of_path(&self) -> bool {
+        matches!(self, Self::Path(_) | Self::PathBelow(_))
+    }
+
     /// How much an automaton must hold for it.
     pub(super) fn part_bytes(&self) -> usize {
         match self {

@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use filing::Filing;
 use key::{Key, Source};
 pub(super) use lists::Place;
-use lists::{ListId, Lists};
+use lists::{ListId, Listed, Lists};
 use networks::Networks;
 use parts::Parts;
 pub(super) use search::Tried;
@@ -40,7 +40,7 @@ use texts::{Named, NewEntry, Table, table};
 use trie::Trie;
 
 use super::literals::KnownLiterals;
-use crate::content::Criteria;
+use crate::content::{Criteria, PathPattern};
 
 /// Rules by what they ask for.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +64,7 @@ impl Index {
     /// Files the rules with these criteria, which are in the order in which they are tried, by what is
     /// known of the patterns in them.
     pub(super) fn new(rules: &[&Criteria], known: &KnownLiterals<'_>) -> Self {
-        Sorted::of(filing::file(rules, known)).index()
+        Sorted::of(filing::file(rules, known), rules).index()
     }
 }
 
@@ -87,14 +87,19 @@ struct Sorted<'a> {
 }
 
 impl<'a> Sorted<'a> {
-    fn of(filing: Filing<'a>) -> Self {
+    fn of(filing: Filing<'a>, rules: &[&Criteria]) -> Self {
         let mut sorted = Self {
             rest: filing.rest,
             ..Self::default()
         };
         for entries in filing.entries.chunk_by(|(one, _), (other, _)| one == other) {
-            let list = sorted.lists.push(entries.iter().map(|(_, place)| *place));
-            sorted.put(filing.keys[entries[0].0 as usize], list);
+            let key = filing.keys[entries[0].0 as usize];
+            let listed = entries.iter().map(|(_, place)| {
+                let proves = key.is_of_path() && is_path_alone(rules[*place as usize]);
+                Listed::new(*place, proves)
+            });
+            let list = sorted.lists.push(listed);
+            sorted.put(key, list);
         }
         sorted
     }
@@ -129,7 +134,8 @@ impl<'a> Sorted<'a> {
     }
 
     fn index(mut self) -> Index {
-        let rest = (!self.rest.is_empty()).then(|| self.lists.push(self.rest));
+        let rest = self.rest.into_iter().map(|place| Listed::new(place, false));
+        let rest = (rest.len() > 0).then(|| self.lists.push(rest));
         Index {
             lists: self.lists,
             paths: table(self.paths),
@@ -146,6 +152,28 @@ impl<'a> Sorted<'a> {
             rest,
         }
     }
+}
+
+/// Whether rules with these criteria ask for a path and nothing else, and for one that a table tells.
+fn is_path_alone(criteria: &Criteria) -> bool {
+    let Criteria {
+        path,
+        method,
+        region,
+        header,
+        query,
+        host,
+        ip_cidr,
+    } = criteria;
+    method.is_empty()
+        && region.is_empty()
+        && header.is_empty()
+        && query.is_empty()
+        && host.is_empty()
+        && ip_cidr.is_empty()
+        && !path
+            .iter()
+            .any(|path| matches!(path, PathPattern::Regex(_)))
 }
 
 #[cfg(test)]

@@ -24,14 +24,15 @@ pub(in crate::matching) enum Tried {
 }
 
 impl Index {
-    /// The first rule before `end` for which `holds` says yes, of those that may take a request.
+    /// The first rule before `end` for which `holds` says yes, of those that may take a request; it is told
+    /// whether the rule certainly takes it.
     /// Every rule that takes it and that no earlier one of the same criteria or without criteria
     /// precedes is asked, unless a better one is found before.
     pub(in crate::matching) fn first<H: Headers + ?Sized>(
         &self,
         request: &Request<'_, H>,
         end: Place,
-        holds: impl FnMut(Place) -> Tried,
+        holds: impl FnMut(Place, bool) -> Tried,
     ) -> Option<Place> {
         let mut search = Search {
             index: self,
@@ -67,17 +68,18 @@ struct Search<'i, F> {
     lists: usize,
 }
 
-impl<F: FnMut(Place) -> Tried> Search<'_, F> {
+impl<F: FnMut(Place, bool) -> Tried> Search<'_, F> {
     fn list(&mut self, id: ListId) {
         if !self.is_new(id) {
             return;
         }
-        for place in self.index.lists.get(id) {
-            if *place >= self.best {
+        for listed in self.index.lists.get(id) {
+            let place = listed.place();
+            if place >= self.best {
                 return;
             }
-            match (self.holds)(*place) {
-                Tried::Yes => self.best = *place,
+            match (self.holds)(place, listed.asks_nothing_else()) {
+                Tried::Yes => self.best = place,
                 Tried::No => {}
                 Tried::Enough => {
                     self.ended = true;

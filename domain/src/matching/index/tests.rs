@@ -41,13 +41,11 @@ impl Rules {
 
     fn find(&self, sent: &Sent) -> Option<usize> {
         let request = sent.request();
-        let found = self.index.first(&request, Place::MAX, |place| {
+        let found = self.index.first(&request, Place::MAX, |place, certainly| {
             self.tried.set(self.tried.get() + 1);
-            if self.compiled[place as usize].hold(&request) {
-                Tried::Yes
-            } else {
-                Tried::No
-            }
+            let holds = self.compiled[place as usize].hold(&request);
+            assert!(holds || !certainly, "rule {place} does not take {sent:?}");
+            if holds { Tried::Yes } else { Tried::No }
         });
         found.map(|place| place as usize)
     }

@@ -135,7 +135,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::lists::Lists;
+    use super::super::lists::{Listed, Lists};
     use super::*;
 
     /// The entries that are found along a text, as the trie says and as trying each one says.
@@ -144,11 +144,11 @@ mod tests {
         let numbered: Vec<_> = (0..).zip(entries).collect();
         let filed = numbered
             .iter()
-            .map(|(place, entry)| (**entry, lists.push([*place])));
+            .map(|(place, entry)| (**entry, lists.push([Listed::new(*place, false)])));
         let trie = Trie::new(filed.collect());
         let mut found = Vec::new();
         trie.walk(text, |entry| {
-            found.push((entry.length, lists.get(entry.list)[0]));
+            found.push((entry.length, lists.get(entry.list)[0].place()));
         });
         let mut expect: Vec<_> = numbered
             .iter()

@@ -68,7 +68,7 @@ fn first_cover(
 ) -> Option<Place> {
     let covered = rules[place as usize];
     let mut candidates = 0;
-    index.first(&witness.request(), place, |candidate| {
+    index.first(&witness.request(), place, |candidate, _| {
         candidates += 1;
         if candidates > CANDIDATES_MAX || judge.is_exhausted() {
             Tried::Enough
