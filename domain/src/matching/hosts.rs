@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use foldhash::fast::FixedState;
+
 /// The longest host: a DNS name has at most 253 characters.
 const HOST_BYTES_MAX: usize = 253;
 
@@ -29,6 +31,14 @@ pub enum HostRefusal {
 /// # Errors
 /// When it is not a host with an optional port.
 pub fn normalise_host(authority: &str) -> Result<Cow<'_, str>, HostRefusal> {
+    // Most are in normal form.
+    let bytes = authority.as_bytes();
+    let is_normal = bytes
+        .iter()
+        .fold(true, |all, byte| all & is_normal_byte(*byte));
+    if is_normal && (1..=HOST_BYTES_MAX).contains(&bytes.len()) && !bytes.ends_with(b".") {
+        return Ok(Cow::Borrowed(authority));
+    }
     let host = without_port(authority)?;
     let host = if host.starts_with('[') {
         host
@@ -48,6 +58,10 @@ pub fn normalise_host(authority: &str) -> Result<Cow<'_, str>, HostRefusal> {
         return Ok(Cow::Owned(host.to_ascii_lowercase()));
     }
     Ok(Cow::Borrowed(host))
+}
+
+fn is_normal_byte(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b'_')
 }
 
 fn is_host_byte(byte: u8) -> bool {
@@ -84,19 +98,23 @@ fn without_port(authority: &str) -> Result<&str, HostRefusal> {
     Ok(host)
 }
 
+/// Names and what goes with them. The hash has no secret: what is in the table was published, and requests only
+/// ask.
+type Table<T> = HashMap<Box<str>, T, FixedState>;
+
 /// Hostnames and what serves them.
 #[derive(Clone, Debug)]
 pub struct Hosts<T> {
-    exact: HashMap<Box<str>, T>,
+    exact: Table<T>,
     /// By what follows the `*.`.
-    wildcard: HashMap<Box<str>, T>,
+    wildcard: Table<T>,
 }
 
 impl<T> Default for Hosts<T> {
     fn default() -> Self {
         Self {
-            exact: HashMap::new(),
-            wildcard: HashMap::new(),
+            exact: Table::default(),
+            wildcard: Table::default(),
         }
     }
 }
