@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 /// `/proc` counts processor time in hundredths of a second, on every architecture that Linux runs
 /// on today (`USER_HZ`).
@@ -123,9 +123,49 @@ impl Pid {
             .context("the peak of a process's memory cannot be reset")
     }
 
+    /// The first process that it has started, if it has started any.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn child(self) -> Result<Option<Self>> {
+        let children = self.read(&format!("task/{}/children", self.0))?;
+        let first = children.split_whitespace().next();
+        first
+            .map(|child| child.parse().map(Self).context("a child's identifier"))
+            .transpose()
+    }
+
+    /// Has it do nothing until what is given is dropped.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn hold(self) -> Result<Held> {
+        self.signal(Signal::STOP)?;
+        Ok(Held(self))
+    }
+
+    fn signal(self, signal: Signal) -> Result<()> {
+        let pid = i32::try_from(self.0)
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        let pid = pid.context("a process's identifier")?;
+        kill_process(pid, signal).with_context(|| format!("process {} takes no signal", self.0))
+    }
+
     fn read(self, file: &str) -> Result<String> {
         fs::read_to_string(format!("/proc/{}/{file}", self.0))
             .with_context(|| format!("process {} does not run", self.0))
+    }
+}
+
+/// A process that does nothing until this is dropped.
+#[derive(Debug)]
+pub struct Held(Pid);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // It may have been ended meanwhile.
+        drop(self.0.signal(Signal::CONT));
     }
 }
 
@@ -192,6 +232,10 @@ mod tests {
         let mut running = Running::start(sleep, &folder.path().join("log")).expect("started");
         let pid = running.pid();
         pid.pin(0).expect("pinned");
+        assert_eq!(pid.child().expect("a list"), None);
+        let held = pid.hold().expect("held");
+        assert!(pid.read("stat").expect("a state").contains(") T "));
+        drop(held);
         assert!(pid.resident_bytes().expect("memory") > 0);
         assert!(!running.has_ended().expect("a status"));
         drop(running);

@@ -1,9 +1,10 @@
 //! The proxies that an edge is measured beside, and the origin that all of them forward to. Each is
-//! one process with one thread, set up as one would for production: connections to the origin are
+//! one process on one core, set up as one would for production: connections to the origin are
 //! kept, nothing is logged, the origin is told the client's address.
 
 mod haproxy;
 mod nginx;
+mod varnish;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -22,6 +23,9 @@ const FIRST_PORT: u16 = 18301;
 /// How many bytes the origin answers with.
 pub const ANSWER_BYTES: usize = 100;
 
+/// Below this path, the origin's answers may be kept for an hour.
+pub const KEPT_PATH: &str = "/kept/";
+
 /// For a program to listen after it was started.
 const READY_DEADLINE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(5);
@@ -32,6 +36,9 @@ enum Kind {
     Origin,
     Nginx,
     Haproxy,
+    /// nginx as a cache.
+    NginxCache,
+    Varnish,
 }
 
 /// One of them, running.
@@ -46,8 +53,9 @@ pub struct Neighbour {
 impl Kind {
     fn program(self) -> &'static str {
         match self {
-            Self::Origin | Self::Nginx => "nginx",
+            Self::Origin | Self::Nginx | Self::NginxCache => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Varnish => "varnishd",
         }
     }
 
@@ -56,6 +64,8 @@ impl Kind {
             Self::Origin => "origin",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::NginxCache => "nginx-cache",
+            Self::Varnish => "varnish",
         }
     }
 
@@ -74,14 +84,25 @@ impl Kind {
             Self::Origin => nginx::origin(folder, self.http1()),
             Self::Nginx => nginx::proxy(folder, [self.http1(), self.http2()], Self::Origin.http1()),
             Self::Haproxy => haproxy::proxy([self.http1(), self.http2()], Self::Origin.http1()),
+            Self::NginxCache => nginx::cache(folder, self.http1(), Self::Origin.http1()),
+            Self::Varnish => varnish::cache(Self::Origin.http1()),
         }
     }
 
     fn arguments(self, file: &Path) -> Vec<PathBuf> {
         match self {
-            Self::Origin | Self::Nginx => vec!["-c".into(), file.into()],
+            Self::Origin | Self::Nginx | Self::NginxCache => vec!["-c".into(), file.into()],
             // In the foreground.
             Self::Haproxy => vec!["-db".into(), "-f".into(), file.into()],
+            Self::Varnish => varnish::arguments(file, self.http1()),
+        }
+    }
+
+    /// What has it say its version.
+    fn asks_version(self) -> &'static str {
+        match self {
+            Self::Varnish => "-V",
+            _ => "-v",
         }
     }
 }
@@ -111,6 +132,22 @@ impl Neighbour {
         Self::start(Kind::Haproxy, folder, core)
     }
 
+    /// Starts nginx as a cache.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn nginx_cache(folder: &Path, core: usize) -> Result<Self> {
+        Self::start(Kind::NginxCache, folder, core)
+    }
+
+    /// Starts Varnish.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn varnish(folder: &Path, core: usize) -> Result<Self> {
+        Self::start(Kind::Varnish, folder, core)
+    }
+
     fn start(kind: Kind, folder: &Path, core: usize) -> Result<Self> {
         let folder = folder.join(kind.name());
         fs::create_dir_all(&folder)
@@ -129,7 +166,7 @@ impl Neighbour {
         command.args(kind.arguments(&file));
         let mut neighbour = Self {
             running: Running::start(command, &log)?,
-            version: version(&program)?,
+            version: version(&program, kind.asks_version())?,
             kind,
         };
         neighbour.wait_ready(&log)?;
@@ -148,10 +185,19 @@ impl Neighbour {
         Ok(())
     }
 
-    /// The process.
-    #[must_use]
-    pub fn pid(&self) -> Pid {
-        self.running.pid()
+    /// The process that serves.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pid(&self) -> Result<Pid> {
+        let started = self.running.pid();
+        match self.kind {
+            // What was started watches over what serves.
+            Kind::Varnish => started
+                .child()?
+                .context("Varnish has no process that serves"),
+            _ => Ok(started),
+        }
     }
 
     /// Where it takes HTTP/1.1.
@@ -171,13 +217,13 @@ fn address(offset: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, FIRST_PORT + offset))
 }
 
-fn version(program: &Path) -> Result<String> {
+fn version(program: &Path, asks: &str) -> Result<String> {
     let output = Command::new(program)
-        .arg("-v")
+        .arg(asks)
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("{} could not be started", program.display()))?;
-    // nginx says it on standard error.
+    // nginx and Varnish say it on standard error.
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     let line = said.lines().next().unwrap_or_default();
@@ -190,11 +236,17 @@ mod tests {
 
     #[test]
     fn nobody_has_the_port_of_another() {
-        let all = [Kind::Origin, Kind::Nginx, Kind::Haproxy]
-            .into_iter()
-            .flat_map(|kind| [kind.http1(), kind.http2()]);
+        let all = [
+            Kind::Origin,
+            Kind::Nginx,
+            Kind::Haproxy,
+            Kind::NginxCache,
+            Kind::Varnish,
+        ]
+        .into_iter()
+        .flat_map(|kind| [kind.http1(), kind.http2()]);
         let distinct: std::collections::BTreeSet<SocketAddr> = all.collect();
-        assert_eq!(distinct.len(), 6);
+        assert_eq!(distinct.len(), 10);
     }
 
     #[test]
@@ -207,6 +259,17 @@ mod tests {
                 assert!(text.contains(&address.to_string()), "{text}");
             }
             assert!(text.contains(&origin), "{text}");
+        }
+        for kind in [Kind::NginxCache, Kind::Varnish] {
+            let said = kind.arguments(Path::new("/folder/configuration"));
+            let said: Vec<_> = said
+                .iter()
+                .map(|argument| argument.to_string_lossy())
+                .collect();
+            let text = format!("{} {}", said.join(" "), kind.configuration(folder));
+            assert!(text.contains(&kind.http1().to_string()), "{text}");
+            let (host, port) = origin.split_once(':').expect("an address");
+            assert!(text.contains(host) && text.contains(port), "{text}");
         }
         let text = Kind::Origin.configuration(folder);
         assert!(text.contains(&origin) && text.contains(&"x".repeat(ANSWER_BYTES)));

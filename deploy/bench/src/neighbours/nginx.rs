@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::ANSWER_BYTES;
+use super::{ANSWER_BYTES, KEPT_PATH};
 
 /// How many connections to the origin are kept: more than ever are under way.
 const KEPT: usize = 512;
@@ -19,8 +19,13 @@ pub(super) fn origin(folder: &Path, http1: SocketAddr) -> String {
             listen {http1} backlog=4096;
             location / {{
                 default_type text/plain;
-                # Nobody answers from a cache.
+                # Nobody answers from a cache but for what is asked for to be kept.
                 add_header Cache-Control no-store;
+                return 200 \"{answer}\";
+            }}
+            location {KEPT_PATH} {{
+                default_type text/plain;
+                add_header Cache-Control \"public, max-age=3600\";
                 return 200 \"{answer}\";
             }}
         }}"
@@ -50,6 +55,33 @@ pub(super) fn proxy(folder: &Path, [http1, http2]: [SocketAddr; 2], origin: Sock
         }}"
     );
     process(folder, &servers)
+}
+
+/// A cache.
+pub(super) fn cache(folder: &Path, http1: SocketAddr, origin: SocketAddr) -> String {
+    let kept = folder.join("kept");
+    let kept = kept.display();
+    let server = format!(
+        "proxy_cache_path {kept} levels=1:2 keys_zone=kept:16m max_size=256m inactive=1h use_temp_path=off;
+        open_file_cache max=10000 inactive=1h;
+        upstream origin {{
+            server {origin};
+            keepalive {KEPT};
+            keepalive_requests {REQUESTS};
+        }}
+        server {{
+            listen {http1} backlog=4096;
+            location / {{
+                proxy_pass http://origin;
+                proxy_http_version 1.1;
+                proxy_set_header Connection \"\";
+                proxy_set_header Host $host;
+                proxy_cache kept;
+                proxy_cache_lock on;
+            }}
+        }}"
+    );
+    process(folder, &server)
 }
 
 /// One process that serves, without a second that watches over it.

@@ -86,6 +86,11 @@ pub const TO_COMPARE_WITH_PROXIES: &[Need] = &[
         is_there: || find_server("haproxy").is_some(),
     },
     Need {
+        package: "varnish",
+        purpose: "a cache to compare with",
+        is_there: || find_server("varnishd").is_some(),
+    },
+    Need {
         package: "wrk",
         purpose: "sends HTTP/1.1 requests",
         is_there: || find_program("wrk").is_some(),

@@ -10,9 +10,11 @@
 mod bulk;
 mod ground;
 mod idle;
+mod kept;
 mod proxies;
 mod publishing;
 mod rules;
+mod scripts;
 mod turns;
 
 use anyhow::{Result, bail};
@@ -65,6 +67,8 @@ pub enum Part {
     Http1,
     /// The same over HTTP/2
     Http2,
+    /// Answers from the cache per second, beside nginx and Varnish
+    Cache,
     /// Memory while much is sent through one connection
     Bulk,
     /// Memory of idle connections
@@ -80,6 +84,7 @@ impl Part {
         match self {
             Self::Http1 => "http1",
             Self::Http2 => "http2",
+            Self::Cache => "cache",
             Self::Bulk => "bulk",
             Self::Idle => "idle",
             Self::Rules => "rules",
@@ -107,6 +112,7 @@ pub async fn run(house: &House, options: &Options) -> Result<()> {
     for part in parts {
         let row = match part {
             Part::Http1 | Part::Http2 => proxies::measure(&mut ground, options, part).await?,
+            Part::Cache => kept::measure(&mut ground, options).await?,
             Part::Bulk => bulk::measure(&mut ground, options).await?,
             Part::Idle => idle::measure(&mut ground, options).await?,
             Part::Rules => rules::measure(&mut ground, options).await?,

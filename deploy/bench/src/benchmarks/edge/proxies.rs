@@ -16,7 +16,7 @@ use crate::neighbours::Neighbour;
 use crate::processes::Pid;
 use crate::tools::{Load, Shape};
 
-const EDGE: &str = "VectorGate";
+pub(super) const EDGE: &str = "VectorGate";
 
 /// Before anything counts, each proxy takes its load for so long.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -61,8 +61,8 @@ fn race(ground: &Ground, options: &Options, part: Part, host: &str) -> Result<Ve
     };
     let contenders = [
         contender(EDGE, ground.edge()?, ground.address()?),
-        contender("nginx", nginx.pid(), of(&nginx)),
-        contender("HAProxy", haproxy.pid(), of(&haproxy)),
+        contender("nginx", nginx.pid()?, of(&nginx)),
+        contender("HAProxy", haproxy.pid()?, of(&haproxy)),
     ];
     for contender in &contenders {
         let warm_up = Load {
@@ -71,7 +71,7 @@ fn race(ground: &Ground, options: &Options, part: Part, host: &str) -> Result<Ve
         };
         warm_up.run()?;
     }
-    take(&contenders, ground.origin.pid(), options.rounds)
+    take(&contenders, ground.origin.pid()?, options.rounds)
 }
 
 fn shape<'a>(part: Part, options: &Options, log: &'a Path) -> Shape<'a> {
@@ -97,7 +97,7 @@ fn shown(part: Part, options: &Options) -> String {
     }
 }
 
-fn table(courses: &[Course]) -> String {
+pub(super) fn table(courses: &[Course]) -> String {
     let mut table = Table::new([
         "proxy",
         "on core",
@@ -122,7 +122,7 @@ fn table(courses: &[Course]) -> String {
     table.render()
 }
 
-fn comparison_table(comparisons: &[Comparison]) -> String {
+pub(super) fn comparison_table(comparisons: &[Comparison]) -> String {
     let beside = format!("{EDGE}, times");
     let mut table = Table::new([&beside, "requests/s", "p99", "CPU/request"]);
     for comparison in comparisons {

@@ -54,7 +54,7 @@ pub(super) async fn measure(ground: &mut Ground, options: &Options) -> Result<Va
     let mut pairs = Vec::new();
     for core in 0..CORES {
         contender.pid.pin(core)?;
-        for other in [ground.origin.pid(), ground.node()?] {
+        for other in [ground.origin.pid()?, ground.node()?] {
             other.pin(CORES - 1 - core)?;
         }
         for _ in 0..options.rounds {

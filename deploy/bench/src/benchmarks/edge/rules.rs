@@ -5,16 +5,15 @@
 //! of a thousand rules, spread evenly over all: what is asked for over and over would stay in the
 //! processor's caches, however many rules there are.
 
-use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::Options;
 use super::ground::{Ground, path};
+use super::scripts;
 use super::turns::{Comparison, Contender, Course, compare, take};
 use crate::benchmarks::blocking;
 use crate::figures::{Table, median, number};
@@ -79,7 +78,7 @@ fn race(ground: &Ground, options: &Options) -> Result<Vec<Course>> {
             },
         });
     }
-    take(&contenders, ground.origin.pid(), options.rounds)
+    take(&contenders, ground.origin.pid()?, options.rounds)
 }
 
 /// Milliseconds from starting the edge's process to the first answer by the last rule of all.
@@ -102,31 +101,11 @@ fn shown(rules: u64) -> String {
     format!("{rules} rules")
 }
 
-/// A script that has wrk ask for one path after the other. Its requests are made before it begins.
+/// A script that has wrk ask for one rule's path after the other.
 fn script(folder: &Path, rules: u64) -> Result<PathBuf> {
     let paths = rules.clamp(1, PATHS);
-    let mut text = "local paths = {\n".to_owned();
-    for number in 0..paths {
-        let rule = number * rules / paths;
-        writeln!(text, "  \"{}\",", path(rule)).context("a script is text")?;
-    }
-    text.push_str(
-        "}
-local requests, last = {}, 0
-function init(arguments)
-  for place, path in ipairs(paths) do
-    requests[place] = wrk.format(\"GET\", path)
-  end
-end
-function request()
-  last = last % #requests + 1
-  return requests[last]
-end
-",
-    );
-    let file = folder.join(format!("rules-{rules}.lua"));
-    fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))?;
-    Ok(file)
+    let paths = (0..paths).map(|number| path(number * rules / paths));
+    scripts::one_after_the_other(&folder.join(format!("rules-{rules}.lua")), paths)
 }
 
 fn table(courses: &[Course], comparisons: &[Comparison], fewest: u64) -> String {
@@ -157,6 +136,8 @@ fn table(courses: &[Course], comparisons: &[Comparison], fewest: u64) -> String 
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
