@@ -9,14 +9,14 @@ mod rotation;
 mod target;
 mod upstream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use domain::id::RuleId;
-use domain::matching::{CompiledRoute, Headers, Request};
+use domain::matching::{CompiledAction, CompiledRoute, Headers, Request, Share};
+use rustc_hash::FxBuildHasher;
 
 use self::choice::{Choice, Chooser};
-use self::rotation::Rotation;
 use self::upstream::Upstream;
 use crate::health::{Plan, Registry};
 use crate::names::Names;
@@ -43,7 +43,10 @@ pub struct Surroundings {
 #[derive(Debug)]
 pub struct Route {
     compiled: CompiledRoute,
-    /// By the rules' places.
+    /// By the rules' places: where in `actions` stands what they do.
+    action_of: Vec<u32>,
+    /// What rules do. Those that do the same, and need not remember what they did last, share one: of a hundred
+    /// thousand rules, most send to the same few upstreams.
     actions: Vec<Action>,
     defaults: Choice,
     /// What is done when all that a request could go to fails.
@@ -52,6 +55,8 @@ pub struct Route {
     upstreams: Vec<Upstream>,
     /// Whether any of them chooses by a hash.
     hashes: bool,
+    /// Whether HTTP/1.1 is spoken to all of them.
+    speaks_http1: bool,
 }
 
 #[derive(Debug)]
@@ -101,6 +106,57 @@ impl Unservable {
     }
 }
 
+/// What the rules of a route that is being built do.
+#[derive(Default)]
+struct Actions<'a> {
+    of: Vec<u32>,
+    all: Vec<Action>,
+    /// Where those are that rules share.
+    shared: HashMap<&'a [Share], u32, FxBuildHasher>,
+}
+
+impl<'a> Actions<'a> {
+    /// Which action each rule has, and the actions.
+    fn of(
+        compiled: &'a CompiledRoute,
+        chooser: &Chooser<'_>,
+    ) -> Result<(Vec<u32>, Vec<Action>), Unservable> {
+        let mut actions = Self::default();
+        for rule in compiled.rules() {
+            let added = actions.add(&rule.id, &rule.action, chooser);
+            added.map_err(|reason| Unservable::new(format!("rule {}", rule.id))(reason))?;
+        }
+        Ok((actions.of, actions.all))
+    }
+
+    /// Adds what the next rule does.
+    fn add(
+        &mut self,
+        rule: &RuleId,
+        action: &'a CompiledAction,
+        chooser: &Chooser<'_>,
+    ) -> Result<(), String> {
+        let shares = match action {
+            CompiledAction::Forward(shares) => Some(&shares[..]),
+            _ => None,
+        };
+        if let Some(known) = shares.and_then(|shares| self.shared.get(shares)) {
+            self.of.push(*known);
+            return Ok(());
+        }
+        let made = chooser.rule(rule, action)?;
+        let next = u32::try_from(self.all.len()).map_err(|error| error.to_string())?;
+        if let (Some(shares), Action::Forward(choice)) = (shares, &made)
+            && !choice.rotation.remembers()
+        {
+            self.shared.insert(shares, next);
+        }
+        self.all.push(made);
+        self.of.push(next);
+        Ok(())
+    }
+}
+
 impl Route {
     /// Takes a compiled route into service, going on with the rotations of the route's
     /// `previous` content.
@@ -114,13 +170,7 @@ impl Route {
     ) -> Result<Self, Unservable> {
         let upstreams = upstreams(&compiled, previous, around)?;
         let chooser = Chooser::new(&compiled, &upstreams, previous);
-        let rules = compiled.rules().iter();
-        let actions = rules
-            .map(|rule| {
-                let action = chooser.rule(&rule.id, &rule.action);
-                action.map_err(Unservable::new(format!("rule {}", rule.id)))
-            })
-            .collect::<Result<_, _>>()?;
+        let (action_of, actions) = Actions::of(&compiled, &chooser)?;
         let defaults = chooser.choice(&compiled.defaults, previous.map(|route| &route.defaults));
         let fell_back = previous.and_then(|route| match &route.fallback {
             Some(Action::Forward(choice)) => Some(choice),
@@ -132,12 +182,14 @@ impl Route {
             .transpose()
             .map_err(Unservable::new("the fallback".to_owned()))?;
         Ok(Self {
+            action_of,
             actions,
             defaults,
             fallback,
             hashes: upstreams
                 .iter()
                 .any(|upstream| upstream.hash_key().is_some()),
+            speaks_http1: upstreams.iter().all(Upstream::speaks_http1),
             upstreams,
             compiled,
         })
@@ -156,7 +208,7 @@ impl Route {
                 verdict,
             };
         };
-        let verdict = match &self.actions[place] {
+        let verdict = match &self.actions[self.action_of[place] as usize] {
             Action::Forward(choice) => self.forward(choice),
             Action::Redirect(redirect) => Verdict::Redirect(redirect),
             Action::Fixed(fixed) => Verdict::Fixed(fixed),
@@ -183,14 +235,11 @@ impl Route {
     }
 
     fn turning(&self) -> BTreeMap<&RuleId, &Choice> {
-        let turning = self.compiled.rules().iter().zip(&self.actions).filter_map(
-            |(rule, action)| match action {
-                Action::Forward(choice) if matches!(choice.rotation, Rotation::Weighted(_)) => {
-                    Some((&rule.id, choice))
-                }
-                _ => None,
-            },
-        );
+        let rules = self.compiled.rules().iter().zip(&self.action_of);
+        let turning = rules.filter_map(|(rule, action)| match &self.actions[*action as usize] {
+            Action::Forward(choice) if choice.rotation.remembers() => Some((&rule.id, choice)),
+            _ => None,
+        });
         turning.collect()
     }
 

@@ -40,6 +40,7 @@ use crate::cache::{Cache, Outcome, Report};
 use crate::configuration::Served;
 use crate::route::Forward;
 use crate::telemetry::Trace;
+use crate::turn;
 use crate::upstream::ClientBody;
 
 use invalidation::Subject;
@@ -86,7 +87,7 @@ impl Caches {
     }
 
     pub(super) fn now_ms(&self) -> u64 {
-        self.clock.now().0
+        turn::wall_ms(&*self.clock)
     }
 
     /// The hash of a request's key.

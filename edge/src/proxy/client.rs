@@ -2,8 +2,11 @@
 
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use http::HeaderValue;
+
+use super::headers;
 
 /// How a client's requests come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,16 @@ pub(super) struct Client {
     /// The last host that was asked for, and the `Forwarded` element for it: clients mostly ask
     /// for the same host again.
     forwarded: RefCell<Option<(HeaderValue, HeaderValue)>>,
+    /// The same, and the edge's own name in `Via`, for all that an origin is told.
+    lines: RefCell<Option<Lines>>,
+}
+
+/// What an origin is told of requests for a host.
+#[derive(Debug)]
+struct Lines {
+    host: HeaderValue,
+    via: HeaderValue,
+    lines: Rc<[u8]>,
 }
 
 impl Client {
@@ -53,6 +66,7 @@ impl Client {
             node,
             proto: format!("proto={}", scheme.as_str()),
             forwarded: RefCell::new(None),
+            lines: RefCell::new(None),
         }
     }
 
@@ -69,6 +83,23 @@ impl Client {
     /// How it came, for `X-Forwarded-Proto`.
     pub(super) fn scheme(&self) -> &HeaderValue {
         &self.scheme
+    }
+
+    /// The lines by which an origin is told of a request to `host`.
+    pub(super) fn lines(&self, host: &HeaderValue, via: &HeaderValue) -> Rc<[u8]> {
+        if let Some(known) = &*self.lines.borrow()
+            && known.host == host
+            && known.via == via
+        {
+            return Rc::clone(&known.lines);
+        }
+        let lines = headers::lines(self, host, via);
+        self.lines.replace(Some(Lines {
+            host: host.clone(),
+            via: via.clone(),
+            lines: Rc::clone(&lines),
+        }));
+        lines
     }
 
     /// The element of `Forwarded` for a request to `host`.

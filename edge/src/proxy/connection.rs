@@ -13,7 +13,7 @@
 //!        => abort                         => abort                 => finish           => abort
 //! ```
 //!
-//! An answer's last piece may be megabytes that hyper has taken and the client has not: the request
+//! Over HTTP/2, an answer's last piece may be megabytes that hyper has taken and the client has not: the request
 //! is not in flight any more, and all the same each write counts as the client's sign of life, and no
 //! next head is asked for before the last byte is written.
 //!
@@ -22,8 +22,9 @@
 //! idle limit holds, beside HTTP/2's own pings. A connection of HTTP/3 is no stream of bytes that
 //! could be watched: what holds for its heads is `http3`'s matter, the rest is as in HTTP/2.
 
+mod register;
+
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -31,15 +32,16 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+pub(super) use self::register::Connections;
 use super::client::{Client, Scheme};
 use super::flood::Resets;
 use super::tls::Secured;
 use super::tunnel::Tunnel;
 use crate::pace::Pace;
 use crate::settings::TimeoutSettings;
+use crate::turn;
 
 /// What an HTTP/2 connection writes at once beside answers is shorter: a PING, an acknowledgement, the
 /// windows' updates.
@@ -55,6 +57,9 @@ const HELD_BYTES_MAX: usize = 1024 * 1024;
 /// How long a stopping edge waits for clients that are in the middle of agreeing on TLS, and for the first
 /// request of those that have: a few round trips.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// For how long a connection is ready for the next request after one: most that come at all come sooner.
+const REST_AFTER: Duration = Duration::from_secs(1);
 
 /// One accepted connection.
 #[derive(Debug)]
@@ -73,6 +78,9 @@ pub(super) struct Connection {
     begun: Cell<bool>,
     /// Whether the last one has a body.
     has_body: Cell<bool>,
+    /// Whether it holds what serving requests takes, and may give that back.
+    is_busy: Cell<bool>,
+    may_rest: Cell<bool>,
     /// Requests that are not answered to their last byte.
     in_flight: Cell<u32>,
     /// Since when a request's head is awaited, if one has begun or must come first.
@@ -130,6 +138,8 @@ impl Connection {
             multiplexed: Cell::new(false),
             begun: Cell::new(false),
             has_body: Cell::new(false),
+            is_busy: Cell::new(false),
+            may_rest: Cell::new(false),
             in_flight: Cell::new(0),
             head_since: Cell::new(Some(now)),
             idle_since: Cell::new(now),
@@ -175,7 +185,7 @@ impl Connection {
         // A connection has one handshake.
         let _ = self.secured.set(secured);
         self.handshaking.set(false);
-        self.head_since.set(Some(Instant::now()));
+        self.head_since.set(Some(turn::now()));
     }
 
     /// Has the connection become a tunnel as soon as the answer under way is sent.
@@ -193,10 +203,11 @@ impl Connection {
         self.multiplexed.set(multiplexed);
         self.begun.set(true);
         self.in_flight.set(self.in_flight.get() + 1);
+        self.may_rest.set(false);
         self.head_since.set(None);
         Flight {
             of: Rc::clone(self),
-            unanswered: multiplexed.then(Instant::now),
+            unanswered: multiplexed.then(turn::now),
         }
     }
 
@@ -210,6 +221,26 @@ impl Connection {
         self.has_body.get()
     }
 
+    /// Whether it holds nothing any more that serving requests takes.
+    pub(super) fn rests(&self, rests: bool) {
+        self.is_busy.set(!rests);
+        self.may_rest.set(false);
+    }
+
+    /// Whether requests have come so seldom that what serving them takes is better given back.
+    pub(super) fn may_rest(&self) -> bool {
+        self.may_rest.get()
+    }
+
+    /// Lets a connection rest on which nothing was asked for in a while.
+    fn tire(&self, now: Instant) {
+        let idle = now.saturating_duration_since(self.idle_since.get());
+        let is_idle = self.in_flight.get() == 0 && idle >= REST_AFTER;
+        if self.is_busy.get() && is_idle && !self.may_rest.replace(true) {
+            self.wake_driver();
+        }
+    }
+
     /// Waits for orders while `serve` runs; `finish` starts its orderly end. Over TLS a first request
     /// is still waited for: its connection was taken, and cost its client two round trips.
     pub(super) async fn drive<C, T>(
@@ -221,7 +252,7 @@ impl Connection {
         C: Future<Output = T>,
     {
         let mut grace = None;
-        poll_fn(|cx| {
+        turn::by_turns(poll_fn(|cx| {
             self.remember(cx);
             if self.order.get() == Some(Order::Abort) {
                 return Poll::Ready(None);
@@ -242,7 +273,7 @@ impl Connection {
                 }
             }
             served.map(Some)
-        })
+        }))
         .await
     }
 
@@ -306,6 +337,10 @@ impl Connection {
 
     fn obey(&self, order: Order) {
         self.order.set(Some(order));
+        self.wake_driver();
+    }
+
+    fn wake_driver(&self) {
         if let Some(driver) = &*self.driver.borrow() {
             driver.wake_by_ref();
         }
@@ -367,7 +402,7 @@ impl Connection {
     /// The client has sent something.
     pub(super) fn note_read(&self) {
         if self.in_flight.get() == 0 && self.head_since.get().is_none() && !self.multiplexed.get() {
-            self.head_since.set(Some(Instant::now()));
+            self.head_since.set(Some(turn::now()));
         }
     }
 
@@ -386,7 +421,7 @@ impl Connection {
     /// The client takes nothing for now.
     pub(super) fn note_blocked(&self) {
         if self.write_since.get().is_none() {
-            let now = Instant::now();
+            let now = turn::now();
             self.write_since.set(Some(now));
             let mut pace = self.pace.get();
             pace.waits(now);
@@ -398,7 +433,7 @@ impl Connection {
     pub(super) fn note_written(&self, bytes: usize) {
         self.write_since.set(None);
         let mut pace = self.pace.get();
-        pace.moved(bytes, Instant::now);
+        pace.moved(bytes, turn::now);
         self.pace.set(pace);
         let is_aside = self.multiplexed.get() && bytes <= ASIDE_BYTES_MAX;
         if self.in_flight.get() == 0 && self.begun.get() && !is_aside {
@@ -427,7 +462,7 @@ impl Connection {
 
     /// More of an answer is written that was taken over from its maker before.
     fn note_rest_written(&self) {
-        let now = Instant::now();
+        let now = turn::now();
         self.idle_since.set(now);
         if self.head_since.get().is_some() {
             self.head_since.set(Some(now));
@@ -448,14 +483,14 @@ impl Flight {
         self.of.frames_made.set(made);
         self.of.untaken.set(self.of.untaken.get() + 1);
         if self.of.untaken.get() == 1 {
-            self.of.taken_at.set(Instant::now());
+            self.of.taken_at.set(turn::now());
         }
     }
 
     /// The client has taken the piece, or will not.
     pub(super) fn piece_gone(&self) {
         self.of.untaken.set(self.of.untaken.get().saturating_sub(1));
-        self.of.taken_at.set(Instant::now());
+        self.of.taken_at.set(turn::now());
     }
 
     /// Waits until the connection has a use for more of an answer: nothing waits for the socket, and no
@@ -496,84 +531,11 @@ impl Drop for Flight {
         let left = self.of.in_flight.get().saturating_sub(1);
         self.of.in_flight.set(left);
         if left == 0 {
-            self.of.idle_since.set(Instant::now());
+            self.of.idle_since.set(turn::now());
         }
         if let Some(begun) = self.unanswered {
             self.of.taken_back(begun);
         }
-    }
-}
-
-/// A thread's connections, in the order of their acceptance.
-#[derive(Debug, Default)]
-pub(super) struct Connections {
-    live: RefCell<BTreeMap<u64, Rc<Connection>>>,
-    next: Cell<u64>,
-    ended: Notify,
-}
-
-/// A connection's entry; dropping it strikes the connection off.
-#[derive(Debug)]
-pub(super) struct Registered {
-    of: Rc<Connections>,
-    number: u64,
-}
-
-impl Connections {
-    pub(super) fn register(self: &Rc<Self>, connection: &Rc<Connection>) -> Registered {
-        let number = self.next.get();
-        self.next.set(number + 1);
-        self.live.borrow_mut().insert(number, Rc::clone(connection));
-        Registered {
-            of: Rc::clone(self),
-            number,
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.live.borrow().len()
-    }
-
-    /// Ends the oldest where there are more than `count`.
-    pub(super) fn keep_to(&self, count: usize) {
-        let live = self.live.borrow();
-        if let Some((_, oldest)) = live.first_key_value().filter(|_| live.len() > count) {
-            oldest.obey(Order::Abort);
-        }
-    }
-
-    /// Gives every connection the same order.
-    pub(super) fn order(&self, order: Order) {
-        for connection in self.live.borrow().values() {
-            connection.obey(order);
-        }
-    }
-
-    /// Ends what is overdue, and says how many connections were aborted.
-    pub(super) fn sweep(&self, timeouts: &TimeoutSettings) -> usize {
-        let now = Instant::now();
-        let mut aborted = 0;
-        for connection in self.live.borrow().values() {
-            if let Some(order) = connection.overdue(now, timeouts) {
-                aborted += usize::from(order == Order::Abort);
-                connection.obey(order);
-            }
-        }
-        aborted
-    }
-
-    /// Waits until there are fewer than `count`.
-    pub(super) async fn fewer_than(&self, count: usize) {
-        while self.len() >= count {
-            self.ended.notified().await;
-        }
-    }
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.of.live.borrow_mut().remove(&self.number);
-        self.of.ended.notify_one();
     }
 }
 

@@ -23,7 +23,8 @@ use super::service::{Worker, failed, is_understood};
 use crate::health::GroupHealth;
 use crate::route::{Fallback, Fixed, Forward, Keys, Redirect, Target};
 use crate::telemetry::Trace;
-use crate::upstream::{ExchangeError, Failed, RequestBody, Upload, UpstreamBody};
+use crate::turn;
+use crate::upstream::{Attached, ExchangeError, Failed, RequestBody, UpstreamBody};
 
 /// How often a request is sent to targets, and once more as often to those of the fallback.
 const ATTEMPTS_MAX: usize = 3;
@@ -54,7 +55,7 @@ pub(super) enum Sent<'a> {
 struct Course<'a> {
     trace: &'a Trace,
     /// The request, where it may be sent (again).
-    request: Option<Request<RequestBody>>,
+    request: Option<Box<Request<RequestBody>>>,
     tried: Vec<&'a Target>,
     /// Why the last attempt failed.
     failure: Option<Refusal>,
@@ -79,8 +80,8 @@ impl<N: Network> Worker<N> {
         &self,
         forward: Forward<'a>,
         keys: &Keys,
-        request: Request<RequestBody>,
-        upload: Option<&Upload>,
+        request: Box<Request<RequestBody>>,
+        attached: Attached<'_>,
         trace: &'a Trace,
     ) -> Result<Sent<'a>, Refusal> {
         let mut course = Course {
@@ -92,18 +93,18 @@ impl<N: Network> Worker<N> {
             is_final: false,
         };
         let fit = |tried: &[&Target]| forward.pick(tried, keys).map(|target| &**target);
-        if let Some(response) = self.attempts(&forward, fit, &mut course, upload).await {
+        if let Some(response) = self.attempts(&forward, fit, &mut course, attached).await {
             return Ok(Sent::Origin(response));
         }
         if !course.is_final
             && let Some(fallback) = forward.fallback()
-            && let Some(sent) = self.fall_back(fallback, keys, &mut course, upload).await
+            && let Some(sent) = self.fall_back(fallback, keys, &mut course, attached).await
         {
             return Ok(sent);
         }
         if course.tried.is_empty() {
             let any = |tried: &[&Target]| forward.pick_any(tried, keys).map(|target| &**target);
-            if let Some(response) = self.attempts(&forward, any, &mut course, upload).await {
+            if let Some(response) = self.attempts(&forward, any, &mut course, attached).await {
                 return Ok(Sent::Origin(response));
             }
         }
@@ -175,14 +176,14 @@ impl<N: Network> Worker<N> {
         fallback: Fallback<'a>,
         keys: &Keys,
         course: &mut Course<'a>,
-        upload: Option<&Upload>,
+        attached: Attached<'_>,
     ) -> Option<Sent<'a>> {
         let sent = match fallback {
             Fallback::Redirect(redirect) => Sent::Redirect(redirect),
             Fallback::Fixed(fixed) => Sent::Fixed(fixed),
             Fallback::Forward(forward) => {
                 let fit = |tried: &[&Target]| forward.pick(tried, keys).map(|target| &**target);
-                let response = self.attempts(&forward, fit, course, upload).await?;
+                let response = self.attempts(&forward, fit, course, attached).await?;
                 Sent::Fallback(response)
             }
         };
@@ -196,10 +197,10 @@ impl<N: Network> Worker<N> {
         forward: &Forward<'a>,
         pick: impl Fn(&[&Target]) -> Option<&'a Target>,
         course: &mut Course<'a>,
-        upload: Option<&Upload>,
+        attached: Attached<'_>,
     ) -> Option<Response<UpstreamBody>> {
         let spares = forward.has_alternatives();
-        let until = Instant::now() + self.settings.timeouts.response_header();
+        let until = turn::now() + self.settings.timeouts.response_header();
         for attempt in 0..ATTEMPTS_MAX {
             if course.is_final || course.request.is_none() {
                 return None;
@@ -218,7 +219,9 @@ impl<N: Network> Worker<N> {
                 self.tally.upstream_retried();
             }
             self.observer.sent(course.trace, target);
-            let sending = self.upstreams.send(target, request, upload, spares, until);
+            let sending = self
+                .upstreams
+                .send(target, request, attached, spares, until);
             match sending.await {
                 Ok(mut response) => {
                     if is_good(target, &response) && !response.body_mut().promise() {
@@ -245,7 +248,7 @@ impl<'a> Course<'a> {
         let Failed { error, request } = lost;
         self.failure = Some(failed(target, &error));
         self.tried.push(target);
-        self.request = request.map(|request| *request);
+        self.request = request;
         self.was_slow = matches!(error, ExchangeError::Timeout);
         if let ExchangeError::Client(_) = error {
             self.is_final = true;

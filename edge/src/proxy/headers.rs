@@ -1,12 +1,15 @@
 //! Header fields between two connections: what belongs to one of them stays there (RFC 9110,
 //! section 7.6.1), and the origin is told whom it serves (`X-Forwarded-*`, RFC 7239, `Via`).
 
+use std::rc::Rc;
+
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    CONNECTION, CONTENT_LENGTH, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
 use super::client::Client;
+use crate::http1::write_field;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -18,7 +21,7 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Fields that mean the connection they came on.
-const HOP_BY_HOP: [HeaderName; 9] = [
+static HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     KEEP_ALIVE,
     PROXY_CONNECTION,
@@ -30,13 +33,73 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     HTTP2_SETTINGS,
 ];
 
+/// What of a message's fields an edge has to do with. Messages have few fields and mostly none or one of
+/// these: looking at all of them once is less than looking for each of these.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    /// By places in [`HOP_BY_HOP`].
+    hop_by_hop: u16,
+    via: bool,
+    /// Any of those that tell of the client.
+    told: bool,
+    proxy: bool,
+    expect: bool,
+    has_length: bool,
+    /// Whether the length is not said once.
+    lengths_differ: bool,
+}
+
+impl Seen {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut seen = Self::default();
+        for (name, value) in headers {
+            seen.note(name, value);
+        }
+        seen
+    }
+
+    fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
+        match *name {
+            VIA => self.via = true,
+            FORWARDED => self.told = true,
+            EXPECT => self.expect = true,
+            CONTENT_LENGTH => {
+                self.lengths_differ |= self.has_length || value.as_bytes().contains(&b',');
+                self.has_length = true;
+            }
+            CONNECTION | PROXY_AUTHENTICATE | PROXY_AUTHORIZATION | TE | TRANSFER_ENCODING
+            | UPGRADE => self.note_hop_by_hop(name),
+            // The others have names of their own, of these lengths.
+            _ => match name.as_str().len() {
+                5 => self.proxy |= *name == PROXY,
+                10 | 14 => self.note_hop_by_hop(name),
+                15 | 17 => {
+                    self.told |= *name == X_FORWARDED_FOR || *name == X_FORWARDED_PROTO;
+                }
+                16 => {
+                    self.told |= *name == X_FORWARDED_HOST;
+                    self.note_hop_by_hop(name);
+                }
+                _ => {}
+            },
+        }
+    }
+
+    fn note_hop_by_hop(&mut self, name: &HeaderName) {
+        if let Some(place) = HOP_BY_HOP.iter().position(|bound| bound == name) {
+            self.hop_by_hop |= 1 << place;
+        }
+    }
+}
+
 /// Removes what belongs to the connection, also what its `Connection` field names.
 pub(super) fn strip(headers: &mut HeaderMap) {
-    // Messages have few fields and mostly none of these or one: looking at all of them once is less
-    // than looking for each of these.
-    let there = headers.keys().filter_map(place_among_hop_by_hop);
-    let there = there.fold(0_u32, |there, place| there | 1 << place);
-    if there == 0 {
+    let seen = Seen::of(headers);
+    strip_seen(headers, seen);
+}
+
+fn strip_seen(headers: &mut HeaderMap, seen: Seen) {
+    if seen.hop_by_hop == 0 {
         return;
     }
     // Beside a coding that frames the body, a length says nothing true; without the coding it
@@ -48,14 +111,10 @@ pub(super) fn strip(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     for (place, name) in HOP_BY_HOP.iter().enumerate() {
-        if there & 1 << place != 0 {
+        if seen.hop_by_hop & 1 << place != 0 {
             headers.remove(name);
         }
     }
-}
-
-fn place_among_hop_by_hop(name: &HeaderName) -> Option<usize> {
-    HOP_BY_HOP.iter().position(|bound| bound == name)
 }
 
 /// The fields that `Connection` names. `Host` is not one that a connection could keep to itself.
@@ -74,9 +133,12 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Whether the body is coded for the connection in no way that is not undone here: hyper undoes
+/// Whether the body is coded for the connection in no way that is not undone here: who reads bodies undoes
 /// `chunked`, and nothing else would be undone by anyone.
 pub(super) fn coding_is_known(headers: &HeaderMap) -> bool {
+    if !headers.contains_key(TRANSFER_ENCODING) {
+        return true;
+    }
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => true,
@@ -88,7 +150,7 @@ pub(super) fn coding_is_known(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Says the length once. hyper has checked that all say the same.
+/// Says the length once. Whoever read the head has checked that all say the same.
 fn settle_length(headers: &mut HeaderMap) {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let (Some(first), more) = (lengths.next(), lengths.next()) else {
@@ -121,32 +183,77 @@ pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
     trailers(first) || headers.get_all(TE).iter().any(trailers)
 }
 
-/// Makes a request's fields those of the request to an origin.
+/// What a request to an origin is told of by: the client, the host that it asked for, and the edge.
+#[derive(Clone, Copy)]
+pub(super) struct Telling<'a> {
+    pub(super) client: &'a Client,
+    pub(super) host: &'a HeaderValue,
+    pub(super) via: &'a HeaderValue,
+}
+
+/// Makes a request's fields those of the request to an origin, but for those that say whom it serves: whoever
+/// writes the request writes the lines that are given. Nothing is given where the fields had to be put among
+/// the others, because some of them are there already, or because `lines` are not wanted.
 pub(super) fn for_origin(
     headers: &mut HeaderMap,
-    client: &Client,
-    host: &HeaderValue,
-    via: &HeaderValue,
-) {
-    let trailers = takes_trailers(headers);
-    strip(headers);
-    headers.remove(PROXY);
+    telling: Telling<'_>,
+    wants_lines: bool,
+) -> Option<Rc<[u8]>> {
+    let seen = Seen::of(headers);
+    let trailers = seen.hop_by_hop != 0 && takes_trailers(headers);
+    strip_seen(headers, seen);
+    if seen.proxy {
+        headers.remove(PROXY);
+    }
+    // The edge has the body sent when it is wanted; the origin need not ask for it again.
+    if seen.expect {
+        headers.remove(EXPECT);
+    }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    let Telling { client, host, via } = telling;
+    // What `Connection` named is gone by now: what was seen is there at most.
+    if wants_lines && !seen.told && !seen.via {
+        return Some(client.lines(host, via));
     }
     append_to_list(headers, X_FORWARDED_FOR, client.address());
     headers.insert(X_FORWARDED_HOST, host.clone());
     headers.insert(X_FORWARDED_PROTO, client.scheme().clone());
     append_to_list(headers, FORWARDED, &client.forwarded(host));
     append_to_list(headers, VIA, via);
+    None
+}
+
+/// The lines that say whom a request serves.
+pub(super) fn lines(client: &Client, host: &HeaderValue, via: &HeaderValue) -> Rc<[u8]> {
+    let forwarded = client.forwarded(host);
+    let mut lines = Vec::new();
+    for (name, value) in [
+        (&X_FORWARDED_FOR, client.address()),
+        (&X_FORWARDED_HOST, host),
+        (&X_FORWARDED_PROTO, client.scheme()),
+        (&FORWARDED, &forwarded),
+        (&VIA, via),
+    ] {
+        write_field(&mut lines, name, value.as_bytes());
+    }
+    lines.into()
 }
 
 /// Makes a response's fields those of the response to a client.
 pub(super) fn for_client(headers: &mut HeaderMap, via: &HeaderValue) {
-    strip(headers);
-    settle_length(headers);
-    append_to_list(headers, VIA, via);
+    let seen = Seen::of(headers);
+    strip_seen(headers, seen);
+    if seen.lengths_differ {
+        settle_length(headers);
+    }
+    if seen.via {
+        append_to_list(headers, VIA, via);
+    } else {
+        headers.append(VIA, via.clone());
+    }
 }
 
 /// Adds an element at the end of a list. Several lines become one, since some readers look at
@@ -197,7 +304,7 @@ mod tests {
         headers
     }
 
-    fn lines(headers: &HeaderMap) -> Vec<String> {
+    fn listed(headers: &HeaderMap) -> Vec<String> {
         let mut lines: Vec<_> = headers
             .iter()
             .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
@@ -224,7 +331,7 @@ mod tests {
             ("host", "a"),
         ]);
         strip(&mut fields);
-        assert_eq!(lines(&fields), ["host: a", "x-kept: 3"]);
+        assert_eq!(listed(&fields), ["host: a", "x-kept: 3"]);
     }
 
     #[test]
@@ -261,7 +368,7 @@ mod tests {
             assert_eq!(coding_is_known(&fields), known, "{fields:?}");
             for_client(&mut fields, &HeaderValue::from_static("1.1 edge-1"));
             fields.remove(VIA);
-            assert_eq!(lines(&fields), left);
+            assert_eq!(listed(&fields), left);
         }
     }
 
@@ -296,14 +403,14 @@ mod tests {
             ("via", "1.1 other"),
         ]);
         let host = fields["host"].clone();
-        for_origin(
-            &mut fields,
-            &client,
-            &host,
-            &HeaderValue::from_static("1.1 edge-1"),
-        );
+        let telling = Telling {
+            client: &client,
+            host: &host,
+            via: &HeaderValue::from_static("1.1 edge-1"),
+        };
+        assert_eq!(for_origin(&mut fields, telling, true), None);
         assert_eq!(
-            lines(&fields),
+            listed(&fields),
             [
                 "connection: te",
                 "forwarded: for=192.0.2.7;host=\"api.example.net:8080\";proto=http",
@@ -315,6 +422,55 @@ mod tests {
                 "x-forwarded-proto: http",
             ]
         );
+    }
+
+    #[test]
+    fn the_origin_is_told_the_same_by_lines() {
+        let client = Client::new("192.0.2.7:1234".parse().unwrap(), Scheme::Http);
+        let fields = headers(&[
+            ("host", "api.example.net"),
+            ("connection", "x-mine"),
+            ("x-mine", "1"),
+            ("expect", "100-continue"),
+            ("proxy", "http://evil"),
+        ]);
+        let host = fields["host"].clone();
+        let telling = Telling {
+            client: &client,
+            host: &host,
+            via: &HeaderValue::from_static("1.1 edge-1"),
+        };
+        let mut with_lines = fields.clone();
+        let lines = for_origin(&mut with_lines, telling, true).expect("lines");
+        assert_eq!(listed(&with_lines), ["host: api.example.net"]);
+        let mut without = fields.clone();
+        assert_eq!(for_origin(&mut without, telling, false), None);
+        without.remove(HOST);
+        let text = String::from_utf8(lines.to_vec()).unwrap();
+        let mut lines: Vec<_> = text.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, listed(&without));
+        // They are the same as long as the host is.
+        let again = for_origin(&mut fields.clone(), telling, true).expect("lines");
+        assert_eq!(again.to_vec(), text.as_bytes());
+        let other = HeaderValue::from_static("b");
+        let other = Telling {
+            host: &other,
+            ..telling
+        };
+        let lines = for_origin(&mut fields.clone(), other, true).expect("lines");
+        assert!(String::from_utf8_lossy(&lines).contains("x-forwarded-host: b\r\n"));
+        for there in [
+            "via",
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+        ] {
+            let mut fields = fields.clone();
+            fields.insert(there, HeaderValue::from_static("x"));
+            assert_eq!(for_origin(&mut fields, telling, true), None, "{there}");
+        }
     }
 
     #[test]

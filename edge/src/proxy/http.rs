@@ -1,5 +1,5 @@
-//! HTTP on a connection, once it is clear which: hyper's state machines with the limits that hold
-//! towards clients. A connection that has agreed to speak something else becomes a tunnel.
+//! HTTP on a connection, once it is clear which: 1.1 by [`super::http1`], 2 by hyper, with the limits that
+//! hold towards clients. A connection that has agreed to speak something else becomes a tunnel.
 //!
 //! A connection of HTTP/1.1 on which a client may still be sending is closed in two steps (RFC 9112,
 //! section 9.6): the operating system answers bytes that nobody reads with a reset, and a client that
@@ -8,11 +8,11 @@
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use platform::Network;
@@ -21,13 +21,12 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::connection::Connection;
+use super::http1::{End, Session};
 use super::preface::Speaks;
 use super::prefixed::Prefixed;
 use super::service::Worker;
 use super::watched::Watched;
-
-/// The longest head of an HTTP/1.1 request, and the largest piece in which bodies are read.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+use crate::turn::by_turns;
 
 /// The longest head of an HTTP/2 request, uncompressed: what most servers take.
 const HTTP2_HEAD_BYTES_MAX: u32 = 16 * 1024;
@@ -62,21 +61,17 @@ struct Local;
 
 impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move { drop(future.await) });
+        tokio::task::spawn_local(async move { drop(by_turns(future).await) });
     }
 }
 
 /// How HTTP is spoken with clients.
 pub(super) struct Http {
-    http1: http1::Builder,
     http2: http2::Builder<Local>,
 }
 
 impl Http {
     pub(super) fn new() -> Self {
-        let mut http1 = http1::Builder::new();
-        // Heads have a deadline of ours: see `connection`.
-        http1.header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
         let mut http2 = http2::Builder::new(Local);
         http2
             .timer(TokioTimer::new())
@@ -88,7 +83,7 @@ impl Http {
             .keep_alive_interval(HTTP2_PING)
             .keep_alive_timeout(HTTP2_PING)
             .enable_connect_protocol();
-        Self { http1, http2 }
+        Self { http2 }
     }
 
     /// Serves a connection to its end.
@@ -101,7 +96,7 @@ impl Http {
     ) {
         let watched = Watched::new(stream, Rc::clone(connection));
         match speaks {
-            Speaks::Http1 => self.http1(worker, connection, TokioIo::new(watched)).await,
+            Speaks::Http1 => http1(worker, connection, watched).await,
             Speaks::Http2 => {
                 let watched = watched.with_frames();
                 self.http2(worker, connection, TokioIo::new(watched)).await;
@@ -113,42 +108,6 @@ impl Http {
         }
     }
 
-    async fn http1<N: Network, S: AsyncRead + AsyncWrite + Unpin + 'static>(
-        &self,
-        worker: &Rc<Worker<N>>,
-        connection: &Rc<Connection>,
-        io: TokioIo<Watched<S>>,
-    ) {
-        let service = service(worker, connection);
-        let mut serving = self.http1.serve_connection(io, service);
-        let ended = connection
-            .drive(Pin::new(&mut serving), |serving: Pin<&mut _>| {
-                http1::Connection::graceful_shutdown(serving)
-            })
-            .await;
-        if let Some(Err(error)) = &ended {
-            debug!(peer = %connection.peer, %error, "a client's connection broke off");
-        }
-        let tunnel = connection.take_tunnel();
-        let Some(ended) = ended else { return };
-        let parts = serving.into_parts();
-        let stream = parts.io.into_inner();
-        match tunnel {
-            // An order to finish lets both go on: what a tunnel carries has no end that could be asked
-            // for, and what lingers ends soon.
-            Some(tunnel) if ended.is_ok() => {
-                let client = Prefixed::after(parts.read_buf, stream);
-                let mut joined = std::pin::pin!(tunnel.join(client));
-                connection.drive(joined.as_mut(), |_| {}).await;
-            }
-            None if ended.is_err() || connection.has_body() => {
-                let mut lingering = std::pin::pin!(linger(stream));
-                connection.drive(lingering.as_mut(), |_| {}).await;
-            }
-            _ => {}
-        }
-    }
-
     async fn http2<N: Network, S: AsyncRead + AsyncWrite + Unpin + 'static>(
         &self,
         worker: &Rc<Worker<N>>,
@@ -156,7 +115,7 @@ impl Http {
         io: TokioIo<Watched<S>>,
     ) {
         let service = service(worker, connection);
-        let mut serving = std::pin::pin!(self.http2.serve_connection(io, service));
+        let mut serving = pin!(self.http2.serve_connection(io, service));
         let ended = connection
             .drive(serving.as_mut(), |serving: Pin<&mut _>| {
                 http2::Connection::graceful_shutdown(serving)
@@ -166,6 +125,49 @@ impl Http {
             debug!(peer = %connection.peer, %error, "a client's connection broke off");
         }
     }
+}
+
+async fn http1<N: Network, S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    worker: &Rc<Worker<N>>,
+    connection: &Rc<Connection>,
+    stream: Watched<S>,
+) {
+    let session = Session::new(worker, connection, stream);
+    let ended = {
+        let mut serving = pin!(session.serve());
+        let finish = |_: Pin<&mut _>| session.finish();
+        connection.drive(serving.as_mut(), finish).await
+    };
+    if let Some(Err(error)) = &ended {
+        debug!(peer = %connection.peer, %error, "a client's connection broke off");
+    }
+    let tunnel = connection.take_tunnel();
+    let (Some(ended), Some((stream, rest))) = (ended, session.take_stream()) else {
+        return;
+    };
+    match tunnel {
+        // An order to finish lets both go on: what a tunnel carries has no end that could be asked
+        // for, and what lingers ends soon.
+        Some(tunnel) if matches!(ended, Ok(End::Switched)) => {
+            let client = Prefixed::after(rest, stream);
+            let mut joined = pin!(tunnel.join(client));
+            connection.drive(joined.as_mut(), |_| {}).await;
+        }
+        None if ended.is_err() || connection.has_body() => {
+            let mut lingering = pin!(linger(stream));
+            connection.drive(lingering.as_mut(), |_| {}).await;
+        }
+        _ => {
+            let mut ending = pin!(end(stream));
+            connection.drive(ending.as_mut(), |_| {}).await;
+        }
+    }
+}
+
+/// Says that nothing more comes, to a client that knows it or has said the same.
+async fn end<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    // However it goes, the answer is with the client or lost.
+    drop(timeout(LINGER, stream.shutdown()).await);
 }
 
 /// Says that nothing more comes, and waits until the client has done the same or had time to.
@@ -195,7 +197,6 @@ fn service<N: Network>(
     let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
     service_fn(move |request| {
         let (worker, connection) = (Rc::clone(&worker), Rc::clone(&connection));
-        // hyper makes room for it with the connection: one that is idle is to hold a pointer only.
         Box::pin(async move {
             Ok::<_, Infallible>(worker.answer(&connection, request.map(Into::into)).await)
         })

@@ -22,6 +22,7 @@ mod error;
 mod flood;
 mod headers;
 mod http;
+mod http1;
 mod http3;
 mod ids;
 mod preface;

@@ -2,10 +2,10 @@
 //! field, the authority that was meant; a target in origin form.
 //!
 //! Where a request could mean two things to two readers, it is refused: several `Host` fields, an
-//! `:authority` beside another `Host`, a path with two readings ([`check_path`]). What hyper refuses
-//! before (a length that is none, `Transfer-Encoding` that does not end in `chunked`, folded lines)
-//! never comes here. Of a `Content-Length` beside `Transfer-Encoding: chunked` hyper keeps only the
-//! latter, as RFC 9112 section 6.3 wants, and ends the connection after the answer.
+//! `:authority` beside another `Host`, a path with two readings ([`check_path`]). What is refused
+//! where heads are read (a length that is none, `Transfer-Encoding` that does not end in `chunked`, folded
+//! lines) never comes here. Of a `Content-Length` beside `Transfer-Encoding: chunked` only the latter does, as
+//! RFC 9112 section 6.3 wants, and the connection ends after the answer.
 
 use std::borrow::Cow;
 
@@ -69,7 +69,7 @@ pub(super) fn settle<B>(request: &mut Request<B>, edge: &str) -> Result<(), Refu
     Ok(())
 }
 
-/// Counts what the target consists of: hyper's own limit is that of the whole head.
+/// Counts what the target consists of: the limit before is that of the whole head.
 fn check_length(uri: &Uri) -> Result<(), Code> {
     let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
     if target.len() > TARGET_BYTES_MAX {

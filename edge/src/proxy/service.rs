@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use domain::matching::{Request as Question, check_query};
 use http::header::{ALT_SVC, CONTENT_LENGTH, HOST, HeaderValue};
-use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper_util::rt::TokioIo;
@@ -19,6 +18,8 @@ use super::client::Scheme;
 use super::connection::{Connection, Connections, Flight};
 use super::dispatch::{Sent, is_good};
 use super::error::{Code, Refusal};
+use super::headers::Telling;
+use super::http1::Dates;
 use super::ids::RequestIds;
 use super::scheme::{self, Open};
 use super::tls::{Terminator, Tls};
@@ -31,7 +32,8 @@ use crate::metrics::{Answer, Tally};
 use crate::route::{Forward, Target, Verdict};
 use crate::settings::Settings;
 use crate::telemetry::{Observer, Observing, Trace};
-use crate::upstream::{self, ClientBody, ExchangeError, RequestBody, Upload, Upstreams};
+use crate::turn;
+use crate::upstream::{self, Attached, ClientBody, ExchangeError, RequestBody, Upload, Upstreams};
 
 /// One serving thread's state. It never leaves its thread, so nothing in it is locked.
 pub struct Worker<N> {
@@ -45,6 +47,8 @@ pub struct Worker<N> {
     pub(super) handshakes: Rc<Connections>,
     /// How TLS ends here, where it does.
     pub(super) terminator: Option<Terminator>,
+    /// The date of answers that have none.
+    pub(super) dates: Dates,
     reader: Reader,
     ids: RequestIds,
     via: Via,
@@ -108,6 +112,7 @@ impl<N: Network> Worker<N> {
             reader: Reader::new(active),
             observer: Observer::new(observing, Arc::clone(&clock), entropy),
             ids: RequestIds::new(Arc::clone(&clock), entropy),
+            dates: Dates::new(Arc::clone(&clock)),
             caches: Caches::new(cache, clock),
             connections: Rc::default(),
             settings,
@@ -131,8 +136,8 @@ impl<N: Network> Worker<N> {
 
     /// Answers a request. It has always an answer.
     ///
-    /// The future is part of every connection of HTTP/1.1, also of one that is idle, and is moved
-    /// once for each request. What only some requests come to is therefore boxed in it.
+    /// The future is part of every connection of HTTP/1.1 on which requests come. What only some requests
+    /// come to is therefore boxed in it.
     pub(super) async fn answer(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
@@ -271,7 +276,8 @@ impl<N: Network> Worker<N> {
         let (parts, body) = request.into_parts();
         let timeouts = &self.settings.timeouts;
         let (body, upload) = RequestBody::new(body, timeouts.idle(), timeouts.client_rate());
-        let request = Request::from_parts(parts, body);
+        // It goes through many hands.
+        let request = Box::new(Request::from_parts(parts, body));
         let (response, by) = self
             .exchange(connection, toward, request, upload.as_deref(), trace)
             .await?;
@@ -283,18 +289,20 @@ impl<N: Network> Worker<N> {
         &self,
         connection: &Connection,
         forward: Forward<'_>,
-        request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         upload: Option<&Upload>,
         trace: &Trace,
     ) -> Result<Answered, Refusal> {
         let keys = forward.keys(|key| sticky::hash(key, request.headers(), connection.client()));
-        let (mut parts, body) = request.into_parts();
-        self.address_to_origin(connection, &mut parts);
-        let begun = Instant::now();
+        let lines = self.address_to_origin(connection, &mut request, forward.speaks_http1());
+        let begun = turn::now();
         // A fallback may answer with a redirect that keeps the path.
-        let path = forward.fallback().is_some().then(|| parts.uri.clone());
-        let request = Request::from_parts(parts, body);
-        let sent = self.dispatch(forward, &keys, request, upload, trace);
+        let path = forward.fallback().is_some().then(|| request.uri().clone());
+        let attached = Attached {
+            lines: lines.as_deref(),
+            upload,
+        };
+        let sent = self.dispatch(forward, &keys, request, attached, trace);
         match sent.await? {
             Sent::Origin(response) | Sent::Fallback(response) if !is_understood(&response) => {
                 self.observer.lost(trace);
@@ -305,7 +313,7 @@ impl<N: Network> Worker<N> {
                 Answer::Fallback,
             )),
             Sent::Origin(response) => {
-                let took = begun.elapsed();
+                let took = turn::now().saturating_duration_since(begun);
                 self.tally.upstream_took(took);
                 trace.upstream_took(took);
                 Ok((
@@ -334,10 +342,9 @@ impl<N: Network> Worker<N> {
     ) -> Result<Answered, Refusal> {
         let http2 = request.version() == Version::HTTP_2;
         let keys = toward.keys(|key| sticky::hash(key, request.headers(), connection.client()));
-        let (mut parts, _) = request.into_parts();
-        self.address_to_origin(connection, &mut parts);
-        wish.ask(&mut parts.headers);
-        let request = Request::from_parts(parts, ());
+        let mut request = request.map(drop);
+        self.address_to_origin(connection, &mut request, false);
+        wish.ask(request.headers_mut());
         let connect = async |target: &Target| self.upstreams.connect_alone(target).await;
         let (target, (stream, hold)) = self.reach(&toward, &keys, Some(trace), connect).await?;
         let asked = upstream::ask(stream, request, &self.settings.timeouts).await;
@@ -383,16 +390,24 @@ impl<N: Network> Worker<N> {
         Ok((response, Answer::Origin))
     }
 
-    fn address_to_origin(&self, connection: &Connection, parts: &mut Parts) {
-        let via = self.via.of(parts.version);
-        parts.version = Version::HTTP_11;
+    /// What is given is to be written with the request's head.
+    fn address_to_origin<B>(
+        &self,
+        connection: &Connection,
+        request: &mut Request<B>,
+        wants_lines: bool,
+    ) -> Option<Rc<[u8]>> {
+        let via = self.via.of(request.version());
+        *request.version_mut() = Version::HTTP_11;
         // The connections to the origins are not the client's.
-        parts.extensions.clear();
-        if let Some(host) = parts.headers.get(HOST).cloned() {
-            headers::for_origin(&mut parts.headers, connection.client(), &host, via);
-        }
-        // The edge has the body sent when it is wanted; the origin need not ask for it again.
-        parts.headers.remove(http::header::EXPECT);
+        request.extensions_mut().clear();
+        let host = request.headers().get(HOST).cloned()?;
+        let telling = Telling {
+            client: connection.client(),
+            host: &host,
+            via,
+        };
+        headers::for_origin(request.headers_mut(), telling, wants_lines)
     }
 
     fn address_to_client(&self, mut response: Response<Content>) -> Response<Content> {
@@ -420,7 +435,7 @@ pub(super) fn is_understood<B>(response: &Response<B>) -> bool {
 }
 
 /// Leaves of an answer what a request for the head alone gets, its body's length included (RFC 9110,
-/// section 9.3.2). hyper would do so over HTTP/1.1, not over HTTP/2.
+/// section 9.3.2). HTTP/1.1 would do so by itself, HTTP/2 does not.
 fn leave_body_out(response: &mut Response<Content>) {
     if let Content::Whole(bytes) = response.body() {
         let length = HeaderValue::from(bytes.len());
@@ -445,7 +460,8 @@ fn opens_nothing<B>(response: &Response<B>) -> bool {
 
 /// Joins an HTTP/2 client's stream to an origin, once the answer to its request is sent.
 async fn join(wish: Wish, tunnel: Tunnel) {
-    match wish.client.await {
+    let Some(client) = wish.client else { return };
+    match client.await {
         Ok(client) => tunnel.join(TokioIo::new(client)).await,
         Err(error) => debug!(%error, "a client that was to switch protocols is gone"),
     }

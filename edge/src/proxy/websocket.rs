@@ -10,7 +10,7 @@ use http::header::{
     CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, TE, UPGRADE,
 };
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, StatusCode, Version};
 use http_body::Body;
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
@@ -26,8 +26,9 @@ const SWITCH: HeaderValue = HeaderValue::from_static("upgrade");
 
 /// A client's wish to switch, which an origin may grant.
 pub(super) struct Wish {
-    /// The client's side, once its request is answered.
-    pub(super) client: OnUpgrade,
+    /// The client's side, once its request is answered, where that is a stream of its own. A connection of
+    /// HTTP/1.1 becomes the client's side as a whole.
+    pub(super) client: Option<OnUpgrade>,
     /// The key for the origin where the client, by HTTP/2, needs none.
     key: Option<HeaderValue>,
 }
@@ -51,13 +52,17 @@ pub(super) fn from_connect<B>(request: &mut Request<B>) -> Result<(), Code> {
     Ok(())
 }
 
-/// The wish that a request expresses. It is looked for only where hyper saw an upgrade asked for,
-/// so it costs other requests nothing.
+/// The wish that a request expresses. Nobody else is looked at closely: only HTTP/1.1 has upgrades, and only a
+/// stream of HTTP/2 that hyper has opened for it can become something else.
 pub(super) fn wish<B: Body>(
     request: &mut Request<B>,
     key: impl FnOnce() -> [u8; 16],
 ) -> Option<Wish> {
-    let client = request.extensions_mut().remove::<OnUpgrade>()?;
+    let client = match request.version() {
+        Version::HTTP_11 if request.headers().contains_key(UPGRADE) => None,
+        Version::HTTP_2 => Some(request.extensions_mut().remove::<OnUpgrade>()?),
+        _ => return None,
+    };
     let asks = *request.method() == Method::GET
         && request.body().is_end_stream()
         && names_websocket(request.headers());
@@ -67,7 +72,7 @@ pub(super) fn wish<B: Body>(
     };
     asks.then(|| Wish {
         client,
-        key: (request.version() == http::Version::HTTP_2).then(key),
+        key: (request.version() == Version::HTTP_2).then(key),
     })
 }
 

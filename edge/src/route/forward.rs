@@ -106,6 +106,12 @@ impl<'a> Forward<'a> {
         }
     }
 
+    /// Whether HTTP/1.1 is spoken to all that it may come to.
+    #[must_use]
+    pub fn speaks_http1(&self) -> bool {
+        self.route.speaks_http1
+    }
+
     /// Whether there is anything to be tried when one target fails.
     #[must_use]
     pub fn has_alternatives(&self) -> bool {

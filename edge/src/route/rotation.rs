@@ -40,6 +40,11 @@ impl Rotation {
         }
     }
 
+    /// Whether what it gives depends on what it gave before.
+    pub(super) fn remembers(&self) -> bool {
+        matches!(self, Self::Weighted(_))
+    }
+
     pub(super) fn is_usable(&self) -> bool {
         !matches!(self, Self::Nothing)
     }

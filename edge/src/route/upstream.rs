@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::content::TargetContent;
 use domain::matching::CompiledUpstream;
-use domain::model::{Algorithm, Check, HashKey};
+use domain::model::{Algorithm, Check, HashKey, Protocol};
 
 use super::rotation::Rotation;
 use super::{Surroundings, Target};
@@ -91,6 +91,12 @@ impl Upstream {
                 limits: settings.limits,
             },
         })
+    }
+
+    /// Whether that is spoken to its targets.
+    pub(super) fn speaks_http1(&self) -> bool {
+        let mut targets = self.targets.iter();
+        targets.all(|target| target.protocol == Protocol::Http1)
     }
 
     pub(super) fn is_usable(&self) -> bool {

@@ -46,6 +46,7 @@ use crate::active::Held;
 use crate::configuration::Served;
 use crate::metrics::Answer;
 use crate::route::Target;
+use crate::turn;
 
 /// How often a thread gives away what it counted: metrics are as old as that.
 pub const DRAIN_PERIOD: Duration = Duration::from_secs(1);
@@ -150,7 +151,7 @@ impl Observer {
         id: impl FnOnce() -> RequestId,
         response: &mut Response<B>,
     ) -> Option<Box<Watch>> {
-        let micros = micros(trace.begun.elapsed());
+        let micros = micros(turn::now().saturating_duration_since(trace.begun));
         let slot = trace.slot.take().unwrap_or_else(|| self.slots.nobody());
         let status = response.status().as_u16();
         if matches!(by, Answer::Rule | Answer::Cache) {

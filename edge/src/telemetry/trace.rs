@@ -11,6 +11,7 @@ use super::slot::{NOWHERE, Slot};
 use crate::access_log::Entry;
 use crate::cache::Report;
 use crate::proxy::Code;
+use crate::turn;
 
 /// A request under way. It costs the request two looks at the clock and no allocation, unless
 /// somebody wants to know more of it.
@@ -46,7 +47,7 @@ pub(super) struct Noted {
 impl Trace {
     pub(super) fn new(debug: bool, noted: Option<Box<Noted>>) -> Self {
         Self {
-            begun: Instant::now(),
+            begun: turn::now(),
             slot: RefCell::default(),
             cell: Cell::new(NOWHERE),
             error: Cell::default(),

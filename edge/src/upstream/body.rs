@@ -12,12 +12,13 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::http1::{Link, LinkError, Piece};
+use super::http1::{Link, LinkError};
 use super::http2::Stream;
 use super::pool::{Bucket, Gauge};
 use super::{Cause, IdleDeadline};
 use crate::cache::body::BrokeOff;
 use crate::health::Occupancy;
+use crate::http1::Piece;
 use crate::metrics::Tally;
 
 /// Why a response's body broke off. The client sees its connection or stream break, as it should.
@@ -34,10 +35,14 @@ pub enum BodyError {
     Shared(#[from] BrokeOff),
 }
 
-/// A response's body.
+/// A response's body. Behind one pointer, because it goes through many hands on its way to a client.
 #[derive(Debug)]
-pub struct UpstreamBody {
-    /// Until the body has ended.
+pub struct UpstreamBody(Option<Box<Flow>>);
+
+/// A body that has not ended, or not well.
+#[derive(Debug)]
+struct Flow {
+    /// Until it breaks off.
     lease: Option<Lease>,
     idle: IdleDeadline,
     /// Why it broke off, until that was said.
@@ -76,21 +81,24 @@ pub(super) enum Place {
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 impl UpstreamBody {
-    pub(super) fn new(idle: Duration, lease: Lease, tally: Arc<Tally>) -> Self {
-        let mut body = Self {
+    pub(super) fn new(idle: Duration, lease: Lease, tally: &Arc<Tally>) -> Self {
+        if lease.place.has_ended() {
+            lease.end();
+            return Self(None);
+        }
+        Self(Some(Box::new(Flow {
             lease: Some(lease),
             idle: IdleDeadline::new(idle),
             broken: None,
-            tally,
-        };
-        body.end_if_ended();
-        body
+            tally: Arc::clone(tally),
+        })))
     }
 
     /// The head is one of success, which is the target's if the body comes to its end as well. Says
     /// whether there is anything to come.
     pub(crate) fn promise(&mut self) -> bool {
-        match &mut self.lease {
+        let flow = self.0.as_mut();
+        match flow.and_then(|flow| flow.lease.as_mut()) {
             Some(lease) => {
                 lease.trial.passes = true;
                 true
@@ -101,22 +109,20 @@ impl UpstreamBody {
 
     /// Gives the connection back at the body's end.
     fn end_if_ended(&mut self) {
-        if !self
-            .lease
-            .as_ref()
-            .is_some_and(|lease| lease.place.has_ended())
-        {
-            return;
-        }
-        if let Some(Lease { place, trial }) = self.lease.take() {
-            match place {
-                Place::Http1(link, bucket) => bucket.give(link),
-                Place::Http2 { .. } => drop(place),
-            }
-            drop(trial);
+        let lease = self.0.as_ref().and_then(|flow| flow.lease.as_ref());
+        if lease.is_some_and(|lease| lease.place.has_ended()) {
+            self.end();
         }
     }
 
+    fn end(&mut self) {
+        if let Some(lease) = self.0.take().and_then(|flow| flow.lease) {
+            lease.end();
+        }
+    }
+}
+
+impl Flow {
     /// Says why at the next call, so that what came before is sent to the client in between: the
     /// server drops with a body that breaks what it has not written yet.
     fn broke(&mut self, error: BodyError, cx: &Context<'_>) -> Polled {
@@ -129,6 +135,17 @@ impl UpstreamBody {
         self.broken = Some(error);
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+impl Lease {
+    /// Gives a connection back whose response has ended.
+    fn end(self) {
+        if let Place::Http1(link, bucket) = self.place
+            && link.decoder().has_ended()
+        {
+            bucket.give(link);
+        }
     }
 }
 
@@ -207,36 +224,43 @@ impl Body for UpstreamBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
-        let Some(lease) = &mut this.lease else {
-            return Poll::Ready(this.broken.take().map(Err));
+        let Some(flow) = &mut this.0 else {
+            return Poll::Ready(None);
+        };
+        let Some(lease) = &mut flow.lease else {
+            let broken = flow.broken.take();
+            this.0 = None;
+            return Poll::Ready(broken.map(Err));
         };
         let Poll::Ready(frame) = lease.place.poll_frame(cx) else {
-            ready!(this.idle.poll_expired(cx));
-            return this.broke(BodyError::Stalled, cx);
+            ready!(flow.idle.poll_expired(cx));
+            return flow.broke(BodyError::Stalled, cx);
         };
-        this.idle.arrived();
+        flow.idle.arrived();
         match frame {
             Some(Ok(frame)) => {
                 this.end_if_ended();
                 Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(error)) => this.broke(BodyError::Broken(error), cx),
+            Some(Err(error)) => flow.broke(BodyError::Broken(error), cx),
             None => {
-                this.end_if_ended();
-                this.lease = None;
+                this.end();
                 Poll::Ready(None)
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.lease.is_none() && self.broken.is_none()
+        self.0.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.lease
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), |lease| lease.place.size_hint())
+        let lease = self.0.as_ref().and_then(|flow| flow.lease.as_ref());
+        match lease {
+            Some(lease) => lease.place.size_hint(),
+            None if self.0.is_none() => SizeHint::with_exact(0),
+            None => SizeHint::default(),
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! A request's body as the client's connection gives it, whichever HTTP that speaks. hyper has a type
-//! for HTTP/1.1 and HTTP/2; what comes by HTTP/3 is behind a pointer, so that nothing here knows how
-//! it is carried.
+//! for HTTP/2; what comes otherwise is behind a pointer, so that nothing here knows how it is carried.
 
 use std::fmt;
 use std::pin::Pin;
@@ -36,7 +35,9 @@ impl Broken {
 
 /// A request's body.
 pub enum ClientBody {
-    /// By HTTP/1.1 or HTTP/2.
+    /// None.
+    Empty,
+    /// By HTTP/2.
     Hyper(Incoming),
     /// By something else.
     Other(Pin<Box<dyn Body<Data = Bytes, Error = Broken>>>),
@@ -45,6 +46,7 @@ pub enum ClientBody {
 impl fmt::Debug for ClientBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Empty => f.write_str("Empty"),
             Self::Hyper(incoming) => incoming.fmt(f),
             Self::Other(_) => f.write_str("Other"),
         }
@@ -66,6 +68,7 @@ impl Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
             Self::Hyper(incoming) => Pin::new(incoming)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(Broken::by))),
@@ -75,6 +78,7 @@ impl Body for ClientBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
+            Self::Empty => true,
             Self::Hyper(incoming) => incoming.is_end_stream(),
             Self::Other(body) => body.is_end_stream(),
         }
@@ -82,6 +86,7 @@ impl Body for ClientBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
+            Self::Empty => SizeHint::with_exact(0),
             Self::Hyper(incoming) => incoming.size_hint(),
             Self::Other(body) => body.size_hint(),
         }

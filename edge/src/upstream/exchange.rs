@@ -108,18 +108,23 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
 pub struct Failed {
     /// Why.
     pub error: ExchangeError,
-    /// The request, where sending it once more cannot do anything twice. Boxed, because most
-    /// exchanges succeed.
+    /// The request, where sending it once more cannot do anything twice.
     pub request: Option<Box<Request<RequestBody>>>,
 }
 
 impl Failed {
-    fn new(error: ExchangeError, request: Option<Request<RequestBody>>) -> Self {
-        Self {
-            error,
-            request: request.map(Box::new),
-        }
+    fn new(error: ExchangeError, request: Option<Box<Request<RequestBody>>>) -> Self {
+        Self { error, request }
     }
+}
+
+/// What goes with a request, however often it is sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attached<'a> {
+    /// Lines of its head that are not among its fields. Only for targets of HTTP/1.1.
+    pub lines: Option<&'a [u8]>,
+    /// How far its body is, where it has one.
+    pub upload: Option<&'a Upload>,
 }
 
 /// An exchange under way.
@@ -127,6 +132,7 @@ struct Going<'a> {
     target: &'a Target,
     bucket: Rc<Bucket>,
     occupancy: Occupancy<Gauge>,
+    lines: &'a [u8],
     upload: Option<&'a Upload>,
     /// When the response's head must be here, where no body has moved meanwhile.
     until: Instant,
@@ -176,8 +182,8 @@ impl<N: Network> Upstreams<N> {
     pub async fn send(
         &self,
         target: &Target,
-        request: Request<RequestBody>,
-        upload: Option<&Upload>,
+        request: Box<Request<RequestBody>>,
+        attached: Attached<'_>,
         spares: bool,
         until: Instant,
     ) -> Outcome {
@@ -190,12 +196,13 @@ impl<N: Network> Upstreams<N> {
             target,
             bucket,
             occupancy,
-            upload,
+            lines: attached.lines.unwrap_or_default(),
+            upload: attached.upload,
             until,
         };
         match target.protocol {
             Protocol::Http1 => self.send_http1(going, request, spares).await,
-            Protocol::H2 | Protocol::H2c => Box::pin(self.send_http2(going, request)).await,
+            Protocol::H2 | Protocol::H2c => Box::pin(self.send_http2(going, *request)).await,
         }
     }
 
@@ -229,7 +236,7 @@ impl<N: Network> Upstreams<N> {
     }
 
     fn body(&self, lease: Lease) -> UpstreamBody {
-        UpstreamBody::new(self.timeouts.idle(), lease, Arc::clone(&self.tally))
+        UpstreamBody::new(self.timeouts.idle(), lease, &self.tally)
     }
 
     async fn response(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::due::Due;
+use crate::turn;
 
 /// Fires when one wait has lasted too long.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl IdleDeadline {
 
     /// Waits on; ready when this wait has lasted too long.
     pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = *self.since.get_or_insert_with(Instant::now) + self.limit;
+        let deadline = *self.since.get_or_insert_with(turn::now) + self.limit;
         self.due.poll(cx, deadline)
     }
 }

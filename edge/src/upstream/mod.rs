@@ -22,7 +22,7 @@ pub use body::{BodyError, UpstreamBody};
 pub use client_body::{Broken, ClientBody};
 pub(crate) use dial::{Sender, dial, open};
 pub(crate) use exchange::is_shortage;
-pub use exchange::{ExchangeError, Failed, Hold, Upstreams};
+pub use exchange::{Attached, ExchangeError, Failed, Hold, Upstreams};
 pub use idle::IdleDeadline;
 pub use tls::{TargetTls, Trust};
 pub use upgrade::{LoneBody, UpgradeError, ask};

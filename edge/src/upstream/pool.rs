@@ -2,17 +2,18 @@
 //! They outlive configurations: what is published changes who is connected to, not how.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
 use tokio::time::{Instant, timeout};
 
 use super::http1::Link;
 use super::http2::Connections;
 use crate::health::TargetHealth;
+use crate::turn;
 
 /// How many idle connections a thread keeps for one address. A thread that has more requests than
 /// this under way at once opens connections anew when the next burst comes.
@@ -26,7 +27,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Pool {
     idle_limit: Duration,
-    buckets: RefCell<HashMap<Box<str>, Rc<Bucket>>>,
+    buckets: RefCell<FxHashMap<Box<str>, Rc<Bucket>>>,
 }
 
 /// Connections to one address.
@@ -81,7 +82,7 @@ impl Pool {
             idle: RefCell::default(),
             http2: Connections::default(),
             gauges: RefCell::default(),
-            used: Cell::new(Instant::now()),
+            used: Cell::new(turn::now()),
         });
         buckets.insert(key.into(), Rc::clone(&bucket));
         bucket
@@ -115,7 +116,7 @@ impl Gauge {
 impl Bucket {
     /// The health of a target that has this address.
     pub(super) fn gauge(&self, health: &Arc<TargetHealth>) -> Gauge {
-        self.used.set(Instant::now());
+        self.used.set(turn::now());
         let mut gauges = self.gauges.borrow_mut();
         let known = gauges.iter().find(|gauge| Arc::ptr_eq(&gauge.0, health));
         if let Some(gauge) = known {
@@ -130,7 +131,7 @@ impl Bucket {
     /// closes meanwhile is found out by using it.
     pub(super) fn take(&self, idle_limit: Duration) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
-        let now = Instant::now();
+        let now = turn::now();
         while let Some(Idle { mut link, since }) = idle.pop() {
             if now.duration_since(since) < idle_limit && is_good(&mut link) {
                 return Some(link);
@@ -162,7 +163,7 @@ impl Bucket {
             link.rest();
             idle.push(Idle {
                 link,
-                since: Instant::now(),
+                since: turn::now(),
             });
         }
     }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{Cause, ClientBody, IdleDeadline};
 use crate::pace::{Pace, Rate};
+use crate::turn;
 
 /// A request's body.
 #[derive(Debug)]
@@ -78,7 +79,7 @@ impl RequestBody {
             return (Self::Empty, None);
         }
         let upload = Rc::new(Upload {
-            progress: Cell::new(Instant::now()),
+            progress: Cell::new(turn::now()),
             waits_for_client: Cell::new(false),
             done: Cell::new(false),
             talks: Cell::new(false),
@@ -128,7 +129,7 @@ impl Upload {
     }
 
     fn moved(&self) {
-        self.progress.set(Instant::now());
+        self.progress.set(turn::now());
         self.waits_for_client.set(false);
     }
 
@@ -144,7 +145,7 @@ impl Streaming {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
                 self.upload.waits_for_client.set(true);
-                self.pace.waits(Instant::now());
+                self.pace.waits(turn::now());
                 ready!(self.poll_stalled(cx));
                 let stalled = self.upload.broke(ClientFault::Stalled, None);
                 return Poll::Ready(Some(Err(stalled)));
@@ -184,7 +185,7 @@ impl Streaming {
     /// What is complete is taken, however long it took.
     fn is_too_slow(&mut self, frame: &Frame<Bytes>) -> bool {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
-        self.pace.moved(bytes, Instant::now);
+        self.pace.moved(bytes, turn::now);
         self.pace.is_too_slow(self.rate)
             && !self.upload.talks.get()
             && !self.incoming.is_end_stream()

@@ -80,7 +80,7 @@ impl<N: Network> Seeker<'_, N> {
         wish: Wish,
         found: Option<&(Arc<Stored>, Standing)>,
     ) -> (Result<Answered, Refusal>, Times) {
-        let mut request = Request::new(RequestBody::Empty);
+        let mut request = Box::new(Request::new(RequestBody::Empty));
         self.request.method().clone_into(request.method_mut());
         self.request.uri().clone_into(request.uri_mut());
         *request.version_mut() = self.request.version();

@@ -4,7 +4,6 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use platform::Network;
 use tokio::time::Instant;
@@ -19,7 +18,7 @@ use crate::upstream::pool::Bucket;
 /// What is left of a request of which HTTP/1.1 has made bytes.
 struct Written {
     /// All but its body, where it may have to be sent to another target.
-    parts: Option<Parts>,
+    request: Option<Box<Request<RequestBody>>>,
     /// Where the response's fields are read into: what the request's were in, where that is over.
     headers: HeaderMap,
 }
@@ -28,7 +27,7 @@ impl<N: Network> Upstreams<N> {
     pub(super) async fn send_http1(
         &self,
         going: Going<'_>,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         spares: bool,
     ) -> Outcome {
         let repeatable = is_repeatable(&going, &request);
@@ -41,7 +40,8 @@ impl<N: Network> Upstreams<N> {
                 Err(error) => return Err(Failed::new(error, Some(request))),
             },
         };
-        let (mut message, mut written) = Written::new(request, link.take_buffer(), spares);
+        let (mut message, mut written) =
+            Written::new(request, going.lines, link.take_buffer(), spares);
         if is_kept {
             self.tally.upstream_reused();
         }
@@ -130,33 +130,35 @@ impl<N: Network> Upstreams<N> {
 }
 
 impl Written {
-    /// Makes a message of a request. `buffer` is one that an earlier message was in.
-    fn new(request: Request<RequestBody>, buffer: Vec<u8>, spares: bool) -> (Outgoing, Self) {
-        let (mut parts, body) = request.into_parts();
-        let message = Outgoing::new(buffer, &parts, body);
-        let written = if spares {
-            Self {
-                parts: Some(parts),
-                headers: HeaderMap::new(),
-            }
+    /// Makes a message of a request, with these lines in its head. `buffer` is one that an earlier message
+    /// was in.
+    fn new(
+        mut request: Box<Request<RequestBody>>,
+        lines: &[u8],
+        buffer: Vec<u8>,
+        spares: bool,
+    ) -> (Outgoing, Self) {
+        let body = std::mem::replace(request.body_mut(), RequestBody::Empty);
+        let message = Outgoing::new(buffer, &request, lines, body);
+        let mut headers = HeaderMap::new();
+        let request = if spares {
+            Some(request)
         } else {
-            parts.headers.clear();
-            Self {
-                parts: None,
-                headers: parts.headers,
-            }
+            std::mem::swap(&mut headers, request.headers_mut());
+            headers.clear();
+            None
         };
-        (message, written)
+        (message, Self { request, headers })
     }
 
     /// A failure, with the request where the message may be sent again.
     fn failed(self, error: ExchangeError, message: Option<Outgoing>) -> Failed {
         let body = message.and_then(Outgoing::into_body);
-        let request = self.parts.zip(body);
-        Failed::new(
-            error,
-            request.map(|(parts, body)| Request::from_parts(parts, body)),
-        )
+        let request = self.request.zip(body).map(|(mut request, body)| {
+            *request.body_mut() = body;
+            request
+        });
+        Failed::new(error, request)
     }
 }
 

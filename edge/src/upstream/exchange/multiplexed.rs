@@ -75,7 +75,7 @@ impl<N: Network> Upstreams<N> {
         loop {
             let (mut sender, stream) = match self.acquire(&going).await {
                 Ok(acquired) => acquired,
-                Err(error) => return Err(Failed::new(error, Some(request))),
+                Err(error) => return Err(Failed::new(error, Some(Box::new(request)))),
             };
             as_http2(&mut request, going.target.scheme());
             let sent = Instant::now();
@@ -105,7 +105,7 @@ impl<N: Network> Upstreams<N> {
             let (error, again) = remains(lost, spare.as_ref(), repeatable);
             request = match again {
                 Some(again) if may_repeat => again,
-                again => return Err(Failed::new(error, again)),
+                again => return Err(Failed::new(error, again.map(Box::new))),
             };
             self.tally.upstream_repeated();
             repeated |= !is_free;

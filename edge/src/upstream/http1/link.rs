@@ -12,10 +12,9 @@ use std::task::{Context, Poll, Waker, ready};
 use http::{HeaderMap, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::decoder::{Decoder, Piece};
-use super::input::{BUFFER_BYTES_MAX, Input};
 use super::outgoing::{Outgoing, SendError};
 use super::response::{Head, Malformed, read_head};
+use crate::http1::{BUFFER_BYTES_MAX, Decoder, Input, Piece};
 use crate::upstream::ClientFault;
 use crate::upstream::due::Due;
 use crate::upstream::lead::Lead;
@@ -156,7 +155,8 @@ impl Link {
     ) -> Poll<Result<Piece, LinkError>> {
         self.send_on(cx)?;
         loop {
-            if let Some(piece) = self.decoder.read(&mut self.input.ready)? {
+            let piece = self.decoder.read(&mut self.input.ready);
+            if let Some(piece) = piece.map_err(Malformed::from)? {
                 return Poll::Ready(Ok(piece));
             }
             match ready!(self.poll_more(cx)) {

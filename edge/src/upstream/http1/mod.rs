@@ -10,21 +10,17 @@
 //! ```text
 //!   Outgoing: head, then framed pieces of the body ---.            .--- Input: bytes as they came
 //!     request: heads as bytes                         v            v      response: heads of bytes
-//!                                                   Link: one connection    decoder: bodies of bytes
+//!                                                   Link: one connection    Decoder: bodies of bytes
 //! ```
 //!
-//! What reads and writes bytes (`request`, `response`, `decoder`, `chunked`) is pure. It is strict:
+//! What reads and writes bytes (`request`, `response`, [`crate::http1`]) is pure. It is strict:
 //! whatever two readers could understand differently is no response.
 
-mod chunked;
-mod decoder;
-mod input;
 mod link;
 mod outgoing;
 mod request;
 mod response;
 
-pub(super) use decoder::Piece;
 pub(super) use link::{Link, LinkError};
 pub(super) use outgoing::Outgoing;
 pub(super) use response::Head;

@@ -1,21 +1,20 @@
 //! A request on its way out: its head, then its body as it comes, framed.
 
-use std::io::{self, IoSlice, Write as _};
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
 use http::header::HeaderName;
-use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Request};
 use http_body::{Body, Frame};
 use tokio::io::AsyncWrite;
 
-use super::request::{Framing, announced, write_head, write_trailers};
+use super::request::{Framing, write_head};
+use crate::http1::{CHUNK_END, announced, write_chunk_size, write_trailers};
 use crate::upstream::{ClientFault, RequestBody};
 
-/// What ends a chunk, and what ends a body in chunks that has no trailers.
-const CHUNK_END: &[u8] = b"\r\n";
+/// What ends the last chunk, and the body if that has no trailers.
 const BODY_END: &[u8] = b"\r\n0\r\n\r\n";
 
 /// A request, and how much of it is written. What is written next is `lead`, `piece` and `tail`, in
@@ -54,15 +53,21 @@ pub(super) enum SendError {
 }
 
 impl Outgoing {
-    /// A request. `buffer` is one that an earlier request had, to be used again.
-    pub(in crate::upstream) fn new(mut buffer: Vec<u8>, parts: &Parts, body: RequestBody) -> Self {
+    /// A request, with these lines in its head beside its fields. `buffer` is one that an earlier request had,
+    /// to be used again.
+    pub(in crate::upstream) fn new<B>(
+        mut buffer: Vec<u8>,
+        request: &Request<B>,
+        lines: &[u8],
+        body: RequestBody,
+    ) -> Self {
         let framing = Framing::of(&body);
         buffer.clear();
         write_head(
             &mut buffer,
-            &parts.method,
-            &parts.uri,
-            &parts.headers,
+            request.method(),
+            request.uri(),
+            (request.headers(), lines),
             framing,
         );
         let is_chunked = framing == Framing::Chunked;
@@ -71,7 +76,7 @@ impl Outgoing {
                 body,
                 is_chunked,
                 announced: if is_chunked {
-                    announced(&parts.headers)
+                    announced(request.headers())
                 } else {
                     Vec::new()
                 },
@@ -80,7 +85,7 @@ impl Outgoing {
         Self {
             lead: buffer,
             rest: (framing != Framing::Nothing).then(rest),
-            asks_for_head: parts.method == Method::HEAD,
+            asks_for_head: request.method() == Method::HEAD,
             ..Self::default()
         }
     }
@@ -200,8 +205,7 @@ impl Outgoing {
         let (is_chunked, is_last) = (rest.is_chunked, rest.body.is_end_stream());
         self.forget_written();
         if is_chunked {
-            // A vector takes whatever it is given.
-            let _ = write!(self.lead, "{:x}\r\n", data.len());
+            write_chunk_size(&mut self.lead, data.len());
             self.tail = if is_last { BODY_END } else { CHUNK_END };
         }
         self.piece = data;

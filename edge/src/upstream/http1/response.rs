@@ -13,10 +13,7 @@ use http::header::{
 use http::{StatusCode, Version};
 use httparse::{ParserConfig, Status};
 
-use super::decoder::Decoder;
-
-/// How many fields a head may have: as many as hyper lets requests have.
-const FIELDS_MAX: usize = 100;
+use crate::http1::{Decoder, FIELDS_MAX, Unchunked, digits, has_token, read_field};
 
 /// Why what an origin sent is no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +36,12 @@ pub(in crate::upstream) enum Malformed {
     /// More interim responses came than anybody has reason to send.
     #[error("the response has too many interim responses before it")]
     Interim,
+}
+
+impl From<Unchunked> for Malformed {
+    fn from(_: Unchunked) -> Self {
+        Self::Chunk
+    }
 }
 
 /// The head of a response.
@@ -77,10 +80,8 @@ pub(super) fn read_head(
         .ok_or(Malformed::Head(httparse::Error::Status))?;
     let mut framed = Framed::default();
     for field in &*parsed.headers {
-        let name = HeaderName::from_bytes(field.name.as_bytes())
-            .map_err(|_| Malformed::Head(httparse::Error::HeaderName))?;
-        let value = HeaderValue::from_maybe_shared(input.slice_ref(field.value))
-            .map_err(|_| Malformed::Head(httparse::Error::HeaderValue))?;
+        let (name, value) =
+            read_field(input, field).ok_or(Malformed::Head(httparse::Error::HeaderName))?;
         framed.note(&name, &value)?;
         headers.append(name, value);
     }
@@ -124,12 +125,8 @@ impl Framed {
             self.is_chunked =
                 last.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
         } else if *name == CONNECTION {
-            let has = |token: &[u8]| {
-                let mut tokens = value.as_bytes().split(|byte| *byte == b',');
-                tokens.any(|it| it.trim_ascii().eq_ignore_ascii_case(token))
-            };
-            self.closes |= has(b"close");
-            self.is_kept_alive |= has(b"keep-alive");
+            self.closes |= has_token(value.as_bytes(), b"close");
+            self.is_kept_alive |= has_token(value.as_bytes(), b"keep-alive");
         }
         Ok(())
     }
@@ -163,17 +160,6 @@ impl Framed {
             _ => !self.closes,
         }
     }
-}
-
-/// Digits, and nothing else: no sign, no blank, no overflow.
-fn digits(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0_u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
 }
 
 #[cfg(test)]

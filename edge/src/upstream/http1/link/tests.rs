@@ -16,8 +16,8 @@ fn connected() -> (Link, DuplexStream) {
 
 fn message(link: &mut Link, method: Method) -> Outgoing {
     let request = Request::builder().method(method).uri("/a");
-    let (parts, ()) = request.body(()).unwrap().into_parts();
-    Outgoing::new(link.take_buffer(), &parts, RequestBody::Empty)
+    let request = request.body(()).unwrap();
+    Outgoing::new(link.take_buffer(), &request, &[], RequestBody::Empty)
 }
 
 async fn head(link: &mut Link) -> Result<(Head, HeaderMap), LinkError> {

@@ -1,15 +1,14 @@
-//! The body of a response: bytes as they came, to pieces of the body. Pieces are parts of what was
+//! The body of a message: bytes as they came, to pieces of the body. Pieces are parts of what was
 //! received; nothing is copied.
 
 use bytes::Bytes;
 use http::HeaderMap;
 
 use super::chunked::Chunked;
-use super::response::Malformed;
 
 /// Reads a body. What is left of it is its state.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::upstream) struct Decoder(State);
+pub(crate) struct Decoder(State);
 
 #[derive(Debug, PartialEq, Eq)]
 enum State {
@@ -19,9 +18,14 @@ enum State {
     UntilClose,
 }
 
+/// What should be a chunk is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body's chunks are malformed")]
+pub(crate) struct Unchunked;
+
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::upstream) enum Piece {
+pub(crate) enum Piece {
     /// Some bytes of the body.
     Data(Bytes),
     /// What stands behind it.
@@ -32,27 +36,27 @@ pub(in crate::upstream) enum Piece {
 
 impl Decoder {
     /// No body, or none that is left.
-    pub(super) const fn ended() -> Self {
+    pub(crate) const fn ended() -> Self {
         Self(State::Length(0))
     }
 
     /// A body of so many bytes.
-    pub(super) const fn length(bytes: u64) -> Self {
+    pub(crate) const fn length(bytes: u64) -> Self {
         Self(State::Length(bytes))
     }
 
     /// A body in chunks.
-    pub(super) fn chunked() -> Self {
+    pub(crate) fn chunked() -> Self {
         Self(State::Chunked(Box::default()))
     }
 
     /// A body that ends with the connection.
-    pub(super) const fn until_close() -> Self {
+    pub(crate) const fn until_close() -> Self {
         Self(State::UntilClose)
     }
 
     /// Reads the next piece off the front of `input`; `None` while more must come first.
-    pub(super) fn read(&mut self, input: &mut Bytes) -> Result<Option<Piece>, Malformed> {
+    pub(crate) fn read(&mut self, input: &mut Bytes) -> Result<Option<Piece>, Unchunked> {
         match &mut self.0 {
             State::Length(0) => Ok(Some(Piece::End)),
             _ if input.is_empty() => Ok(None),
@@ -73,17 +77,17 @@ impl Decoder {
     }
 
     /// Whether nothing more belongs to the body.
-    pub(in crate::upstream) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.0 == State::Length(0)
     }
 
     /// Whether the connection's end is the body's.
-    pub(super) fn ends_with_connection(&self) -> bool {
+    pub(crate) fn ends_with_connection(&self) -> bool {
         self.0 == State::UntilClose
     }
 
     /// How many bytes are left, where that is known.
-    pub(in crate::upstream) fn bytes_left(&self) -> Option<u64> {
+    pub(crate) fn bytes_left(&self) -> Option<u64> {
         match self.0 {
             State::Length(left) => Some(left),
             State::Chunked(_) | State::UntilClose => None,

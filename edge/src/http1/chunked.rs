@@ -10,8 +10,7 @@
 use bytes::{Buf, Bytes};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::decoder::Piece;
-use super::response::Malformed;
+use super::decoder::{Piece, Unchunked};
 
 /// How many bytes of extensions a body may have in all. Nobody is known to use them.
 const EXTENSION_BYTES_MAX: usize = 16 * 1024;
@@ -68,7 +67,7 @@ impl Chunked {
     }
 
     /// Reads the next piece off the front of `input`; `None` while more must come first.
-    pub(super) fn read(&mut self, input: &mut Bytes) -> Result<Option<Piece>, Malformed> {
+    pub(super) fn read(&mut self, input: &mut Bytes) -> Result<Option<Piece>, Unchunked> {
         loop {
             match self.state {
                 State::Data { left } => {
@@ -97,11 +96,11 @@ impl Chunked {
     }
 
     /// What one byte of framing leads to.
-    fn step(&mut self, byte: u8) -> Result<State, Malformed> {
+    fn step(&mut self, byte: u8) -> Result<State, Unchunked> {
         Ok(match (self.state, byte) {
             (State::Size { size, digits }, _) if byte.is_ascii_hexdigit() => {
                 if digits == SIZE_DIGITS_MAX {
-                    return Err(Malformed::Chunk);
+                    return Err(Unchunked);
                 }
                 let digit = (byte as char).to_digit(16).map_or(0, u64::from);
                 State::Size {
@@ -109,7 +108,7 @@ impl Chunked {
                     digits: digits + 1,
                 }
             }
-            (State::Size { digits: 0, .. }, _) => return Err(Malformed::Chunk),
+            (State::Size { digits: 0, .. }, _) => return Err(Unchunked),
             (State::Size { size, .. } | State::Extension { size }, b'\r') => {
                 State::SizeEnd { size }
             }
@@ -119,20 +118,20 @@ impl Chunked {
             (State::SizeEnd { size }, b'\n') => State::Data { left: size },
             (State::DataEnd, b'\r') => State::DataEndLf,
             (State::DataEndLf, b'\n') => State::default(),
-            _ => return Err(Malformed::Chunk),
+            _ => return Err(Unchunked),
         })
     }
 
-    fn extension(&mut self, size: u64) -> Result<State, Malformed> {
+    fn extension(&mut self, size: u64) -> Result<State, Unchunked> {
         self.extensions += 1;
         if self.extensions > EXTENSION_BYTES_MAX {
-            return Err(Malformed::Chunk);
+            return Err(Unchunked);
         }
         Ok(State::Extension { size })
     }
 
     /// Collects lines up to an empty one.
-    fn trailers(&mut self, input: &mut Bytes) -> Result<Option<Piece>, Malformed> {
+    fn trailers(&mut self, input: &mut Bytes) -> Result<Option<Piece>, Unchunked> {
         while input.has_remaining() {
             self.trailers.push(input.get_u8());
             if self.trailers == b"\r\n" {
@@ -144,25 +143,25 @@ impl Chunked {
                 return fields(&self.trailers).map(|fields| Some(Piece::Trailers(fields)));
             }
             if self.trailers.len() > TRAILER_BYTES_MAX {
-                return Err(Malformed::Chunk);
+                return Err(Unchunked);
             }
         }
         Ok(None)
     }
 }
 
-fn fields(lines: &[u8]) -> Result<HeaderMap, Malformed> {
+fn fields(lines: &[u8]) -> Result<HeaderMap, Unchunked> {
     let mut parsed = [httparse::EMPTY_HEADER; TRAILERS_MAX];
-    let status = httparse::parse_headers(lines, &mut parsed).map_err(|_| Malformed::Chunk)?;
+    let status = httparse::parse_headers(lines, &mut parsed).map_err(|_| Unchunked)?;
     let httparse::Status::Complete((_, parsed)) = status else {
-        return Err(Malformed::Chunk);
+        return Err(Unchunked);
     };
     let mut trailers = HeaderMap::with_capacity(parsed.len());
     for field in parsed {
         let name = HeaderName::from_bytes(field.name.as_bytes());
         let value = HeaderValue::from_bytes(field.value);
         let (Ok(name), Ok(value)) = (name, value) else {
-            return Err(Malformed::Chunk);
+            return Err(Unchunked);
         };
         trailers.append(name, value);
     }
@@ -179,7 +178,7 @@ mod tests {
     type Found = (Vec<u8>, HeaderMap, Vec<u8>);
 
     /// Reads what comes in pieces of this size.
-    fn read(text: &[u8], piece: usize) -> Result<Option<Found>, Malformed> {
+    fn read(text: &[u8], piece: usize) -> Result<Option<Found>, Unchunked> {
         let (mut chunked, mut body) = (Chunked::default(), Vec::new());
         let mut trailers = HeaderMap::new();
         let mut rest = Bytes::copy_from_slice(text);
@@ -226,21 +225,16 @@ mod tests {
             b"0\r\nbad header\r\n\r\n",
             b"0\r\nx : y\r\n\r\n",
         ] {
-            assert_eq!(
-                read(text, 3),
-                Err(Malformed::Chunk),
-                "{:?}",
-                text.escape_ascii()
-            );
+            assert_eq!(read(text, 3), Err(Unchunked), "{:?}", text.escape_ascii());
         }
     }
 
     #[test]
     fn extensions_and_trailers_have_an_end() {
         let endless = [b"3;".to_vec(), vec![b'x'; EXTENSION_BYTES_MAX + 1]].concat();
-        assert_eq!(read(&endless, 100), Err(Malformed::Chunk));
+        assert_eq!(read(&endless, 100), Err(Unchunked));
         let endless = [b"0\r\n".to_vec(), vec![b'x'; TRAILER_BYTES_MAX + 1]].concat();
-        assert_eq!(read(&endless, 100), Err(Malformed::Chunk));
+        assert_eq!(read(&endless, 100), Err(Unchunked));
     }
 
     proptest! {

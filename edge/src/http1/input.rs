@@ -11,23 +11,23 @@ use tokio_util::io::poll_read_buf;
 /// How large the buffer is as long as little comes: several heads with small bodies.
 const BUFFER_BYTES: usize = 8 * 1024;
 
-/// How large it gets while much comes, and the longest head of a response: large enough for every
+/// How large it gets while much comes, and the longest head of a message: large enough for every
 /// head we know, small enough that a thousand connections take 64 MiB at worst.
-pub(super) const BUFFER_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes as they came. They are read where they lie: header values and pieces of bodies are parts of
 /// the buffer, which is used again once none of them is held any more.
 #[derive(Debug)]
-pub(super) struct Input {
+pub(crate) struct Input {
     /// What can be read. Empty while `buffer` holds the beginning of something that is not whole.
-    pub(super) ready: Bytes,
+    pub(crate) ready: Bytes,
     buffer: BytesMut,
     /// How large the next buffer is.
     size: usize,
 }
 
 impl Input {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             ready: Bytes::new(),
             buffer: BytesMut::new(),
@@ -36,12 +36,26 @@ impl Input {
     }
 
     /// Whether everything that came was read.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ready.is_empty() && self.buffer.is_empty()
     }
 
+    /// What was not read.
+    pub(crate) fn into_rest(self) -> Bytes {
+        self.ready
+    }
+
+    /// Adds what was read elsewhere. Nothing may be unread.
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        if self.buffer.capacity() < bytes.len() {
+            self.buffer.reserve(self.size.max(bytes.len()));
+        }
+        self.buffer.extend_from_slice(bytes);
+        self.ready = self.buffer.split().freeze();
+    }
+
     /// Waits for more, and says how much came: 0 is the end. What is left in `ready` stays in front.
-    pub(super) fn poll_more<S: AsyncRead + ?Sized>(
+    pub(crate) fn poll_more<S: AsyncRead + ?Sized>(
         &mut self,
         stream: Pin<&mut S>,
         cx: &mut Context<'_>,
@@ -78,7 +92,7 @@ impl Input {
     }
 
     /// Gives back what a large body took; nothing may be unread.
-    pub(super) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         self.ready = Bytes::new();
         if self.size > BUFFER_BYTES {
             *self = Self::new();
@@ -109,6 +123,14 @@ mod tests {
         assert_eq!(input.ready, "bcdef");
         assert_eq!(more(&mut input, b""), 0);
         assert_eq!(input.ready, "bcdef");
+    }
+
+    #[test]
+    fn what_was_read_elsewhere_is_in_front() {
+        let mut input = Input::new();
+        input.put(b"abc");
+        assert_eq!(more(&mut input, b"def"), 3);
+        assert_eq!(input.into_rest(), "abcdef");
     }
 
     #[test]
