@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::commands::{
-    bench, caches, conformance, down, env, lint, openapi, process, sim, status, test, up,
+    bench, caches, chaos, conformance, down, env, lint, openapi, process, sim, status, test, up,
 };
 use xtask::local::Name;
 use xtask::local::process::End;
@@ -104,6 +104,24 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Does real things to real processes: kills, power cuts, partitions, full disks, clocks that jump.
+    ///
+    /// Nodes and edges are hosts of their own, in network namespaces and with disks on loop devices, which takes
+    /// root; where that is lacking, nothing is done, and it says so. Results go to target/chaos/chaos.json.
+    Chaos {
+        /// Names what there is, and does nothing
+        #[arg(long)]
+        list: bool,
+        /// As much as a release has to stand; takes hours
+        #[arg(long)]
+        long: bool,
+        /// Only these, such as P1,P3
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+        /// Nodes and edges as tests build them, with debug assertions, instead of in release
+        #[arg(long)]
+        dev: bool,
+    },
     /// Measures: writes, reads, api, scale, propagation, failover, matching or edge. Results go to
     /// target/bench/NAME.json.
     Bench {
@@ -160,6 +178,20 @@ fn run(command: Command) -> Result<()> {
         ),
         Command::ConformanceCache { alone } => caches::run(repository, caches::Options { alone }),
         Command::Sim { arguments } => sim::run(repository, &arguments),
+        Command::Chaos {
+            list,
+            long,
+            only,
+            dev,
+        } => chaos::run(
+            repository,
+            &chaos::Options {
+                list,
+                long,
+                only,
+                dev,
+            },
+        ),
         Command::Bench { name, arguments } => bench::run(repository, &name, &arguments),
         Command::Openapi => openapi::run(repository),
         Command::Env => env::run(repository),

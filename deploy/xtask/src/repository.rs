@@ -51,6 +51,12 @@ impl Repository {
         self.root.join("target/caches")
     }
 
+    /// Where `cargo xtask chaos` keeps its clusters and leaves its results.
+    #[must_use]
+    pub fn chaos(&self) -> PathBuf {
+        self.root.join("target/chaos")
+    }
+
     /// Where benchmarks keep their clusters and leave their results.
     #[must_use]
     pub fn bench(&self) -> PathBuf {

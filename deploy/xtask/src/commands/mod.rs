@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod caches;
+pub mod chaos;
 pub mod conformance;
 pub mod down;
 pub mod env;

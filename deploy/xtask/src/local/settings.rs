@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::files::{self, Folder};
 use super::pki::{Authority, Identity};
-use super::topology::{Kind, Name, Topology};
+use super::topology::{Hosts, Kind, Name, Topology};
 
 #[derive(Serialize)]
 struct NodeSettings {
     node: NodeSection,
-    rest: Listen,
+    rest: Rest,
     internal: Listen,
     publisher: Listen,
     tls: Tls,
@@ -33,6 +33,15 @@ struct NodeSection {
 #[derive(Serialize)]
 struct Listen {
     listen: String,
+}
+
+#[derive(Serialize)]
+struct Rest {
+    listen: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cert_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_file: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -152,7 +161,7 @@ fn node(folder: &Folder, topology: &Topology, identity: &Identity, name: Name) -
             data_dir: text(&folder.data(name)),
             worker_threads: worker_threads(topology),
         },
-        rest: listen(topology.http(name)),
+        rest: rest(topology, identity, name),
         internal: listen(topology.internal(name)),
         publisher: listen(topology.publisher(name)),
         tls: tls(identity),
@@ -170,12 +179,23 @@ fn node(folder: &Folder, topology: &Topology, identity: &Identity, name: Name) -
     }
 }
 
+/// Beyond loopback the API is served by HTTPS alone. The certificate for peers does for clients, too.
+fn rest(topology: &Topology, identity: &Identity, name: Name) -> Rest {
+    let by_https = topology.ports.hosts == Hosts::Separate;
+    let file = |path| by_https.then(|| text(path));
+    Rest {
+        listen: topology.http(name),
+        cert_file: file(&identity.cert_file),
+        key_file: file(&identity.key_file),
+    }
+}
+
 fn member(topology: &Topology, node: Name) -> Member {
     Member {
         id: node.number,
         region: node.region(),
         internal: topology.internal(node),
-        rest: format!("http://{}", topology.http(node)),
+        rest: topology.url(node),
         publisher: topology.publisher(node),
     }
 }

@@ -1,6 +1,7 @@
 //! Which processes a local cluster consists of: their names, regions and ports.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -85,6 +86,19 @@ impl Name {
         }
     }
 
+    /// The address that it has where each process has its own: of 10.77.0.0/24, from .11 for nodes, .31
+    /// for edges and .51 for origins.
+    #[must_use]
+    pub fn host(self) -> Ipv4Addr {
+        let first: u8 = match self.kind {
+            Kind::Node => 10,
+            Kind::Edge => 30,
+            Kind::Origin => 50,
+        };
+        let number = u8::try_from(self.number).unwrap_or(u8::MAX);
+        Ipv4Addr::new(10, 77, 0, first.saturating_add(number))
+    }
+
     /// The region that it is in.
     #[must_use]
     pub fn region(self) -> &'static str {
@@ -130,9 +144,23 @@ impl FromStr for Name {
     }
 }
 
-/// The first port of each kind; the others follow on.
+/// Whose addresses processes have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hosts {
+    /// This machine's loopback: they are told apart by their ports.
+    #[default]
+    Loopback,
+    /// Each its own, in a network that has to be made for them: see [`Name::host`].
+    Separate,
+}
+
+/// The first port of each kind; the others follow on, where they share an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
+    /// Whose addresses these are ports of.
+    #[serde(default)]
+    pub hosts: Hosts,
     /// REST of nodes.
     pub rest: u16,
     /// gRPC between nodes.
@@ -150,6 +178,7 @@ pub struct Ports {
 impl Ports {
     /// Those of `cargo xtask up`.
     pub const LOCAL: Self = Self {
+        hosts: Hosts::Loopback,
         rest: 7101,
         internal: 7201,
         publisher: 7301,
@@ -160,6 +189,7 @@ impl Ports {
 
     /// Those of `cargo xtask conformance`, which may run beside both others.
     pub const CONFORMANCE: Self = Self {
+        hosts: Hosts::Loopback,
         rest: 9101,
         internal: 9201,
         publisher: 9301,
@@ -170,6 +200,7 @@ impl Ports {
 
     /// Those of `cargo xtask conformance-cache`.
     pub const CACHES: Self = Self {
+        hosts: Hosts::Loopback,
         rest: 9611,
         internal: 9621,
         publisher: 9631,
@@ -180,6 +211,7 @@ impl Ports {
 
     /// Those of benchmarks, which may run beside a local cluster.
     pub const BENCH: Self = Self {
+        hosts: Hosts::Loopback,
         rest: 17101,
         internal: 17201,
         publisher: 17301,
@@ -188,8 +220,20 @@ impl Ports {
         origin: 18201,
     };
 
+    /// Those of `cargo xtask chaos`, where each process has a host of its own.
+    pub const CHAOS: Self = Self {
+        hosts: Hosts::Separate,
+        rest: 7100,
+        internal: 7200,
+        publisher: 7300,
+        edge: 8100,
+        admin: 8190,
+        origin: 8200,
+    };
+
     /// Those of another build that a benchmark measures beside this one.
     pub const BESIDE: Self = Self {
+        hosts: Hosts::Loopback,
         rest: 27101,
         internal: 27201,
         publisher: 27301,
@@ -230,35 +274,35 @@ impl Topology {
     #[must_use]
     pub fn http(&self, name: Name) -> String {
         match name.kind {
-            Kind::Node => address(self.ports.rest, name),
-            Kind::Edge => address(self.ports.edge, name),
-            Kind::Origin => address(self.ports.origin, name),
+            Kind::Node => self.address(self.ports.rest, name),
+            Kind::Edge => self.address(self.ports.edge, name),
+            Kind::Origin => self.address(self.ports.origin, name),
         }
     }
 
     /// Where a node takes gRPC.
     #[must_use]
     pub fn internal(&self, node: Name) -> String {
-        address(self.ports.internal, node)
+        self.address(self.ports.internal, node)
     }
 
     /// Where a node takes edges.
     #[must_use]
     pub fn publisher(&self, node: Name) -> String {
-        address(self.ports.publisher, node)
+        self.address(self.ports.publisher, node)
     }
 
     /// Where an edge says how it is.
     #[must_use]
     pub fn admin(&self, edge: Name) -> String {
-        address(self.ports.admin, edge)
+        self.address(self.ports.admin, edge)
     }
 
     /// The URL that answers 200 when a process is ready.
     #[must_use]
     pub fn readiness(&self, name: Name) -> String {
         match name.kind {
-            Kind::Node => format!("http://{}/readyz", self.http(name)),
+            Kind::Node => format!("{}/readyz", self.url(name)),
             Kind::Edge => format!("http://{}/readyz", self.admin(name)),
             Kind::Origin => format!("http://{}/", self.http(name)),
         }
@@ -268,7 +312,7 @@ impl Topology {
     #[must_use]
     pub fn liveness(&self, name: Name) -> String {
         match name.kind {
-            Kind::Node => format!("http://{}/livez", self.http(name)),
+            Kind::Node => format!("{}/livez", self.url(name)),
             Kind::Edge => format!("http://{}/livez", self.admin(name)),
             Kind::Origin => self.readiness(name),
         }
@@ -277,14 +321,25 @@ impl Topology {
     /// Base URLs of a kind.
     #[must_use]
     pub fn urls(&self, kind: Kind) -> Vec<String> {
-        self.of(kind)
-            .map(|name| format!("http://{}", self.http(name)))
-            .collect()
+        self.of(kind).map(|name| self.url(name)).collect()
     }
-}
 
-fn address(first: u16, name: Name) -> String {
-    format!("127.0.0.1:{}", first + name.number.saturating_sub(1))
+    /// The base URL of a process. API keys travel to nodes: beyond this machine's loopback, by HTTPS.
+    #[must_use]
+    pub fn url(&self, name: Name) -> String {
+        let scheme = match (self.ports.hosts, name.kind) {
+            (Hosts::Separate, Kind::Node) => "https",
+            _ => "http",
+        };
+        format!("{scheme}://{}", self.http(name))
+    }
+
+    fn address(&self, first: u16, name: Name) -> String {
+        match self.ports.hosts {
+            Hosts::Loopback => format!("127.0.0.1:{}", first + name.number.saturating_sub(1)),
+            Hosts::Separate => format!("{}:{first}", name.host()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -331,6 +386,18 @@ mod tests {
             "http://127.0.0.1:8191/readyz"
         );
         assert_eq!(topology.urls(Kind::Node).len(), 3);
+    }
+
+    #[test]
+    fn hosts_of_their_own_have_addresses_of_their_own_and_nodes_speak_https_there() {
+        let topology = Topology {
+            ports: Ports::CHAOS,
+            ..topology()
+        };
+        assert_eq!(topology.http(Name::node(3)), "10.77.0.13:7100");
+        assert_eq!(topology.internal(Name::node(1)), "10.77.0.11:7200");
+        assert_eq!(topology.url(Name::node(2)), "https://10.77.0.12:7100");
+        assert_eq!(topology.url(Name::edge(2)), "http://10.77.0.32:8100");
     }
 
     #[test]

@@ -121,6 +121,45 @@ pub const TO_COMPARE_CACHES: &[Need] = &[
     },
 ];
 
+/// What real faults on real processes take besides.
+pub const TO_DO_HARM: &[Need] = &[
+    Need {
+        package: "iproute2",
+        purpose: "makes hosts out of network namespaces (ip)",
+        is_there: || find_server("ip").is_some(),
+    },
+    Need {
+        package: "nftables",
+        purpose: "loses packets (nft)",
+        is_there: || find_server("nft").is_some(),
+    },
+    Need {
+        package: "mount",
+        purpose: "makes disks out of files (mount, losetup)",
+        is_there: || find_server("losetup").is_some() && find_program("mount").is_some(),
+    },
+    Need {
+        package: "e2fsprogs",
+        purpose: "makes the disks' file systems (mkfs.ext4)",
+        is_there: || find_server("mkfs.ext4").is_some(),
+    },
+    Need {
+        package: "python3",
+        purpose: "cuts disks' power",
+        is_there: || find_program("python3").is_some(),
+    },
+    Need {
+        package: "strace",
+        purpose: "makes syncs fail or slow",
+        is_there: || find_program("strace").is_some(),
+    },
+    Need {
+        package: "libfaketime",
+        purpose: "shows processes another time",
+        is_there: has_libfaketime,
+    },
+];
+
 /// Installs what of `needs` is missing.
 ///
 /// # Errors
@@ -189,6 +228,14 @@ fn become_root() -> Option<Vec<&'static str>> {
     } else {
         vec!["sudo", "--non-interactive"]
     })
+}
+
+fn has_libfaketime() -> bool {
+    let libraries = folders("/usr/lib");
+    let mut places = libraries
+        .iter()
+        .map(|folder| format!("{folder}/faketime/libfaketime.so.1"));
+    places.any(|library| Path::new(&library).is_file())
 }
 
 /// Whether bindgen will find libclang, and libclang its own C headers. `LIBCLANG_PATH` is the

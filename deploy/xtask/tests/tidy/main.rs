@@ -77,6 +77,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ),
     ("xtask", &[]),
     ("bench", &["domain", "platform", "edge-protocol", "xtask"]),
+    ("chaos", &["platform", "simulation", "bench", "xtask"]),
 ];
 
 /// What a crate must not use, though others may.

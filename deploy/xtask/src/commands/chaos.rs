@@ -1,0 +1,67 @@
+//! `cargo xtask chaos`: real faults on real processes. What is done and what must hold stands in the
+//! `chaos` package; this builds what it is done to.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::local::Kind;
+use crate::report;
+use crate::repository::Repository;
+use crate::toolchain::{Toolchain, packages, run as run_to_its_end};
+
+const PACKAGE: &str = "chaos";
+const BINARY: &str = "vectorgate-chaos";
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// To name the scenarios and do nothing.
+    pub list: bool,
+    /// To do as much as a release has to stand.
+    pub long: bool,
+    /// To play only these.
+    pub only: Vec<String>,
+    /// To play them with binaries as tests build them.
+    pub dev: bool,
+}
+
+/// Builds and runs it.
+///
+/// # Errors
+/// When the build or a scenario fails.
+pub fn run(repository: &Repository, options: &Options) -> Result<()> {
+    let toolchain = Toolchain::prepare(repository)?;
+    if options.list {
+        let mut chaos = Command::new(toolchain.build_dev(PACKAGE, BINARY)?);
+        chaos.arg("--list");
+        return run_to_its_end(chaos);
+    }
+    packages::ensure(packages::TO_DO_HARM)?;
+    let (harness, built) = build(&toolchain, options.dev)?;
+    let mut chaos = Command::new(harness);
+    chaos.current_dir(repository.root());
+    chaos.arg("--binaries").arg(built);
+    if options.long {
+        chaos.arg("--long");
+    }
+    if !options.only.is_empty() {
+        chaos.args(["--only", &options.only.join(",")]);
+    }
+    run_to_its_end(chaos)
+}
+
+/// The harness, and the folder with what it plays with. The harness itself is always built as tests are: it depends on the
+/// simulation, whose features nodes in production must not have.
+fn build(toolchain: &Toolchain, dev: bool) -> Result<(PathBuf, PathBuf)> {
+    if dev {
+        report::step("Building as for tests");
+        let built = toolchain.build_tested()?;
+        return Ok((built.join(BINARY), built));
+    }
+    report::step("Building nodes and edges (release)");
+    let binaries = [Kind::Node, Kind::Edge].map(|kind| (kind.package(), kind.binary()));
+    let built = toolchain.build_release(&binaries)?;
+    Ok((toolchain.build_dev(PACKAGE, BINARY)?, built))
+}
