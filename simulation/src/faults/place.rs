@@ -4,7 +4,7 @@
 use super::Faults;
 use super::struck::Struck;
 use crate::hosts::{self, HERD, ORIGIN};
-use crate::options::{DiskOperation, Fault, Whom};
+use crate::options::{DiskOperation, Fault, Planned, Whom};
 use crate::world::Fleet;
 
 impl Faults {
@@ -64,7 +64,23 @@ impl Faults {
                 )
             }
             Fault::Transfer => Struck::HandingOver(living(Whom::Leader)?),
+            Fault::Demote(index) => {
+                let other = self
+                    .active
+                    .iter()
+                    .any(|active| matches!(active.struck, Struck::Demoted(_)));
+                // A disk that rots takes its vote with it.
+                if other || self.supervisor.has_rot() {
+                    return None;
+                }
+                Struck::Demoted(*index)
+            }
             Fault::Rot(index) => {
+                // With a vote less, one that is lost could be one too many.
+                let changing = |planned: &Planned| matches!(planned.fault, Fault::Demote(_));
+                if fleet.options().faults.iter().any(changing) {
+                    return None;
+                }
                 let rotten = self.supervisor.may_rot(*index).then_some(*index)?;
                 Struck::Rotting(rotten)
             }

@@ -31,6 +31,8 @@ pub(super) enum Struck {
     Dying(usize, u64),
     Stopping(usize),
     HandingOver(usize),
+    /// A vote is taken from it.
+    Demoted(usize),
     Rotting(usize),
     DiskFull(usize),
     DiskError(usize, DiskOperation, u64),
@@ -67,6 +69,7 @@ impl Struck {
                 Effect::Down(vec![node(*index)])
             }
             Self::HandingOver(_) => Effect::Other,
+            Self::Demoted(_) => Effect::Membership,
             Self::DiskFull(index) | Self::DiskError(index, ..) | Self::DiskSlow(index, _) => {
                 Effect::Disk(vec![node(*index)])
             }
@@ -123,6 +126,7 @@ impl Faults {
             Struck::Dying(index, after) => fleet.disk(*index).die_after(*after),
             Struck::Stopping(index) => fleet.order(*index, Order::ShutDown),
             Struck::HandingOver(index) => fleet.order(*index, Order::HandOver),
+            Struck::Demoted(index) => fleet.ask_for_vote(*index, false),
             Struck::DiskFull(index) => fleet.disk(*index).set_full(true),
             Struck::DiskError(index, operation, after) => {
                 let disk = fleet.disk(*index);
@@ -163,6 +167,7 @@ impl Faults {
             // Whoever went down comes back by the supervisor's doing.
             Struck::NodesDown(_) | Struck::Rotting(_) | Struck::EdgeDown(..) => {}
             Struck::Stopping(_) | Struck::HandingOver(_) => {}
+            Struck::Demoted(index) => fleet.ask_for_vote(*index, true),
             Struck::Dying(index, _) | Struck::DiskError(index, ..) => {
                 fleet.disk(*index).disarm();
                 self.full_again(fleet);

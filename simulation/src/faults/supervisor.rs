@@ -82,6 +82,10 @@ impl Supervisor {
         self.is_up(index) && !self.rotted.contains(&index) && self.rotted.len() < self.minority
     }
 
+    pub(super) fn has_rot(&self) -> bool {
+        !self.rotted.is_empty()
+    }
+
     pub(super) fn lost(&self) -> usize {
         let lost = |node: &&NodeState| node.standing == Standing::Lost;
         self.nodes.iter().filter(lost).count()

@@ -129,6 +129,8 @@ pub enum Fault {
     Restart(Whom),
     /// All that a node sends and is sent is held back: to the others it stands still.
     Pause(Whom),
+    /// An operator takes a node's vote, and gives it back at the end.
+    Demote(usize),
     /// The leader hands leadership over.
     Transfer,
     /// While a node is down, a place on its disk rots.
@@ -162,7 +164,7 @@ pub enum Fault {
 }
 
 /// How many kinds of faults are drawn: all but the origin's crash, which is in every run.
-pub(super) const KINDS: usize = 27;
+pub(super) const KINDS: usize = 28;
 
 /// Which of them is [`Fault::Herd`].
 pub(super) const HERD_KIND: usize = 25;
@@ -186,6 +188,7 @@ impl Fault {
             Self::Crash(_) | Self::CrashAll | Self::Restart(_) => "F5",
             Self::Pause(_) => "F6",
             Self::Outage(_) => "F7",
+            Self::Demote(_) => "F9",
             Self::Transfer => "F10",
             Self::Die(..) => "F11",
             Self::Rot(_) => "F12",
@@ -259,6 +262,7 @@ impl Fault {
                 );
             }
             HERD_KIND => Self::Herd,
+            26 => return (Self::Demote(node), long),
             _ => {
                 let receiver = rng.random_range(0..place.receivers);
                 return (Self::Receiver(receiver, behaviour(rng)), long);

@@ -86,6 +86,7 @@ pub fn run(options: &Options) -> Verdict {
         coverage.count("F24", hits.struck);
         coverage.count(point.name(), hits.passed);
     }
+    coverage.count("membership_changes", run.fleet.membership_changes());
     coverage.count("checkpoint_installs", run.fleet.checkpoint_installs());
     Verdict {
         history,

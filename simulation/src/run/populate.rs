@@ -46,6 +46,7 @@ impl Run<'_> {
     fn clients(&mut self, options: &Options) {
         let seed = options.seed;
         let operator = self.operator();
+        let fleet = self.fleet.clone();
         let clients = (0..options.clients).map(|index| {
             let network = network(seed, &format!("client-{index}"));
             Client::new(index, seed, network, self.shared.clone())
@@ -67,6 +68,10 @@ impl Run<'_> {
                     finished.lock().insert(index);
                 }));
             }
+            let winding_up = Arc::clone(&shared.winding_up);
+            tasks.push(tokio::task::spawn_local(async move {
+                fleet.change_voters(|| *winding_up.lock()).await;
+            }));
             for index in 0..edges {
                 let network = network(seed, &format!("probe-{index}"));
                 let probing = workload::probe(index, network, shared.clone());

@@ -5,10 +5,11 @@
 mod edges;
 mod ends;
 mod nodes;
+mod operator;
 mod receivers;
 mod rogue;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -52,6 +53,9 @@ pub struct Fleet {
     starts: Arc<Mutex<u64>>,
     exits: Arc<Mutex<Vec<Exit>>>,
     lives: Arc<Mutex<BTreeMap<usize, u64>>>,
+    /// Votes to be given or taken, by the nodes' indexes, in order.
+    changes: Arc<Mutex<VecDeque<(usize, bool)>>>,
+    changed: Arc<Mutex<u64>>,
     fail_points: FailPoints,
     history: Arc<Mutex<History>>,
 }
@@ -140,6 +144,8 @@ impl Fleet {
             starts: Arc::default(),
             exits: Arc::default(),
             lives: Arc::default(),
+            changes: Arc::default(),
+            changed: Arc::default(),
             fail_points: FailPoints::install(&options.fail_points, options.seed),
             options: Arc::new(options),
             history,

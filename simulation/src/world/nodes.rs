@@ -117,7 +117,7 @@ impl Fleet {
         })
     }
 
-    fn node_settings(&self, index: usize) -> Settings {
+    pub(super) fn node_settings(&self, index: usize) -> Settings {
         let any = |port| ListenSettings {
             listen: SocketAddr::from(([0, 0, 0, 0], port)),
         };
@@ -190,7 +190,7 @@ impl Fleet {
     }
 }
 
-fn member_id(index: usize) -> u64 {
+pub(super) fn member_id(index: usize) -> u64 {
     index as u64 + 1
 }
 
