@@ -14,7 +14,7 @@ pub const FAULTS: [&str; 20] = [
 ];
 
 /// What has to be met within 200 runs of 60 simulated seconds, all together.
-const FLOORS: [(&str, u64); 9] = [
+const FLOORS: [(&str, u64); 10] = [
     ("acked_writes", 50_000),
     ("linearizable_reads", 50_000),
     ("leader_changes", 1_000),
@@ -24,6 +24,7 @@ const FLOORS: [(&str, u64); 9] = [
     ("torn_tails", 200),
     ("retries_across_leaders", 2_000),
     ("nacks", 500),
+    ("outages_told", 100),
 ];
 
 /// The simulated seconds that [`FLOORS`] are for.
