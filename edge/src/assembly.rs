@@ -162,6 +162,7 @@ impl Serving {
 #[derive(Debug)]
 pub struct Edge {
     serving: Running,
+    metrics: Arc<Metrics>,
     status: watch::Receiver<Status>,
     stop: CancellationToken,
     following: JoinHandle<()>,
@@ -199,6 +200,7 @@ pub async fn start<N: Network>(
     let following = tokio::task::spawn_local(subscriber.run(stop.clone()));
     Ok(Edge {
         serving: running,
+        metrics: serving.metrics,
         status,
         stop,
         following,
@@ -254,6 +256,12 @@ impl Edge {
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         self.serving.addresses()
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Whom it follows, and what it has in use.

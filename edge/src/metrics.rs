@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use platform::process::Process;
 use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
@@ -224,6 +226,8 @@ impl ApplyCounts {
 /// All counts of an edge.
 pub struct Metrics {
     registry: Mutex<Registry>,
+    /// Without the prefix: what every process has, under the names that it has everywhere.
+    process: Mutex<Registry>,
     tallies: Arc<Mutex<Vec<Arc<Tally>>>>,
     applies: Arc<ApplyCounts>,
 }
@@ -250,6 +254,7 @@ impl Metrics {
         }));
         Self {
             registry: Mutex::new(registry),
+            process: Mutex::default(),
             tallies,
             applies,
         }
@@ -288,6 +293,11 @@ impl Metrics {
         self.show(Box::new(caching::Keeping(cache)));
     }
 
+    /// Shows from now on how the process stands.
+    pub fn show_process(&self, process: Process) {
+        self.process.lock().register_collector(Box::new(process));
+    }
+
     /// Shows from now on what another part of the edge counts.
     pub(crate) fn show(&self, collector: Box<dyn Collector>) {
         self.registry.lock().register_collector(collector);
@@ -299,7 +309,9 @@ impl Metrics {
     /// When a metric cannot be written, which is a fault of ours.
     pub fn render(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry.lock())?;
+        encode_registry(&mut text, &self.registry.lock())?;
+        encode_registry(&mut text, &self.process.lock())?;
+        encode_eof(&mut text)?;
         Ok(text)
     }
 }
@@ -540,12 +552,15 @@ impl Collector for Following {
             "Manifests refused",
             read(&self.applies.refused),
         )?;
-        let last = signed(read(&self.applies.last_micros));
-        writer.gauge(
-            "manifest_apply_microseconds",
-            "How long taking the last manifest into use took",
-            last,
-        )
+        let last = Duration::from_micros(read(&self.applies.last_micros));
+        encoder
+            .encode_descriptor(
+                "manifest_apply_seconds",
+                "How long taking the last manifest into use took",
+                None,
+                MetricType::Gauge,
+            )?
+            .encode_gauge(&last.as_secs_f64())
     }
 }
 

@@ -15,8 +15,9 @@ use edge::network::SharedPorts;
 use edge::settings::{AccessLogSettings, LogFormat, LogSettings, Settings, SettingsError};
 use edge::store::DiskDirectory;
 use edge::workers::Placement;
+use platform::process::{Process, Who};
 use platform::tls::{Identity, Peer, certified_key};
-use platform::{SystemClock, SystemEntropy, secret_file};
+use platform::{SystemClock, SystemEntropy, certificate, notify, secret_file};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::sign::CertifiedKey;
 use tokio::signal::unix::{SignalKind, signal};
@@ -109,18 +110,51 @@ async fn serve(settings: Settings, own: Own) -> Result<(), Failure> {
         entropy: Arc::new(SystemEntropy),
     };
     let id = settings.edge.id.clone();
+    let process = process(&settings, &own.identity)?;
     let mut edge = assembly::start(settings, ports, own, Placement::Threads).await?;
+    edge.metrics().show_process(process);
     let addresses = edge.addresses();
     tracing::info!(edge = id, http = %addresses.http, https = addresses.https.map(tracing::field::display), http3 = addresses.http3.map(tracing::field::display), admin = addresses.admin.map(tracing::field::display), "the edge is running");
+    // Whether there is a configuration is `/readyz`' matter: without one this edge still answers.
+    notify::tell(notify::READY);
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
         () = edge.failed() => return Err(Failure::Thread),
     }
     tracing::info!(edge = id, "stopping");
+    notify::tell(notify::STOPPING);
     edge.shut_down().await;
     tracing::info!(edge = id, "stopped");
     Ok(())
+}
+
+/// This process, as its metrics show it.
+fn process(settings: &Settings, identity: &Identity) -> Result<Process, SettingsError> {
+    let mut certificates = Vec::new();
+    if let Some(until_s) = identity.not_after_s() {
+        certificates.push(("internal", until_s));
+    }
+    let own = settings
+        .https
+        .as_ref()
+        .and_then(|https| https.cert_file.as_ref());
+    if let Some(path) = own {
+        let pem =
+            std::fs::read(path).map_err(|error| SettingsError::field("https.cert_file", error))?;
+        certificates.extend(certificate::pem_not_after_s(&pem).map(|until_s| ("https", until_s)));
+    }
+    Ok(Process {
+        who: Who {
+            component: "edge",
+            name: settings.edge.id.clone(),
+            region: settings.edge.region.clone(),
+            environment: settings.edge.environment.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        data_dir: settings.edge.data_dir.clone(),
+        certificates,
+    })
 }
 
 /// Takes as many file descriptors as the system lets the process have: each connection is one, and

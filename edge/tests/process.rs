@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
@@ -580,4 +581,19 @@ fn the_access_log_goes_to_its_file_and_only_the_owner_reads_it() {
         fs::metadata(&file).unwrap().permissions().mode() & 0o777,
         0o600
     );
+}
+
+#[test]
+fn a_service_manager_is_told_when_the_edge_serves_and_when_it_ends() {
+    let place = Place::new();
+    let manager = UnixDatagram::bind(place.path("notify")).unwrap();
+    let path = place.path("notify").display().to_string();
+    place.start(&[("NOTIFY_SOCKET", &path)]).stop("-TERM");
+    // The edge has ended: whatever it said is here.
+    manager.set_nonblocking(true).unwrap();
+    let mut bytes = [0; 64];
+    for expected in ["READY=1", "STOPPING=1"] {
+        let length = manager.recv(&mut bytes).unwrap();
+        assert_eq!(&bytes[..length], expected.as_bytes());
+    }
 }

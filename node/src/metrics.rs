@@ -2,22 +2,22 @@
 //! text format of OpenMetrics. Nothing here is global, so that several nodes can live in one
 //! process, as they do in tests.
 
+mod raft;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use platform::process::Process;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use raft_store::Closer;
-use raft_store::types::Raft;
 
+pub(crate) use self::raft::RaftCollector;
 use crate::control_plane::ProposeError;
 use domain::outcome::Applied;
 
@@ -34,12 +34,15 @@ const LATENCY_BUCKETS: [f64; 12] = [
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
+    /// Without the prefix: what every process has, under the names that it has everywhere.
+    process: Arc<Mutex<Registry>>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         Self {
             registry: Arc::new(Mutex::new(Registry::with_prefix(PREFIX))),
+            process: Arc::default(),
         }
     }
 }
@@ -56,12 +59,19 @@ impl Metrics {
         part(&mut self.registry.lock())
     }
 
+    /// Shows from now on how the process stands.
+    pub fn show_process(&self, process: Process) {
+        self.process.lock().register_collector(Box::new(process));
+    }
+
     /// Everything, as it stands now.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry.lock());
+        let _ = encode_registry(&mut text, &self.registry.lock());
+        let _ = encode_registry(&mut text, &self.process.lock());
+        let _ = encode_eof(&mut text);
         text
     }
 }
@@ -70,6 +80,9 @@ impl Metrics {
 struct OutcomeLabel {
     outcome: &'static str,
 }
+
+/// Each outcome of a proposal.
+const OUTCOMES: [&str; 5] = ["done", "rejected", "replayed", "unavailable", "unknown"];
 
 /// What consensus counts.
 #[derive(Clone, Debug)]
@@ -88,6 +101,10 @@ impl ConsensusMetrics {
             read_index_seconds: Histogram::new(LATENCY_BUCKETS),
             read_failures: Counter::default(),
         };
+        // From the start, so that the first of a kind is a change from zero.
+        for outcome in OUTCOMES {
+            drop(made.proposals.get_or_create(&OutcomeLabel { outcome }));
+        }
         metrics.register(|registry| {
             registry.register(
                 "proposals",
@@ -133,91 +150,6 @@ impl ConsensusMetrics {
 
     pub(crate) fn read_failed(&self) {
         self.read_failures.inc();
-    }
-}
-
-/// How consensus and its storage stand, read when somebody asks.
-pub(crate) struct RaftCollector {
-    raft: Raft,
-    closer: Closer,
-}
-
-impl RaftCollector {
-    pub(crate) fn register(metrics: &Metrics, raft: Raft, closer: Closer) {
-        metrics.register(|registry| registry.register_collector(Box::new(Self { raft, closer })));
-    }
-}
-
-impl fmt::Debug for RaftCollector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RaftCollector").finish_non_exhaustive()
-    }
-}
-
-impl Collector for RaftCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut gauge = |name: &str, help: &str, value: u64| {
-            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            let target = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
-            gauge.encode(target)
-        };
-        let raft = self.raft.metrics().borrow_watched().clone();
-        let index = |id: Option<raft_store::LogId>| id.map_or(0, |id| id.index);
-        let (committed, applied) = (index(raft.cluster_committed), index(raft.last_applied));
-        gauge("raft_term", "The highest term seen", raft.current_term)?;
-        gauge(
-            "raft_leader",
-            "The leader's number, 0 if none is known",
-            raft.current_leader.unwrap_or(0),
-        )?;
-        gauge(
-            "raft_is_leader",
-            "Whether this node leads",
-            u64::from(raft.current_leader == Some(raft.id)),
-        )?;
-        gauge(
-            "raft_last_log_index",
-            "The last entry in the log",
-            raft.last_log_index.unwrap_or(0),
-        )?;
-        gauge(
-            "raft_committed_index",
-            "The last entry known to be committed",
-            committed,
-        )?;
-        gauge("raft_applied_index", "The last entry applied", applied)?;
-        gauge(
-            "raft_apply_lag",
-            "Entries committed and not yet applied",
-            committed.saturating_sub(applied),
-        )?;
-        gauge(
-            "raft_checkpoint_index",
-            "The last entry in a checkpoint",
-            index(raft.snapshot),
-        )?;
-        gauge(
-            "raft_purged_index",
-            "The last entry purged from the log",
-            index(raft.purged),
-        )?;
-        let storage = self.closer.statistics();
-        let mut counter = |name: &str, help: &str, value: u64| {
-            let counter = ConstCounter::new(value);
-            let target = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
-            counter.encode(target)
-        };
-        counter("log_writes", "Writes to the log", storage.log.writes)?;
-        counter(
-            "log_syncs",
-            "Syncs of the log: each commits all writes before it",
-            storage.log.syncs,
-        )?;
-        counter(
-            "state_writes",
-            "Writes of apply batches to the state",
-            storage.state.writes,
-        )
     }
 }
 

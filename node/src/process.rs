@@ -14,9 +14,10 @@ use node::consensus::membership::command::OperatorError;
 use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{LogFormat, LogSettings, Settings, SettingsError};
-use platform::secret_file;
+use platform::process::{Process, Who};
 use platform::tls::{Identity, Peer};
 use platform::{SystemClock, SystemEntropy, TokioNetwork};
+use platform::{certificate, notify, secret_file};
 use raft_store::Storage;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -163,7 +164,9 @@ async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
     let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let id = settings.node.id;
+    let process = process(&settings, &ports.identity)?;
     let running: Running = assembly::start(settings, ports).await?;
+    running.metrics().show_process(process);
     let assembly::Addresses {
         rest,
         internal,
@@ -171,14 +174,41 @@ async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
         admin,
     } = running.addresses();
     tracing::info!(node = id, %rest, %internal, %publisher, ?admin, "the node is running");
+    // Whether there is a leader is `/readyz`' matter: without one this node still answers.
+    notify::tell(notify::READY);
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
     }
     tracing::info!(node = id, "stopping");
+    notify::tell(notify::STOPPING);
     running.shut_down().await;
     tracing::info!(node = id, "stopped");
     Ok(())
+}
+
+/// This process, as its metrics show it.
+fn process(settings: &Settings, identity: &Identity) -> Result<Process, Failure> {
+    let mut certificates = Vec::new();
+    if let Some(until_s) = identity.not_after_s() {
+        certificates.push(("internal", until_s));
+    }
+    if let Some(path) = &settings.rest.cert_file
+        && let Some(until_s) = certificate::pem_not_after_s(&read("rest.cert_file", path)?)
+    {
+        certificates.push(("rest", until_s));
+    }
+    Ok(Process {
+        who: Who {
+            component: "node",
+            name: settings.node.id.to_string(),
+            region: settings.node.region.clone(),
+            environment: String::new(),
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        data_dir: settings.node.data_dir.clone(),
+        certificates,
+    })
 }
 
 /// Ends the process at once: what is in memory must not be acknowledged any more.

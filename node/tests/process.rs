@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -129,12 +130,18 @@ members = [{{ id = 1, region = "eu-central-1", internal = "{internal}", rest = "
     }
 
     fn start(&self) -> Process {
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, variables: &[(&str, &str)]) -> Process {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.path("log"))
             .unwrap();
-        let child = self.command(&self.settings()).stderr(log).spawn().unwrap();
+        let mut command = self.command(&self.settings());
+        command.envs(variables.iter().copied());
+        let child = command.stderr(log).spawn().unwrap();
         let mut process = Process {
             child,
             log: self.path("log"),
@@ -225,6 +232,51 @@ fn fails(mut command: Command, code: i32, named: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(said.contains(named), "{named} is missing in {said}");
+}
+
+/// What a service manager was told next.
+fn told(manager: &UnixDatagram) -> String {
+    let mut bytes = [0; 64];
+    let length = manager.recv(&mut bytes).unwrap();
+    String::from_utf8(bytes[..length].to_vec()).unwrap()
+}
+
+#[test]
+fn operators_hear_of_start_and_end_and_find_a_request_by_the_identifier_that_its_client_was_told() {
+    let place = Place::new();
+    let manager = UnixDatagram::bind(place.path("notify")).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let node = place.start_with(&[
+        ("NOTIFY_SOCKET", place.path("notify").to_str().unwrap()),
+        ("VECTORGATE_LOG__FORMAT", "json"),
+        ("VECTORGATE_LOG__LEVEL", "info,node=debug"),
+    ]);
+    assert_eq!(told(&manager), "READY=1");
+    let answer = get(place.rest, "/v2/nothing").unwrap();
+    let id = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("vectorgate-request-id: "))
+        .unwrap_or_else(|| panic!("{answer}"));
+    let metrics = get(place.rest, "/metrics").unwrap();
+    for series in [
+        "process_resident_memory_bytes ",
+        "vectorgate_disk_available_bytes ",
+        "vectorgate_certificate_expiry_timestamp_seconds{certificate=\"internal\"} ",
+    ] {
+        assert!(metrics.contains(series), "{series}\n{metrics}");
+    }
+    assert_eq!(node.terminate(), Some(0));
+    assert_eq!(told(&manager), "STOPPING=1");
+    let log = fs::read_to_string(place.path("log")).unwrap();
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+        .collect();
+    let line = lines.iter().find(|line| line["fields"]["request_id"] == id);
+    assert_eq!(
+        line.unwrap_or_else(|| panic!("{log}"))["fields"]["status"],
+        404
+    );
 }
 
 /// Contract: D-19.

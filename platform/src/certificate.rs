@@ -2,6 +2,7 @@
 //! together. Whether anybody trusts them is the clients' matter.
 
 use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
@@ -66,6 +67,20 @@ pub fn read(chain: &str, key: &str) -> Result<Facts, FactsError> {
     })
 }
 
+/// Until when a certificate holds, in seconds since the Unix epoch; nothing where it cannot be read.
+#[must_use]
+pub fn not_after_s(der: &CertificateDer<'_>) -> Option<u64> {
+    let parsed = parse(der).ok()?;
+    u64::try_from(parsed.validity().not_after.timestamp()).ok()
+}
+
+/// Until when the first certificate of a PEM text holds, in seconds since the Unix epoch; nothing
+/// where there is none that can be read.
+#[must_use]
+pub fn pem_not_after_s(pem: &[u8]) -> Option<u64> {
+    not_after_s(&CertificateDer::from_pem_slice(pem).ok()?)
+}
+
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, FactsError> {
     x509_parser::parse_x509_certificate(der)
         .map(|(_, parsed)| parsed)
@@ -107,6 +122,11 @@ mod tests {
         assert!(facts.not_before_s < facts.not_after_s);
         let whole = format!("{}{}", pems.cert, pems.ca);
         assert_eq!(read(&whole, &pems.key).unwrap(), facts);
+        assert_eq!(
+            pem_not_after_s(pems.cert.as_bytes()),
+            Some(facts.not_after_s)
+        );
+        assert_eq!(pem_not_after_s(b"nothing"), None);
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub mod clock;
 pub mod entropy;
 mod names;
 pub mod network;
+pub mod notify;
+pub mod process;
 pub mod secret_file;
 #[cfg(feature = "testing")]
 pub mod testing;

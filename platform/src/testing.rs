@@ -200,3 +200,36 @@ fn restrict(path: &Path) -> std::io::Result<()> {
 fn restrict(_path: &Path) -> std::io::Result<()> {
     Ok(())
 }
+
+/// Holds the metrics of an exposition against `deploy/observability/metrics/NAME.txt`, which dashboards and alerts
+/// go by: a line for each, with its kind and what it says, in the order of their names. With
+/// `VECTORGATE_BLESS=1` the file is written anew.
+///
+/// # Panics
+/// When they differ, or the file cannot be used.
+pub fn assert_metrics_are_documented(name: &str, exposition: &str) {
+    let documented = |line: &str| -> Option<String> {
+        let (name, help) = line.strip_prefix("# HELP ")?.split_once(' ')?;
+        let kind = exposition
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("# TYPE {name} ")))?;
+        // A counter is read by this name.
+        let name = match kind {
+            "counter" => format!("{name}_total"),
+            _ => name.to_owned(),
+        };
+        Some(format!("{name} {kind} {help}\n"))
+    };
+    let mut lines: Vec<String> = exposition.lines().filter_map(documented).collect();
+    lines.sort();
+    lines.dedup();
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../deploy/observability/metrics")
+        .join(format!("{name}.txt"));
+    let found = lines.concat();
+    if std::env::var_os("VECTORGATE_BLESS").is_some() {
+        std::fs::write(&file, &found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(expected, found, "{}", file.display());
+}

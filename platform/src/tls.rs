@@ -15,6 +15,8 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::certificate;
+
 /// The DNS name in every node's certificate, and in no edge's: what a client asks for when it
 /// connects to a node, wherever that node's address leads.
 pub const NODE_SERVER_NAME: &str = "vectorgate-node";
@@ -105,6 +107,12 @@ impl Identity {
     #[must_use]
     pub fn peer(&self) -> Option<Peer> {
         self.chain.first().and_then(Peer::of)
+    }
+
+    /// Until when the certificate holds, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn not_after_s(&self) -> Option<u64> {
+        certificate::not_after_s(self.chain.first()?)
     }
 
     /// For accepting connections from peers that our authority vouches for.

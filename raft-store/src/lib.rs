@@ -35,8 +35,8 @@ pub use admission::Admission;
 pub use checkpoint::{
     Checkpoint, CheckpointManifest, CheckpointReceiver, Checkpoints, ReceiveError,
 };
-pub use engine::Statistics;
 pub use engine::sim::{FaultsStruck, SimDisk, Torn};
+pub use engine::{SYNC_BOUNDS_US, Standing, Statistics};
 pub use fault::{Fatal, FaultKind, StorageFault};
 pub use log::{LogReader, LogStore};
 pub use open::{Closer, OpenError, Opened, Options, Storage, StorageStatistics, open};

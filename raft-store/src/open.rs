@@ -13,7 +13,7 @@ use crate::admission::Admission;
 use crate::checkpoint::{Checkpoints, Shelf};
 use crate::engine::rocks::RocksDisk;
 use crate::engine::sim::SimDisk;
-use crate::engine::{Disk, Statistics};
+use crate::engine::{Disk, Standing, Statistics};
 use crate::fault::{Breaker, Fatal, FaultKind, StorageFault};
 use crate::log::{self, LogShared, LogStore, MARK_FILE, Mark};
 use crate::state::{self, Outcomes, Reader, StateMachine, StateShared};
@@ -146,13 +146,17 @@ impl OpenError {
     }
 }
 
-/// How often the databases were written and synced since they were opened.
+/// How often the databases were written and synced since they were opened, and how they stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StorageStatistics {
     /// The log: writes are appends, votes and the like; syncs are group commits.
     pub log: Statistics,
     /// The state: writes are apply batches.
     pub state: Statistics,
+    /// How the log's engine stands.
+    pub log_standing: Standing,
+    /// How the state's engine stands.
+    pub state_standing: Standing,
 }
 
 /// Ends a node's storage cleanly, and knows what it did.
@@ -173,13 +177,15 @@ impl Closer {
         self.state.sync()
     }
 
-    /// How often the databases were written and synced since they were opened.
+    /// How often the databases were written and synced since they were opened, and how they stand.
     #[must_use]
     pub fn statistics(&self) -> StorageStatistics {
         let state = self.state.generation();
         StorageStatistics {
             log: self.log.statistics(),
             state: state.database().statistics(),
+            log_standing: self.log.standing(),
+            state_standing: state.database().standing(),
         }
     }
 }

@@ -2,6 +2,24 @@
 
 use super::*;
 
+/// An edge that shows all that it can.
+fn whole() -> Arc<Metrics> {
+    let serving = crate::assembly::Serving::default();
+    let metrics = Arc::clone(&serving.metrics);
+    metrics.follow(watch::channel(Status::default()).1);
+    let keeping = Cache::new(crate::settings::CacheSettings::default(), [0; 16]);
+    metrics.show_cache(Arc::new(keeping));
+    let counts = Arc::<crate::access_log::LogCounts>::default();
+    metrics.show(Box::new(crate::access_log::Shown(counts)));
+    metrics
+}
+
+#[test]
+fn every_metric_is_in_the_golden_list() {
+    let text = whole().render().unwrap();
+    platform::testing::assert_metrics_are_documented("edge", &text);
+}
+
 #[test]
 fn threads_are_added_up_and_everything_has_a_name() {
     let metrics = Metrics::new(Arc::default());
@@ -35,7 +53,7 @@ fn threads_are_added_up_and_everything_has_a_name() {
         "vectorgate_edge_upstream_response_seconds_bucket{le=\"+Inf\"} 2",
         "vectorgate_edge_upstream_response_seconds_sum 60.0015",
         "vectorgate_edge_manifest_version 0",
-        "vectorgate_edge_manifest_apply_microseconds 3000",
+        "vectorgate_edge_manifest_apply_seconds 0.003",
         "vectorgate_edge_cache_requests_total{outcome=\"hit\"} 1",
         "vectorgate_edge_cache_requests_total{outcome=\"bypass\"} 0",
         "vectorgate_edge_cache_entries 0",

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use edge_protocol::feeder::{Action, Feeder};
 use edge_protocol::frame::{Decoder, encode};
 use edge_protocol::limits::GREETING_MAX;
-use edge_protocol::{Hello, Moment, Refusal, ReportState, ToEdge, ToNode};
+use edge_protocol::{Hello, ManifestRef, Moment, Refusal, Report, ReportState, ToEdge, ToNode};
 use platform::tls::Peer;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -40,6 +40,9 @@ pub(super) struct Session {
     unsent: Bytes,
     seat: Option<Seat>,
     manifests: Option<Manifests>,
+    /// The last manifest that was sent, and when this node had it, until the edge uses it. What an edge
+    /// repeats of a manifest that another node sent is not measured.
+    awaited: Option<(ManifestRef, Instant)>,
     /// When the last ping that is not answered yet was sent.
     pinged: Option<Instant>,
     /// Why the edge is no longer served, and since when.
@@ -64,6 +67,7 @@ pub(super) async fn serve(shared: Shared, connection: Connection, draining: Canc
         unsent: Bytes::new(),
         seat: None,
         manifests: None,
+        awaited: None,
         pinged: None,
         refusal: None,
     };
@@ -172,6 +176,7 @@ impl Session {
                         tracing::warn!(edge, manifest = %report.manifest, reason, "an edge rejected a manifest");
                     }
                     self.shared.metrics.reported(&report);
+                    self.measure(&report);
                     if let Some(seat) = &self.seat {
                         seat.reported(&report);
                     }
@@ -199,12 +204,22 @@ impl Session {
                 let learned = newest
                     .filter(|newest| newest.manifest == *manifest)
                     .and_then(|newest| newest.learned);
+                self.awaited = learned.map(|learned| (*manifest, learned));
                 if let Some(seat) = &self.seat {
                     seat.sent(*manifest, learned);
                 }
             }
             ToEdge::Ping => self.pinged = Some(Instant::now()),
             _ => {}
+        }
+    }
+
+    fn measure(&mut self, report: &Report) {
+        let applied = |awaited: &mut (ManifestRef, Instant)| {
+            report.state == ReportState::Applied && report.manifest == awaited.0
+        };
+        if let Some((_, learned)) = self.awaited.take_if(applied) {
+            self.shared.metrics.propagated(learned.elapsed());
         }
     }
 

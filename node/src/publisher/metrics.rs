@@ -1,11 +1,23 @@
 //! What the publisher counts.
 
+use std::time::Duration;
+
 use edge_protocol::{Report, ReportState, ToEdge};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+/// Bounds of the histogram of propagation in seconds: an edge nearby takes some 10 ms for a small change,
+/// and a minute is far too long for any.
+const PROPAGATION_BUCKETS: [f64; 12] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
+];
+
+/// Each state that edges report.
+const STATES: [&str; 4] = ["received", "verified", "applied", "rejected"];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabel {
@@ -13,7 +25,7 @@ struct StateLabel {
 }
 
 /// What the publisher counts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct PublisherMetrics {
     pub(super) edges: Gauge,
     pub(super) refused: Counter,
@@ -21,6 +33,21 @@ pub struct PublisherMetrics {
     manifests: Counter,
     chunks: Counter,
     chunk_bytes: Counter,
+    propagation: Histogram,
+}
+
+impl Default for PublisherMetrics {
+    fn default() -> Self {
+        Self {
+            edges: Gauge::default(),
+            refused: Counter::default(),
+            reports: Family::default(),
+            manifests: Counter::default(),
+            chunks: Counter::default(),
+            chunk_bytes: Counter::default(),
+            propagation: Histogram::new(PROPAGATION_BUCKETS),
+        }
+    }
 }
 
 impl PublisherMetrics {
@@ -28,6 +55,10 @@ impl PublisherMetrics {
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let made = Self::default();
+        // From the start, so that the first of a kind is a change from zero.
+        for state in STATES {
+            drop(made.reports.get_or_create(&StateLabel { state }));
+        }
         registry.register(
             "edge_connections",
             "Edges connected to this node",
@@ -54,6 +85,11 @@ impl PublisherMetrics {
             "Bytes of chunks sent to edges",
             made.chunk_bytes.clone(),
         );
+        registry.register(
+            "propagation_duration_seconds",
+            "Time from this node's having a publication to an edge's saying that it is in use there",
+            made.propagation.clone(),
+        );
         made
     }
 
@@ -65,6 +101,11 @@ impl PublisherMetrics {
             ReportState::Rejected { .. } => "rejected",
         };
         self.reports.get_or_create(&StateLabel { state }).inc();
+    }
+
+    /// An edge took a manifest into use so long after this node had the publication.
+    pub(super) fn propagated(&self, after: Duration) {
+        self.propagation.observe(after.as_secs_f64());
     }
 
     pub(super) fn sent(&self, frame: &ToEdge) {

@@ -10,6 +10,7 @@ mod leading;
 mod limits;
 mod members;
 mod membership;
+mod metrics;
 mod network;
 mod shifts;
 mod webhooks;

@@ -134,6 +134,11 @@ pub(crate) trait Database: Send + Sync + 'static {
 
     /// How often this database was written and synced since it was opened.
     fn statistics(&self) -> Statistics;
+
+    /// How the engine stands, where it has something to say of itself.
+    fn standing(&self) -> Standing {
+        Standing::default()
+    }
 }
 
 /// Which way to walk.
@@ -213,6 +218,39 @@ impl Batch {
         self.operations
             .push(Operation::DeleteRange(from.into(), until.into()));
     }
+}
+
+/// Upper bounds of the histogram of sync times, in microseconds: a fast disk takes a tenth of a
+/// millisecond, a disk that takes a second is broken.
+pub const SYNC_BOUNDS_US: [u64; 12] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 1_000_000,
+];
+
+/// How a database's engine stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Bytes of table files that are in use.
+    pub table_bytes: u64,
+    /// Bytes in write buffers.
+    pub write_buffer_bytes: u64,
+    /// Bytes in the block cache, which a node's databases share.
+    pub block_cache_bytes: u64,
+    /// How many rows there are, as far as the engine can guess.
+    pub rows: u64,
+    /// Bytes that compaction has yet to rewrite.
+    pub compaction_pending_bytes: u64,
+    /// Compactions and flushes under way.
+    pub background_jobs: u64,
+    /// Files of the uppermost level, which each read may have to look into.
+    pub level0_files: u64,
+    /// Whether writes wait for flushes or compactions.
+    pub writes_stopped: bool,
+    /// Errors of flushes and compactions.
+    pub background_errors: u64,
+    /// How many syncs took up to each of [`SYNC_BOUNDS_US`], and beyond, each counted once.
+    pub sync_times: [u64; SYNC_BOUNDS_US.len() + 1],
+    /// How long all syncs took together.
+    pub sync_micros: u64,
 }
 
 /// How often something was written and synced.

@@ -89,6 +89,10 @@ impl LogShared {
         self.database.statistics()
     }
 
+    pub(crate) fn standing(&self) -> crate::engine::Standing {
+        self.database.standing()
+    }
+
     /// Writes a batch and, if that went well, changes what is known of the log.
     fn write(
         &self,

@@ -12,13 +12,18 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{DB, ErrorKind, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions};
+use rocksdb::{
+    DB, ErrorKind, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions, properties,
+};
+use tokio::time::Instant;
 
 use super::sync_directory;
 use crate::engine::{
-    Batch, Database, DatabaseKind, DatabaseView, Direction, Operation, Statistics, Visitor,
+    Batch, Database, DatabaseKind, DatabaseView, Direction, Operation, SYNC_BOUNDS_US, Standing,
+    Statistics, Visitor,
 };
 use crate::fault::{FaultKind, StorageFault};
 
@@ -30,6 +35,23 @@ pub(super) struct RocksDatabase {
     database: DB,
     writes: AtomicU64,
     syncs: AtomicU64,
+    sync_times: SyncTimes,
+}
+
+/// How long syncs took.
+#[derive(Default)]
+struct SyncTimes {
+    counts: [AtomicU64; SYNC_BOUNDS_US.len() + 1],
+    micros: AtomicU64,
+}
+
+impl SyncTimes {
+    fn took(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let place = SYNC_BOUNDS_US.partition_point(|bound| *bound < micros);
+        self.counts[place].fetch_add(1, Ordering::Relaxed);
+        self.micros.fetch_add(micros, Ordering::Relaxed);
+    }
 }
 
 impl RocksDatabase {
@@ -47,6 +69,7 @@ impl RocksDatabase {
             database,
             writes: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
+            sync_times: SyncTimes::default(),
         })
     }
 
@@ -108,10 +131,12 @@ impl Database for RocksDatabase {
 
     fn sync(&self) -> Result<(), StorageFault> {
         self.syncs.fetch_add(1, Ordering::Relaxed);
+        let began = Instant::now();
         let synced = match self.kind {
             DatabaseKind::Log => self.database.flush_wal(true),
             DatabaseKind::State => self.database.flush(),
         };
+        self.sync_times.took(began.elapsed());
         synced.map_err(self.fault("sync"))
     }
 
@@ -140,6 +165,37 @@ impl Database for RocksDatabase {
         Statistics {
             writes: self.writes.load(Ordering::Relaxed),
             syncs: self.syncs.load(Ordering::Relaxed),
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        // None of these names is unknown; a property that cannot be had says nothing.
+        let read = |name: &properties::PropName| {
+            let value = self.database.property_int_value(name).ok().flatten();
+            value.unwrap_or(0)
+        };
+        let level0 = properties::num_files_at_level(0);
+        // A text, for it is counted for each level.
+        let level0_files = self.database.property_value(&level0).ok().flatten();
+        Standing {
+            table_bytes: read(properties::LIVE_SST_FILES_SIZE),
+            write_buffer_bytes: read(properties::CUR_SIZE_ALL_MEM_TABLES),
+            block_cache_bytes: read(properties::BLOCK_CACHE_USAGE),
+            rows: read(properties::ESTIMATE_NUM_KEYS),
+            compaction_pending_bytes: read(properties::ESTIMATE_PENDING_COMPACTION_BYTES),
+            background_jobs: read(properties::NUM_RUNNING_COMPACTIONS)
+                + read(properties::NUM_RUNNING_FLUSHES),
+            level0_files: level0_files
+                .and_then(|files| files.parse().ok())
+                .unwrap_or(0),
+            writes_stopped: read(properties::IS_WRITE_STOPPED) != 0,
+            background_errors: read(properties::BACKGROUND_ERRORS),
+            sync_times: self
+                .sync_times
+                .counts
+                .each_ref()
+                .map(|count| count.load(Ordering::Relaxed)),
+            sync_micros: self.sync_times.micros.load(Ordering::Relaxed),
         }
     }
 }
