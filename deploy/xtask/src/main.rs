@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::commands::{
-    bench, caches, chaos, conformance, down, env, lint, openapi, process, sim, status, test, up,
+    bench, caches, chaos, conformance, deploy_check, down, env, lint, openapi, package, process,
+    sim, status, test, up,
 };
 use xtask::local::Name;
 use xtask::local::process::End;
@@ -134,6 +135,14 @@ enum Command {
     },
     /// Writes docs/openapi.json anew, from the code.
     Openapi,
+    /// Checks what is installed and watched: alerts and their examples, dashboards, Kubernetes resources, units,
+    /// container files.
+    ///
+    /// Builds nothing. The tools come from Debian, PyPI and npm, once; a check whose tool cannot be had is
+    /// skipped, and it says why.
+    DeployCheck,
+    /// Builds Debian packages of node and edge into target/packages.
+    Package,
     /// Prints the environment that builds use, for `source <(cargo xtask env)`.
     Env,
 }
@@ -194,6 +203,8 @@ fn run(command: Command) -> Result<()> {
         ),
         Command::Bench { name, arguments } => bench::run(repository, &name, &arguments),
         Command::Openapi => openapi::run(repository),
+        Command::DeployCheck => deploy_check::run(repository),
+        Command::Package => package::run(repository),
         Command::Env => env::run(repository),
     }
 }

@@ -56,7 +56,7 @@ pub fn run(repository: &Repository, options: Options) -> Result<()> {
         packages::ensure(TO_COMPARE_CACHES)?;
     }
     let suite = Suite {
-        package: npm::ensure(&toolchain, HTTP_CACHE_TESTS)?,
+        package: npm::ensure(toolchain.cache(), HTTP_CACHE_TESTS)?,
         script: repository.root().join(SCRIPT),
     };
     let folder = repository.caches();

