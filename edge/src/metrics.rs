@@ -278,7 +278,7 @@ impl Metrics {
     pub fn follow(&self, status: watch::Receiver<Status>) {
         self.registry
             .lock()
-            .register_collector(Box::new(Subscription(status)));
+            .register_collector(Box::new(following::Subscription(status)));
     }
 
     /// Shows from now on what is done about targets.
@@ -564,38 +564,8 @@ impl Collector for Following {
     }
 }
 
-/// Shows whom the edge follows and what that has cost.
-#[derive(Debug)]
-struct Subscription(watch::Receiver<Status>);
-
-impl Collector for Subscription {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let status = self.0.borrow().clone();
-        let mut writer = Writer(&mut encoder);
-        writer.gauge(
-            "node_connected",
-            "Whether a node serves this edge now",
-            i64::from(status.node.is_some()),
-        )?;
-        writer.counter(
-            "node_connections",
-            "How often a node let this edge in",
-            status.welcomes,
-        )?;
-        writer.counter(
-            "chunks_fetched",
-            "Chunks fetched for manifests taken into use",
-            status.chunks_fetched,
-        )?;
-        writer.counter(
-            "chunk_bytes_fetched",
-            "Bytes of these chunks",
-            status.bytes_fetched,
-        )
-    }
-}
-
 mod caching;
+mod following;
 mod protocols;
 mod targets;
 #[cfg(test)]
