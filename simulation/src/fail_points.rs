@@ -142,6 +142,17 @@ pub enum Disk {
     Edge(MemoryDirectory),
 }
 
+impl Disk {
+    fn crash(&self, rng: &mut impl Rng) {
+        match self {
+            Self::Node(disk) => {
+                disk.crash(rng);
+            }
+            Self::Edge(directory) => directory.crash(rng.next_u64()),
+        }
+    }
+}
+
 /// How often a point was come by, and how often something happened there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hits {
@@ -223,6 +234,11 @@ impl FailPoints {
         excused || state.dead.contains(&host)
     }
 
+    /// The machine under a process is to lose power before the next tick.
+    pub fn doom(&self, host: Host) {
+        self.state.lock().dead.insert(host);
+    }
+
     /// The processes that have died since the last call.
     #[must_use]
     pub fn dead(&self) -> BTreeSet<Host> {
@@ -273,8 +289,21 @@ impl State {
     }
 }
 
-impl Decide for FailPoints {
-    fn decide(&self, point: Point) -> Verdict {
+impl FailPoints {
+    /// The process that is running dies: it is seen off, and loses its disk then.
+    fn die(&self) {
+        let Some(Machine { host, disk, .. }) = self.state.lock().running().cloned() else {
+            return;
+        };
+        if let Some(witness) = WITNESS.with_borrow(Clone::clone) {
+            witness(host);
+        }
+        let state = &mut *self.state.lock();
+        disk.crash(&mut state.rng);
+        state.dead.insert(host);
+    }
+
+    fn judge(&self, point: Point) -> Verdict {
         let state = &mut *self.state.lock();
         let Some(machine) = state.running().cloned() else {
             return Verdict::Pass;
@@ -282,16 +311,8 @@ impl Decide for FailPoints {
         state.hits.entry(point).or_default().passed += 1;
         match state.strikes(point) {
             None => Verdict::Pass,
-            Some(Action::Die) => {
-                match machine.disk {
-                    Disk::Node(disk) => {
-                        disk.crash(&mut state.rng);
-                    }
-                    Disk::Edge(directory) => directory.crash(state.rng.next_u64()),
-                }
-                state.dead.insert(machine.host);
-                Verdict::Die
-            }
+            // What dies is seen off first, and has lost its disk then.
+            Some(Action::Die) => Verdict::Die,
             Some(Action::Fail) => {
                 if point.ends_the_process() {
                     state.failed.insert(machine.host);
@@ -305,6 +326,28 @@ impl Decide for FailPoints {
             }
         }
     }
+}
+
+impl Decide for FailPoints {
+    fn decide(&self, point: Point) -> Verdict {
+        let verdict = self.judge(point);
+        if matches!(verdict, Verdict::Die) {
+            self.die();
+        }
+        verdict
+    }
+}
+
+type Witness = Rc<dyn Fn(Host)>;
+
+thread_local! {
+    static WITNESS: RefCell<Option<Witness>> = const { RefCell::new(None) };
+}
+
+/// Has `witness` look at each process that dies at a fail point, while what it held can still be
+/// seen: what it told others in its last tick it told with that.
+pub fn see_off(witness: impl Fn(Host) + 'static) {
+    WITNESS.set(Some(Rc::new(witness)));
 }
 
 thread_local! {

@@ -9,6 +9,9 @@ pub const ROGUE: &str = "rogue";
 /// Where the edges live that have no host of their own.
 pub const HERD: &str = "herd";
 
+/// Where a scenario's script asks from.
+pub const SCRIPT: &str = "script";
+
 /// Where edges reach a node.
 pub const PUBLISHER_PORT: u16 = 7300;
 

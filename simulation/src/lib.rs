@@ -7,6 +7,7 @@
 //! | `world` `hosts` `ports` `network` | the processes, on simulated ports |
 //! | `faults` `fail_points` | what goes wrong, and who starts again what ended |
 //! | `workload` | what clients do |
+//! | `scenarios` | scripts that are played instead of random faults |
 //! | `run` | one run, from its first tick to its verdict |
 //! | `observer` `collect` `history` | what was seen |
 //! | `checks` | what has to hold of it |
@@ -30,6 +31,7 @@ pub mod observer;
 pub mod options;
 pub mod ports;
 pub mod run;
+pub mod scenarios;
 pub mod story;
 pub mod workload;
 pub mod world;

@@ -17,6 +17,7 @@ use simulation::campaign::{self, Plan};
 use simulation::gate::{self, Gate};
 use simulation::options::{Chaos, Options};
 use simulation::run::{self, Verdict};
+use simulation::scenarios::{self, Scenario};
 use simulation::story;
 
 /// Runs nodes and edges in a simulated world under faults drawn from a seed, and checks what their
@@ -31,7 +32,7 @@ struct Arguments {
     #[arg(long, group = "what")]
     reproduce: Option<u64>,
     /// Run so many seeds, each in a process of its own.
-    #[arg(long, conflicts_with_all = ["seed", "reproduce"], required_unless_present_any = ["seed", "reproduce", "mutants"])]
+    #[arg(long, conflicts_with_all = ["seed", "reproduce"], required_unless_present_any = ["seed", "reproduce", "mutants", "scenarios"])]
     seeds: Option<u64>,
     /// The first of them.
     #[arg(long, default_value_t = 1)]
@@ -55,10 +56,23 @@ struct Arguments {
     /// Give the product this bug (M01, M02, …).
     #[arg(long, value_parser = mutant)]
     mutant: Option<Mutant>,
+    /// Play this scenario instead of random faults.
+    #[arg(long, value_parser = scenario, requires = "what")]
+    scenario: Option<Scenario>,
+    /// Play every scenario with so many seeds each as --seeds says (100).
+    #[arg(long, conflicts_with_all = ["seed", "reproduce", "mutants"])]
+    scenarios: bool,
     /// Look for these bugs, or for all, with so many seeds each as --seeds says (200), and write down
     /// which were found.
     #[arg(long, value_parser = mutant, num_args = 0.., conflicts_with_all = ["seed", "reproduce", "mutant"])]
     mutants: Option<Vec<Mutant>>,
+}
+
+fn scenario(name: &str) -> Result<Scenario, String> {
+    Scenario::find(name).ok_or_else(|| {
+        let names = scenarios::ALL.iter().map(|scenario| scenario.name);
+        format!("there are {}", names.collect::<Vec<_>>().join(", "))
+    })
 }
 
 fn mutant(id: &str) -> Result<Mutant, String> {
@@ -91,6 +105,7 @@ fn main() -> ExitCode {
         (Some(seed), _, _) => one(seed, &arguments),
         (None, Some(seed), _) => reproduce(seed, &arguments),
         (None, None, Some(mutants)) => look_for(mutants, &arguments),
+        (None, None, None) if arguments.scenarios => play_all(&arguments),
         (None, None, None) => many(&arguments),
     };
     match passed {
@@ -113,6 +128,9 @@ fn play(seed: u64, arguments: &Arguments) -> Verdict {
     let seconds = Duration::from_secs(arguments.seconds);
     let mut options = Options::draw(seed, seconds, arguments.chaos.into());
     options.mutant = arguments.mutant;
+    if let Some(scenario) = arguments.scenario {
+        options = scenario.options(options);
+    }
     println!("{options}");
     run::run(&options)
 }
@@ -144,6 +162,34 @@ fn sum_up(verdict: &Verdict) {
     println!("{}", verdict.coverage);
     println!("simulated_ms {}", verdict.elapsed.as_millis());
     println!("trace {}", verdict.history.trace_hash());
+}
+
+/// Plays every scenario with many seeds, one after another.
+fn play_all(arguments: &Arguments) -> io::Result<bool> {
+    let program = std::env::current_exe()?;
+    let seeds = arguments.from
+        ..arguments
+            .from
+            .saturating_add(arguments.seeds.unwrap_or(100));
+    let mut failed = 0_usize;
+    for scenario in scenarios::ALL {
+        println!("{}: {}", scenario.name, scenario.tells);
+        for seed in seeds.clone() {
+            let run = scenario.run(&program, seed)?;
+            if !run.status.success() {
+                failed += 1;
+                print!("{}", String::from_utf8_lossy(&run.stdout));
+                print!("{}", String::from_utf8_lossy(&run.stderr));
+                println!("FAILED seed {seed}");
+                println!(
+                    "  cargo xtask sim --scenario {} --reproduce {seed}",
+                    scenario.name
+                );
+            }
+        }
+    }
+    println!("{failed} runs of scenarios failed");
+    Ok(failed == 0)
 }
 
 /// Runs the mutation gate. It is passed if all are found, or all but two of a full run.

@@ -1,6 +1,6 @@
 //! There is one audit entry for each change that was committed, the same on every node; and every
-//! entry is of something that a client asked for, in the environment that it asked in, or of what
-//! the cluster does by itself.
+//! entry is of something that a client asked for, in the environment that it asked in, or a
+//! scenario's script, or of what the cluster does by itself.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,10 @@ fn unasked(history: &History) -> impl Iterator<Item = String> {
         .iter()
         .filter(move |committed| match (&committed.actor, &committed.key) {
             (None, _) => false,
-            (Some(_), Some(key)) => !asked.contains(&(committed.environment, key.as_str())),
+            (Some(_), Some(key)) => {
+                let asked = asked.contains(&(committed.environment, key.as_str()));
+                !asked && !history.scripted.contains(key)
+            }
             (Some(_), None) => true,
         })
         .map(|committed| format!("nobody asked for {committed:?}"))
@@ -95,6 +98,17 @@ mod tests {
         found(|it| it.journal[0].environment = Environment::Sandbox, 1);
         found(|it| it.journal[0].key = None, 1);
         found(|it| it.journal[0].actor = None, 0);
+    }
+
+    #[test]
+    fn what_a_script_asked_for_is_fine() {
+        found(
+            |it| {
+                it.journal[0].key = Some("a script's".to_owned());
+                it.scripted.insert("a script's".to_owned());
+            },
+            0,
+        );
     }
 
     #[test]

@@ -230,6 +230,10 @@ impl Faults {
             return;
         }
         self.supervisor.nodes[index].standing = Standing::DownUntil(until);
+        // What it told others it told with what it holds now; and what it knows it was told with
+        // what they hold.
+        let now_us = stage.now_us();
+        stage.fleet.observe(now_us, stage.history);
         stage.sim.crash(hosts::node(index));
         stage.ended(&Host::Node(index + 1), false);
         stage.fleet.node_ended(index);

@@ -100,6 +100,8 @@ pub struct History {
     pub final_edges: BTreeMap<usize, (u64, u64)>,
     /// The manifest of production that was current at the end.
     pub final_manifest: (u64, u64),
+    /// The idempotency keys of what a scenario's script asked for, beside the clients.
+    pub scripted: BTreeSet<String>,
     /// Tokens that were ever sent to be published.
     pub tokens: BTreeSet<String>,
     /// When everything was healed, in simulated microseconds.

@@ -13,6 +13,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::fail_points::{self, Active};
+use crate::scenarios::Scenario;
 use fault::{HERD_KIND, KINDS, Place};
 
 pub use fault::{Badness, Behaviour, DiskOperation, Fault, Whom};
@@ -68,6 +69,8 @@ pub struct Options {
     pub fail_points: Vec<Active>,
     /// The bug that the product is given.
     pub mutant: Option<Mutant>,
+    /// The script that is played instead of random faults.
+    pub scenario: Option<Scenario>,
 }
 
 /// How a wall clock is wrong.
@@ -169,6 +172,7 @@ impl Options {
             faults,
             fail_points,
             mutant: None,
+            scenario: None,
         }
     }
 
@@ -215,6 +219,9 @@ impl fmt::Display for Options {
         }
         for active in &self.fail_points {
             write!(f, "\n    {active}")?;
+        }
+        if let Some(scenario) = self.scenario {
+            write!(f, "\n  scenario {}: {}", scenario.name, scenario.tells)?;
         }
         if let Some(mutant) = self.mutant {
             write!(f, "\n  mutant {mutant}")?;

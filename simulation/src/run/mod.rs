@@ -6,6 +6,7 @@ mod populate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use domain::id::EnvironmentId;
@@ -14,10 +15,9 @@ use turmoil::{Builder, Sim};
 
 use crate::checks;
 use crate::coverage::{self, Coverage};
-use crate::fail_points;
+use crate::fail_points::{self, Host};
 use crate::faults::{Faults, Stage};
 use crate::history::History;
-use crate::observer::Observer;
 use crate::options::{CALM, Options};
 use crate::ports::START_UNIX_MS;
 use crate::workload::Shared;
@@ -103,10 +103,13 @@ struct Run<'a> {
     shared: Shared,
     environment: Arc<Mutex<Option<EnvironmentId>>>,
     finished: Arc<Mutex<BTreeSet<usize>>>,
-    observer: Observer,
+    /// How the script ended, once it did.
+    played: Arc<Mutex<Option<Result<(), String>>>>,
     observed: Duration,
     looked: Duration,
     hashed: Duration,
+    /// The end of the last tick, for what is seen within the next one.
+    ticked_us: Arc<AtomicU64>,
     /// Up to which revision each node was looked at.
     seen: BTreeMap<usize, u64>,
 }
@@ -132,23 +135,40 @@ impl Run<'_> {
             shared,
             environment: Arc::default(),
             finished: Arc::default(),
-            observer: Observer::default(),
+            played: Arc::default(),
             observed: Duration::ZERO,
             looked: Duration::ZERO,
             hashed: Duration::ZERO,
+            ticked_us: Arc::default(),
             seen: BTreeMap::new(),
         };
         run.populate(options);
+        run.see_off();
         run
+    }
+
+    /// Has all nodes looked at when one dies at a fail point.
+    fn see_off(&self) {
+        let (fleet, ticked_us) = (self.fleet.clone(), Arc::clone(&self.ticked_us));
+        let history = Arc::clone(&self.shared.history);
+        fail_points::see_off(move |host| {
+            if let Host::Node(_) = host {
+                let at_us = ticked_us.load(Ordering::Relaxed);
+                fleet.observe(at_us, &mut history.lock());
+            }
+        });
     }
 
     /// Plays all phases.
     fn play(&mut self, options: &Options) -> Result<(), String> {
         self.on_stage(Faults::begin);
-        let stormy_until = CALM + options.duration;
-        while self.sim.elapsed() < stormy_until {
-            self.fleet.fail_points().arm(self.sim.elapsed() >= CALM);
-            self.step()?;
+        if options.scenario.is_some() {
+            self.until("the script ends", |run| run.played.lock().is_some())?;
+            if let Some(Err(reason)) = self.played.lock().take() {
+                return Err(format!("the script: {reason}"));
+            }
+        } else {
+            self.storm(options)?;
         }
         self.fleet.fail_points().arm(false);
         self.on_stage(Faults::heal);
@@ -165,6 +185,16 @@ impl Run<'_> {
                 .is_some_and(|environment| run.fleet.has_converged(environment, run.faults.lost()))
         })?;
         self.shared.history.lock().converged_us = Some(micros(self.sim.elapsed()));
+        Ok(())
+    }
+
+    /// Leaves the cluster alone first, and then not.
+    fn storm(&mut self, options: &Options) -> Result<(), String> {
+        let stormy_until = CALM + options.duration;
+        while self.sim.elapsed() < stormy_until {
+            self.fleet.fail_points().arm(self.sim.elapsed() >= CALM);
+            self.step()?;
+        }
         Ok(())
     }
 
@@ -202,10 +232,10 @@ impl Run<'_> {
             .map_err(|error| format!("a process ended by itself: {error}"))?;
         let now = self.sim.elapsed();
         let at_us = micros(now);
+        self.ticked_us.store(at_us, Ordering::Relaxed);
         if now >= self.observed + OBSERVE_EVERY {
             self.observed = now;
-            self.fleet
-                .observe(at_us, &mut self.observer, &mut self.shared.history.lock());
+            self.fleet.observe(at_us, &mut self.shared.history.lock());
         }
         if now >= self.looked + LOOK_EVERY {
             self.looked = now;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Run;
-use crate::hosts::{self, HERD, ORIGIN, ROGUE};
+use crate::hosts::{self, HERD, ORIGIN, ROGUE, SCRIPT};
 use crate::network::SimNetwork;
-use crate::options::Options;
+use crate::options::{CALM, Options};
 use crate::ports::SimEntropy;
+use crate::scenarios::{Scenario, Script};
 use crate::workload::{self, Client};
 use crate::world::CLIENTS;
 
@@ -40,6 +41,9 @@ impl Run<'_> {
         self.sim.host(ROGUE, move || fleet.clone().run_rogue());
         self.sim.host(ORIGIN, workload::origin);
         self.clients(options);
+        if let Some(scenario) = options.scenario {
+            self.script(scenario, options.seed);
+        }
     }
 
     /// One host for all clients: each has a network of its own entropy, and none is cut off.
@@ -80,6 +84,22 @@ impl Run<'_> {
             for task in tasks {
                 task.await?;
             }
+            Ok(())
+        });
+    }
+
+    /// Plays a scenario beside the clients, once the cluster was left alone for a while.
+    fn script(&mut self, scenario: Scenario, seed: u64) {
+        let script = Script {
+            fleet: self.fleet.clone(),
+            shared: self.shared.clone(),
+            network: network(seed, "script"),
+        };
+        let played = Arc::clone(&self.played);
+        self.sim.client(SCRIPT, async move {
+            tokio::time::sleep(CALM).await;
+            let ended = (scenario.play)(script).await;
+            *played.lock() = Some(ended);
             Ok(())
         });
     }

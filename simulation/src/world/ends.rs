@@ -10,11 +10,11 @@ use node::control_plane::ControlPlane;
 use super::Fleet;
 use crate::collect;
 use crate::history::{Committed, FinalState, Finals, History};
-use crate::observer::Observer;
 
 impl Fleet {
     /// Looks at the consensus of the nodes that run.
-    pub fn observe(&self, at_us: u64, observer: &mut Observer, history: &mut History) {
+    pub fn observe(&self, at_us: u64, history: &mut History) {
+        let mut observer = self.observer.lock();
         for (index, process) in self.nodes.lock().iter() {
             let place = (index + 1, process.life);
             observer.look(place, at_us, &process.consensus, history);

@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, watch};
 use crate::fail_points::FailPoints;
 use crate::history::{Environment, History};
 use crate::hosts::{self, HERD, ORIGIN, ROGUE};
+use crate::observer::Observer;
 use crate::options::Options;
 use crate::ports::{SimClock, SimEntropy};
 
@@ -58,6 +59,7 @@ pub struct Fleet {
     changed: Arc<Mutex<u64>>,
     fail_points: FailPoints,
     history: Arc<Mutex<History>>,
+    observer: Arc<Mutex<Observer>>,
 }
 
 /// The keys that bootstrap makes.
@@ -149,6 +151,7 @@ impl Fleet {
             fail_points: FailPoints::install(&options.fail_points, options.seed),
             options: Arc::new(options),
             history,
+            observer: Arc::default(),
         }
     }
 
