@@ -190,6 +190,7 @@ fn sight(node: usize, seen: &Seen, at_us: u64, now: &Observation) -> NodeSight {
         applied: at(now.applied),
         checkpoint: at(now.checkpoint),
         purged: at(now.purged),
+        membership: at(now.membership),
         voters: now
             .voters
             .iter()

@@ -37,6 +37,8 @@ pub struct Observation {
     pub checkpoint: Option<LogId>,
     /// Up to where its log was purged.
     pub purged: Option<LogId>,
+    /// The entry that the membership is of, the last one in the log.
+    pub membership: Option<LogId>,
     /// The voters: one set, or two while a change of them is under way.
     pub voters: Vec<BTreeSet<NodeId>>,
     /// The members without a vote.
@@ -61,6 +63,7 @@ impl Consensus {
             applied: metrics.last_applied,
             checkpoint: metrics.snapshot,
             purged: metrics.purged,
+            membership: *metrics.membership_config.log_id(),
             voters: membership.get_joint_config().clone(),
             learners: membership.learner_ids().collect(),
         }

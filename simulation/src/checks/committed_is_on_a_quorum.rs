@@ -1,11 +1,25 @@
 //! What a node knows to be committed is on a majority of the voters, of both sets of them while
 //! they change.
+//!
+//! A node's membership is the last one in its log, committed or not, and may be younger than the
+//! entry. A leader commits by the membership that it has at the moment: that in force at the
+//! entry, or a younger one.
+
+use std::collections::BTreeMap;
 
 use super::logs::Logs;
 use crate::history::{History, NodeSight, Place};
 
+/// Memberships by the entries that they are of.
+type Memberships<'a> = BTreeMap<Option<Place>, &'a [Vec<u64>]>;
+
 /// The violations in `history`.
 pub(crate) fn check(history: &History) -> Vec<String> {
+    let memberships: Memberships<'_> = history
+        .nodes
+        .iter()
+        .map(|sight| (sight.membership, sight.voters.as_slice()))
+        .collect();
     let mut logs = Logs::new(history);
     let mut newest: Option<Place> = None;
     let mut found = Vec::new();
@@ -18,27 +32,53 @@ pub(crate) fn check(history: &History) -> Vec<String> {
             continue;
         };
         newest = sight.committed;
-        found.extend(missing(&logs, sight));
+        found.extend(missing(&logs, &memberships, sight));
     }
     found
 }
 
-fn missing(logs: &Logs<'_>, sight: &NodeSight) -> Option<String> {
+fn missing(logs: &Logs<'_>, memberships: &Memberships<'_>, sight: &NodeSight) -> Option<String> {
     let committed = sight.committed?;
-    let lacking = sight.voters.iter().find(|voters| {
+    let holds = |voters: &Vec<u64>| {
         let having = voters.iter().filter(|voter| logs.has(**voter, committed));
-        having.count() <= voters.len() / 2
-    })?;
+        having.count() > voters.len() / 2
+    };
+    let candidates = candidates(logs, memberships, sight, committed);
+    if candidates.iter().any(|voters| voters.iter().all(holds)) {
+        return None;
+    }
     Some(format!(
-        "{sight:?} knows {committed:?} to be committed, which is not on a majority of {lacking:?}"
+        "{sight:?} knows {committed:?} to be committed, which is not on a majority of {candidates:?}"
     ))
+}
+
+/// The memberships in the node's log from that on which was in force at an entry.
+fn candidates<'a>(
+    logs: &Logs<'_>,
+    memberships: &Memberships<'a>,
+    sight: &'a NodeSight,
+    committed: Place,
+) -> Vec<&'a [Vec<u64>]> {
+    let mut candidates = vec![sight.voters.as_slice()];
+    let older = memberships.range(..sight.membership).rev();
+    let held =
+        older.filter(|(place, _)| place.is_none_or(|place| logs.has(sight.node as u64, place)));
+    let mut from = sight.membership;
+    for (place, voters) in held {
+        if from.is_none_or(|from| from <= committed) {
+            break;
+        }
+        candidates.push(*voters);
+        from = *place;
+    }
+    candidates
 }
 
 #[cfg(test)]
 mod tests {
     use super::check;
     use crate::checks::made_up::{entry, place, sight};
-    use crate::history::History;
+    use crate::history::{History, Place};
 
     fn history(holders: &[usize], voters: &[&[u64]]) -> History {
         let mut knows = sight(1, 10, 1, 1);
@@ -66,5 +106,26 @@ mod tests {
         let joint: &[&[u64]] = &[&[1, 2, 3], &[3, 4, 5]];
         assert_eq!(check(&history(&[1, 2], joint)).len(), 1);
         assert!(check(&history(&[1, 2, 4, 5], joint)).is_empty());
+    }
+
+    #[test]
+    fn an_entry_before_a_change_of_voters_is_judged_by_those_before_it() {
+        let both: &[&[u64]] = &[&[1, 2, 3], &[1, 2]];
+        let mut before = sight(1, 1, 1, 1);
+        before.membership = Some(place(1, 1, 1));
+        before.last = before.membership;
+        let judge = |holders: &[usize], changed: Place| {
+            let mut history = history(holders, both);
+            history.nodes[0].membership = Some(changed);
+            history.nodes[0].last = Some(place(1, 1, 6));
+            history.nodes.insert(0, before.clone());
+            history.entries.insert(0, entry(1, 1, place(1, 1, 1), 11));
+            check(&history).len()
+        };
+        // The joint membership comes after the entry, or before it.
+        assert_eq!(judge(&[1, 3], place(1, 1, 6)), 0);
+        assert_eq!(judge(&[1, 3], place(1, 1, 4)), 1);
+        assert_eq!(judge(&[1, 2], place(1, 1, 4)), 0);
+        assert_eq!(judge(&[1], place(1, 1, 6)), 1);
     }
 }

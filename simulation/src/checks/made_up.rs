@@ -39,6 +39,7 @@ pub(crate) fn sight(node: usize, at_us: u64, term: u64, voted_for: u64) -> NodeS
         applied: None,
         checkpoint: None,
         purged: None,
+        membership: None,
         voters: vec![vec![1, 2, 3]],
         learners: Vec::new(),
     }

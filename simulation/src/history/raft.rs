@@ -58,6 +58,8 @@ pub struct NodeSight {
     pub checkpoint: Option<Place>,
     /// Up to where its log was purged.
     pub purged: Option<Place>,
+    /// The entry that the membership is of: the last one in its log, committed or not.
+    pub membership: Option<Place>,
     /// The voters: one set, or two while a change of them is under way.
     pub voters: Vec<Vec<u64>>,
     /// The members without a vote.
