@@ -4,9 +4,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 /// `/proc` counts processor time in hundredths of a second, on every architecture that Linux runs
@@ -16,6 +17,10 @@ const TICK: Duration = Duration::from_millis(10);
 /// Which of the fields after a process's name are its user and its system time (proc(5)).
 const USER_TICKS: usize = 11;
 const SYSTEM_TICKS: usize = 12;
+
+/// By when a process that is told to stands still: the kernel stops it at its next moment, however busy
+/// the machine is.
+const STANDSTILL_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A process that ends with this.
 #[derive(Debug)]
@@ -135,13 +140,23 @@ impl Pid {
             .transpose()
     }
 
-    /// Has it do nothing until what is given is dropped.
+    /// Has it do nothing until what is given is dropped. Blocks until it stands still.
     ///
     /// # Errors
-    /// When it does not run.
+    /// When it does not run, or goes on for long.
     pub fn hold(self) -> Result<Held> {
         self.signal(Signal::STOP)?;
-        Ok(Held(self))
+        let held = Held(self);
+        let deadline = Instant::now() + STANDSTILL_DEADLINE;
+        while !self.read("stat")?.contains(") T ") {
+            ensure!(
+                Instant::now() < deadline,
+                "process {} does not stand still",
+                self.0
+            );
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(held)
     }
 
     fn signal(self, signal: Signal) -> Result<()> {

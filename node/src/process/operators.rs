@@ -72,7 +72,7 @@ pub(crate) enum MembersTask {
         shown: Shown,
     },
     /// Adds a node as a learner. Start it first, with an empty data directory and `join = true` under
-    /// [cluster].
+    /// `[cluster]`.
     #[command(after_help = EXITS)]
     Add {
         #[command(flatten)]
