@@ -5,8 +5,8 @@
 //! its write-ahead log and opens as if nothing had happened: measured, one flipped byte in the
 //! middle lost 50 of 100 synced entries. The *log* database therefore uses
 //! `TolerateCorruptedTailRecords`: a torn tail, normal after a crash, is cut, and any other damage
-//! refuses to open. The *state* database keeps point-in-time, because its log is not synced with
-//! each batch, so that after a power cut a gap is normal, and a consistent prefix is all it owes.
+//! refuses to open. The *state* database has no write-ahead log: after a crash it stands where its
+//! last write buffer was flushed, a consistent prefix, and the Raft log replays the rest.
 //!
 //! **Memory.** The block cache is shared and holds index and filter blocks too, so that memory
 //! does not grow with the number of rows: at most [`BLOCK_CACHE_BYTES`], plus two write buffers
@@ -112,7 +112,6 @@ impl Tuning {
                 options.set_compression_type(DBCompressionType::None);
             }
             DatabaseKind::State => {
-                options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
                 options.set_write_buffer_size(STATE_WRITE_BUFFER_BYTES);
                 options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO);
                 options.set_memtable_whole_key_filtering(true);
