@@ -1,11 +1,15 @@
-//! An event that an endpoint has received is sent to it again once at most for each change of
-//! leaders since: by a new leader that does not know of it yet.
+//! An event that an endpoint has received is sent to it again once at most for each time since that
+//! somebody takes up leadership: by a new leader that does not know of it yet, or by one that no
+//! quorum followed for a while, whose record of it nobody confirmed.
+
+use std::collections::BTreeMap;
 
 use super::deliveries::{courses, received};
-use crate::history::History;
+use crate::history::{History, NodeSight};
 
 /// The violations in `history`.
 pub(crate) fn check(history: &History) -> Vec<String> {
+    let lapses = lapses(history);
     let mut found = Vec::new();
     for ((endpoint, event), course) in courses(history) {
         let Some(first) = course.attempts.iter().position(|it| received(it)) else {
@@ -19,9 +23,13 @@ pub(crate) fn check(history: &History) -> Vec<String> {
             .iter()
             .filter(|change| (since..=last.at_us).contains(&change.at_us))
             .count();
-        if again.len() > changes {
+        let lapsed = lapses
+            .iter()
+            .filter(|(from, until)| *from <= last.at_us && *until >= since)
+            .count();
+        if again.len() > changes + lapsed {
             found.push(format!(
-                "{event} was received at {} µs by {endpoint} and sent again {} times, with {changes} changes of leaders",
+                "{event} was received at {} µs by {endpoint} and sent again {} times, with {changes} changes of leaders and {lapsed} times without a quorum",
                 course.attempts[first].at_us,
                 again.len()
             ));
@@ -30,11 +38,37 @@ pub(crate) fn check(history: &History) -> Vec<String> {
     found
 }
 
+/// From when to when leaders were ones in name alone, and went on to lead in the same term.
+fn lapses(history: &History) -> Vec<(u64, u64)> {
+    let mut leading: BTreeMap<usize, &NodeSight> = BTreeMap::new();
+    let mut lost: BTreeMap<usize, u64> = BTreeMap::new();
+    let mut lapses = Vec::new();
+    for sight in &history.nodes {
+        let before = leading.insert(sight.node, sight).filter(|before| {
+            (before.life, before.term) == (sight.life, sight.term) && before.leads && sight.leads
+        });
+        match (before.map(|before| before.acting), sight.acting) {
+            (Some(true), false) => {
+                lost.insert(sight.node, sight.at_us);
+            }
+            (Some(false), true) => {
+                let from = lost.remove(&sight.node);
+                lapses.extend(from.map(|from| (from, sight.at_us)));
+            }
+            (Some(_), _) => {}
+            (None, _) => {
+                lost.remove(&sight.node);
+            }
+        }
+    }
+    lapses
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::deliveries::made_up::{delivery, history};
     use super::check;
-    use crate::checks::made_up::leader;
+    use crate::checks::made_up::{leader, sight};
     use crate::history::LeaderChange;
 
     fn found(times: &[(u64, u16)], led_at: &[u64]) -> usize {
@@ -60,5 +94,24 @@ mod tests {
         assert_eq!(found(&[(10, 200), (20, 200)], &[15]), 0);
         assert_eq!(found(&[(10, 200), (20, 200), (30, 200)], &[15]), 1);
         assert_eq!(found(&[(10, 200), (20, 200)], &[25]), 1);
+    }
+
+    #[test]
+    fn a_leader_that_gets_its_quorum_back_may_send_again_once() {
+        let found = |times: &[u64], leads: bool| {
+            let deliveries = times.iter().map(|at| delivery("evt_1", *at, 200));
+            let mut history = history(vec![], deliveries.collect());
+            for (at_us, acting) in [(5, true), (15, false), (20, true)] {
+                let mut sight = sight(1, at_us, 1, 1);
+                (sight.leads, sight.acting) = (leads || acting, acting);
+                history.nodes.push(sight);
+            }
+            check(&history).len()
+        };
+        assert_eq!(found(&[10, 20], true), 0);
+        assert_eq!(found(&[10, 20, 25], true), 1);
+        assert_eq!(found(&[21, 25], true), 1);
+        // It stood down, and whoever leads then is told of as a change.
+        assert_eq!(found(&[10, 20], false), 1);
     }
 }
