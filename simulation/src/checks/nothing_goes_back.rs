@@ -1,7 +1,7 @@
-//! A node's term and vote never go back, restarts included: both are on its disk before anybody
-//! hears of them. What it knows to be committed and what it applied never go back while its process
-//! lives; a process that starts anew may begin further back, since it applies again what its disk
-//! lost of the state, but never before its last checkpoint.
+//! A node's vote never goes back, restarts included: it is on its disk before anybody hears of it.
+//! The term that it is in, what it knows to be committed and what it applied never go back while
+//! its process lives; a process that starts anew may begin further back, since it applies again
+//! what its disk lost of the state, but never before its last checkpoint.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,8 @@ pub(crate) fn check(history: &History) -> Vec<String> {
 fn went_back<'a>(before: &'a NodeSight, now: &'a NodeSight) -> impl Iterator<Item = &'static str> {
     let same_life = before.life == now.life;
     [
-        ("the term", now.term < before.term),
+        // A node is in a new term while it still writes its vote for it.
+        ("the term", same_life && now.term < before.term),
         ("the vote", now.vote < before.vote),
         ("the checkpoint", now.checkpoint < before.checkpoint),
         (
@@ -87,6 +88,13 @@ mod tests {
                 sight.life = 2;
                 sight.applied = Some(place(1, 1, 5));
                 sight.committed = None;
+            },
+            0,
+        );
+        found(
+            |sight| {
+                sight.life = 2;
+                sight.term = 1;
             },
             0,
         );
