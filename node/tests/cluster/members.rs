@@ -89,14 +89,15 @@ async fn a_node_joins_as_a_learner_serves_votes_and_leaves_for_good() {
     let again = world.change(1, ClusterRequest::Add(new.clone())).await;
     assert!(!again.changed, "asking twice does no harm");
     world.change(4, ClusterRequest::Promote(4)).await;
-    let status = world.status(1).await;
+    let at_rest = |status: &ClusterStatus| status.under_way.is_none();
+    let status = world.until_status(1, "node 4 votes", at_rest).await;
     assert_eq!(voters(&status), BTreeSet::from([1, 2, 3, 4]));
     world.change(2, ClusterRequest::Demote(4)).await;
-    assert_eq!(voters(&world.status(1).await), BTreeSet::from([1, 2, 3]));
+    let status = world.until_status(1, "node 4 votes no more", at_rest).await;
+    assert_eq!(voters(&status), BTreeSet::from([1, 2, 3]));
     world.change(3, ClusterRequest::Remove(4)).await;
-    let status = world.status(1).await;
+    let status = world.until_status(1, "node 4 is gone", at_rest).await;
     assert!(status.members.iter().all(|member| member.id != 4));
-    assert!(status.under_way.is_none(), "{status:?}");
 
     assert_eq!(fate(end).await, FatalReason::Removed(4));
     let again = world.change(1, ClusterRequest::Remove(4)).await;
