@@ -72,11 +72,21 @@ impl Stage {
         Self::three_nodes_on(house, folder, Ports::BENCH)
     }
 
-    /// Starts three nodes on other ports, beside those of a stage that is open.
+    /// Starts three nodes of another build, whose binaries are in `binaries`, in a folder within `folder` and
+    /// on other ports, beside those of a stage that is open.
     ///
     /// # Errors
     /// When they do not start.
-    pub fn three_nodes_on(house: &House, folder: &Path, ports: Ports) -> Result<Self> {
+    pub fn three_nodes_beside(house: &House, binaries: &Path, folder: &Path) -> Result<Self> {
+        let beside = House {
+            binaries: binaries.to_owned(),
+            folder: house.folder.clone(),
+            is_foreign: true,
+        };
+        Self::three_nodes_on(&beside, &folder.join("beside"), Ports::BESIDE)
+    }
+
+    fn three_nodes_on(house: &House, folder: &Path, ports: Ports) -> Result<Self> {
         let topology = Topology {
             nodes: 3,
             edges: 0,

@@ -15,7 +15,6 @@ use http::{Method, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 use xtask::local::files::uuid;
-use xtask::local::topology::Ports;
 
 use super::{blocking, objects};
 use crate::client::RestClient;
@@ -290,13 +289,7 @@ pub async fn run(house: &House, options: &Options) -> Result<()> {
     print!("\n{}", table(&rows)?);
     let mut pairs = vec![key_and_none(&place, options).await?];
     if let Some(binaries) = &options.beside {
-        let beside = House {
-            binaries: binaries.clone(),
-            folder: house.folder.clone(),
-            is_foreign: true,
-        };
-        let folder = folder.join("beside");
-        let stage = blocking(|| Stage::three_nodes_on(&beside, &folder, Ports::BESIDE))?;
+        let stage = blocking(|| Stage::three_nodes_beside(house, binaries, &folder))?;
         pairs.push(builds(&place, &Place::open(stage).await?, options).await?);
     }
     print!("\n{}", pair_table(&pairs));

@@ -13,7 +13,6 @@ use clap::Args;
 use http::{Method, StatusCode};
 use serde::Serialize;
 use xtask::local::files::uuid;
-use xtask::local::topology::Ports;
 
 use super::compare;
 use super::{blocking, objects};
@@ -144,13 +143,7 @@ pub async fn run(house: &House, options: &Options) -> Result<()> {
     let ground = Arc::new(Ground::prepare(&mut stage.client().await?).await?);
     let ours = async |index| RuleWriter::connect(&stage, &ground, index, options.keys).await;
     let (rows, other) = if let Some(binaries) = &options.beside {
-        let beside = House {
-            binaries: binaries.clone(),
-            folder: house.folder.clone(),
-            is_foreign: true,
-        };
-        let folder = folder.join("beside");
-        let other = blocking(|| Stage::three_nodes_on(&beside, &folder, Ports::BESIDE))?;
+        let other = blocking(|| Stage::three_nodes_beside(house, binaries, &folder))?;
         let their_ground = Arc::new(Ground::prepare(&mut other.client().await?).await?);
         println!("Three nodes and three of another build take rules");
         let theirs = async |index| RuleWriter::connect(&other, &their_ground, index, false).await;
