@@ -244,15 +244,7 @@ impl Writer<'_, '_> {
         label: &str,
         values: impl Iterator<Item = (String, u64)>,
     ) -> fmt::Result {
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (of, value) in values {
-            metric
-                .encode_family(&[(label, of.as_str())])?
-                .encode_gauge(&value)?;
-        }
-        Ok(())
+        self.family(MetricType::Gauge, name, help, label, values)
     }
 
     fn counter(&mut self, name: &str, help: &str, value: impl EncodeCounterValue) -> fmt::Result {
@@ -268,13 +260,25 @@ impl Writer<'_, '_> {
         label: &str,
         values: impl Iterator<Item = (String, u64)>,
     ) -> fmt::Result {
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
+        self.family(MetricType::Counter, name, help, label, values)
+    }
+
+    fn family(
+        &mut self,
+        kind: MetricType,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl Iterator<Item = (String, u64)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, kind)?;
         for (of, value) in values {
-            metric
-                .encode_family(&[(label, of.as_str())])?
-                .encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            let labels = [(label, of.as_str())];
+            let mut one = metric.encode_family(&labels)?;
+            match kind {
+                MetricType::Counter => one.encode_counter::<NoLabelSet, _, u64>(&value, None)?,
+                _ => one.encode_gauge(&value)?,
+            }
         }
         Ok(())
     }
