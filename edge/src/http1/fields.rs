@@ -1,6 +1,7 @@
 //! Fields of a head, and what frames a body: bytes to values and values to bytes.
 
 use bytes::Bytes;
+use http::Version;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
     HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, SET_COOKIE, TE, TRAILER,
@@ -40,6 +41,20 @@ pub(crate) fn read_field(
     let name = name(field.name.as_bytes())?;
     let value = HeaderValue::from_maybe_shared(input.slice_ref(field.value)).ok()?;
     Some((name, value))
+}
+
+/// The version of a head by the number behind `HTTP/1.`: what is above 1.1 speaks as 1.1 does (RFC 9110, section 2.5).
+pub(crate) fn version(minor: Option<u8>) -> Version {
+    match minor {
+        Some(0) => Version::HTTP_10,
+        _ => Version::HTTP_11,
+    }
+}
+
+/// Whether the last of the transfer codings in a field is `chunked`: the last one is what frames the body.
+pub(crate) fn ends_chunked(codings: &[u8]) -> bool {
+    let last = codings.rsplit(|byte| *byte == b',').next();
+    last.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// Digits, and nothing else: no sign, no blank, no overflow.

@@ -12,7 +12,7 @@ mod names;
 
 pub(crate) use decoder::{Decoder, Piece, Unchunked};
 pub(crate) use fields::{
-    CHUNK_END, FIELDS_MAX, LAST_CHUNK, announced, digits, has_token, read_field, write_chunk_size,
-    write_field, write_number, write_trailers,
+    CHUNK_END, FIELDS_MAX, LAST_CHUNK, announced, digits, ends_chunked, has_token, read_field,
+    version, write_chunk_size, write_field, write_number, write_trailers,
 };
 pub(crate) use input::{BUFFER_BYTES_MAX, Input};

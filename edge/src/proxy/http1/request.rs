@@ -13,7 +13,9 @@ use http::header::{
 use http::{Method, StatusCode, Uri, Version};
 use httparse::{ParserConfig, Status};
 
-use crate::http1::{BUFFER_BYTES_MAX, Decoder, FIELDS_MAX, digits, has_token, read_field};
+use crate::http1::{
+    BUFFER_BYTES_MAX, Decoder, FIELDS_MAX, digits, ends_chunked, has_token, read_field, version,
+};
 
 /// The longest target that a `Uri` has room for. Which are served is decided later.
 const TARGET_BYTES_MAX: usize = u16::MAX as usize - 1;
@@ -146,10 +148,7 @@ fn read_head(input: &mut Bytes, headers: &mut HeaderMap) -> Result<Option<Head>,
     let Status::Complete(length) = status else {
         return Ok(None);
     };
-    let version = match parsed.version {
-        Some(0) => Version::HTTP_10,
-        _ => Version::HTTP_11,
-    };
+    let version = version(parsed.version);
     let method = parsed.method.unwrap_or_default().as_bytes();
     let method = Method::from_bytes(method).map_err(|_| Malformed::Head(httparse::Error::Token))?;
     let target = parsed.path.unwrap_or_default().as_bytes();
@@ -228,10 +227,7 @@ impl Framed {
                 if self.length.take().is_some() {
                     before.remove(CONTENT_LENGTH);
                 }
-                // The last coding is what frames the body.
-                let last = value.as_bytes().rsplit(|byte| *byte == b',').next();
-                self.is_chunked =
-                    last.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+                self.is_chunked = ends_chunked(value.as_bytes());
             }
             CONTENT_LENGTH => return self.note_length(value),
             CONNECTION => {

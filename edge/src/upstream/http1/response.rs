@@ -13,7 +13,9 @@ use http::header::{
 use http::{StatusCode, Version};
 use httparse::{ParserConfig, Status};
 
-use crate::http1::{Decoder, FIELDS_MAX, Unchunked, digits, has_token, read_field};
+use crate::http1::{
+    Decoder, FIELDS_MAX, Unchunked, digits, ends_chunked, has_token, read_field, version,
+};
 
 /// Why what an origin sent is no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,10 +72,7 @@ pub(super) fn read_head(
     let Status::Complete(length) = status else {
         return Ok(None);
     };
-    let version = match parsed.version {
-        Some(0) => Version::HTTP_10,
-        _ => Version::HTTP_11,
-    };
+    let version = version(parsed.version);
     let status = parsed
         .code
         .and_then(|code| StatusCode::from_u16(code).ok())
@@ -120,10 +119,7 @@ impl Framed {
             }
         } else if *name == TRANSFER_ENCODING {
             self.is_coded = true;
-            // The last coding is what frames the body.
-            let last = value.as_bytes().rsplit(|byte| *byte == b',').next();
-            self.is_chunked =
-                last.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+            self.is_chunked = ends_chunked(value.as_bytes());
         } else if *name == CONNECTION {
             self.closes |= has_token(value.as_bytes(), b"close");
             self.is_kept_alive |= has_token(value.as_bytes(), b"keep-alive");
