@@ -71,6 +71,8 @@ mutants! {
     LimitPerNode, "M23", "each node counts requests for itself", "no more is admitted than the limit";
     AppendUnchecked, "M24", "a follower that lacks earlier entries says that it has the new ones", "acknowledged writes survive";
     VoteUnchecked, "M25", "a vote is given to whoever asks, however little of the log he has", "acknowledged writes survive";
+    MembershipKept, "M26", "an installed checkpoint leaves a node with the membership that its log last had", "one of two groups of voters goes on";
+    LiveArchived, "M27", "a rule is archived although it is live", "priorities are unique and archived rules are not live";
 }
 
 impl Mutant {

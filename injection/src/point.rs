@@ -83,6 +83,7 @@ points! {
     BeforeCommittedSave, AfterCommittedSave, "committed_save", FAIL, FAIL, "the committed log id is noted";
     BeforeCheckpointBuild, AfterCheckpointBuild, "checkpoint_build", WAIT_OR_FAIL, WAIT_OR_FAIL, "a checkpoint is made";
     BeforeCheckpointChunk, AfterCheckpointChunk, "checkpoint_chunk", FAIL, FAIL, "a part of a received checkpoint is written";
+    BeforeCheckpointAdopt, AfterCheckpointAdopt, "checkpoint_adopt", FAIL, FAIL, "the files of a received checkpoint become a generation of the state";
     BeforeCheckpointInstallMeta, AfterCheckpointInstallMeta, "checkpoint_install_meta", FAIL, FAIL, "an installed checkpoint gets its place among those kept";
     BeforeCheckpointInstallSwap, AfterCheckpointInstallSwap, "checkpoint_install_swap", FAIL, FAIL, "an installed checkpoint becomes the state";
     BeforePurge, AfterPurge, "purge", WAIT_OR_FAIL, WAIT_OR_FAIL, "entries that a checkpoint covers are removed";

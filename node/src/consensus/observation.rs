@@ -70,13 +70,14 @@ impl Consensus {
     }
 
     /// The entries that this node's log holds with indexes in the range; those that it does not
-    /// hold are left out. Nothing where the log cannot be read, which ends the process.
+    /// hold are left out. Where the log cannot be read, which ends the process, those that are still
+    /// in memory: others may have been told of them before.
     #[must_use]
     pub fn logged(&self, indexes: RangeInclusive<u64>) -> Vec<Entry> {
         let mut log = self.inner.log.clone();
-        log.try_get_log_entries(indexes)
-            .now_or_never()
-            .and_then(Result::ok)
-            .unwrap_or_default()
+        match log.try_get_log_entries(indexes.clone()).now_or_never() {
+            Some(Ok(entries)) => entries,
+            _ => log.recent(indexes),
+        }
     }
 }

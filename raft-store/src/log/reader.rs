@@ -100,6 +100,16 @@ impl LogReader {
         })
     }
 
+    /// The entries with indexes in `range` that are in memory: each had been written, whatever became
+    /// of the disk since.
+    #[must_use]
+    pub fn recent(&self, range: impl RangeBounds<u64>) -> Vec<Entry> {
+        let range = indexes(&range);
+        let tail = self.shared.tail.lock();
+        let held = tail.cache.range(&range);
+        held.map(|(entry, _)| entry.clone()).collect()
+    }
+
     /// Reads a gapless run from the database: all of `range`, unless the budget ends before.
     fn read_database(
         &self,

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt};
+use injection::{Mutant, mutant};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 
 use super::shared::StateShared;
@@ -68,7 +69,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         snapshot: Checkpoint,
     ) -> Result<(), io::Error> {
         let checkpoint = self.shared.checkpoints().localise(snapshot).await?;
-        Ok(self.shared.install(meta.clone(), checkpoint).await?)
+        let meta = if mutant::active(Mutant::MembershipKept) {
+            checkpoint.meta()
+        } else {
+            meta.clone()
+        };
+        Ok(self.shared.install(meta, checkpoint).await?)
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {

@@ -289,7 +289,9 @@ impl StateShared {
             if mutant::active(Mutant::InstallNotAtomic) {
                 generation::flip(&*shared.disk, shared.generation().number + 1)?;
             }
+            shared.breaker.hit(Point::BeforeCheckpointAdopt)?;
             let opened = shared.adopt(&meta, &checkpoint)?;
+            shared.breaker.hit(Point::AfterCheckpointAdopt)?;
             if mutant::active(Mutant::AnswersNotInCheckpoint) {
                 opened
                     .generation

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openraft::storage::{RaftLogStorage, RaftStateMachine};
+use openraft::storage::{RaftLogReader, RaftLogStorage, RaftStateMachine};
 use raft_store::{FaultKind, SimDisk};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -56,6 +56,19 @@ async fn what_a_failed_sync_was_for_may_be_there_afterwards_or_not() {
         seen[usize::from(last == log_id(1, 2))] = true;
     }
     assert_eq!(seen, [true; 2]);
+}
+
+#[tokio::test]
+async fn what_was_written_before_a_disk_died_can_still_be_told() {
+    let disk = SimDisk::new();
+    let mut node = Node::sim(&disk).unwrap();
+    node.append(entries(1, 0..3)).await.unwrap();
+    let mut reader = node.log.get_log_reader().await;
+    disk.die_after(0);
+    assert!(node.append(entries(1, 3..4)).await.is_err());
+    assert!(reader.try_get_log_entries(0..9).await.is_err());
+    let recent = reader.recent(1..=9).into_iter().map(|entry| entry.log_id);
+    assert_eq!(recent.collect::<Vec<_>>(), [log_id(1, 1), log_id(1, 2)]);
 }
 
 #[tokio::test]

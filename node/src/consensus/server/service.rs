@@ -203,8 +203,13 @@ impl Node for NodeService {
         let admit = |vote: &Vote| claims(caller, vote);
         let (vote, checkpoint) =
             checkpoint::receive(&self.checkpoints, request.into_inner(), admit).await?;
+        let mut meta = checkpoint.meta();
+        if mutant::active(Mutant::MembershipKept) {
+            let metrics = self.raft.server_metrics();
+            meta.last_membership = (*metrics.borrow_watched().membership_config).clone();
+        }
         let snapshot = Snapshot {
-            meta: checkpoint.meta(),
+            meta,
             snapshot: checkpoint,
         };
         let response = self

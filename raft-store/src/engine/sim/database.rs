@@ -14,8 +14,11 @@ use super::{Life, NameChange, Node, Operation, missing, owned};
 use crate::engine::{Batch, Database, DatabaseView, Direction, Statistics, Visitor};
 use crate::fault::{FaultKind, StorageFault};
 
-/// Rows in one exported file: few, so that small databases export to several.
+/// Rows in one exported file at least: few, so that small databases export to several.
 const ROWS_PER_FILE: usize = 16;
+
+/// How many files a database exports to at most, so that large ones do not take long.
+const FILES_MAX: usize = 32;
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -226,7 +229,8 @@ impl Database for SimDatabase {
                 .map(|(k, v)| (k.clone(), v.clone()))
                 .collect();
             // An empty database exports to one empty file, so that it can be told from none.
-            let pages = rows.chunks(ROWS_PER_FILE).collect::<Vec<_>>();
+            let rows_per_file = rows.len().div_ceil(FILES_MAX).max(ROWS_PER_FILE);
+            let pages = rows.chunks(rows_per_file).collect::<Vec<_>>();
             let pages = if pages.is_empty() {
                 vec![&[][..]]
             } else {
