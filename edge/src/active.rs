@@ -8,6 +8,7 @@
 //! year, and a lock that is taken once per publish and thread costs nothing.
 
 use std::cell::{Cell, RefCell};
+use std::mem;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::certificates::Named;
 use crate::configuration::Configuration;
+use crate::retired::Retired;
 
 /// Holds the configuration in use.
 #[derive(Debug, Default)]
@@ -27,17 +29,19 @@ pub struct Active {
     current: RwLock<Arc<Configuration>>,
     /// The certificates that its routes show.
     shown: watch::Sender<Arc<Named>>,
+    retired: Retired,
 }
 
 impl Active {
     /// Puts a configuration into use.
     pub fn replace(&self, configuration: Arc<Configuration>) {
         let shown = configuration.certificates();
-        {
+        let before = {
             let mut current = self.current.write();
-            *current = configuration;
             self.generation.fetch_add(1, Ordering::Release);
-        }
+            mem::replace(&mut *current, configuration)
+        };
+        self.retired.add(before);
         self.shown.send_if_modified(|before| {
             let differs = **before != shown;
             if differs {
@@ -45,6 +49,11 @@ impl Active {
             }
             differs
         });
+    }
+
+    /// What was replaced.
+    pub(crate) fn retired(&self) -> &Retired {
+        &self.retired
     }
 
     /// The certificates that routes show, as that changes.

@@ -29,6 +29,7 @@ use crate::health::{self, Registry};
 use crate::metrics::Metrics;
 use crate::names::{self, Names};
 use crate::proxy::{Tls, quic_server};
+use crate::retired;
 use crate::route::Surroundings;
 use crate::settings::Settings;
 use crate::store::Directory;
@@ -297,7 +298,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     admin: Option<JoinHandle<()>>,
     /// What goes on beside serving, and ends with it.
-    aside: [JoinHandle<()>; 2],
+    aside: [JoinHandle<()>; 3],
 }
 
 /// Starts serving what `serving` holds. To be called within a `LocalSet`.
@@ -366,7 +367,7 @@ pub async fn serve<N: Network>(
         notice: settings.timeouts.unready(),
         stop,
         admin: None,
-        aside: aside(ports, serving),
+        aside: aside(ports, serving, placement),
     };
     if let Some(admin) = &settings.admin {
         let listener = ports
@@ -392,8 +393,13 @@ fn cache<N>(settings: &Settings, ports: &Ports<N>) -> Arc<Cache> {
     Arc::new(Cache::new(settings.cache, secret))
 }
 
-/// Starts what goes on beside serving: watching targets and resolving their names.
-fn aside<N: Network>(ports: &Ports<N>, serving: &Serving) -> [JoinHandle<()>; 2] {
+/// Starts what goes on beside serving: watching targets, resolving their names, and freeing what was
+/// replaced.
+fn aside<N: Network>(
+    ports: &Ports<N>,
+    serving: &Serving,
+    placement: Placement,
+) -> [JoinHandle<()>; 3] {
     let watching = health::watch(
         ports.network.clone(),
         (Arc::clone(&ports.clock), Arc::clone(&ports.entropy)),
@@ -404,6 +410,7 @@ fn aside<N: Network>(ports: &Ports<N>, serving: &Serving) -> [JoinHandle<()>; 2]
     [
         tokio::task::spawn_local(watching),
         tokio::task::spawn_local(resolving),
+        tokio::task::spawn_local(retired::free(Arc::clone(&serving.active), placement)),
     ]
 }
 

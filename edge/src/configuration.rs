@@ -5,7 +5,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use domain::content::{RouteContent, RouteEntry, RuleContent, TlsConfig, UpstreamContent};
+use domain::content::{RouteContent, RouteEntry, TlsConfig, UpstreamContent};
 use domain::id::{CertificateId, RouteId};
 use domain::matching::{CompiledRoute, Hosts};
 use domain::tree::{self, ChunkSource, Hash, TreeKind};
@@ -334,10 +334,10 @@ impl Builder<'_> {
             return Err(format!("its head chunk is that of route {}", content.route_id).into());
         }
         let tls = TlsConfig::of_config(&content.config)?;
-        let mut rules = Vec::new();
-        for item in tree::iter(self.source, TreeKind::Rules, content.rules) {
-            rules.push(RuleContent::decode(&item?.1)?);
-        }
+        let rules = tree::iter(self.source, TreeKind::Rules, content.rules)
+            .map(|item| item.map(|(_, value)| value))
+            .collect::<Result<Vec<_>, _>>()?;
+        let rules = decode::rules(&rules)?;
         let mut upstreams = Vec::new();
         for item in tree::iter(self.source, TreeKind::Upstreams, content.upstreams) {
             upstreams.push(UpstreamContent::decode(&item?.1)?);
@@ -361,5 +361,6 @@ fn failed(about: &str, error: impl std::fmt::Display) -> ApplyError {
     }
 }
 
+mod decode;
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@ pub mod names;
 pub mod network;
 pub mod pace;
 pub mod proxy;
+mod retired;
 pub mod route;
 pub mod settings;
 pub mod store;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::content::TargetContent;
 use domain::content::{
     Action, Criteria, PathPattern, WeightedUpstream, route_key, rule_key, upstream_key,
 };
+use domain::content::{RuleContent, TargetContent};
 use domain::id::{RouteId, RuleId, SnapshotId, TargetId, UpstreamId};
 use domain::model::{
     Algorithm, Epoch, Limits, ManifestVersion, Mode, Priority, Purges, SnapshotVersion,

@@ -56,6 +56,13 @@ impl MemoryDirectory {
         files.dead = false;
     }
 
+    /// The power fails now. Nothing works from then until [`crash`](Self::crash), whatever a process
+    /// does that has not noticed.
+    pub fn die(&self, random: u64) {
+        self.crash(random);
+        self.0.lock().dead = true;
+    }
+
     /// The machine dies at the `after`-th change or sync from now on; 0 is the next one. Nothing
     /// works from then until [`crash`](Self::crash).
     pub fn die_after(&self, after: u64) {
