@@ -119,13 +119,20 @@ enum Command {
         /// Only these, such as P1,P3
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
-        /// Nodes and edges as tests build them, with debug assertions, instead of in release
+        /// Nodes and edges as tests build them, with debug assertions, instead of in release. Figures of time
+        /// are told and not judged
         #[arg(long)]
         dev: bool,
+        /// Succeed without what this machine cannot do, and say so
+        #[arg(long)]
+        where_possible: bool,
     },
     /// Measures: writes, reads, api, scale, propagation, failover, matching or edge. Results go to
     /// target/bench/NAME.json.
     Bench {
+        /// With the edge that was packaged last, in the place of one built in release
+        #[arg(long)]
+        as_packaged: bool,
         /// Which benchmark
         #[arg(value_parser = ["writes", "reads", "api", "scale", "propagation", "failover", "matching", "edge"])]
         name: String,
@@ -142,7 +149,14 @@ enum Command {
     /// skipped, and it says why.
     DeployCheck,
     /// Builds Debian packages of node and edge into target/packages.
-    Package,
+    ///
+    /// The edge is compiled twice: so that it counts where it goes under load, and then by what was counted. With
+    /// the load between that takes some twenty minutes on two cores, which --plain saves.
+    Package {
+        /// With the edge as it is in release, which takes a tenth more of the processor per request
+        #[arg(long)]
+        plain: bool,
+    },
     /// Prints the environment that builds use, for `source <(cargo xtask env)`.
     Env,
 }
@@ -192,6 +206,7 @@ fn run(command: Command) -> Result<()> {
             long,
             only,
             dev,
+            where_possible,
         } => chaos::run(
             repository,
             &chaos::Options {
@@ -199,12 +214,17 @@ fn run(command: Command) -> Result<()> {
                 long,
                 only,
                 dev,
+                where_possible,
             },
         ),
-        Command::Bench { name, arguments } => bench::run(repository, &name, &arguments),
+        Command::Bench {
+            as_packaged,
+            name,
+            arguments,
+        } => bench::run(repository, &name, as_packaged, &arguments),
         Command::Openapi => openapi::run(repository),
         Command::DeployCheck => deploy_check::run(repository),
-        Command::Package => package::run(repository),
+        Command::Package { plain } => package::run(repository, plain),
         Command::Env => env::run(repository),
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::local::Kind;
 use crate::report;
 use crate::repository::Repository;
+use crate::toolchain::guided::Guided;
 use crate::toolchain::{Toolchain, packages, run as run_to_its_end};
 
 const PACKAGE: &str = "bench";
@@ -22,11 +23,17 @@ const AGAINST_ETCD: &[&str] = &["writes", "reads"];
 /// The benchmarks that have nginx and `HAProxy` beside them.
 const AGAINST_PROXIES: &[&str] = &["edge"];
 
-/// Builds and runs a benchmark with the arguments that were given.
+/// Builds and runs a benchmark with the arguments that were given; with the edge as it was packaged, if
+/// that is what is to be measured.
 ///
 /// # Errors
-/// When the build or the benchmark fails.
-pub fn run(repository: &Repository, name: &str, arguments: &[String]) -> Result<()> {
+/// When the build or the benchmark fails, or no edge was packaged.
+pub fn run(
+    repository: &Repository,
+    name: &str,
+    as_packaged: bool,
+    arguments: &[String],
+) -> Result<()> {
     let toolchain = Toolchain::prepare(repository)?;
     if AGAINST_ETCD.contains(&name) {
         packages::ensure(packages::TO_COMPARE_WITH_ETCD)?;
@@ -36,9 +43,9 @@ pub fn run(repository: &Repository, name: &str, arguments: &[String]) -> Result<
     }
     let all = [
         (PACKAGE, BINARY),
-        (Kind::Node.package(), Kind::Node.binary()),
-        (Kind::Edge.package(), Kind::Edge.binary()),
-        (Kind::Origin.package(), Kind::Origin.binary()),
+        Kind::Node.names(),
+        Kind::Origin.names(),
+        Kind::Edge.names(),
     ];
     let binaries = if ALONE.contains(&name) {
         &all[..1]
@@ -46,7 +53,11 @@ pub fn run(repository: &Repository, name: &str, arguments: &[String]) -> Result<
         &all
     };
     report::step("Building what is measured (release)");
-    let built = toolchain.build_release(binaries)?;
+    let mut built = toolchain.build_release(binaries)?;
+    if as_packaged {
+        let others = [BINARY, Kind::Node.binary(), Kind::Origin.binary()];
+        built = Guided::new(&toolchain).beside(&built, &others)?;
+    }
     let mut bench = Command::new(built.join(BINARY));
     bench
         .arg(name)

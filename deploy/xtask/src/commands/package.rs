@@ -9,19 +9,27 @@ use crate::local::Kind;
 use crate::report;
 use crate::repository::Repository;
 use crate::toolchain::cargo_tools::{self, CARGO_DEB};
+use crate::toolchain::guided::Guided;
 use crate::toolchain::{Toolchain, announce, packages};
 
-/// Builds the packages.
+/// Builds the packages, with an edge that is compiled by how it is used unless `plain`.
 ///
 /// # Errors
 /// When the build fails or cargo-deb cannot be had.
-pub fn run(repository: &Repository) -> Result<()> {
+pub fn run(repository: &Repository, plain: bool) -> Result<()> {
     let toolchain = Toolchain::prepare(repository)?;
     packages::ensure(packages::TO_PACKAGE)?;
     let deb = cargo_tools::ensure(toolchain.cache(), CARGO_DEB)?;
     let kinds = [Kind::Node, Kind::Edge];
-    report::step("Building nodes and edges (release)");
-    toolchain.build_release(&kinds.map(|kind| (kind.package(), kind.binary())))?;
+    let guided = Guided::new(&toolchain);
+    if plain {
+        report::step("Building nodes and edges (release)");
+        toolchain.build_release(&kinds.map(Kind::names))?;
+    } else {
+        report::step("Building nodes (release)");
+        toolchain.build_release(&[Kind::Node.names()])?;
+        guided.build()?;
+    }
     let output = repository.root().join("target/packages");
     std::fs::create_dir_all(&output)
         .with_context(|| format!("{} cannot be made", output.display()))?;
@@ -29,7 +37,11 @@ pub fn run(repository: &Repository) -> Result<()> {
         let mut command = Command::new(&deb);
         command
             .current_dir(repository.root())
-            .envs(toolchain.variables())
+            .envs(toolchain.variables());
+        if kind == Kind::Edge && !plain {
+            command.env("CARGO_TARGET_DIR", guided.target());
+        }
+        command
             .args([
                 "--package",
                 kind.package(),

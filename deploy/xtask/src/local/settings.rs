@@ -58,6 +58,8 @@ struct Security {
 
 #[derive(Serialize)]
 struct ClusterSection {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    join: bool,
     members: Vec<Member>,
 }
 
@@ -129,6 +131,34 @@ pub fn write_all(folder: &Folder, topology: &Topology) -> Result<()> {
     Ok(())
 }
 
+/// Writes the settings of a node that is to join the cluster, and its certificate. It finds the cluster by these
+/// members.
+///
+/// # Errors
+/// When files cannot be written.
+pub fn write_newcomer(
+    folder: &Folder,
+    topology: &Topology,
+    name: Name,
+    members: &[Name],
+) -> Result<()> {
+    let identity = Authority::open(&folder.pki())?.identity(name)?;
+    let all = [&[name], members].concat();
+    let cluster = ClusterSection {
+        join: true,
+        members: all.iter().map(|node| member(topology, *node)).collect(),
+    };
+    let settings = NodeSettings {
+        cluster,
+        ..node(folder, topology, &identity, name)
+    };
+    files::make_folder(&folder.data(name))?;
+    files::write(
+        &folder.settings(name),
+        written(name, toml::to_string(&settings))?,
+    )
+}
+
 fn render(
     folder: &Folder,
     topology: &Topology,
@@ -140,6 +170,10 @@ fn render(
         Kind::Edge => toml::to_string(&edge(folder, topology, &authority.identity(name)?, name)),
         Kind::Origin => toml::to_string(&origin(topology, name)),
     };
+    written(name, text)
+}
+
+fn written(name: Name, text: Result<String, toml::ser::Error>) -> Result<String> {
     let text = text.with_context(|| format!("the settings of {name} cannot be written as TOML"))?;
     Ok(format!(
         "# {name} of a local cluster. Written by `cargo xtask`; edits are overwritten by the next `up`.\n\n{text}"
@@ -169,6 +203,7 @@ fn node(folder: &Folder, topology: &Topology, identity: &Identity, name: Name) -
             pepper_file: text(&folder.pepper()),
         },
         cluster: ClusterSection {
+            join: false,
             members: topology
                 .of(Kind::Node)
                 .map(|node| member(topology, node))
@@ -288,6 +323,32 @@ mod tests {
             publishers,
             ["127.0.0.1:7301", "127.0.0.1:7302", "127.0.0.1:7303"]
         );
+    }
+
+    #[test]
+    fn a_newcomer_waits_to_be_added_and_knows_the_members_that_there_are() {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = Folder::at(root.path().to_owned());
+        let topology = Topology {
+            nodes: 3,
+            edges: 0,
+            origins: 0,
+            ports: Ports::CHAOS,
+        };
+        write_all(&folder, &topology).expect("written");
+        let members = [2, 3, 4].map(Name::node);
+        write_newcomer(&folder, &topology, Name::node(5), &members).expect("written");
+        let read = |name| -> toml::Table {
+            let text = std::fs::read_to_string(folder.settings(name)).expect("settings");
+            text.parse().expect("TOML")
+        };
+        let settings = read(Name::node(5));
+        let cluster = &settings["cluster"];
+        assert_eq!(cluster["join"].as_bool(), Some(true));
+        let known = cluster["members"].as_array().expect("members").iter();
+        let known: Vec<_> = known.filter_map(|one| one["id"].as_integer()).collect();
+        assert_eq!(known, [5, 2, 3, 4]);
+        assert_eq!(read(Name::node(1))["cluster"].get("join"), None);
     }
 
     #[test]

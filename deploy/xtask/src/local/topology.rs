@@ -56,6 +56,12 @@ impl Kind {
             Self::Origin => "bench",
         }
     }
+
+    /// The package and the binary.
+    #[must_use]
+    pub fn names(self) -> (&'static str, &'static str) {
+        (self.package(), self.binary())
+    }
 }
 
 /// The name of a process: `node-1`, `edge-2`.
@@ -86,17 +92,17 @@ impl Name {
         }
     }
 
-    /// The address that it has where each process has its own: of 10.77.0.0/24, from .11 for nodes, .31
-    /// for edges and .51 for origins.
+    /// The address that it has where each process has its own: of 10.77.0.0/16, in a /24 for each kind,
+    /// so that there is room for all numbers that nodes use up.
     #[must_use]
     pub fn host(self) -> Ipv4Addr {
-        let first: u8 = match self.kind {
-            Kind::Node => 10,
-            Kind::Edge => 30,
-            Kind::Origin => 50,
+        let kind = match self.kind {
+            Kind::Node => 1,
+            Kind::Edge => 2,
+            Kind::Origin => 3,
         };
         let number = u8::try_from(self.number).unwrap_or(u8::MAX);
-        Ipv4Addr::new(10, 77, 0, first.saturating_add(number))
+        Ipv4Addr::new(10, 77, kind, number)
     }
 
     /// The region that it is in.
@@ -394,10 +400,10 @@ mod tests {
             ports: Ports::CHAOS,
             ..topology()
         };
-        assert_eq!(topology.http(Name::node(3)), "10.77.0.13:7100");
-        assert_eq!(topology.internal(Name::node(1)), "10.77.0.11:7200");
-        assert_eq!(topology.url(Name::node(2)), "https://10.77.0.12:7100");
-        assert_eq!(topology.url(Name::edge(2)), "http://10.77.0.32:8100");
+        assert_eq!(topology.http(Name::node(3)), "10.77.1.3:7100");
+        assert_eq!(topology.internal(Name::node(1)), "10.77.1.1:7200");
+        assert_eq!(topology.url(Name::node(2)), "https://10.77.1.2:7100");
+        assert_eq!(topology.url(Name::edge(2)), "http://10.77.2.2:8100");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::repository::Repository;
 pub mod cargo_tools;
 pub mod deny;
 pub mod environment;
+pub mod guided;
 pub mod kubectl;
 pub mod npm;
 pub mod packages;

@@ -222,6 +222,18 @@ pub fn ensure(needs: &[Need]) -> Result<()> {
     Ok(())
 }
 
+/// Where there is no network, apt-get is to say so soon; another apt-get is waited for.
+const PATIENCE: [&str; 8] = [
+    "-o",
+    "Acquire::Retries=1",
+    "-o",
+    "Acquire::http::Timeout=15",
+    "-o",
+    "Acquire::https::Timeout=15",
+    "-o",
+    "DPkg::Lock::Timeout=120",
+];
+
 fn install(packages: &[&str]) -> Result<()> {
     let by_hand = format!(
         "install these packages by hand and start again: {}",
@@ -240,7 +252,8 @@ fn install(packages: &[&str]) -> Result<()> {
                 .copied()
                 .chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
         let mut command = Command::new(words.next().unwrap_or("env"));
-        command.args(words).args(arguments).stdin(Stdio::null());
+        command.args(words).args(PATIENCE).args(arguments);
+        command.stdin(Stdio::null());
         command
     };
     announce(apt_get(&["update", "--quiet"]))?;
