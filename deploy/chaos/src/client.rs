@@ -27,7 +27,7 @@ use tokio_rustls::TlsConnector;
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A host that does not answer at all is given up after this.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT: Duration = Duration::from_secs(30);
 
 /// An answer, read to its end.
 #[derive(Debug)]
@@ -270,6 +270,26 @@ pub async fn through_edge(edge: SocketAddr, host: &str, within: Duration) -> Res
     plain(edge, "/", host, within).await
 }
 
+/// Asks a node's operators for something, over a connection that was made on its host: they speak plain HTTP there.
+///
+/// # Errors
+/// When there is no whole answer in time.
+pub async fn operators(
+    stream: TcpStream,
+    (method, path): (Method, &str),
+    body: Option<&Value>,
+    within: Duration,
+) -> Result<Answer> {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, "localhost")
+        .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        .body(Full::new(Bytes::from(body)))?;
+    timeout(within, exchange(stream, request)).await?
+}
+
 /// Asks whoever listens there for a path, over a connection of its own.
 ///
 /// # Errors
@@ -283,13 +303,14 @@ async fn plain(address: SocketAddr, path: &str, host: &str, within: Duration) ->
         .uri(path)
         .header(HOST, host)
         .body(Full::new(Bytes::new()))?;
-    let asking = async {
-        let stream = TcpStream::connect(address).await?;
-        let mut connection = Connection::over(stream).await?;
-        match connection.send(request).await {
-            Ok(answer) => Ok(answer),
-            Err(Failure::NotSent(error) | Failure::NoAnswer(error)) => Err(error),
-        }
-    };
+    let asking = async { exchange(TcpStream::connect(address).await?, request).await };
     timeout(within, asking).await?
+}
+
+async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> Result<Answer> {
+    let mut connection = Connection::over(stream).await?;
+    match connection.send(request).await {
+        Ok(answer) => Ok(answer),
+        Err(Failure::NotSent(error) | Failure::NoAnswer(error)) => Err(error),
+    }
 }

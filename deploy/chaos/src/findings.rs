@@ -24,8 +24,10 @@ pub struct Findings {
     pub gaps_ms: Vec<f64>,
     /// What else was measured.
     pub figures: BTreeMap<&'static str, String>,
-    /// What must not be.
+    /// What must not be, however busy the machine is.
     pub violations: Vec<String>,
+    /// What took longer than it should.
+    pub late: Vec<String>,
 }
 
 impl Findings {
@@ -58,11 +60,42 @@ impl Findings {
         }
     }
 
-    /// No time without an acknowledged write may be longer.
+    /// Demands that every operation succeeded in the end.
+    pub fn none_failed(&mut self, record: &Record) {
+        let failed = record.failed();
+        self.demand(failed.is_empty(), || {
+            format!("operations failed: {failed:?}")
+        });
+    }
+
+    /// How often an operation may have been tried again. On a busy machine clients give up waiting earlier than nodes do.
+    pub fn retries_at_most(&mut self, record: &Record, most: usize) {
+        let beyond = record.beyond(most + 1);
+        self.in_time(beyond.is_empty(), || {
+            format!("operations that were tried again more than {most} times: {beyond:?}")
+        });
+    }
+
+    /// A figure of time that is missed, unless it is kept. Where others use the machine, too, it may be by their doing.
+    pub fn in_time(&mut self, kept: bool, otherwise: impl FnOnce() -> String) {
+        if !kept {
+            self.late.push(otherwise());
+        }
+    }
+
+    /// Notes how long something took, and that it should have been that long at most.
+    pub fn at_most(&mut self, name: &'static str, took: Duration, most: Duration) {
+        self.figure(name, ms(took));
+        self.in_time(took <= most, || {
+            format!("{name}: {}, {} at most are allowed", ms(took), ms(most))
+        });
+    }
+
+    /// No time without an acknowledged write should be longer.
     pub fn gaps_at_most(&mut self, most: Duration) {
         let longest = self.gap(1.0);
         let most = most.as_secs_f64() * 1000.0;
-        self.demand(longest <= most, || {
+        self.in_time(longest <= most, || {
             format!("no write was acknowledged for {longest:.0} ms, {most:.0} at most are allowed")
         });
     }
@@ -124,14 +157,16 @@ mod tests {
     }
 
     #[test]
-    fn too_long_a_gap_is_a_violation() {
+    fn too_long_a_gap_is_told() {
         let mut findings = Findings {
             gaps_ms: vec![100.0, 900.0],
             ..Findings::default()
         };
         findings.gaps_at_most(Duration::from_secs(1));
-        assert!(findings.violations.is_empty());
+        assert!(findings.late.is_empty());
         findings.gaps_at_most(Duration::from_millis(800));
-        assert_eq!(findings.violations.len(), 1);
+        findings.at_most("a start", Duration::from_secs(3), Duration::from_secs(2));
+        assert_eq!(findings.late.len(), 2);
+        assert!(findings.violations.is_empty());
     }
 }

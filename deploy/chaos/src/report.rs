@@ -10,6 +10,7 @@ use serde_json::json;
 use xtask::report::{duration, fact, line, step};
 
 use crate::findings::Findings;
+use crate::scenarios::Form;
 
 /// How many violations are shown in full; all are in the file.
 const SHOWN_MAX: usize = 8;
@@ -46,12 +47,14 @@ pub struct Played {
 }
 
 impl Played {
-    /// Of a scenario that was played, with what came of it.
+    /// Of a scenario that was played, with what came of it. Figures of time that were missed are told either way, and
+    /// judged where it is `timed`.
     #[must_use]
     pub fn new(
         (id, title): (&'static str, &'static str),
         outcome: Result<Findings>,
         took: Duration,
+        timed: bool,
     ) -> Self {
         let findings = outcome.unwrap_or_else(|error| Findings {
             violations: vec![format!("{error:#}")],
@@ -60,7 +63,7 @@ impl Played {
         Self {
             id,
             title,
-            verdict: if findings.violations.is_empty() {
+            verdict: if findings.violations.is_empty() && (!timed || findings.late.is_empty()) {
                 Verdict::Passed
             } else {
                 Verdict::Failed
@@ -100,12 +103,16 @@ impl Played {
         if more > 0 {
             fact(format_args!("and {more} more violations"));
         }
+        for late in self.findings.late.iter().take(SHOWN_MAX) {
+            fact(format_args!("LATE: {late}"));
+        }
         let took = duration(Duration::from_secs_f64(self.seconds));
         fact(format_args!("{} after {took}", self.word()));
     }
 
     fn word(&self) -> String {
         match &self.verdict {
+            Verdict::Passed if !self.findings.late.is_empty() => "passed, late".to_owned(),
             Verdict::Passed => "passed".to_owned(),
             Verdict::Failed => "FAILED".to_owned(),
             Verdict::Skipped { reason } => format!("SKIPPED: {reason}"),
@@ -147,13 +154,25 @@ pub fn table(all: &[Played]) {
     line(format_args!("\n{}", table.render()));
 }
 
+/// Says what the verdicts do not rest on.
+pub fn note_times(timed: bool, all: &[Played]) {
+    let late = all.iter().filter(|played| !played.findings.late.is_empty());
+    let late = late.count();
+    if !timed && late > 0 {
+        line(format_args!(
+            "{late} scenarios missed figures of time, which are not judged here"
+        ));
+    }
+}
+
 /// Writes it all to a file.
 ///
 /// # Errors
 /// When that cannot be written.
-pub fn write(path: &Path, long: bool, all: &[Played]) -> Result<()> {
+pub fn write(path: &Path, form: Form, all: &[Played]) -> Result<()> {
     let report = json!({
-        "form": if long { "long" } else { "short" },
+        "form": if form.long { "long" } else { "short" },
+        "times_judged": form.timed,
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
         "scenarios": all,
     });

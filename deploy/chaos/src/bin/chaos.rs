@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use chaos::machine::lock::{self, Lock};
 use chaos::machine::{self, namespaces, tools};
 use chaos::report::{self, Played};
-use chaos::scenarios::{self, ALL, Scenario};
+use chaos::scenarios::{self, ALL, Form, Scenario};
 use chaos::town::Site;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use xtask::local::Name;
 use xtask::report::line;
 use xtask::repository::Repository;
 
@@ -25,6 +25,9 @@ struct Arguments {
     /// As much as a release has to stand; takes hours
     #[arg(long)]
     long: bool,
+    /// Figures of time are told and not judged: for machines that others use, too
+    #[arg(long)]
+    untimed: bool,
     /// Only these, such as P1,P3
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -58,9 +61,14 @@ fn start(arguments: &Arguments) -> Result<()> {
         binaries: std::path::absolute(&arguments.binaries).context("where the binaries are")?,
         folder,
     };
-    let played = play(&chosen, &site, arguments.long)?;
+    let form = Form {
+        long: arguments.long,
+        timed: !arguments.untimed,
+    };
+    let played = play(&chosen, &site, form)?;
     report::table(&played);
-    report::write(&site.folder.join("chaos.json"), arguments.long, &played)?;
+    report::note_times(form.timed, &played);
+    report::write(&site.folder.join("chaos.json"), form, &played)?;
     let failed: Vec<&str> = played
         .iter()
         .filter(|played| played.has_failed())
@@ -88,20 +96,30 @@ fn choose(only: &[String]) -> Result<Vec<&'static Scenario>> {
     Ok(ALL.iter().filter(is_chosen).collect())
 }
 
-fn play(chosen: &[&'static Scenario], site: &Site, long: bool) -> Result<Vec<Played>> {
+fn play(chosen: &[&'static Scenario], site: &Site, form: Form) -> Result<Vec<Played>> {
+    let skipped = |reason: &str| -> Result<Vec<Played>> {
+        let skip = |scenario: &&Scenario| {
+            Played::skipped((scenario.id, scenario.title), reason.to_owned())
+        };
+        Ok(chosen.iter().map(skip).collect())
+    };
+    if let Some(reason) = tools::forbidden() {
+        return skipped(&reason);
+    }
+    // Hosts and disks are the machine's, and go by the same names in each run.
+    let _alone = match lock::take()? {
+        Lock::Taken(lock) => lock,
+        Lock::Elsewhere => {
+            return skipped("another run of these scenarios goes on and does not end");
+        }
+    };
     if let Some(reason) = tools::missing() {
-        let skip =
-            |scenario: &&Scenario| Played::skipped((scenario.id, scenario.title), reason.clone());
-        return Ok(chosen.iter().map(skip).collect());
+        return skipped(&reason);
     }
     machine::clear(&site.folder)?;
     let cleared = Clearing(site);
-    let names = (1..=NODES_MAX)
-        .map(Name::node)
-        .chain((1..=EDGES_MAX).map(Name::edge));
-    let hosts: Vec<_> = names.map(|name| (name.to_string(), name.host())).collect();
     // Before there are other threads: all of them are on the client's host.
-    namespaces::make(&hosts)?;
+    namespaces::make()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -110,7 +128,7 @@ fn play(chosen: &[&'static Scenario], site: &Site, long: bool) -> Result<Vec<Pla
     let played = runtime.block_on(async {
         let mut terminated = signal(SignalKind::terminate()).context("signals")?;
         tokio::select! {
-            played = play_all(chosen, site, long) => Ok(played),
+            played = play_all(chosen, site, form) => Ok(played),
             // Leaving the other branch ends what it started.
             _ = tokio::signal::ctrl_c() => bail!("interrupted"),
             _ = terminated.recv() => bail!("terminated"),
@@ -121,16 +139,10 @@ fn play(chosen: &[&'static Scenario], site: &Site, long: bool) -> Result<Vec<Pla
     played
 }
 
-/// Nodes of the long form, and one more to replace another.
-const NODES_MAX: u16 = 6;
-
-/// Edges of the long form.
-const EDGES_MAX: u16 = 3;
-
-async fn play_all(chosen: &[&'static Scenario], site: &Site, long: bool) -> Vec<Played> {
+async fn play_all(chosen: &[&'static Scenario], site: &Site, form: Form) -> Vec<Played> {
     let mut all = Vec::new();
     for scenario in chosen {
-        let played = scenarios::play(scenario, site, long).await;
+        let played = scenarios::play(scenario, site, form).await;
         played.tell();
         all.push(played);
     }

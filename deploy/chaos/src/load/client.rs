@@ -20,9 +20,6 @@ use crate::town::Town;
 /// Between two attempts at the same thing, so that a cluster without a leader is not flooded.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
-/// A client gives an operation up after this, which is a violation.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(55);
-
 /// In so many of a thousand operations a client goes to another node without a reason, so that nodes that come back are
 /// asked, too.
 const WANDERS: u32 = 10;
@@ -36,8 +33,8 @@ pub struct Client {
     town: Arc<Town>,
     shared: Arc<Shared>,
     rng: ChaCha8Rng,
-    nodes: Vec<Name>,
-    at: usize,
+    /// The node that it asks next.
+    at: Name,
     connections: BTreeMap<Name, Connection>,
     route: String,
 }
@@ -55,8 +52,7 @@ impl Client {
             number,
             shared,
             rng: ChaCha8Rng::seed_from_u64(number as u64),
-            at: number % nodes.len().max(1),
-            nodes,
+            at: nodes[number % nodes.len()],
             town,
             connections: BTreeMap::new(),
             route,
@@ -67,7 +63,8 @@ impl Client {
     pub(super) async fn work(mut self) -> Self {
         while !self.shared.stop.load(Ordering::SeqCst) {
             if self.rng.random_range(0..1000) < WANDERS {
-                self.at = self.rng.random_range(0..self.nodes.len());
+                let nodes: Vec<Name> = self.town.nodes().collect();
+                self.at = nodes[self.rng.random_range(0..nodes.len())];
             }
             self.step().await;
             tokio::time::sleep(self.shared.options.pause).await;
@@ -147,8 +144,16 @@ impl Client {
 
     /// From now on it asks this node first.
     pub fn go_to(&mut self, node: Name) {
-        let place = self.nodes.iter().position(|other| *other == node);
-        self.at = place.unwrap_or(self.at);
+        self.at = node;
+    }
+
+    /// From now on it asks the node after this one, of those that there are now.
+    fn go_on(&mut self) {
+        let mut later = self.town.nodes().filter(|node| *node > self.at);
+        self.at = later
+            .next()
+            .or_else(|| self.town.nodes().next())
+            .unwrap_or(self.at);
     }
 
     /// Opens its connection to a node, if that accepts.
@@ -175,8 +180,8 @@ impl Client {
             let answer = self.attempt(wanted).await;
             attempts += 1;
             let known = matches!(answer, Answer::Done(_) | Answer::Refused { .. });
-            if !known && began.elapsed() < GIVEN_UP_AFTER {
-                self.at = (self.at + 1) % self.nodes.len();
+            if !known && began.elapsed() < self.shared.options.gives_up {
+                self.go_on();
                 tokio::time::sleep(RETRY_PAUSE).await;
                 continue;
             }
@@ -199,7 +204,7 @@ impl Client {
     }
 
     async fn attempt(&mut self, wanted: &Wanted) -> Answer {
-        let node = self.nodes[self.at];
+        let node = self.at;
         let sent_us = self.shared.now_us();
         let patience = self.shared.options.patience;
         let answered = match timeout(patience, self.exchange(node, &wanted.call)).await {

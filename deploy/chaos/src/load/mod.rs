@@ -26,10 +26,10 @@ use crate::client::Call;
 use crate::town::{POLL, Town};
 
 /// How long a change that prepares something may take, leader elections and all.
-const PREPARED_WITHIN: Duration = Duration::from_secs(30);
+const PREPARED_WITHIN: Duration = Duration::from_secs(120);
 
 /// How long clients may take to end what they have begun, once the faults are over.
-const ENDED_WITHIN: Duration = Duration::from_secs(60);
+const ENDED_WITHIN: Duration = Duration::from_secs(160);
 
 /// The host that the published route serves.
 pub const HOSTNAME: &str = "api.example.net";
@@ -49,6 +49,9 @@ pub struct Options {
     pub padding: usize,
     /// How long a client waits for an answer before it asks another node.
     pub patience: Duration,
+    /// After how long a client gives an operation up, which is a violation: far beyond what any cluster needs that
+    /// has a quorum.
+    pub gives_up: Duration,
 }
 
 impl Default for Options {
@@ -61,6 +64,7 @@ impl Default for Options {
             creations: 67,
             padding: 0,
             patience: Duration::from_secs(2),
+            gives_up: Duration::from_secs(150),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::client::{Answer, Call};
 use crate::town::{POLL, Town};
 
 /// How long a node may take for a page of what it holds, once the faults are over.
-const PAGE_WITHIN: Duration = Duration::from_secs(30);
+const PAGE_WITHIN: Duration = Duration::from_secs(120);
 
 /// One thing that a client wanted, from its first attempt to its last.
 #[derive(Clone, Copy, Debug)]
@@ -109,10 +109,17 @@ impl Record {
         faults.iter().enumerate().map(gap).collect()
     }
 
-    /// The operations that took more than so many attempts, or failed, each with its course.
+    /// The operations that never succeeded, each with its course.
+    #[must_use]
+    pub fn failed(&self) -> Vec<String> {
+        let failed = self.operations.iter().filter(|done| !done.done);
+        failed.map(|operation| self.course(operation)).collect()
+    }
+
+    /// The operations that took more than so many attempts, each with its course.
     #[must_use]
     pub fn beyond(&self, attempts: usize) -> Vec<String> {
-        let beyond = |done: &&Operation| done.attempts > attempts || !done.done;
+        let beyond = |done: &&Operation| done.attempts > attempts;
         let beyond = self.operations.iter().filter(beyond);
         beyond.map(|operation| self.course(operation)).collect()
     }

@@ -17,7 +17,7 @@ const SHUT_DOWN: &str = "import fcntl, os, struct, sys\n\
     fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
 
 /// How long a file system that nobody should use any more may be busy.
-const BUSY_AT_MOST: Duration = Duration::from_secs(10);
+const BUSY_AT_MOST: Duration = Duration::from_secs(60);
 
 /// The file that fills a disk up.
 const FILLER: &str = "filler";

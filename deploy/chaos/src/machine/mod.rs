@@ -2,6 +2,7 @@
 //! named after this tool, so that whatever an earlier run left can be told and taken away.
 
 pub mod disks;
+pub mod lock;
 pub mod namespaces;
 pub mod tools;
 pub mod tracer;

@@ -14,6 +14,7 @@ use std::fs::{self, File};
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -35,30 +36,33 @@ pub const CLIENT: &str = "client";
 pub const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 
 /// How long killed processes may take to go.
-const GONE_WITHIN: Duration = Duration::from_secs(10);
+const GONE_WITHIN: Duration = Duration::from_secs(60);
 
 /// The table that faults of a host's network stand in.
 const TABLE: &str = "chaos";
 
-/// Makes a host for each name, and moves this thread, and with it those that it starts, to the
-/// client's.
+/// Makes the bridge and the client's host, and moves this thread, and with it those that it starts, there.
 ///
 /// # Errors
 /// When the kernel or `ip` refuses.
-pub fn make(hosts: &[(String, Ipv4Addr)]) -> Result<()> {
+pub fn make() -> Result<()> {
     add(BRIDGE)?;
     ip_in(BRIDGE, &["link", "add", "br0", "type", "bridge"])?;
     ip_in(BRIDGE, &["link", "set", "br0", "up"])?;
-    for (name, address) in hosts {
-        host(name, *address)?;
-    }
-    host(CLIENT, CLIENT_ADDRESS)?;
+    ensure(CLIENT, CLIENT_ADDRESS)?;
     enter(CLIENT)
 }
 
 const BRIDGE: &str = "bridge";
 
-fn host(name: &str, address: Ipv4Addr) -> Result<()> {
+/// Makes a host, unless there is one of that name.
+///
+/// # Errors
+/// When the kernel or `ip` refuses.
+pub fn ensure(name: &str, address: Ipv4Addr) -> Result<()> {
+    if Path::new(FOLDER).join(full(name)).exists() {
+        return Ok(());
+    }
     add(name)?;
     let namespace = full(name);
     ip_in(
@@ -68,10 +72,20 @@ fn host(name: &str, address: Ipv4Addr) -> Result<()> {
         ],
     )?;
     ip_in(BRIDGE, &["link", "set", name, "master", "br0", "up"])?;
-    let address = format!("{address}/24");
+    let address = format!("{address}/16");
     ip_in(name, &["addr", "add", &address, "dev", "eth0"])?;
     ip_in(name, &["link", "set", "eth0", "up"])?;
     ip_in(name, &["link", "set", "lo", "up"])
+}
+
+/// Takes a host away, with what runs there.
+///
+/// # Errors
+/// When something does not go.
+pub fn remove(name: &str) -> Result<()> {
+    let namespace = full(name);
+    end_processes(&namespace)?;
+    tools::run("ip", &["netns", "delete", &namespace]).map(drop)
 }
 
 fn add(name: &str) -> Result<()> {

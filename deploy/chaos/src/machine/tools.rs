@@ -85,12 +85,16 @@ impl Need {
     }
 }
 
+/// Why nobody but an administrator may play any scenario.
+#[must_use]
+pub fn forbidden() -> Option<String> {
+    let is_root = rustix::process::geteuid().is_root();
+    (!is_root).then(|| "namespaces, mounts and signals take root".to_owned())
+}
+
 /// Why no scenario can be played here at all, if none can.
 #[must_use]
 pub fn missing() -> Option<String> {
-    if !rustix::process::geteuid().is_root() {
-        return Some("namespaces, mounts and signals take root".to_owned());
-    }
     let tools = ["ip", "nft", "losetup", "mkfs.ext4", "mount", "python3"];
     if let Some(tool) = tools.iter().find(|tool| find_server(tool).is_none()) {
         return Some(format!("{tool} is not installed"));

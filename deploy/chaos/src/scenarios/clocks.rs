@@ -59,7 +59,7 @@ pub(super) async fn jumps(stage: &Stage) -> Result<Findings> {
         let leader = town.leader().await?;
         jumps.push(load.now_us());
         town.kill(leader)?;
-        load.next_write(seconds(10)).await?;
+        load.next_write(READY_WITHIN).await?;
         town.start(leader)?;
         town.wait_ready(leader, READY_WITHIN).await?;
     }

@@ -23,10 +23,10 @@ use crate::machine::tools;
 use crate::town::{POLL, Plan, READY_WITHIN, Town};
 
 /// How long a node may take to start or to refuse.
-const DECIDED_WITHIN: Duration = seconds(20);
+const DECIDED_WITHIN: Duration = READY_WITHIN;
 
 /// How long it may take until a node has a checkpoint.
-const CHECKPOINT_WITHIN: Duration = seconds(60);
+const CHECKPOINT_WITHIN: Duration = READY_WITHIN;
 
 /// P12: the log that RocksDB writes ahead of Raft's log, and the mark of what of it was synced. The state has no such log:
 /// it is brought up to date from Raft's.

@@ -14,11 +14,11 @@ use xtask::local::Name;
 use super::{Stage, millis, rest, seconds};
 use crate::client::through_edge;
 use crate::findings::{Findings, ms};
-use crate::load::{HOSTNAME, Load, Signpost};
+use crate::load::{HOSTNAME, Load, Options, Signpost};
 use crate::town::{POLL, Plan, READY_WITHIN, Town};
 
 /// How long a request through an edge may take.
-const ANSWER: Duration = Duration::from_secs(2);
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// P20: they are restarted while all nodes are away.
 pub(super) async fn alone(stage: &Stage) -> Result<Findings> {
@@ -27,12 +27,12 @@ pub(super) async fn alone(stage: &Stage) -> Result<Findings> {
         ..Plan::nodes(stage.nodes())
     };
     let town = stage.town_of(&plan).await?;
-    let load = Load::start(&town).await?;
+    let load = Load::start_with(&town, away_for_long()).await?;
     let signpost = Signpost::make(&town).await?;
     signpost.publish(&town, "first").await?;
     for edge in town.edges() {
         town.wait_ready(edge, READY_WITHIN).await?;
-        wait_for(&town, edge, "first", seconds(10)).await?;
+        wait_for(&town, edge, "first", READY_WITHIN).await?;
     }
     let visitors = Visitors::start(&town);
     let nodes: Vec<Name> = town.nodes().collect();
@@ -44,9 +44,9 @@ pub(super) async fn alone(stage: &Stage) -> Result<Findings> {
     while since.elapsed() < stage.choose(seconds(5), seconds(600)) {
         for edge in town.edges() {
             town.signal(edge, Signal::TERM)?;
-            town.wait_ended(edge, seconds(30)).await?;
+            town.wait_ended(edge, READY_WITHIN).await?;
             town.start(edge)?;
-            let served = wait_for(&town, edge, "first", seconds(10)).await?;
+            let served = wait_for(&town, edge, "first", READY_WITHIN).await?;
             slowest = slowest.max(served);
             restarts += 1;
             rest(millis(500)).await;
@@ -59,35 +59,42 @@ pub(super) async fn alone(stage: &Stage) -> Result<Findings> {
     for node in &nodes {
         town.start(*node)?;
     }
-    load.next_write(seconds(10)).await?;
+    load.next_write(READY_WITHIN).await?;
     town.bring_up(READY_WITHIN).await?;
     signpost.publish(&town, "second").await?;
     let mut followed = Duration::ZERO;
     for edge in town.edges() {
-        // An edge that found nobody for a while looks again after ten seconds at most.
-        followed = followed.max(wait_for(&town, edge, "second", seconds(12)).await?);
+        followed = followed.max(wait_for(&town, edge, "second", READY_WITHIN).await?);
     }
     let visits = visitors.stop().await?;
     let record = load.finish(&town).await?;
     let mut findings = Findings::of(&record, &[away]);
     findings.faults = restarts;
-    findings.figure(
+    findings.at_most(
         "restart of an edge to its first answer, at most",
-        ms(slowest),
+        slowest,
+        seconds(2),
     );
-    findings.figure(
+    // An edge that found nobody for a while looks again after ten seconds at most.
+    findings.at_most(
         "publication after the nodes' return at edges within",
-        ms(followed),
+        followed,
+        seconds(12),
     );
     findings.figure("requests through edges", visits.answered);
-    findings.demand(slowest <= seconds(2), || {
-        format!("an edge served {} after its restart", ms(slowest))
-    });
     findings.demand(visits.answered > 0, || {
         "no request got through an edge".to_owned()
     });
     findings.violations.extend(visits.wrong);
     Ok(findings)
+}
+
+/// Clients that do not give up while there is no quorum.
+pub(super) fn away_for_long() -> Options {
+    Options {
+        gives_up: seconds(1200),
+        ..Options::default()
+    }
 }
 
 /// Waits until an edge answers with a text. Says how long that took, from the edge's start if it was just started.

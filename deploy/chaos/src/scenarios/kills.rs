@@ -21,7 +21,7 @@ pub(super) async fn leader(stage: &Stage) -> Result<Findings> {
         let leader = town.leader().await?;
         kills.push(load.now_us());
         town.kill(leader)?;
-        let gap = load.next_write(seconds(10)).await?;
+        let gap = load.next_write(READY_WITHIN).await?;
         rest(stage.choose(millis(800), seconds(3))).await;
         town.start(leader)?;
         let back = town.wait_ready(leader, READY_WITHIN).await?;
@@ -37,13 +37,11 @@ pub(super) async fn leader(stage: &Stage) -> Result<Findings> {
     findings.gaps_at_most(seconds(3));
     if stage.choose(false, true) {
         let (p50, p99) = (findings.gap(0.5), findings.gap(0.99));
-        findings.demand(p50 <= 1000.0, || format!("the gap's median is {p50:.0} ms"));
-        findings.demand(p99 <= 2000.0, || format!("the gap's p99 is {p99:.0} ms"));
+        findings.in_time(p50 <= 1000.0, || format!("the gap's median is {p50:.0} ms"));
+        findings.in_time(p99 <= 2000.0, || format!("the gap's p99 is {p99:.0} ms"));
     }
-    let beyond = record.beyond(4);
-    findings.demand(beyond.is_empty(), || {
-        format!("operations took more than 3 retries: {beyond:?}")
-    });
+    findings.none_failed(&record);
+    findings.retries_at_most(&record, 3);
     Ok(findings)
 }
 
@@ -62,7 +60,7 @@ pub(super) async fn all(stage: &Stage) -> Result<Findings> {
         for node in &nodes {
             town.start(*node)?;
         }
-        load.next_write(seconds(10)).await?;
+        load.next_write(READY_WITHIN).await?;
         served.push(restarted.elapsed());
         stage.say(format_args!(
             "kill {number}: served again after {}",
@@ -72,10 +70,8 @@ pub(super) async fn all(stage: &Stage) -> Result<Findings> {
     town.bring_up(READY_WITHIN).await?;
     let record = load.finish(&town).await?;
     let mut findings = Findings::of(&record, &kills);
-    findings.figure(
-        "served again after, at most",
-        ms(served.into_iter().max().unwrap_or_default()),
-    );
+    let slowest = served.into_iter().max().unwrap_or_default();
+    findings.at_most("served again after, at most", slowest, seconds(10));
     Ok(findings)
 }
 
@@ -92,7 +88,7 @@ pub(super) async fn rolling(stage: &Stage) -> Result<Findings> {
             restarts.push(load.now_us());
             let began = Instant::now();
             town.signal(node, Signal::TERM)?;
-            let code = town.wait_ended(node, seconds(30)).await?;
+            let code = town.wait_ended(node, READY_WITHIN).await?;
             codes.push(code);
             let drained = began.elapsed();
             town.start(node)?;
@@ -109,14 +105,13 @@ pub(super) async fn rolling(stage: &Stage) -> Result<Findings> {
     let mut findings = Findings::of(&record, &restarts);
     let unclean = codes.iter().filter(|code| **code != Some(0)).count();
     findings.demand(unclean == 0, || format!("nodes ended with {codes:?}"));
-    let beyond = record.beyond(2);
-    findings.demand(beyond.is_empty(), || {
-        format!("operations took more than one retry: {beyond:?}")
-    });
+    findings.none_failed(&record);
+    // Where the machine is busy, a node may be answered too late to hand over in time, and clients meet an election.
+    findings.retries_at_most(&record, 1);
     let latencies = sorted_ms(record.operations.iter().map(crate::load::Operation::took));
     let p99 = quantile(&latencies, 0.99);
     findings.figure("p99 of all operations", format!("{p99:.0} ms"));
-    findings.demand(p99 <= 1000.0, || {
+    findings.in_time(p99 <= 1000.0, || {
         format!("the p99 of all operations is {p99:.0} ms")
     });
     Ok(findings)

@@ -8,6 +8,7 @@ use xtask::local::Name;
 use super::{Stage, millis, rest, seconds};
 use crate::findings::{Findings, ms};
 use crate::load::Load;
+use crate::town::READY_WITHIN;
 
 /// P3: one node after the other, then all at once.
 pub(super) async fn cuts(stage: &Stage) -> Result<Findings> {
@@ -28,8 +29,8 @@ pub(super) async fn cuts(stage: &Stage) -> Result<Findings> {
             town.start(*node)?;
         }
         for node in &victims {
-            // Within ten seconds, and without a hand.
-            town.wait_ready(*node, seconds(10)).await?;
+            // Without a hand.
+            town.wait_ready(*node, READY_WITHIN).await?;
         }
         longest = longest.max(restarted.elapsed());
         let names: Vec<String> = victims.iter().map(ToString::to_string).collect();
@@ -42,6 +43,6 @@ pub(super) async fn cuts(stage: &Stage) -> Result<Findings> {
     rest(millis(500)).await;
     let record = load.finish(&town).await?;
     let mut findings = Findings::of(&record, &cuts);
-    findings.figure("ready again after, at most", ms(longest));
+    findings.at_most("ready again after, at most", longest, seconds(10));
     Ok(findings)
 }

@@ -45,6 +45,7 @@ pub(super) async fn failing(stage: &Stage) -> Result<Findings> {
     let load = Load::start(&town).await?;
     let mut failures = Vec::new();
     let mut violations = Vec::new();
+    let mut late = Vec::new();
     let mut victims = Vec::new();
     for _ in 0..stage.choose(2, 20) {
         rest(seconds(1)).await;
@@ -57,12 +58,17 @@ pub(super) async fn failing(stage: &Stage) -> Result<Findings> {
         let exit = exited.duration_since(failed).unwrap_or_default();
         let code = town.wait_ended(leader, seconds(1)).await?;
         if exit > seconds(1) || code != Some(74) {
-            violations.push(format!(
+            let said = format!(
                 "{leader} ended with {code:?}, {} after its sync failed",
                 ms(exit)
-            ));
+            );
+            if code == Some(74) {
+                late.push(said);
+            } else {
+                violations.push(said);
+            }
         }
-        let new = town.leader_but(Some(leader), seconds(3)).await?;
+        let new = town.leader_but(Some(leader), READY_WITHIN).await?;
         town.start(leader)?;
         let back = town.wait_ready(leader, READY_WITHIN).await?;
         stage.say(format_args!(
@@ -76,12 +82,11 @@ pub(super) async fn failing(stage: &Stage) -> Result<Findings> {
     let mut findings = Findings::of(&record, &failures);
     findings.gaps_at_most(seconds(3));
     findings.violations.append(&mut violations);
+    findings.late.append(&mut late);
     for (node, failed_us) in victims {
         let acknowledged = acknowledged_after(&record, node, failed_us);
         findings.demand(acknowledged == 0, || {
-            format!(
-                "{node} acknowledged {acknowledged} requests that came after its sync had failed"
-            )
+            format!("{node} acknowledged {acknowledged} writes that came after its sync had failed")
         });
     }
     Ok(findings)
@@ -97,19 +102,20 @@ async fn fail(town: &Town, node: Name) -> Result<(SystemTime, SystemTime)> {
         if let Some(failed) = tracer.first_hit()? {
             break failed;
         }
-        anyhow::ensure!(began.elapsed() < seconds(10), "{node} syncs nothing");
+        anyhow::ensure!(began.elapsed() < READY_WITHIN, "{node} syncs nothing");
         tokio::time::sleep(POLL).await;
     };
-    town.wait_ended(node, seconds(10)).await?;
+    town.wait_ended(node, READY_WITHIN).await?;
     Ok((failed, SystemTime::now()))
 }
 
-/// How many requests a node acknowledged that were sent to it in the half second after a moment, before it can have
+/// How many writes a node acknowledged that were sent to it in the half second after a moment, before it can have
 /// been started again.
 fn acknowledged_after(record: &Record, node: Name, after_us: u64) -> usize {
     let window = after_us..after_us + 500_000;
     let is_one = |attempt: &&Attempt| {
         attempt.node == node.number
+            && attempt.asked.is_write()
             && window.contains(&attempt.sent_us)
             && matches!(attempt.answer, Answer::Done(_))
     };
@@ -157,7 +163,7 @@ pub(super) async fn slow(stage: &Stage) -> Result<Findings> {
     );
     findings.figure("another node led", told);
     let is_quick = stepped_down.is_some_and(|after| after <= seconds(10)) || p99 <= 2000.0;
-    findings.demand(is_quick, || {
+    findings.in_time(is_quick, || {
         format!("the leader stayed, and the p99 of writes is {p99:.0} ms")
     });
     Ok(findings)

@@ -1,16 +1,18 @@
 //! A town: nodes and edges, each on a host and a disk of its own, with what their operator does for them. One scenario plays
 //! in one town; nothing of it is left for the next.
 
+mod members;
 mod process;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -26,12 +28,14 @@ use crate::client::Target;
 use crate::machine::disks::Disk;
 use crate::machine::namespaces;
 
+pub use members::{By, MemberSeen, REMOVED};
 pub use process::log_tail;
 use process::{Program, Running};
 pub use watch::Standing;
 
-/// How long a process may take until it is ready, unless a scenario asks for less.
-pub const READY_WITHIN: Duration = Duration::from_secs(60);
+/// What has not come about by then never will, however busy the machine is. How soon it has to come about is for the
+/// scenarios' figures.
+pub const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// How often a condition is looked at that is waited for.
 pub const POLL: Duration = Duration::from_millis(15);
@@ -82,9 +86,17 @@ pub struct Town {
     folder: Folder,
     topology: Topology,
     binaries: PathBuf,
+    checkpoints: Option<(u64, u64)>,
+    disk_bytes: u64,
+    /// The nodes that clients know: members, but for those that have just come or gone.
+    nodes: Mutex<BTreeSet<Name>>,
+    /// Those of them that are on their way out.
+    leaving: Mutex<BTreeSet<Name>>,
+    /// The highest number that a node had.
+    highest: Mutex<u16>,
     // Processes end before their disks go.
     processes: Mutex<BTreeMap<Name, Running>>,
-    disks: BTreeMap<Name, Disk>,
+    disks: Mutex<BTreeMap<Name, Arc<Disk>>>,
     target: Target,
     environment: Mutex<BTreeMap<Name, Vec<(String, OsString)>>>,
 }
@@ -130,27 +142,40 @@ impl Town {
             origins: 0,
             ports: Ports::CHAOS,
         };
-        let mut disks = BTreeMap::new();
         for name in topology.names() {
-            let image = folder.root().join(format!("{name}.disk"));
-            let disk = Disk::make(image, folder.data(name), plan.disk_bytes)?;
-            disks.insert(name, disk);
+            namespaces::ensure(&name.to_string(), name.host())?;
         }
         settings::write_all(&folder, &topology)?;
-        for node in topology.of(Kind::Node) {
-            append(&folder.settings(node), &more_settings(plan))?;
-        }
         // A key that nobody has, until there is one.
         let target = Target::new(&folder.pki().join("ca.pem"), "none")?;
-        Ok(Self {
+        let town = Self {
             folder,
             topology,
             binaries: site.binaries.clone(),
+            checkpoints: plan.checkpoints,
+            disk_bytes: plan.disk_bytes,
+            nodes: Mutex::new(topology.of(Kind::Node).collect()),
+            leaving: Mutex::default(),
+            highest: Mutex::new(plan.nodes),
             processes: Mutex::default(),
-            disks,
+            disks: Mutex::default(),
             target,
             environment: Mutex::default(),
-        })
+        };
+        for name in topology.names() {
+            town.make_disk(name)?;
+        }
+        for node in topology.of(Kind::Node) {
+            append(&town.folder.settings(node), &town.more_settings())?;
+        }
+        Ok(town)
+    }
+
+    fn make_disk(&self, name: Name) -> Result<()> {
+        let image = self.folder.root().join(format!("{name}.disk"));
+        let disk = Disk::make(image, self.folder.data(name), self.disk_bytes)?;
+        self.disks.lock().insert(name, Arc::new(disk));
+        Ok(())
     }
 
     async fn open(mut self) -> Result<Self> {
@@ -197,9 +222,14 @@ impl Town {
         &self.topology
     }
 
-    /// Its nodes.
+    /// Its nodes, as clients know them.
     pub fn nodes(&self) -> impl DoubleEndedIterator<Item = Name> + use<> {
-        (1..=self.topology.nodes).map(Name::node)
+        self.nodes.lock().clone().into_iter()
+    }
+
+    /// All of its processes.
+    pub fn names(&self) -> impl DoubleEndedIterator<Item = Name> + use<> {
+        self.nodes().chain(self.edges())
     }
 
     /// Its edges.
@@ -228,10 +258,9 @@ impl Town {
     ///
     /// # Errors
     /// When there is no such process.
-    pub fn disk(&self, name: Name) -> Result<&Disk> {
-        self.disks
-            .get(&name)
-            .with_context(|| format!("{name} has no disk"))
+    pub fn disk(&self, name: Name) -> Result<Arc<Disk>> {
+        let disk = self.disks.lock().get(&name).map(Arc::clone);
+        disk.with_context(|| format!("{name} has no disk"))
     }
 
     /// Its folder.
@@ -390,7 +419,7 @@ impl Town {
     /// When the kernel refuses.
     pub fn heal(&self) -> Result<()> {
         blocking(|| {
-            let mut names = self.topology.names();
+            let mut names = self.names();
             names.try_for_each(|name| namespaces::heal(&name.to_string()))?;
             namespaces::heal(namespaces::CLIENT)
         })
@@ -401,35 +430,36 @@ impl Town {
     pub fn log(&self, name: Name) -> String {
         log_tail(&self.folder.log(name))
     }
+
+    /// What nodes are started with besides the settings of any local cluster: limits beyond what a machine can
+    /// answer, webhooks to the client's host, and the operators' socket.
+    fn more_settings(&self) -> String {
+        let mut text = format!(
+            "\n[limits]\nenterprise_requests_per_minute = 1000000000\n\
+             enterprise_route_mutations_per_minute = 1000000000\n\
+             \n[webhooks]\nallowed_ranges = [\"{}/32\"]\n\
+             \n[admin]\nlisten = \"{}\"\n",
+            namespaces::CLIENT_ADDRESS,
+            members::SOCKET
+        );
+        if let Some((every, kept)) = self.checkpoints {
+            text.push_str(&format!(
+                "\n[raft]\ncheckpoint_every_entries = {every}\nentries_kept_after_checkpoint = {kept}\n"
+            ));
+        }
+        text
+    }
 }
 
 impl Drop for Town {
     fn drop(&mut self) {
         // The next town has the same hosts. There is nobody to tell if that fails.
         drop(
-            self.topology
-                .names()
+            self.names()
                 .try_for_each(|name| namespaces::heal(&name.to_string())),
         );
         drop(namespaces::heal(namespaces::CLIENT));
     }
-}
-
-/// What towns are built with besides the settings of any local cluster: limits beyond what a machine can
-/// answer, and webhooks to the client's host.
-fn more_settings(plan: &Plan) -> String {
-    let mut text = format!(
-        "\n[limits]\nenterprise_requests_per_minute = 1000000000\n\
-         enterprise_route_mutations_per_minute = 1000000000\n\
-         \n[webhooks]\nallowed_ranges = [\"{}/32\"]\n",
-        namespaces::CLIENT_ADDRESS
-    );
-    if let Some((every, kept)) = plan.checkpoints {
-        text.push_str(&format!(
-            "\n[raft]\ncheckpoint_every_entries = {every}\nentries_kept_after_checkpoint = {kept}\n"
-        ));
-    }
-    text
 }
 
 fn append(path: &Path, text: &str) -> Result<()> {

@@ -199,10 +199,10 @@ impl Town {
     /// # Errors
     /// When one is not in time.
     pub async fn bring_up(&self, within: Duration) -> Result<()> {
-        for name in self.topology.names() {
+        for name in self.names() {
             self.start(name)?;
         }
-        for name in self.topology.names() {
+        for name in self.names() {
             self.wait_ready(name, within).await?;
         }
         Ok(())
