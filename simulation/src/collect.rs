@@ -1,9 +1,10 @@
 //! Reads what a node holds at the end out of its state, for the history.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use domain::id::EnvironmentId;
-use domain::model::{JournalPlace, NoticeKind};
+use domain::model::{EndpointStatus, JournalPlace, NoticeKind};
 use domain::query::{JournalNotice, JournalRow};
 use domain::rows::View;
 use domain::{invariants, machine, query};
@@ -24,6 +25,7 @@ pub fn final_state(view: &dyn View) -> FinalState {
     }
     let mut state = FinalState {
         hash: machine::state_hash(&view),
+        taken_over: taken_over(view),
         invariants: invariants::check(&view).err(),
         journal_rows: journal.len(),
         journal_hash: short_hash(told.as_bytes()),
@@ -103,6 +105,14 @@ fn committed(environment: Environment, row: JournalRow) -> Committed {
         changes: changes.collect(),
         events,
     }
+}
+
+fn taken_over(view: &dyn View) -> BTreeMap<String, u64> {
+    let endpoints = query::all_webhook_endpoints(&view).into_iter();
+    endpoints
+        .filter(|endpoint| endpoint.status == EndpointStatus::Enabled)
+        .map(|endpoint| (endpoint.id.to_string(), endpoint.delivered.row.revision.0))
+        .collect()
 }
 
 fn outages(view: &dyn View, environment: &EnvironmentId) -> Vec<Told> {

@@ -1,10 +1,15 @@
 //! How much of what a run met. A campaign adds its runs up and fails if it met too little: checks
 //! that pass because nothing happened say nothing.
 
+mod races;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use injection::Point;
+
+use crate::checks::{self, Judged};
 use crate::history::{Answer, Attempt, History, LeaderChange};
 
 /// The numbers of the faults in the matrix that runs have.
@@ -14,7 +19,7 @@ pub const FAULTS: [&str; 20] = [
 ];
 
 /// What has to be met within 200 runs of 60 simulated seconds, all together.
-const FLOORS: [(&str, u64); 10] = [
+const FLOORS: [(&str, u64); 17] = [
     ("acked_writes", 50_000),
     ("linearizable_reads", 50_000),
     ("leader_changes", 1_000),
@@ -25,7 +30,20 @@ const FLOORS: [(&str, u64); 10] = [
     ("retries_across_leaders", 2_000),
     ("nacks", 500),
     ("outages_told", 100),
+    ("race_archive_publish", 400),
+    ("race_archive_reorder", 400),
+    ("race_archive_rollback", 400),
+    ("race_publish_reorder", 400),
+    ("race_publish_rollback", 400),
+    ("race_reorder_rollback", 400),
+    ("races_in_partitions", 100),
 ];
+
+/// How often each fail point is come by in these.
+const POINT_FLOOR: u64 = 20;
+
+/// Of so many histories of single objects one may be left without a verdict.
+const VERDICTS_PER_UNKNOWN: u64 = 100;
 
 /// The simulated seconds that [`FLOORS`] are for.
 const FLOOR_SECONDS: f64 = 12_000.0;
@@ -131,6 +149,12 @@ pub fn of(history: &History, faults: &BTreeMap<String, u64>) -> Coverage {
     count("probes", history.probes.len());
     let told = history.finals.values().map(|state| state.outages.len());
     count("outages_told", told.max().unwrap_or(0));
+    for (name, many) in races::count(history) {
+        count(name, many);
+    }
+    let Judged { known, unknown } = checks::judged(history);
+    coverage.count("verdicts", known);
+    coverage.count("verdicts_unknown", unknown);
     coverage
 }
 
@@ -195,7 +219,8 @@ impl Sum {
             (expected - slack).max(0.0)
         };
         let mut below = Vec::new();
-        for (name, floor) in FLOORS {
+        let points = Point::ALL.iter().map(|point| (point.name(), POINT_FLOOR));
+        for (name, floor) in FLOORS.into_iter().chain(points) {
             let (met, floor) = (
                 self.coverage.get(name) as f64,
                 allowed(floor as f64 * share),
@@ -203,6 +228,13 @@ impl Sum {
             if met < floor {
                 below.push(format!("{name}: {met} of at least {floor:.0}"));
             }
+        }
+        let unknown = self.coverage.get("verdicts_unknown");
+        let objects = self.coverage.get("verdicts") + unknown;
+        if unknown * VERDICTS_PER_UNKNOWN > objects {
+            below.push(format!(
+                "{unknown} of {objects} histories of single objects have no verdict"
+            ));
         }
         let runs = self.runs as f64;
         for fault in FAULTS {
@@ -229,7 +261,9 @@ mod tests {
     use super::*;
 
     fn plenty() -> Coverage {
-        let counts = FLOORS.iter().map(|(name, floor)| format!("{name}={floor}"));
+        let points = Point::ALL.iter().map(|point| (point.name(), POINT_FLOOR));
+        let counts = FLOORS.into_iter().chain(points);
+        let counts = counts.map(|(name, floor)| format!("{name}={floor}"));
         let faults = FAULTS.iter().map(|fault| format!("{fault}=1"));
         let words: Vec<_> = counts.chain(faults).collect();
         let line = format!("coverage {} tried=10 succeeded=9", words.join(" "));
@@ -257,12 +291,14 @@ mod tests {
         for _ in 0..200 {
             idle.add(&Coverage::default(), 60);
         }
-        assert_eq!(idle.below_floors().len(), FLOORS.len() + FAULTS.len() + 1);
+        let all = FLOORS.len() + Point::ALL.len() + FAULTS.len() + 1;
+        assert_eq!(idle.below_floors().len(), all);
     }
 
     #[test]
     fn each_floor_counts_by_itself() {
-        for (name, floor) in FLOORS {
+        let points = Point::ALL.iter().map(|point| (point.name(), POINT_FLOOR));
+        for (name, floor) in FLOORS.into_iter().chain(points) {
             let mut coverage = plenty();
             coverage.0.insert(name.to_owned(), floor - 1);
             let mut sum = Sum::default();
@@ -271,6 +307,23 @@ mod tests {
             assert_eq!(below.len(), 1, "{below:?}");
             assert!(below[0].starts_with(name));
         }
+    }
+
+    #[test]
+    fn a_campaign_that_leaves_more_than_one_verdict_of_a_hundred_open_fails() {
+        let below = |unknown: u64| {
+            let mut coverage = plenty();
+            coverage.count("verdicts", 1_000 - unknown);
+            coverage.count("verdicts_unknown", unknown);
+            let mut sum = Sum::default();
+            sum.add(&coverage, 12_000);
+            sum.below_floors()
+        };
+        assert_eq!(below(10), [""; 0]);
+        assert_eq!(
+            below(11),
+            ["11 of 1000 histories of single objects have no verdict"]
+        );
     }
 
     #[test]

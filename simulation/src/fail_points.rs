@@ -25,6 +25,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio::runtime::{Handle, Id};
 
 use crate::ports::SimClock;
+use crate::workload::now_us;
 
 /// How many points are active in a run that has any.
 const ACTIVE_MAX: usize = 6;
@@ -148,7 +149,7 @@ impl Disk {
             Self::Node(disk) => {
                 disk.crash(rng);
             }
-            Self::Edge(directory) => directory.crash(rng.next_u64()),
+            Self::Edge(directory) => directory.die(rng.next_u64()),
         }
     }
 }
@@ -175,6 +176,10 @@ struct State {
     /// The machines by the runtimes of their processes.
     machines: Vec<(Id, Machine)>,
     hits: BTreeMap<Point, Hits>,
+    /// Processes that die when they come by a point the next time, once for each.
+    due: BTreeSet<(Host, Point)>,
+    /// When something was made to fail at a point, in simulated microseconds.
+    failures: Vec<(u64, Point)>,
     /// Processes in which something was made to fail, which may end over it.
     failed: BTreeSet<Host>,
     /// Processes that are dead and have to be ended.
@@ -194,6 +199,8 @@ impl FailPoints {
             rng: ChaCha8Rng::seed_from_u64(seed ^ 0x0fa1_1903),
             machines: Vec::new(),
             hits: BTreeMap::new(),
+            due: BTreeSet::new(),
+            failures: Vec::new(),
             failed: BTreeSet::new(),
             dead: BTreeSet::new(),
         };
@@ -219,7 +226,19 @@ impl FailPoints {
 
     /// From now on things happen, or do not any more.
     pub fn arm(&self, armed: bool) {
-        self.state.lock().armed = armed;
+        let state = &mut *self.state.lock();
+        state.armed = armed;
+        if !armed {
+            state.due.clear();
+        }
+    }
+
+    /// A process dies at each of these points, the first time that it comes by it.
+    pub fn die_at(&self, host: Host, points: &[Point]) {
+        let state = &mut *self.state.lock();
+        if state.armed {
+            state.due.extend(points.iter().map(|point| (host, *point)));
+        }
     }
 
     /// Whether a process that says that it cannot go on is dead, or may end because something was
@@ -249,6 +268,14 @@ impl FailPoints {
     #[must_use]
     pub fn hits(&self) -> BTreeMap<Point, Hits> {
         self.state.lock().hits.clone()
+    }
+
+    /// When something was made to fail at a point, in simulated microseconds.
+    #[must_use]
+    pub fn failures(&self, point: Point) -> Vec<u64> {
+        let state = self.state.lock();
+        let at = state.failures.iter().filter(|(_, other)| *other == point);
+        at.map(|(at_us, _)| *at_us).collect()
     }
 
     /// How often something happened, in all.
@@ -309,11 +336,16 @@ impl FailPoints {
             return Verdict::Pass;
         };
         state.hits.entry(point).or_default().passed += 1;
+        if state.due.remove(&(machine.host, point)) {
+            state.hits.entry(point).or_default().struck += 1;
+            return Verdict::Die;
+        }
         match state.strikes(point) {
             None => Verdict::Pass,
             // What dies is seen off first, and has lost its disk then.
             Some(Action::Die) => Verdict::Die,
             Some(Action::Fail) => {
+                state.failures.push((now_us(), point));
                 if point.ends_the_process() {
                     state.failed.insert(machine.host);
                 }

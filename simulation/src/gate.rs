@@ -1,8 +1,9 @@
-//! The mutation gate: each mutant is run over seed after seed until the simulation finds something
-//! wrong, or a limit is reached. What does not find its mutants would not find such bugs either.
+//! The mutation gate: each mutant is run over what campaigns are made of, seeds and now and then a
+//! directed scenario, until the simulation finds something wrong, or a limit is reached. What does not
+//! find its mutants would not find such bugs either.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,6 +12,11 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use injection::Mutant;
+
+use crate::scenarios;
+
+/// One of so many runs is a directed scenario, each in its turn.
+const SCENARIO_EVERY: u64 = 4;
 
 /// Where the table goes, in the repository.
 pub const TABLE: &str = "docs/mutants.md";
@@ -25,7 +31,7 @@ pub struct Gate {
     pub mutants: Vec<Mutant>,
     /// The first seed.
     pub from: u64,
-    /// With so many seeds each at most.
+    /// With so many runs each at most, each with a seed of its own.
     pub seeds: u64,
     /// For how long faults strike in each, in simulated seconds.
     pub seconds: u64,
@@ -36,12 +42,42 @@ pub struct Gate {
 pub struct Found {
     /// Which.
     pub mutant: Mutant,
-    /// The seed that found it, and the checks that failed there.
-    pub by: Option<(u64, BTreeSet<String>)>,
-    /// How many seeds were run.
+    /// The run that found it, and the checks that failed there.
+    pub by: Option<(Run, BTreeSet<String>)>,
+    /// How many runs were made.
     pub seeds: u64,
     /// What that took, in seconds of CPU time.
     pub cpu_s: f64,
+}
+
+/// What is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Run {
+    /// The seed.
+    pub seed: u64,
+    /// The name of the scenario, where it is one and not random faults.
+    pub scenario: Option<&'static str>,
+}
+
+impl Run {
+    /// The run that has this seed.
+    fn of(seed: u64) -> Self {
+        let turn = usize::try_from(seed / SCENARIO_EVERY).unwrap_or_default();
+        let scenario = &scenarios::ALL[turn % scenarios::ALL.len()];
+        Self {
+            seed,
+            scenario: seed.is_multiple_of(SCENARIO_EVERY).then_some(scenario.name),
+        }
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.scenario {
+            Some(scenario) => write!(f, "scenario {scenario}, seed {}", self.seed),
+            None => write!(f, "seed {}", self.seed),
+        }
+    }
 }
 
 /// Runs the gate, tells of each mutant, and gives what became of all.
@@ -58,13 +94,13 @@ pub fn run(gate: &Gate, mut tell: impl FnMut(&Found)) -> io::Result<Vec<Found>> 
     Ok(all)
 }
 
-/// Runs seeds beside each other, in their order, until one finds the mutant.
+/// Makes runs beside each other, in the order of their seeds, until one finds the mutant.
 fn look_for(mutant: Mutant, gate: &Gate) -> io::Result<Found> {
     let before_s = cpu_of_children_s();
     let next = AtomicU64::new(gate.from);
     let done = AtomicBool::new(false);
     let seeds = AtomicU64::new(0);
-    let found: Mutex<Vec<(u64, BTreeSet<String>)>> = Mutex::default();
+    let found: Mutex<Vec<(Run, BTreeSet<String>)>> = Mutex::default();
     let broken: Mutex<Option<io::Error>> = Mutex::default();
     let workers = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
@@ -75,12 +111,13 @@ fn look_for(mutant: Mutant, gate: &Gate) -> io::Result<Found> {
                     if seed >= gate.from.saturating_add(gate.seeds) {
                         return;
                     }
-                    match run_one(mutant, seed, gate.seconds) {
+                    let run = Run::of(seed);
+                    match finds(mutant, run, gate.seconds) {
                         Ok(checks) => {
                             seeds.fetch_add(1, Ordering::Relaxed);
                             if !checks.is_empty() {
                                 done.store(true, Ordering::Relaxed);
-                                lock(&found).push((seed, checks));
+                                lock(&found).push((run, checks));
                             }
                         }
                         Err(error) => {
@@ -95,7 +132,7 @@ fn look_for(mutant: Mutant, gate: &Gate) -> io::Result<Found> {
     if let Some(error) = lock(&broken).take() {
         return Err(error);
     }
-    let by = lock(&found).iter().min_by_key(|(seed, _)| *seed).cloned();
+    let by = lock(&found).iter().min_by_key(|(run, _)| *run).cloned();
     Ok(Found {
         mutant,
         by,
@@ -108,12 +145,29 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The checks that fail in one run with the mutant; none where it passes.
-fn run_one(mutant: Mutant, seed: u64, seconds: u64) -> io::Result<BTreeSet<String>> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(["--mutant", mutant.id()])
-        .args(["--seed", &seed.to_string()])
-        .args(["--seconds", &seconds.to_string()])
+/// The checks that fail in one run because of the mutant; none where it passes, or fails without the
+/// mutant as well.
+fn finds(mutant: Mutant, run: Run, seconds: u64) -> io::Result<BTreeSet<String>> {
+    let checks = run_one(Some(mutant), run, seconds)?;
+    if checks.is_empty() || run_one(None, run, seconds)?.is_empty() {
+        return Ok(checks);
+    }
+    Ok(BTreeSet::new())
+}
+
+/// The checks that fail in one run; none where it passes.
+fn run_one(mutant: Option<Mutant>, run: Run, seconds: u64) -> io::Result<BTreeSet<String>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(["--seed", &run.seed.to_string()])
+        .args(["--seconds", &seconds.to_string()]);
+    if let Some(mutant) = mutant {
+        command.args(["--mutant", mutant.id()]);
+    }
+    if let Some(scenario) = run.scenario {
+        command.args(["--scenario", scenario]);
+    }
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
@@ -194,14 +248,15 @@ pub fn page(gate: &Gate, all: &[Found]) -> String {
     );
     let _ = writeln!(
         text,
-        "{caught} of {} are found within {} seeds of {} simulated seconds of faults. Seeds run beside each\n\
-         other; the CPU time is that of all that were run.\n",
+        "{caught} of {} are found within {} runs of {} simulated seconds of faults, each with a seed of its\n\
+         own; one of four is a directed scenario. Runs are made beside each other; the CPU time is that of\n\
+         all that were made.\n",
         all.len(),
         gate.seeds,
         gate.seconds
     );
     text.push_str(
-        "| mutant | what it breaks | found by | seeds | CPU s |\n|---|---|---|---:|---:|\n",
+        "| mutant | what it breaks | found by | runs | CPU s |\n|---|---|---|---:|---:|\n",
     );
     for Found {
         mutant,
@@ -211,9 +266,9 @@ pub fn page(gate: &Gate, all: &[Found]) -> String {
     } in all
     {
         let by = match by {
-            Some((seed, checks)) => {
+            Some((run, checks)) => {
                 let checks: Vec<&str> = checks.iter().map(String::as_str).collect();
-                format!("{} (seed {seed})", checks.join("; "))
+                format!("{} ({run})", checks.join("; "))
             }
             None => format!("nothing yet; expected: {}", mutant.seen_by()),
         };
@@ -255,6 +310,15 @@ mod tests {
     }
 
     #[test]
+    fn every_scenario_has_its_turn_among_the_seeds() {
+        let runs: Vec<Run> = (1..=100).map(Run::of).collect();
+        let scenarios: BTreeSet<_> = runs.iter().filter_map(|run| run.scenario).collect();
+        assert_eq!(scenarios.len(), scenarios::ALL.len());
+        let seeds = runs.iter().filter(|run| run.scenario.is_none()).count();
+        assert_eq!(seeds, 75);
+    }
+
+    #[test]
     fn the_page_says_what_is_found_and_what_is_not() {
         let gate = Gate {
             mutants: Mutant::ALL.to_vec(),
@@ -264,7 +328,7 @@ mod tests {
         };
         let found = |mutant, by: Option<u64>| Found {
             mutant,
-            by: by.map(|seed| (seed, ["a check".to_owned()].into())),
+            by: by.map(|seed| (Run::of(seed), ["a check".to_owned()].into())),
             seeds: 3,
             cpu_s: 1.5,
         };

@@ -62,7 +62,7 @@ struct Arguments {
     /// Play every scenario with so many seeds each as --seeds says (100).
     #[arg(long, conflicts_with_all = ["seed", "reproduce", "mutants"])]
     scenarios: bool,
-    /// Look for these bugs, or for all, with so many seeds each as --seeds says (200), and write down
+    /// Look for these bugs, or for all, with so many runs each as --seeds says (200), and write down
     /// which were found.
     #[arg(long, value_parser = mutant, num_args = 0.., conflicts_with_all = ["seed", "reproduce", "mutant"])]
     mutants: Option<Vec<Mutant>>,
@@ -206,11 +206,11 @@ fn look_for(mutants: &[Mutant], arguments: &Arguments) -> io::Result<bool> {
     };
     let all = gate::run(&gate, |found| {
         let by = match &found.by {
-            Some((seed, checks)) => format!("found by seed {seed}: {checks:?}"),
+            Some((run, checks)) => format!("found by {run}: {checks:?}"),
             None => "NOT found".to_owned(),
         };
         println!(
-            "{}: {by}; {} seeds, {:.0} s of CPU time",
+            "{}: {by}; {} runs, {:.0} s of CPU time",
             found.mutant, found.seeds, found.cpu_s
         );
     })?;

@@ -4,11 +4,12 @@
 use std::process::Command;
 
 /// Runs seeds with a mutant until one fails, and gives what that one printed.
-fn look_for(mutant: &str) -> String {
+fn look_for(mutant: &str, more: &[&str]) -> String {
     let mut printed = String::new();
     for seed in 1..=5 {
         let output = Command::new(env!("CARGO_BIN_EXE_simulation"))
-            .args(["--mutant", mutant, "--seconds", "5"])
+            .args(["--mutant", mutant])
+            .args(more)
             .args(["--seed", &seed.to_string()])
             .output()
             .expect("the simulation can be started");
@@ -22,7 +23,7 @@ fn look_for(mutant: &str) -> String {
 
 #[test]
 fn replicas_that_ask_their_own_clocks_are_found() {
-    let printed = look_for("M14");
+    let printed = look_for("M14", &["--seconds", "5"]);
     assert!(
         printed.contains("VIOLATION equal revisions have equal states"),
         "{printed}"
@@ -31,8 +32,15 @@ fn replicas_that_ask_their_own_clocks_are_found() {
 
 #[test]
 fn an_edge_that_serves_parts_of_a_manifest_is_found() {
-    let printed = look_for("M19");
+    let printed = look_for("M19", &["--seconds", "5"]);
     assert!(printed.contains("VIOLATION edges "), "{printed}");
+}
+
+#[test]
+fn a_node_that_keeps_a_membership_that_a_checkpoint_has_replaced_is_found() {
+    let printed = look_for("M26", &["--scenario", "stale-membership"]);
+    assert!(printed.contains("VIOLATION the script: node "), "{printed}");
+    assert!(printed.contains("leads without a majority"), "{printed}");
 }
 
 #[test]

@@ -2,15 +2,16 @@
 //! revision that it was told, and at the end every node holds every rule as the journal says.
 
 use super::book::{Book, RuleFacts};
+use super::log_time::LogTime;
 use crate::history::{Attempt, Done, FinalState, History, Operation, Seen};
 
 /// The violations in `history`.
 pub(crate) fn check(history: &History) -> Vec<String> {
-    let book = Book::open(history);
+    let (book, times) = (Book::open(history), LogTime::of(history));
     let mut found: Vec<String> = history
         .done()
         .filter(|(attempt, _)| attempt.call.operation.writes())
-        .filter_map(|(attempt, done)| lost(&book, attempt, done))
+        .filter_map(|(attempt, done)| lost((&book, &times), attempt, done))
         .collect();
     for (node, state) in &history.finals {
         found.extend(differs(&book, state).map(|what| format!("node {node} {what}")));
@@ -18,13 +19,26 @@ pub(crate) fn check(history: &History) -> Vec<String> {
     found
 }
 
-fn lost(book: &Book<'_>, attempt: &Attempt, done: &Done) -> Option<String> {
-    let key = attempt.call.key.as_deref()?;
+fn lost((book, times): (&Book<'_>, &LogTime), attempt: &Attempt, done: &Done) -> Option<String> {
+    let Some(key) = attempt.call.key.as_deref() else {
+        let committed = book.of_request(&done.request_id);
+        let committed = committed.map(|committed| committed.revision);
+        let right = committed.map_or_else(
+            || may_change_nothing(attempt.call.operation, done),
+            |revision| revision == done.revision,
+        );
+        return (!right)
+            .then(|| format!("{attempt:?} was acknowledged, and done at {committed:?}"));
+    };
     let under = book.under(attempt.environment, key);
+    // What was done under the key before, if anything, was so long ago that it is a new one.
+    let forgotten = under
+        .iter()
+        .all(|committed| times.may_be_forgotten(committed.revision, done.revision));
     if under
         .iter()
         .any(|committed| committed.revision == done.revision)
-        || (under.is_empty() && may_change_nothing(attempt.call.operation, done))
+        || (forgotten && may_change_nothing(attempt.call.operation, done))
     {
         return None;
     }

@@ -2,40 +2,47 @@
 
 use std::collections::BTreeSet;
 
+use super::memberships::Memberships;
 use crate::history::{Effect, FaultSpan, History, Host, Life};
 
 /// What a run did to its nodes, over time.
 pub(super) struct Calm<'a> {
     faults: &'a [FaultSpan],
     lives: &'a [Life],
-    voters: BTreeSet<usize>,
+    memberships: Memberships<'a>,
 }
 
 impl<'a> Calm<'a> {
     pub(super) fn new(history: &'a History) -> Self {
-        let voters = history
-            .nodes
-            .last()
-            .into_iter()
-            .flat_map(|sight| sight.voters.iter().flatten())
-            .filter_map(|voter| usize::try_from(*voter).ok());
         Self {
             faults: &history.faults,
             lives: &history.lives,
-            voters: voters.collect(),
+            memberships: Memberships::new(history),
         }
     }
 
-    /// The voters that were in no trouble at any time between the two: each runs and hears all other
+    /// The nodes with a vote at some time between the two that were in no trouble at any: each runs and hears all other
     /// of them.
     pub(super) fn nodes(&self, from_us: u64, until_us: u64) -> BTreeSet<usize> {
-        let mut nodes = self.voters.clone();
+        self.calm_among(
+            &self.memberships.voters(from_us, until_us),
+            (from_us, until_us),
+        )
+    }
+
+    fn calm_among(
+        &self,
+        sets: &[BTreeSet<usize>],
+        (from_us, until_us): (u64, u64),
+    ) -> BTreeSet<usize> {
+        let voters: BTreeSet<usize> = sets.iter().flatten().copied().collect();
+        let mut nodes = voters.clone();
         for fault in self
             .faults
             .iter()
             .filter(|it| it.overlaps(from_us, until_us))
         {
-            for node in impaired(&fault.effect, &self.voters) {
+            for node in impaired(&fault.effect, &voters) {
                 nodes.remove(&node);
             }
         }
@@ -58,9 +65,21 @@ impl<'a> Calm<'a> {
         })
     }
 
-    /// Whether so many voters were in no trouble that they can do without the others.
+    /// Whether so many voters were in no trouble that they can do without the others, of each set of them that had to
+    /// agree.
     pub(super) fn has_quorum(&self, from_us: u64, until_us: u64) -> bool {
-        2 * self.nodes(from_us, until_us).len() > self.voters.len()
+        let sets = self.memberships.voters(from_us, until_us);
+        let calm = self.calm_among(&sets, (from_us, until_us));
+        let agrees =
+            |voters: &BTreeSet<usize>| 2 * voters.intersection(&calm).count() > voters.len();
+        !sets.is_empty() && sets.iter().all(agrees)
+    }
+
+    /// Whether all voters were in no trouble.
+    pub(super) fn is_whole(&self, from_us: u64, until_us: u64) -> bool {
+        let sets = self.memberships.voters(from_us, until_us);
+        let calm = self.calm_among(&sets, (from_us, until_us));
+        !sets.is_empty() && sets.iter().all(|voters| voters.is_subset(&calm))
     }
 
     /// Whether something of this kind happened between the two.
@@ -92,7 +111,8 @@ fn impaired(effect: &Effect, voters: &BTreeSet<usize>) -> BTreeSet<usize> {
         | Effect::Disk(hosts)
         | Effect::Bad(hosts)
         | Effect::Clock(hosts) => hosts.iter().filter_map(node).collect(),
-        Effect::Weather | Effect::Membership => voters.clone(),
+        Effect::Rot(host) | Effect::DiskLost(host) => node(host).into_iter().collect(),
+        Effect::Weather => voters.clone(),
         Effect::Other => BTreeSet::new(),
     }
 }

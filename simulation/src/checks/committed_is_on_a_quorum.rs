@@ -5,10 +5,14 @@
 //! entry. A leader commits by the membership that it has at the moment: that in force at the
 //! entry, or a younger one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::logs::Logs;
-use crate::history::{History, NodeSight, Place};
+use crate::history::{History, Host, NodeSight, Place};
+
+/// What nodes hold is looked at so often. Of one that dies in between, in the middle of a write, its
+/// last entries are not known.
+const LOOKS_APART_US: u64 = 6_000;
 
 /// Memberships by the entries that they are of.
 type Memberships<'a> = BTreeMap<Option<Place>, &'a [Vec<u64>]>;
@@ -32,15 +36,36 @@ pub(crate) fn check(history: &History) -> Vec<String> {
             continue;
         };
         newest = sight.committed;
-        found.extend(missing(&logs, &memberships, sight));
+        let died = died_just_now(history, sight.at_us);
+        found.extend(missing((&logs, &died), &memberships, sight));
     }
     found
 }
 
-fn missing(logs: &Logs<'_>, memberships: &Memberships<'_>, sight: &NodeSight) -> Option<String> {
+/// Nodes whose processes died since what they hold was last looked at.
+fn died_just_now(history: &History, at_us: u64) -> BTreeSet<u64> {
+    let lives = history.lives.iter().filter(|life| {
+        life.ended_us
+            .is_some_and(|ended| (at_us.saturating_sub(LOOKS_APART_US)..=at_us).contains(&ended))
+    });
+    lives
+        .filter_map(|life| match life.host {
+            Host::Node(node) => Some(node as u64),
+            _ => None,
+        })
+        .collect()
+}
+
+fn missing(
+    (logs, died): (&Logs<'_>, &BTreeSet<u64>),
+    memberships: &Memberships<'_>,
+    sight: &NodeSight,
+) -> Option<String> {
     let committed = sight.committed?;
     let holds = |voters: &Vec<u64>| {
-        let having = voters.iter().filter(|voter| logs.has(**voter, committed));
+        let having = voters
+            .iter()
+            .filter(|voter| logs.has(**voter, committed) || died.contains(voter));
         having.count() > voters.len() / 2
     };
     let candidates = candidates(logs, memberships, sight, committed);

@@ -1,6 +1,7 @@
 //! An event that an endpoint has received is sent to it again once at most for each time since that
 //! somebody takes up leadership: by a new leader that does not know of it yet, or by one that no
-//! quorum followed for a while, whose record of it nobody confirmed.
+//! quorum followed for a while, whose record of it nobody confirmed; or where the record was made to
+//! fail.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,11 @@ pub(crate) fn check(history: &History) -> Vec<String> {
             .iter()
             .filter(|(from, until)| *from <= last.at_us && *until >= since)
             .count();
-        if again.len() > changes + lapsed {
+        let unrecorded = history.unrecorded.iter();
+        let unrecorded = unrecorded
+            .filter(|at| (since..=last.at_us).contains(at))
+            .count();
+        if again.len() > changes + lapsed + unrecorded {
             found.push(format!(
                 "{event} was received at {} µs by {endpoint} and sent again {} times, with {changes} changes of leaders and {lapsed} times without a quorum",
                 course.attempts[first].at_us,

@@ -3,8 +3,9 @@
 //! path, or holds a manifest with all routes, it answers every request for it: no fault of the control
 //! plane reaches its traffic.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::rotten;
 use crate::history::History;
 use crate::workload::HOSTNAMES;
 
@@ -24,28 +25,40 @@ pub(crate) fn check(history: &History) -> Vec<String> {
             None => {}
         }
     }
-    let mut whole: BTreeMap<usize, u64> = BTreeMap::new();
+    found.extend(unserved(history));
+    found
+}
+
+/// What edges answered that nobody published, or did not answer although they had served it or held
+/// all routes. An edge that begins anew on a disk that rotted may have nothing, until it has again.
+fn unserved(history: &History) -> Vec<String> {
+    let mut whole: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
     for sight in &history.sights {
         // The first publications are of one route each.
         if sight.version >= HOSTNAMES.len() as u64 {
-            whole.entry(sight.edge).or_insert(sight.at_us);
+            whole.entry(sight.edge).or_default().push(sight.at_us);
         }
     }
-    let mut serving = BTreeSet::new();
+    let mut served: BTreeMap<(usize, &str), u64> = BTreeMap::new();
+    let mut began: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+    let mut found = Vec::new();
     for probe in &history.probes {
+        let began = began
+            .entry(probe.edge)
+            .or_insert_with(|| rotten::began(history, probe.edge));
         let about = (probe.edge, probe.path.as_str());
-        if whole
-            .get(&probe.edge)
-            .is_some_and(|since| *since < probe.sent_us)
-        {
-            serving.insert(about);
-        }
+        let held = whole.get(&probe.edge).and_then(|held| {
+            let before = held.partition_point(|at_us| *at_us < probe.sent_us);
+            held.get(before.checked_sub(1)?)
+        });
+        let since = held.max(served.get(&about)).copied();
+        let serving = since.is_some_and(|since| !rotten::any_between(began, since, probe.at_us));
         match probe.status {
             Some(200) if history.tokens.contains(&probe.body) => {
-                serving.insert(about);
+                served.insert(about, probe.at_us);
             }
             Some(200) => found.push(format!("{probe:?} answers what nobody published")),
-            Some(status) if serving.contains(&about) => {
+            Some(status) if serving => {
                 found.push(format!(
                     "{probe:?} failed with {status} after the edge had served it, or all routes"
                 ));
@@ -59,7 +72,8 @@ pub(crate) fn check(history: &History) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::check;
-    use crate::history::{EdgeSight, History, Probe};
+    use crate::checks::made_up::{fault, life};
+    use crate::history::{EdgeSight, Effect, History, Host, Probe};
 
     fn probe(status: u16, body: &str) -> Probe {
         Probe {
@@ -122,5 +136,26 @@ mod tests {
         assert_eq!(check(&history).len(), 1);
         history.manifests.insert((1, 4), [4; 32]);
         assert!(check(&history).is_empty());
+    }
+
+    #[test]
+    fn one_that_begins_anew_on_a_rotten_disk_may_have_nothing_until_it_serves_again() {
+        let at = |at_us, status, body: &str| Probe {
+            sent_us: at_us,
+            at_us,
+            ..probe(status, body)
+        };
+        let mut history = History {
+            tokens: ["t1".to_owned()].into(),
+            faults: vec![fault(Effect::Rot(Host::Edge(1)), 20, 30)],
+            lives: vec![life(Host::Edge(1), 30, None)],
+            probes: vec![at(10, 200, "t1"), at(31, 503, ""), at(40, 200, "t1")],
+            ..History::default()
+        };
+        assert!(check(&history).is_empty());
+        history.probes.push(at(50, 503, ""));
+        assert_eq!(check(&history).len(), 1);
+        history.faults.clear();
+        assert_eq!(check(&history).len(), 2);
     }
 }

@@ -1,9 +1,11 @@
 //! A link that works one way only does not leave the cluster without a leader that a quorum follows
-//! for more than five seconds, as long as nothing else goes wrong.
+//! for more than five seconds, as long as nothing else goes wrong. Two voters alone need both ways
+//! between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Effect, FaultSpan, History};
+use super::memberships::Memberships;
+use crate::history::{Effect, FaultSpan, History, Host};
 
 /// How long there may be none, in microseconds: five seconds, and one that passes until a leader
 /// that nobody follows any more is taken for one in name alone.
@@ -12,11 +14,23 @@ const WITHOUT_US: u64 = 6_000_000;
 /// The violations in `history`.
 pub(crate) fn check(history: &History) -> Vec<String> {
     let led = led(history);
+    let memberships = Memberships::new(history);
     history
         .faults
         .iter()
-        .filter(|fault| matches!(fault.effect, Effect::CutOneWay(..)))
-        .flat_map(|fault| alone(history, fault))
+        .filter_map(|fault| match &fault.effect {
+            Effect::CutOneWay(Host::Node(from), Host::Node(to)) => Some((fault, [*from, *to])),
+            _ => None,
+        })
+        .flat_map(|(fault, link)| {
+            let alone = alone(history, fault).into_iter();
+            alone.map(move |span| (span, link))
+        })
+        .filter(|((from, until), link)| {
+            let mut sets = memberships.voters(*from, *until).into_iter();
+            sets.all(|voters| voters.len() > 2 || !link.iter().all(|node| voters.contains(node)))
+        })
+        .map(|(span, _)| span)
         .filter_map(|(from, until)| {
             let gap = led.windows(2).find_map(|pair| {
                 let [(began, leads), (ended, _)] = pair else {

@@ -1,18 +1,22 @@
 //! A node's vote never goes back, restarts included: it is on its disk before anybody hears of it.
 //! The term that it is in, what it knows to be committed and what it applied never go back while
 //! its process lives; a process that starts anew may begin further back, since it applies again
-//! what its disk lost of the state, but never before its last checkpoint.
+//! what its disk lost of the state, but never before its last checkpoint. What a node may do whose
+//! whole disk is lost is said elsewhere.
 
 use std::collections::BTreeMap;
 
-use crate::history::{History, NodeSight};
+use crate::history::{Effect, History, Host, NodeSight};
 
 /// The violations in `history`.
 pub(crate) fn check(history: &History) -> Vec<String> {
     let mut newest: BTreeMap<usize, &NodeSight> = BTreeMap::new();
     let mut found = Vec::new();
     for sight in &history.nodes {
-        if let Some(before) = newest.insert(sight.node, sight) {
+        let before = newest
+            .insert(sight.node, sight)
+            .filter(|before| !lost_its_disk(history, before, sight));
+        if let Some(before) = before {
             found.extend(
                 went_back(before, sight)
                     .map(|what| format!("{what} went back from {before:?} to {sight:?}")),
@@ -20,6 +24,15 @@ pub(crate) fn check(history: &History) -> Vec<String> {
         }
     }
     found
+}
+
+/// Whether a node's disk was lost between two looks at it.
+fn lost_its_disk(history: &History, before: &NodeSight, now: &NodeSight) -> bool {
+    before.life != now.life
+        && history.faults.iter().any(|fault| {
+            fault.effect == Effect::DiskLost(Host::Node(now.node))
+                && (before.at_us..=now.at_us).contains(&fault.began_us)
+        })
 }
 
 fn went_back<'a>(before: &'a NodeSight, now: &'a NodeSight) -> impl Iterator<Item = &'static str> {
@@ -46,8 +59,8 @@ fn went_back<'a>(before: &'a NodeSight, now: &'a NodeSight) -> impl Iterator<Ite
 #[cfg(test)]
 mod tests {
     use super::check;
-    use crate::checks::made_up::{place, sight};
-    use crate::history::{History, NodeSight};
+    use crate::checks::made_up::{fault, place, sight};
+    use crate::history::{Effect, History, Host, NodeSight};
 
     #[track_caller]
     fn found(change: impl FnOnce(&mut NodeSight), violations: usize) {
@@ -79,6 +92,22 @@ mod tests {
         found(|sight| sight.committed = Some(place(1, 1, 7)), 1);
         found(|sight| sight.applied = Some(place(1, 1, 6)), 1);
         found(|sight| sight.checkpoint = None, 1);
+    }
+
+    #[test]
+    fn a_disk_that_is_lost_takes_all_with_it_once() {
+        let before = sight(1, 10, 2, 1);
+        let mut empty = sight(1, 100, 0, 0);
+        empty.life = 2;
+        let mut history = History {
+            nodes: vec![before.clone(), empty.clone(), before, empty],
+            faults: vec![fault(Effect::DiskLost(Host::Node(1)), 50, 60)],
+            ..History::default()
+        };
+        (history.nodes[2].at_us, history.nodes[3].at_us) = (200, 300);
+        assert_eq!(check(&history).len(), 1);
+        history.faults.clear();
+        assert_eq!(check(&history).len(), 2);
     }
 
     #[test]

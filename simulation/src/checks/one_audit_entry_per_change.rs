@@ -2,9 +2,9 @@
 //! entry is of something that a client asked for, in the environment that it asked in, or a
 //! scenario's script, or of what the cluster does by itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Environment, History};
+use crate::history::{Committed, Environment, History};
 
 /// The violations in `history`.
 pub(crate) fn check(history: &History) -> Vec<String> {
@@ -39,31 +39,74 @@ pub(crate) fn check(history: &History) -> Vec<String> {
 }
 
 /// Entries that nobody asked for.
-fn unasked(history: &History) -> impl Iterator<Item = String> {
+fn unasked(history: &History) -> Vec<String> {
     let asked: BTreeSet<(Environment, &str)> = history
         .attempts
         .iter()
         .filter_map(|attempt| Some((attempt.environment, attempt.call.key.as_deref()?)))
         .collect();
+    let mut without_key = WithoutKey::of(history);
     history
         .journal
         .iter()
-        .filter(move |committed| match (&committed.actor, &committed.key) {
+        .filter(|committed| match (&committed.actor, &committed.key) {
             (None, _) => false,
             (Some(_), Some(key)) => {
                 let asked = asked.contains(&(committed.environment, key.as_str()));
                 !asked && !history.scripted.contains(key)
             }
-            (Some(_), None) => true,
+            (Some(_), None) => !without_key.asked_for(committed),
         })
         .map(|committed| format!("nobody asked for {committed:?}"))
+        .collect()
+}
+
+/// Changes that were asked for without a key.
+struct WithoutKey<'a> {
+    /// Those of which the client was told which request they are.
+    told: BTreeSet<&'a str>,
+    /// How many there are of the others.
+    untold: BTreeMap<Environment, usize>,
+}
+
+impl<'a> WithoutKey<'a> {
+    fn of(history: &'a History) -> Self {
+        let mut this = Self {
+            told: BTreeSet::new(),
+            untold: BTreeMap::new(),
+        };
+        let asked = history
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.call.operation.writes() && attempt.call.key.is_none());
+        for attempt in asked {
+            match attempt.answer.request_id() {
+                Some(told) => {
+                    this.told.insert(told);
+                }
+                None => *this.untold.entry(attempt.environment).or_default() += 1,
+            }
+        }
+        this
+    }
+
+    /// Whether one of them is this change, if each is one at most.
+    fn asked_for(&mut self, committed: &Committed) -> bool {
+        if self.told.contains(committed.request_id.as_str()) {
+            return true;
+        }
+        let untold = self.untold.entry(committed.environment).or_default();
+        let asked = *untold > 0;
+        *untold = untold.saturating_sub(1);
+        asked
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::check;
     use crate::checks::made_up::{commits_rule, created, history};
-    use crate::history::{Environment, History};
+    use crate::history::{Answer, Environment, History, Silence};
 
     fn fine() -> History {
         let attempts = vec![created("k1", "r1", 0, 5)];
@@ -98,6 +141,26 @@ mod tests {
         found(|it| it.journal[0].environment = Environment::Sandbox, 1);
         found(|it| it.journal[0].key = None, 1);
         found(|it| it.journal[0].actor = None, 0);
+    }
+
+    #[test]
+    fn a_change_without_a_key_is_one_that_was_asked_for_so() {
+        let asked = |request: Option<&str>| {
+            let mut asked = created("k1", "r1", 0, 5);
+            asked.call.key = None;
+            match (&mut asked.answer, request) {
+                (Answer::Done(done), Some(request)) => done.request_id = request.to_owned(),
+                (answer, _) => *answer = Answer::Unknown(Silence::TimedOut),
+            }
+            asked
+        };
+        let changed = |it: &mut History, asked| {
+            it.journal[0].key = None;
+            it.attempts = vec![asked];
+        };
+        found(|it| changed(it, asked(Some("req_5"))), 0);
+        found(|it| changed(it, asked(Some("req_6"))), 1);
+        found(|it| changed(it, asked(None)), 0);
     }
 
     #[test]

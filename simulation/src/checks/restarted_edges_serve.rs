@@ -55,6 +55,8 @@ fn served_before(history: &History, edge: usize, life: &Life) -> bool {
 fn spoils(fault: &FaultSpan, edge: usize, from_us: u64, until_us: u64) -> bool {
     let touches = match &fault.effect {
         Effect::Disk(hosts) | Effect::Bad(hosts) => hosts.contains(&Host::Edge(edge)),
+        // What rotted stays so, and may be read for the first time much later.
+        Effect::Rot(host) => return *host == Host::Edge(edge) && fault.began_us <= until_us,
         _ => false,
     };
     touches && fault.overlaps(from_us, until_us)

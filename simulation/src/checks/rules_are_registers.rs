@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::log_time::LogTime;
 use super::wgl::{Action, Op, Value, Verdict, judge};
 use crate::history::{Answer, Attempt, Environment, History, Operation, Seen};
 
@@ -162,7 +163,8 @@ fn read(attempt: &Attempt) -> Option<(&str, Option<&str>)> {
     }
 }
 
-/// Rules that got a name by something else than a client's word: a draft that was reset.
+/// Rules that got a name by something else than a client's word: a draft that was reset, or a key
+/// that took effect again after a day, as it may.
 fn named_otherwise(history: &History) -> BTreeSet<&str> {
     let keys: BTreeSet<(Environment, &str)> = history
         .attempts
@@ -170,12 +172,18 @@ fn named_otherwise(history: &History) -> BTreeSet<&str> {
         .filter(|attempt| !attempt.call.renames.is_empty())
         .filter_map(|attempt| Some((attempt.environment, attempt.call.key.as_deref()?)))
         .collect();
+    let times = LogTime::of(history);
+    let mut met = BTreeMap::new();
     history
         .journal
         .iter()
         .filter(|committed| {
             let key = committed.key.as_deref().unwrap_or_default();
-            !keys.contains(&(committed.environment, key))
+            let under = (committed.environment, key);
+            let before = met.insert(under, committed.revision);
+            let again =
+                before.is_some_and(|before| times.may_be_forgotten(before, committed.revision));
+            !keys.contains(&under) || again
         })
         .flat_map(|committed| &committed.changes)
         .filter(|change| change.object == "rule")

@@ -5,18 +5,20 @@
 //! or does not start, over a disk that failed, was full or rotted, and over nothing else; what
 //! rotted keeps it from ever starting again. Anything else that ends a process is a violation.
 
+mod change;
+mod elections;
 mod place;
 mod struck;
 mod supervisor;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use turmoil::Sim;
 
-use crate::history::{FaultSpan, History, Host, Life};
+use crate::history::{Effect, FaultSpan, History, Host, Leader, Life};
 use crate::options::{Options, Planned};
 use crate::world::Fleet;
 
@@ -32,6 +34,10 @@ pub struct Faults {
     rng: ChaCha8Rng,
     counts: BTreeMap<String, u64>,
     violations: Vec<String>,
+    /// Whom each node had voted for when that was last looked at.
+    votes: BTreeMap<usize, Leader>,
+    /// Whether the faults are over.
+    healing: bool,
 }
 
 /// A fault in force.
@@ -100,6 +106,8 @@ impl Faults {
             rng: ChaCha8Rng::seed_from_u64(options.seed ^ 0x00fa_0175),
             counts: BTreeMap::new(),
             violations: Vec::new(),
+            votes: BTreeMap::new(),
+            healing: false,
         }
     }
 
@@ -108,6 +116,10 @@ impl Faults {
         let options = stage.fleet.options().clone();
         for index in 0..options.voters {
             stage.began(Host::Node(index + 1));
+        }
+        // Those that may join later are not there yet.
+        for index in options.voters..options.nodes() {
+            stage.sim.crash(node(index));
         }
         for index in 0..options.all_edges() {
             stage.began(Host::Edge(index));
@@ -120,6 +132,7 @@ impl Faults {
         let now = stage.sim.elapsed();
         self.end(stage, |ends| ends <= now);
         self.look_after_processes(stage);
+        self.strike_voters(stage);
         while self.planned.last().is_some_and(|next| next.at <= now) {
             let Some(planned) = self.planned.pop() else {
                 break;
@@ -131,8 +144,9 @@ impl Faults {
     /// Ends everything: the cluster is whole again, but for the nodes whose disks rotted.
     pub fn heal(&mut self, stage: &mut Stage<'_, '_>) {
         self.planned.clear();
+        self.healing = true;
         self.end(stage, |_| true);
-        for index in 0..stage.fleet.options().voters {
+        for index in 0..stage.fleet.options().nodes() {
             stage.fleet.disk(index).disarm();
         }
         self.supervisor.hurry();
@@ -146,6 +160,12 @@ impl Faults {
     #[must_use]
     pub fn lost(&self) -> usize {
         self.supervisor.lost()
+    }
+
+    /// Which they are, by index.
+    #[must_use]
+    pub fn lost_nodes(&self) -> BTreeSet<usize> {
+        self.supervisor.lost_nodes()
     }
 
     /// How often what happened: kinds of faults by their number, and what came of them.
@@ -191,7 +211,11 @@ impl Faults {
         self.active = active;
         let now_us = stage.now_us();
         for Active { struck, span, .. } in ended {
-            stage.history.faults[span].ended_us = Some(now_us);
+            let fault = &mut stage.history.faults[span];
+            // Nobody gives a disk back.
+            if !matches!(fault.effect, Effect::DiskLost(_)) {
+                fault.ended_us = Some(now_us);
+            }
             stage.tell(format_args!("over: {struck:?}"));
             self.mend(&struck, stage);
         }

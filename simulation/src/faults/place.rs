@@ -10,20 +10,26 @@ use crate::world::Fleet;
 impl Faults {
     /// A fault with its place made definite; nothing where it makes no sense now.
     pub(super) fn place(&self, fault: &Fault, fleet: &Fleet) -> Option<Struck> {
-        let voters = fleet.options().voters;
+        // Those, too, that may join later.
+        let all = fleet.options().nodes();
         let up = |index: usize| self.supervisor.is_up(index);
         let living = |whom| who(whom, fleet).filter(|index| up(*index));
-        let others = |index| (0..voters).filter(move |other| *other != index);
+        let others = |index| (0..all).filter(move |other| *other != index);
         Some(match fault {
             Fault::Isolate(whom) => {
                 let index = who(*whom, fleet)?;
                 Struck::Cut(others(index).map(|other| nodes(index, other)).collect())
             }
+            Fault::Lag(index) => {
+                let leads = fleet.leader() == Some(*index);
+                let links = others(*index).map(|other| nodes(*index, other));
+                Struck::Lagging((!leads).then(|| links.collect())?)
+            }
             Fault::Split(minority) => Struck::Cut(
                 minority
                     .iter()
                     .flat_map(|one| {
-                        let outside = (0..voters).filter(|other| !minority.contains(other));
+                        let outside = (0..all).filter(|other| !minority.contains(other));
                         outside.map(|other| nodes(*one, other))
                     })
                     .collect(),
@@ -40,13 +46,16 @@ impl Faults {
                 };
                 Struck::CutOneWay(others(index).map(link).collect())
             }
-            Fault::Loss(permille) => Struck::Lossy(pairs(voters), *permille),
+            Fault::Loss(permille) => Struck::Lossy(pairs(all), *permille),
             Fault::Latency(a, b, most) => Struck::Late(nodes(*a, *b), *most),
             Fault::Hold(a, b) => Struck::Held(vec![nodes(*a, *b)]),
             Fault::Crash(whom) => Struck::NodesDown(vec![living(*whom)?]),
-            Fault::Outage(index) => Struck::NodesDown(vec![living(Whom::Node(*index))?]),
+            Fault::CrashVoters => Struck::Electing(living(Whom::Leader)?),
+            Fault::Outage(index, points) => {
+                Struck::Away(living(Whom::Node(*index))?, points.clone())
+            }
             Fault::CrashAll | Fault::Herd => {
-                let up: Vec<_> = (0..voters).filter(|index| up(*index)).collect();
+                let up: Vec<_> = (0..all).filter(|index| up(*index)).collect();
                 if up.is_empty() {
                     return None;
                 }
@@ -64,6 +73,7 @@ impl Faults {
                 )
             }
             Fault::Transfer => Struck::HandingOver(living(Whom::Leader)?),
+            Fault::Change(change) => Struck::Changed(self.wanted(*change, fleet)?),
             Fault::Demote(index) => {
                 let other = self
                     .active
@@ -75,15 +85,8 @@ impl Faults {
                 }
                 Struck::Demoted(*index)
             }
-            Fault::Rot(index) => {
-                // With a vote less, one that is lost could be one too many.
-                let changing = |planned: &Planned| matches!(planned.fault, Fault::Demote(_));
-                if fleet.options().faults.iter().any(changing) {
-                    return None;
-                }
-                let rotten = self.supervisor.may_rot(*index).then_some(*index)?;
-                Struck::Rotting(rotten)
-            }
+            Fault::Rot(index) => Struck::Rotting(self.losing(*index, fleet)?),
+            Fault::LoseDisk(index) => Struck::LosingDisk(self.losing(*index, fleet)?),
             Fault::DiskFull(whom) => Struck::DiskFull(self.failing(living(*whom)?)?),
             Fault::DiskError(whom, operation, after) => {
                 // Reads are many and few of them matter.
@@ -98,7 +101,7 @@ impl Faults {
             Fault::IsolateEdge(index) => {
                 let edge = hosts::edge(*index);
                 Struck::Cut(
-                    (0..voters)
+                    (0..all)
                         .map(|other| (edge.clone(), hosts::node(other)))
                         .collect(),
                 )
@@ -110,9 +113,8 @@ impl Faults {
             Fault::BadPublisher(badness) => {
                 let edges = (0..fleet.options().edges).map(hosts::edge);
                 let edges = edges.chain((fleet.options().herd > 0).then(|| HERD.to_owned()));
-                let links = edges.flat_map(|edge| {
-                    (0..voters).map(move |other| (edge.clone(), hosts::node(other)))
-                });
+                let links = edges
+                    .flat_map(|edge| (0..all).map(move |other| (edge.clone(), hosts::node(other))));
                 Struck::BadPublisher(*badness, links.collect())
             }
             Fault::Receiver(index, behaviour) => Struck::Receiver(*index, *behaviour),
@@ -135,6 +137,17 @@ impl Faults {
         (failing.len() < self.supervisor.minority()).then_some(index)
     }
 
+    /// A node that may lose what is on its disk: a minority does, and none while voters change. With a
+    /// vote less, one that is lost could be one too many.
+    fn losing(&self, index: usize, fleet: &Fleet) -> Option<usize> {
+        let changing =
+            |planned: &Planned| matches!(planned.fault, Fault::Demote(_) | Fault::Change(_));
+        if fleet.options().faults.iter().any(changing) {
+            return None;
+        }
+        self.supervisor.may_rot(index).then_some(index)
+    }
+
     fn running_edge(&self, index: usize) -> Option<usize> {
         let down = self.active.iter().any(|active| match &active.struck {
             Struck::EdgeDown(other, _) | Struck::EdgeDying(other, _) => *other == index,
@@ -147,7 +160,7 @@ impl Faults {
 fn who(whom: Whom, fleet: &Fleet) -> Option<usize> {
     match whom {
         Whom::Leader => fleet.leader(),
-        Whom::Node(index) => Some(index),
+        Whom::Node(index) => fleet.some_node(index),
     }
 }
 
@@ -156,7 +169,7 @@ fn nodes(a: usize, b: usize) -> (String, String) {
 }
 
 /// All pairs of nodes.
-fn pairs(voters: usize) -> Vec<(String, String)> {
-    let of = |a| (a + 1..voters).map(move |b| nodes(a, b));
-    (0..voters).flat_map(of).collect()
+fn pairs(count: usize) -> Vec<(String, String)> {
+    let of = |a| (a + 1..count).map(move |b| nodes(a, b));
+    (0..count).flat_map(of).collect()
 }

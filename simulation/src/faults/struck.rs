@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use injection::Point;
 use turmoil::Sim;
 
 use super::supervisor::Crash;
 use super::{Faults, Stage};
+use crate::fail_points;
 use crate::history::{Effect, Host};
 use crate::hosts::ORIGIN;
 use crate::options::{Badness, Behaviour, DiskOperation};
-use crate::world::Order;
+use crate::world::{Order, Wanted};
 
 /// Two hosts by name.
 pub(super) type Link = (String, String);
@@ -28,12 +30,22 @@ pub(super) enum Struck {
     Lossy(Vec<Link>, u16),
     Late(Link, Duration),
     NodesDown(Vec<usize>),
+    /// A node that is cut off; the leader dies when it is back.
+    Lagging(Vec<Link>),
+    /// The leader is down, and whoever votes dies.
+    Electing(usize),
+    /// It is down, and dies at these points afterwards.
+    Away(usize, Vec<Point>),
     Dying(usize, u64),
     Stopping(usize),
     HandingOver(usize),
     /// A vote is taken from it.
     Demoted(usize),
+    /// Who belongs to the cluster is changed.
+    Changed(Wanted),
     Rotting(usize),
+    /// Its disk is empty afterwards.
+    LosingDisk(usize),
     DiskFull(usize),
     DiskError(usize, DiskOperation, u64),
     DiskSlow(usize, Duration),
@@ -53,7 +65,7 @@ impl Struck {
     pub(super) fn effect(&self) -> Effect {
         let node = |index: usize| Host::Node(index + 1);
         match self {
-            Self::Cut(links) => Effect::Cut(hosts_of(links)),
+            Self::Cut(links) | Self::Lagging(links) => Effect::Cut(hosts_of(links)),
             Self::CutOneWay(links) => match hosts_of(links).as_slice() {
                 [(from, to)] => Effect::CutOneWay(from.clone(), to.clone()),
                 _ => Effect::Weather,
@@ -65,16 +77,20 @@ impl Struck {
             Self::Paused(index, _) => Effect::Paused(vec![node(*index)]),
             Self::Lossy(..) | Self::Late(..) => Effect::Weather,
             Self::NodesDown(nodes) => Effect::Down(nodes.iter().copied().map(node).collect()),
-            Self::Dying(index, _) | Self::Stopping(index) | Self::Rotting(index) => {
-                Effect::Down(vec![node(*index)])
-            }
-            Self::HandingOver(_) => Effect::Other,
-            Self::Demoted(_) => Effect::Membership,
+            Self::Dying(index, _)
+            | Self::Stopping(index)
+            | Self::Rotting(index)
+            | Self::Electing(index)
+            | Self::Away(index, _) => Effect::Down(vec![node(*index)]),
+            Self::LosingDisk(index) => Effect::DiskLost(node(*index)),
+            // Who votes when is seen at the nodes; a change of it is nothing that a client notices.
+            Self::HandingOver(_) | Self::Demoted(_) | Self::Changed(_) => Effect::Other,
             Self::DiskFull(index) | Self::DiskError(index, ..) | Self::DiskSlow(index, _) => {
                 Effect::Disk(vec![node(*index)])
             }
             Self::ClockJumped(index, _) => Effect::Clock(vec![node(*index)]),
-            Self::EdgeDown(index, _) | Self::EdgeDying(index, _) => {
+            Self::EdgeDown(index, true) => Effect::Rot(Host::Edge(*index)),
+            Self::EdgeDown(index, false) | Self::EdgeDying(index, _) => {
                 Effect::Down(vec![Host::Edge(*index)])
             }
             Self::EdgeDiskFull(index) => Effect::Disk(vec![Host::Edge(*index)]),
@@ -122,11 +138,18 @@ impl Faults {
                     self.crash_node(*index, ends, Crash::PowerCut, stage);
                 }
             }
+            Struck::Away(index, _) => self.crash_node(*index, ends, Crash::PowerCut, stage),
+            Struck::Electing(index) => {
+                self.count_votes(stage.fleet);
+                self.crash_node(*index, ends, Crash::PowerCut, stage);
+            }
             Struck::Rotting(index) => self.rot(*index, ends, stage),
+            Struck::LosingDisk(index) => self.lose_disk(*index, ends, stage),
             Struck::Dying(index, after) => fleet.disk(*index).die_after(*after),
             Struck::Stopping(index) => fleet.order(*index, Order::ShutDown),
             Struck::HandingOver(index) => fleet.order(*index, Order::HandOver),
             Struck::Demoted(index) => fleet.ask_for_vote(*index, false),
+            Struck::Changed(wanted) => fleet.ask_for(*wanted),
             Struck::DiskFull(index) => fleet.disk(*index).set_full(true),
             Struck::DiskError(index, operation, after) => {
                 let disk = fleet.disk(*index);
@@ -145,13 +168,17 @@ impl Faults {
                 let directory = fleet.directory(*index);
                 directory.set_bytes_max(Some(directory.bytes_held() + 100));
             }
-            Struck::BadPublisher(badness, _) => fleet.rogue().set(Some(*badness)),
+            Struck::BadPublisher(badness, _) => {
+                fleet.rogue().learn(fleet.stock(&stage.history.manifests));
+                fleet.rogue().set(Some(*badness));
+            }
             Struck::Receiver(index, behaviour) => fleet.receiver(*index).set(*behaviour),
             Struck::Down(host) => {
                 stage.sim.crash(*host);
                 stage.ended(&Host::Origin, false);
             }
             Struck::Cut(_)
+            | Struck::Lagging(_)
             | Struck::CutOneWay(_)
             | Struck::Held(_)
             | Struck::Paused(..)
@@ -165,8 +192,17 @@ impl Faults {
         let fleet = stage.fleet;
         match struck {
             // Whoever went down comes back by the supervisor's doing.
-            Struck::NodesDown(_) | Struck::Rotting(_) | Struck::EdgeDown(..) => {}
-            Struck::Stopping(_) | Struck::HandingOver(_) => {}
+            Struck::NodesDown(_) | Struck::Electing(_) | Struck::EdgeDown(..) => {}
+            Struck::Rotting(_) | Struck::LosingDisk(_) => {}
+            Struck::Away(index, points) => {
+                let host = fail_points::Host::Node(*index);
+                fleet.fail_points().die_at(host, points);
+            }
+            Struck::Lagging(links) => {
+                repair(links, stage.sim);
+                self.leader_dies(stage);
+            }
+            Struck::Stopping(_) | Struck::HandingOver(_) | Struck::Changed(_) => {}
             Struck::Demoted(index) => fleet.ask_for_vote(*index, true),
             Struck::Dying(index, _) | Struck::DiskError(index, ..) => {
                 fleet.disk(*index).disarm();
@@ -225,7 +261,7 @@ impl Faults {
 
 fn strike_network(struck: &Struck, sim: &mut Sim<'_>) {
     match struck {
-        Struck::Cut(links) | Struck::BadPublisher(_, links) => links
+        Struck::Cut(links) | Struck::Lagging(links) | Struck::BadPublisher(_, links) => links
             .iter()
             .for_each(|(a, b)| sim.partition(a.as_str(), b.as_str())),
         Struck::CutOneWay(links) => links

@@ -17,6 +17,9 @@ use crate::world::{End, Exit};
 /// The exit code of a node whose data is not what it has to be.
 const DATA: i32 = 65;
 
+/// The exit codes of a node that finds out that it was removed: as a member that it was, or as one whose number is used up.
+const REMOVED: [i32; 2] = [77, 64];
+
 /// How long the supervisor waits before it starts a process that ended by itself.
 const RESTART: Duration = Duration::from_secs(1);
 
@@ -34,7 +37,7 @@ pub(super) struct Supervisor {
     nodes: Vec<NodeState>,
     /// Until when each edge is down, if it is.
     edges: Vec<Option<Duration>>,
-    /// Nodes whose disks rotted, whether they know it or not.
+    /// Nodes whose disks rotted or were lost, whether they know it or not.
     rotted: BTreeSet<usize>,
     minority: usize,
     own_hosts: usize,
@@ -48,20 +51,28 @@ struct NodeState {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
+    /// It has not been there yet.
+    Absent,
     Up,
     DownUntil(Duration),
     /// Its disk is damaged; only another node could take its place.
     Lost,
+    /// It was removed from the cluster.
+    Gone,
 }
 
 impl Supervisor {
     pub(super) fn new(options: &Options) -> Self {
-        let node = |_| NodeState {
-            standing: Standing::Up,
+        let node = |index| NodeState {
+            standing: if index < options.voters {
+                Standing::Up
+            } else {
+                Standing::Absent
+            },
             struck: FaultsStruck::default(),
         };
         Self {
-            nodes: (0..options.voters).map(node).collect(),
+            nodes: (0..options.nodes()).map(node).collect(),
             edges: vec![None; options.edges],
             rotted: BTreeSet::new(),
             minority: options.minority(),
@@ -71,6 +82,15 @@ impl Supervisor {
 
     pub(super) fn is_up(&self, index: usize) -> bool {
         self.nodes[index].standing == Standing::Up
+    }
+
+    /// A node that has not been there yet, and is not among these.
+    pub(super) fn absent(&self, but: &[usize]) -> Option<usize> {
+        let standing = self.nodes.iter().map(|node| node.standing).enumerate();
+        let mut absent = standing.filter(|(_, standing)| *standing == Standing::Absent);
+        absent
+            .find(|(index, _)| !but.contains(index))
+            .map(|(index, _)| index)
     }
 
     pub(super) fn minority(&self) -> usize {
@@ -87,8 +107,12 @@ impl Supervisor {
     }
 
     pub(super) fn lost(&self) -> usize {
-        let lost = |node: &&NodeState| node.standing == Standing::Lost;
-        self.nodes.iter().filter(lost).count()
+        self.lost_nodes().len()
+    }
+
+    pub(super) fn lost_nodes(&self) -> BTreeSet<usize> {
+        let lost = |index: &usize| self.nodes[*index].standing == Standing::Lost;
+        (0..self.nodes.len()).filter(lost).collect()
     }
 
     /// Whoever is down comes back at once.
@@ -131,6 +155,9 @@ impl Faults {
         }
         for exit in stage.fleet.exits() {
             self.judge(&exit, stage);
+        }
+        for index in stage.fleet.starts() {
+            self.supervisor.nodes[index].standing = Standing::DownUntil(Duration::ZERO);
         }
         self.start_due(stage);
     }
@@ -193,10 +220,17 @@ impl Faults {
             End::Halted { code, .. } | End::Refused { code, .. }
                 if rotted && (*code == DATA || rot_found) =>
             {
-                self.count("rot_refused");
+                self.count("lost_for_good");
                 self.crash_node(*index, until, Crash::Kill, stage);
                 self.supervisor.nodes[*index].standing = Standing::Lost;
                 stage.tell(format_args!("node {} is lost", index + 1));
+            }
+            End::Halted { code, .. } | End::Refused { code, .. }
+                if stage.fleet.is_leaving(*index) && REMOVED.contains(code) =>
+            {
+                self.count("removed_and_ended");
+                self.crash_node(*index, until, Crash::Kill, stage);
+                self.supervisor.nodes[*index].standing = Standing::Gone;
             }
             End::Halted { .. } | End::Refused { .. } if struck != node.struck => {
                 self.count("disk_halts");
@@ -260,6 +294,17 @@ impl Faults {
             self.supervisor.rotted.insert(index);
             stage.tell(format_args!("node {}: {} rots", index + 1, place.display()));
         }
+    }
+
+    /// A node's disk is lost while it is down; it comes back with an empty one, under its old number.
+    pub(super) fn lose_disk(&mut self, index: usize, until: Duration, stage: &mut Stage<'_, '_>) {
+        self.crash_node(index, until, Crash::PowerCut, stage);
+        let disk = stage.fleet.disk(index);
+        disk.replace();
+        disk.set_block_bytes(stage.fleet.options().block_bytes);
+        self.supervisor.rotted.insert(index);
+        self.count("disks_lost");
+        stage.tell(format_args!("node {}'s disk is lost", index + 1));
     }
 
     pub(super) fn crash_edge(

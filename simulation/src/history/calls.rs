@@ -73,6 +73,8 @@ pub enum Operation {
     PublishAndWait,
     /// Take a route back.
     RollBack,
+    /// Have edges give up what they keep of a route.
+    Purge,
     /// Make a webhook endpoint.
     MakeEndpoint,
     /// Give an endpoint a new secret.

@@ -48,6 +48,9 @@ pub struct FinalState {
     pub rules: Vec<FinalRule>,
     /// What it tells of upstreams, oldest first.
     pub outages: Vec<Told>,
+    /// Up to which revision each webhook endpoint that is enabled has the journal behind it; of that
+    /// one perhaps not all.
+    pub taken_over: BTreeMap<String, u64>,
     /// What the domain's own invariants say.
     pub invariants: Option<String>,
     /// How many rows its journal has, of all environments.

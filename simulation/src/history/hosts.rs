@@ -52,16 +52,18 @@ pub enum Effect {
     Weather,
     /// These do not run.
     Down(Vec<Host>),
+    /// This one does not run, and a place on its disk rots meanwhile.
+    Rot(Host),
     /// These stand still and go on later.
     Paused(Vec<Host>),
     /// The disks of these fail, are full or slow.
     Disk(Vec<Host>),
+    /// The disk of this one is lost, for good, with all that it had promised to keep.
+    DiskLost(Host),
     /// The clocks of these are off.
     Clock(Vec<Host>),
     /// What these serve is bad on purpose.
     Bad(Vec<Host>),
-    /// The voters of the cluster change.
-    Membership,
     /// Nothing that a client could notice by itself.
     Other,
 }

@@ -88,8 +88,12 @@ pub struct History {
     pub faults: Vec<FaultSpan>,
     /// What receivers of webhooks got.
     pub deliveries: Vec<Delivery>,
+    /// When a record of deliveries was made to fail before it was proposed, in simulated microseconds.
+    pub unrecorded: Vec<u64>,
     /// The webhook endpoints that clients made.
     pub endpoints: Vec<Endpoint>,
+    /// By how much nodes' wall clocks differ at most as long as none of them jumps, in microseconds.
+    pub clocks_apart_us: u64,
     /// How many requests a minute an API key may make, where clients try to exceed it.
     pub requests_per_minute: Option<u64>,
     /// What each node held at the end.

@@ -3,8 +3,12 @@
 
 use std::time::Duration;
 
+use injection::Point;
 use rand::RngExt;
+use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
+
+use super::change::Change;
 
 /// A node that a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +50,7 @@ pub enum Behaviour {
     Break,
 }
 
-/// What a node that edges trust gives them although it is of no use.
+/// What a node that edges trust gives them although it is of no use, first; the others follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Badness {
     /// A root whose chunk is not what the hash says.
@@ -57,9 +61,11 @@ pub enum Badness {
     Undecodable,
     /// A tree that is whole and well formed, of items that mean nothing.
     Meaningless,
+    /// What was published, but for one route whose settings mean nothing.
+    Spoilt,
     /// A root whose chunk is larger than any may be.
     Oversize,
-    /// An older version than what the edge has.
+    /// What was published before what the edge has, as it was.
     Older,
     /// The version that the edge has, with another root.
     Conflicting,
@@ -71,17 +77,27 @@ pub enum Badness {
 
 impl Badness {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::WrongHash,
         Self::Truncated,
         Self::Undecodable,
         Self::Meaningless,
+        Self::Spoilt,
         Self::Oversize,
         Self::Older,
         Self::Conflicting,
         Self::Missing,
         Self::Garbage,
     ];
+
+    /// Whether an edge breaks off over it, and not only refuses it.
+    #[must_use]
+    pub fn breaks_off(self) -> bool {
+        matches!(
+            self,
+            Self::WrongHash | Self::Truncated | Self::Oversize | Self::Missing | Self::Garbage
+        )
+    }
 
     /// What it is called where it is written down.
     #[must_use]
@@ -91,6 +107,7 @@ impl Badness {
             Self::Truncated => "truncated",
             Self::Undecodable => "undecodable",
             Self::Meaningless => "meaningless",
+            Self::Spoilt => "spoilt",
             Self::Oversize => "oversize",
             Self::Older => "older",
             Self::Conflicting => "conflicting",
@@ -105,6 +122,9 @@ impl Badness {
 pub enum Fault {
     /// A node is cut off from the other nodes.
     Isolate(Whom),
+    /// A node is cut off from the other nodes, and when it is back, the leader dies: who stands for
+    /// election then may lack what was committed.
+    Lag(usize),
     /// These nodes, less than a half, are cut off from the others.
     Split(Vec<usize>),
     /// Messages from one node to another are lost, but not the other way.
@@ -121,8 +141,11 @@ pub enum Fault {
     Crash(Whom),
     /// All nodes die at once.
     CrashAll,
-    /// A node dies for so long that it has to be given a checkpoint.
-    Outage(usize),
+    /// The leader dies, and whoever votes for another one dies as soon as he did.
+    CrashVoters,
+    /// A node dies for so long that it has to be given a checkpoint, and dies again once at each of
+    /// these points if it is.
+    Outage(usize, Vec<Point>),
     /// A node dies in the middle of a write or a sync, after so many more.
     Die(Whom, u64),
     /// A node is stopped as its operator would, and started again.
@@ -131,10 +154,14 @@ pub enum Fault {
     Pause(Whom),
     /// An operator takes a node's vote, and gives it back at the end.
     Demote(usize),
+    /// An operator changes who belongs to the cluster.
+    Change(Change),
     /// The leader hands leadership over.
     Transfer,
     /// While a node is down, a place on its disk rots.
     Rot(usize),
+    /// While a node is down, its disk is lost, and an empty one takes its place.
+    LoseDisk(usize),
     /// A node's disk is full.
     DiskFull(Whom),
     /// An operation of a node's disk fails, after so many more.
@@ -163,8 +190,24 @@ pub enum Fault {
     CrashOrigin,
 }
 
-/// How many kinds of faults are drawn: all but the origin's crash, which is in every run.
-pub(super) const KINDS: usize = 28;
+/// How many kinds of faults are drawn: all but the origin's crash, which is in every run, and changes of the members, which
+/// are drawn apart.
+pub(super) const KINDS: usize = 31;
+
+/// Where a node can die that is given a checkpoint, in the order in which it comes by.
+pub const INSTALLING: [Point; 8] = [
+    Point::BeforeCheckpointChunk,
+    Point::AfterCheckpointChunk,
+    Point::BeforeCheckpointAdopt,
+    Point::AfterCheckpointAdopt,
+    Point::BeforeCheckpointInstallMeta,
+    Point::AfterCheckpointInstallMeta,
+    Point::BeforeCheckpointInstallSwap,
+    Point::AfterCheckpointInstallSwap,
+];
+
+/// At how many of these it does, at most.
+const INSTALLING_MAX: usize = 3;
 
 /// Which of them is [`Fault::Herd`].
 pub(super) const HERD_KIND: usize = 25;
@@ -181,17 +224,17 @@ impl Fault {
     #[must_use]
     pub fn number(&self) -> &'static str {
         match self {
-            Self::Isolate(_) | Self::Split(_) => "F1",
+            Self::Isolate(_) | Self::Lag(_) | Self::Split(_) => "F1",
             Self::CutOneWay(..) | Self::HalfDeaf(..) => "F2",
             Self::Loss(_) | Self::Latency(..) => "F3",
             Self::Hold(..) => "F4",
-            Self::Crash(_) | Self::CrashAll | Self::Restart(_) => "F5",
+            Self::Crash(_) | Self::CrashAll | Self::CrashVoters | Self::Restart(_) => "F5",
             Self::Pause(_) => "F6",
-            Self::Outage(_) => "F7",
-            Self::Demote(_) => "F9",
+            Self::Outage(..) => "F7",
+            Self::Demote(_) | Self::Change(_) => "F9",
             Self::Transfer => "F10",
             Self::Die(..) => "F11",
-            Self::Rot(_) => "F12",
+            Self::Rot(_) | Self::LoseDisk(_) => "F12",
             Self::DiskFull(_) => "F13",
             Self::DiskError(..) => "F14",
             Self::DiskSlow(..) => "F15",
@@ -237,7 +280,7 @@ impl Fault {
             8 => Self::Crash(Whom::Leader),
             9 => Self::Crash(Whom::Node(node)),
             10 => Self::CrashAll,
-            11 => return (Self::Outage(node), long),
+            11 => return (Self::Outage(node, installing(rng)), long),
             12 => Self::Die(whom, steps),
             13 => Self::Restart(whom),
             14 => Self::Pause(whom),
@@ -246,11 +289,7 @@ impl Fault {
             17 => Self::DiskFull(whom),
             18 => Self::DiskError(whom, operation(rng), steps),
             19 => Self::DiskSlow(whom, Duration::from_millis(rng.random_range(100..=5_000))),
-            20 => {
-                // An hour, either way; seldom more than keys and histories live.
-                let hour = 3_600_000;
-                return (Self::ClockJump(node, rng.random_range(-hour..=hour)), long);
-            }
+            20 => return (Self::ClockJump(node, jump_ms(rng)), long),
             21 => Self::IsolateEdge(edge),
             22 => edge_crash(edge, rng),
             23 => Self::EdgeDiskFull(edge),
@@ -263,6 +302,9 @@ impl Fault {
             }
             HERD_KIND => Self::Herd,
             26 => return (Self::Demote(node), long),
+            27 => return (Self::Lag(node), long),
+            28 => Self::CrashVoters,
+            29 => Self::LoseDisk(node),
             _ => {
                 let receiver = rng.random_range(0..place.receivers);
                 return (Self::Receiver(receiver, behaviour(rng)), long);
@@ -279,6 +321,27 @@ fn minority(voters: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
     let mut nodes: Vec<_> = (0..size).map(|step| (first + step) % voters).collect();
     nodes.sort_unstable();
     nodes
+}
+
+/// In a half of all cases, some of the places where a node can die that is given a checkpoint.
+fn installing(rng: &mut ChaCha8Rng) -> Vec<Point> {
+    let count = rng.random_range(1..=INSTALLING_MAX);
+    if rng.random() {
+        INSTALLING.sample(rng, count).copied().collect()
+    } else {
+        Vec::new()
+    }
+}
+
+/// Up to an hour, either way; or in a third of all cases some days ahead, so that log time passes what
+/// answers and sessions live for.
+fn jump_ms(rng: &mut ChaCha8Rng) -> i64 {
+    let hour = 3_600_000;
+    if rng.random_range(0..3) == 0 {
+        rng.random_range(25 * hour..=72 * hour)
+    } else {
+        rng.random_range(-hour..=hour)
+    }
 }
 
 fn operation(rng: &mut ChaCha8Rng) -> DiskOperation {

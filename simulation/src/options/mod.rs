@@ -3,6 +3,7 @@
 //! all were about. In a fifth of all runs nothing happens to the cluster, so that what breaks
 //! without faults is seen plainly; the origin is away for a while in each.
 
+mod change;
 mod fault;
 
 use std::fmt;
@@ -16,7 +17,8 @@ use crate::fail_points::{self, Active};
 use crate::scenarios::Scenario;
 use fault::{HERD_KIND, KINDS, Place};
 
-pub use fault::{Badness, Behaviour, DiskOperation, Fault, Whom};
+pub use change::Change;
+pub use fault::{Badness, Behaviour, DiskOperation, Fault, INSTALLING, Whom};
 
 /// How long the cluster is left alone at first, to form and to get its first configuration.
 pub const CALM: Duration = Duration::from_secs(6);
@@ -43,8 +45,10 @@ pub struct Options {
     pub duration: Duration,
     /// How much goes wrong.
     pub chaos: Chaos,
-    /// How many nodes vote.
+    /// How many nodes vote at first.
     pub voters: usize,
+    /// How many more can join.
+    pub spares: usize,
     /// How many edges follow, each on a host of its own.
     pub edges: usize,
     /// How many more share one host, so that there are many.
@@ -123,7 +127,7 @@ impl Options {
             edges,
             receivers,
         };
-        let clocks = (0..voters).map(|_| draw_clock(&mut rng)).collect();
+        let mut clocks: Vec<_> = (0..voters).map(|_| draw_clock(&mut rng)).collect();
         let clients = rng.random_range(3..=5);
         let raft = draw_raft(&mut rng);
         let block_bytes = if rng.random() { 512 } else { 4096 };
@@ -135,7 +139,11 @@ impl Options {
                 // A herd makes a run slow.
                 enabled[HERD_KIND] &= rng.random::<bool>();
                 let gap_ms = rng.random_range(1_200..=4_000);
-                draw_faults(&mut rng, duration, &place, enabled, gap_ms)
+                let mut faults = draw_faults(&mut rng, duration, &place, enabled, gap_ms);
+                if !faults.is_empty() && rng.random() {
+                    faults.push(edge_away_at_the_end(&mut rng, duration, &place));
+                }
+                faults
             }
         };
         let herd = if faults.iter().any(|planned| planned.fault == Fault::Herd) {
@@ -154,12 +162,22 @@ impl Options {
             lasts: Duration::from_millis(rng.random_range(10_000..=18_000)),
             fault: Fault::CrashOrigin,
         });
+        let mut spares = 0;
+        if faults
+            .iter()
+            .any(|planned| matches!(planned.fault, Fault::Demote(_)))
+        {
+            spares = change::SPARES;
+            clocks.resize_with(voters + spares, ClockOptions::default);
+            faults.extend(change::draw(seed, duration, voters));
+        }
         faults.sort_by_key(|planned| planned.at);
         Self {
             seed,
             duration,
             chaos,
             voters,
+            spares,
             edges,
             herd,
             clients,
@@ -176,10 +194,38 @@ impl Options {
         }
     }
 
+    /// How many nodes there ever are.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.voters + self.spares
+    }
+
+    /// Lets so many more nodes join.
+    pub fn set_spares(&mut self, spares: usize) {
+        self.spares = spares;
+        self.clocks
+            .resize_with(self.voters + spares, ClockOptions::default);
+    }
+
     /// How many nodes can be lost for good.
     #[must_use]
     pub fn minority(&self) -> usize {
         (self.voters - 1) / 2
+    }
+
+    /// By how much wall clocks differ at most within so much time, unless one jumps.
+    #[must_use]
+    pub fn clocks_apart(&self, within: Duration) -> Duration {
+        let within_ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
+        let ahead = |clock: &ClockOptions, at_ms: i64| {
+            clock.skew_ms + at_ms.saturating_mul(clock.drift_ppm) / 1_000_000
+        };
+        let apart = [0, within_ms].map(|at_ms| {
+            let ahead = self.clocks.iter().map(|clock| ahead(clock, at_ms));
+            ahead.clone().max().unwrap_or(0) - ahead.min().unwrap_or(0)
+        });
+        let most = apart.into_iter().max().unwrap_or(0);
+        Duration::from_millis(u64::try_from(most).unwrap_or(0))
     }
 
     /// How many edges there are in all.
@@ -200,8 +246,8 @@ impl fmt::Display for Options {
         )?;
         writeln!(
             f,
-            "  {} voters, {} edges and a herd of {}, {} clients, {} receivers",
-            self.voters, self.edges, self.herd, self.clients, self.receivers
+            "  {} voters and up to {} more, {} edges and a herd of {}, {} clients, {} receivers",
+            self.voters, self.spares, self.edges, self.herd, self.clients, self.receivers
         )?;
         writeln!(f, "  {raft:?}, blocks of {} bytes", self.block_bytes)?;
         writeln!(
@@ -281,6 +327,17 @@ fn draw_faults(
     }
 }
 
+/// An edge that is cut off when the faults end, and comes back to a cluster that has nothing new to
+/// tell.
+fn edge_away_at_the_end(rng: &mut ChaCha8Rng, duration: Duration, place: &Place) -> Planned {
+    let before = Duration::from_millis(rng.random_range(1_000..=6_000));
+    Planned {
+        at: CALM + duration.saturating_sub(before),
+        lasts: before * 2,
+        fault: Fault::IsolateEdge(rng.random_range(0..place.edges)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -311,6 +368,16 @@ mod tests {
         assert!(struck.values().all(|runs| *runs >= 40), "{struck:?}");
         let calm = runs.iter().filter(|run| run.faults.len() == 1).count();
         assert!((50..=110).contains(&calm), "{calm}");
+    }
+
+    #[test]
+    fn clocks_are_apart_by_what_they_are_off_and_drift() {
+        let clock = |skew_ms, drift_ppm| ClockOptions { skew_ms, drift_ppm };
+        let mut run = draw(1);
+        run.clocks = vec![clock(-500, 0), clock(700, -10_000), clock(0, 10_000)];
+        let apart = |seconds| run.clocks_apart(Duration::from_secs(seconds));
+        assert_eq!(apart(0), Duration::from_millis(1_200));
+        assert_eq!(apart(100), Duration::from_millis(1_500));
     }
 
     #[test]

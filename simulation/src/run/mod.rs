@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use domain::id::EnvironmentId;
+use injection::Point;
 use parking_lot::Mutex;
 use turmoil::{Builder, Sim};
 
@@ -67,6 +68,8 @@ pub fn run(options: &Options) -> Verdict {
     let elapsed = run.sim.elapsed();
     let mut history = run.shared.history.lock().clone();
     history.ended_us = micros(elapsed);
+    history.clocks_apart_us = micros(options.clocks_apart(elapsed));
+    history.unrecorded = run.fleet.fail_points().failures(Point::BeforeWebhookMark);
     if let Some(environment) = run.environment.lock().clone() {
         history.finals = run.fleet.finals();
         history.journal = run.fleet.journal();
@@ -86,7 +89,12 @@ pub fn run(options: &Options) -> Verdict {
         coverage.count("F24", hits.struck);
         coverage.count(point.name(), hits.passed);
     }
-    coverage.count("membership_changes", run.fleet.membership_changes());
+    let changes = run.fleet.changes();
+    coverage.count("membership_changes", changes.all);
+    coverage.count("members_joined", changes.joined);
+    coverage.count("members_replaced", changes.replaced);
+    coverage.count("members_removed", changes.removed);
+    coverage.count("changes_at_once", changes.at_once);
     coverage.count("checkpoint_installs", run.fleet.checkpoint_installs());
     Verdict {
         history,
@@ -130,7 +138,7 @@ impl Run<'_> {
         let shared = Shared::new(options.voters, options.receivers);
         let mut run = Self {
             sim: builder.build(),
-            fleet: Fleet::new(options.clone(), Arc::clone(&shared.history)),
+            fleet: Fleet::new(options.clone(), &shared),
             faults: Faults::new(options),
             shared,
             environment: Arc::default(),
@@ -176,8 +184,21 @@ impl Run<'_> {
         let clients = options.clients;
         self.until(
             "clients finish what they began and ten more writes each",
-            |run| run.finished.lock().len() == clients,
+            |run| *run.shared.proved.lock() == clients,
         )?;
+        self.until(
+            "edges serve by what was published, with nothing new",
+            |run| {
+                let environment = run.environment.lock();
+                environment
+                    .as_ref()
+                    .is_some_and(|environment| run.fleet.edges_follow(environment))
+            },
+        )?;
+        *self.shared.followed.lock() = true;
+        self.until("clients publish", |run| {
+            run.finished.lock().len() == clients
+        })?;
         self.until("everything is equal everywhere", |run| {
             run.environment
                 .lock()
@@ -227,6 +248,9 @@ impl Run<'_> {
 
     fn step(&mut self) -> Result<(), String> {
         self.on_stage(Faults::tick);
+        if self.faults.lost() > self.shared.lost.lock().len() {
+            *self.shared.lost.lock() = self.faults.lost_nodes();
+        }
         self.sim
             .step()
             .map_err(|error| format!("a process ended by itself: {error}"))?;

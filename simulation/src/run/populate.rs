@@ -18,7 +18,7 @@ const BOOTSTRAP_PAUSE: Duration = Duration::from_millis(300);
 impl Run<'_> {
     /// Registers every host.
     pub(super) fn populate(&mut self, options: &Options) {
-        for index in 0..options.voters {
+        for index in 0..options.nodes() {
             let fleet = self.fleet.clone();
             self.sim
                 .host(hosts::node(index), move || fleet.clone().run_node(index));
@@ -74,7 +74,7 @@ impl Run<'_> {
             }
             let winding_up = Arc::clone(&shared.winding_up);
             tasks.push(tokio::task::spawn_local(async move {
-                fleet.change_voters(|| *winding_up.lock()).await;
+                fleet.change_members(|| *winding_up.lock()).await;
             }));
             for index in 0..edges {
                 let network = network(seed, &format!("probe-{index}"));
@@ -112,7 +112,7 @@ impl Run<'_> {
             loop {
                 match fleet.bootstrap().await {
                     Ok((keys, id)) => {
-                        fleet.rogue().learn(id.clone());
+                        fleet.rogue().claim(id.clone());
                         *environment.lock() = Some(id);
                         *shared.api_keys.lock() = keys;
                         return;

@@ -5,11 +5,18 @@
 //! A script runs beside the clients, with a whole cluster at its beginning. Seeds vary all that it
 //! does not fix: latencies, clocks, who leads, what the clients do.
 
+mod dies_installing;
+mod edge_follows_learner;
 mod key_revoked_in_partition;
+mod members;
 mod pause_during_read;
+mod publish_races_archive;
 mod purged_leader;
 mod reply_lost;
+mod rollback_during_rollout;
+mod rolling_restart;
 mod script;
+mod stale_membership;
 mod stranded_writers;
 
 use std::future::Future;
@@ -45,11 +52,17 @@ impl std::fmt::Debug for Scenario {
 }
 
 /// All of them.
-pub const ALL: [Scenario; 5] = [
+pub const ALL: [Scenario; 11] = [
+    dies_installing::SCENARIO,
+    edge_follows_learner::SCENARIO,
     key_revoked_in_partition::SCENARIO,
     pause_during_read::SCENARIO,
+    publish_races_archive::SCENARIO,
     purged_leader::SCENARIO,
     reply_lost::SCENARIO,
+    rollback_during_rollout::SCENARIO,
+    rolling_restart::SCENARIO,
+    stale_membership::SCENARIO,
     stranded_writers::SCENARIO,
 ];
 

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use super::script::rule;
-use super::{Ask, Playing, Scenario, Script};
+use super::{Playing, Scenario, Script};
 
 /// More than some checkpoints.
 const RULES: u64 = 60;
@@ -27,26 +26,16 @@ fn play(script: Script) -> Playing {
         let rest = script.others(away);
         script.cut(away, &rest);
         for number in 0..RULES {
-            let body = rule(&route, &format!("purged {number}"), number);
-            let write = Ask::change("POST", "/v2/rules", body, &Script::key(number));
-            script.done(leader, &write).await?;
+            let name = format!("purged {number}");
+            script.create(leader, &route, &name, number).await?;
         }
         let reached = script.applied(leader).unwrap_or_default();
         script.mend(away, &rest);
-        script
-            .until("the one that was away has it all", CAUGHT_UP, || {
-                script
-                    .applied(away)
-                    .is_some_and(|applied| applied >= reached)
-            })
-            .await?;
+        script.catches_up(away, reached, CAUGHT_UP).await?;
         let former = script.leader().await?;
         script.crash(former);
-        let survivors = script.others(former);
-        let next = script.leader_among(&survivors).await?;
-        let body = rule(&route, "goes on", RULES);
-        let write = Ask::change("POST", "/v2/rules", body, &Script::key(RULES));
-        script.done(next, &write).await?;
-        Ok(())
+        // Whoever leads next: the former leader may do so again.
+        let next = script.others(former)[0];
+        script.create(next, &route, "goes on", RULES).await
     })
 }

@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// By when an answer is expected of a cluster that is whole.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// The number of the key under which a script makes its own route.
+const ROUTE_KEY: u64 = 1_000_000;
+
 /// The hands of a script.
 #[derive(Clone)]
 pub struct Script {
@@ -138,6 +141,40 @@ impl Script {
         Ok(())
     }
 
+    /// Waits until a node has applied as much as `reached`.
+    ///
+    /// # Errors
+    /// When that takes longer than `most`.
+    pub async fn catches_up(
+        &self,
+        index: usize,
+        reached: u64,
+        most: Duration,
+    ) -> Result<(), String> {
+        let has_it_all = || {
+            self.applied(index)
+                .is_some_and(|applied| applied >= reached)
+        };
+        let what = format!("node {} has what the others have", index + 1);
+        self.until(&what, most, has_it_all).await
+    }
+
+    /// Creates a rule, with a key and a priority of its number.
+    ///
+    /// # Errors
+    /// When it is not created.
+    pub async fn create(
+        &self,
+        node: usize,
+        route: &str,
+        name: &str,
+        number: u64,
+    ) -> Result<(), String> {
+        let body = rule(route, name, number);
+        let write = Ask::change("POST", "/v2/rules", body, &Self::key(number));
+        self.done(node, &write).await.map(drop)
+    }
+
     /// The node that leads, once one does and the others know.
     ///
     /// # Errors
@@ -203,6 +240,28 @@ impl Script {
         self.ended(&Effect::CutOneWay(host(from), host(to)));
     }
 
+    /// Cuts an edge off from these nodes, both ways.
+    pub fn cut_edge(&self, edge: usize, nodes: &[usize]) {
+        self.began(edge_cut_off(edge, nodes));
+        for node in nodes {
+            turmoil::partition(hosts::edge(edge), hosts::node(*node));
+        }
+    }
+
+    /// Mends what was cut between an edge and these nodes.
+    pub fn mend_edge(&self, edge: usize, nodes: &[usize]) {
+        for node in nodes {
+            turmoil::repair(hosts::edge(edge), hosts::node(*node));
+        }
+        self.ended(&edge_cut_off(edge, nodes));
+    }
+
+    /// What an edge answers to a request, as a body of 200; nothing where it answers otherwise.
+    pub async fn served(&self, edge: usize, hostname: &str, path: &str) -> Option<String> {
+        let probe = workload::probe_once(edge, &self.network, hostname, path).await;
+        (probe.status == Some(200)).then_some(probe.body)
+    }
+
     /// From now on nothing arrives between a node and these others, and nothing is lost: to them it
     /// stands still.
     pub fn hold(&self, index: usize, others: &[usize]) {
@@ -234,7 +293,7 @@ impl Script {
     }
 
     /// Notes for the checks what the script does to nodes.
-    fn began(&self, effect: Effect) {
+    pub(super) fn began(&self, effect: Effect) {
         self.tell(&format!("{effect:?}"));
         self.shared.history.lock().faults.push(FaultSpan {
             kind: "script",
@@ -245,7 +304,7 @@ impl Script {
     }
 
     /// Notes that it is over.
-    fn ended(&self, effect: &Effect) {
+    pub(super) fn ended(&self, effect: &Effect) {
         self.tell(&format!("over: {effect:?}"));
         let mut history = self.shared.history.lock();
         let spans = history.faults.iter_mut().rev();
@@ -323,6 +382,55 @@ impl Script {
         }
     }
 
+    /// Asks a node until the outcome is known, and gives the answer: done, or refused for good.
+    ///
+    /// # Errors
+    /// When it is not known for long.
+    pub async fn known(&self, node: usize, ask: &Ask) -> Result<Response, String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.ask(node, ask).await {
+                Ok(response) if !is_passing(response.status) => return Ok(response),
+                other if Instant::now() > deadline => {
+                    return Err(format!(
+                        "the outcome of {ask:?} was not known within {PATIENCE:?}: {other:?}"
+                    ));
+                }
+                _ => sleep(LOOK * 10).await,
+            }
+        }
+    }
+
+    /// Waits until the clients have made and published all that they work on.
+    ///
+    /// # Errors
+    /// When that takes long.
+    pub async fn prepared(&self) -> Result<(), String> {
+        let shared = self.shared.clone();
+        self.until("the clients are prepared", PATIENCE, || {
+            shared.is_prepared()
+        })
+        .await
+    }
+
+    /// Makes a route of the script's own, which no client changes, and gives its identifier.
+    ///
+    /// # Errors
+    /// When it is not made.
+    pub async fn own_route(&self, hostname: &str) -> Result<String, String> {
+        self.prepared().await?;
+        let leader = self.leader().await?;
+        let page = self
+            .done(leader, &Ask::get("/v2/upstreams?limit=1"))
+            .await?;
+        let body = serde_json::json!({
+            "name": hostname, "hostname": hostname, "mode": "balanced",
+            "config": {"upstreams": [{"upstream_id": page["data"][0]["id"], "weight": 1}]},
+        });
+        let ask = Ask::change("POST", "/v2/routes", body, &Self::key(ROUTE_KEY));
+        id_of(&self.done(leader, &ask).await?)
+    }
+
     /// A route of production's that the clients work on, once there is one.
     ///
     /// # Errors
@@ -338,6 +446,13 @@ impl Script {
 
 fn host(index: usize) -> history::Host {
     history::Host::Node(index + 1)
+}
+
+fn edge_cut_off(edge: usize, nodes: &[usize]) -> Effect {
+    let links = nodes
+        .iter()
+        .map(|node| (history::Host::Edge(edge), host(*node)));
+    Effect::Cut(links.collect())
 }
 
 fn cut_off(index: usize, others: &[usize]) -> Effect {

@@ -1,4 +1,4 @@
-//! Webhook endpoints and API keys, and a client that asks for more than its limit.
+//! Webhook endpoints, API keys and environments, and a client that asks for more than its limit.
 
 use std::time::Duration;
 
@@ -8,11 +8,12 @@ use serde_json::json;
 
 use super::client::Client;
 use super::request::Request;
+use super::scene::origin;
 use super::{answers, receiver};
 use crate::history::{Endpoint, Environment, Operation};
 
 /// How many requests the client that outruns its limit has under way.
-const HURRIES: usize = 6;
+const HURRIES: usize = 12;
 /// How many webhook endpoints there are at most for each receiver.
 const ENDPOINTS_EACH: usize = 2;
 
@@ -91,6 +92,28 @@ impl Client {
             let node = self.any_node();
             self.attempt_with(&short_lived, node, &who).await;
         }
+    }
+
+    /// Makes something in both environments under one idempotency key, of one body or of two: an
+    /// environment knows nothing of what a key is used for in another one.
+    pub(super) async fn use_key_in_both(&mut self) {
+        let (own, own_key) = (self.environment, self.api_key.clone());
+        let (key, alike) = (self.key(), self.rng.random::<bool>());
+        for environment in Environment::ALL {
+            self.environment = environment;
+            if environment == own {
+                self.api_key = own_key.clone();
+            } else {
+                self.take_key(environment).await;
+            }
+            let name = if alike { "both" } else { environment.name() };
+            let upstream = origin(&format!("{key} {name}"));
+            let path = "/v2/upstreams".to_owned();
+            let request =
+                Request::write(Operation::MakeUpstream, "POST", path, Some(&upstream), &key);
+            self.until_known(request).await;
+        }
+        (self.environment, self.api_key) = (own, own_key);
     }
 
     /// Asks as fast as it can until the faults are over.

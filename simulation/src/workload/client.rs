@@ -134,23 +134,31 @@ impl Client {
             Step::ReadJournal => self.read_journal().await,
             Step::Publish => self.publish().await,
             Step::RollBack => self.roll_back().await,
+            Step::Race => self.race().await,
+            Step::Purge => self.purge().await,
             Step::Bad => self.bad().await,
             Step::Endpoint => self.endpoint().await,
             Step::Key => self.use_and_revoke_key().await,
+            Step::KeyInBoth => self.use_key_in_both().await,
         }
     }
 
-    /// Ten writes and ten reads, all of which must come through: the cluster is whole again.
+    /// Ten writes and ten reads, all of which must come through: the cluster is whole again. Nothing
+    /// is published before edges have followed: what they missed they have to hear of without that.
     pub async fn prove_liveness(&mut self) {
         for _ in 0..10 {
             self.create().await;
             self.read().await;
         }
+        *self.shared.proved.lock() += 1;
+        while !*self.shared.followed.lock() {
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
         self.publish().await;
     }
 
     /// Uses the environment's first key from now on, once there is one.
-    async fn take_key(&mut self, environment: Environment) {
+    pub(super) async fn take_key(&mut self, environment: Environment) {
         loop {
             if let Some(text) = self.shared.api_keys.lock().get(&environment) {
                 self.api_key = ApiKey {
@@ -247,7 +255,11 @@ impl Client {
     }
 
     pub(super) fn any_node(&mut self) -> usize {
-        self.rng.random_range(0..self.shared.nodes)
+        let (nodes, lost) = (self.shared.nodes.lock(), self.shared.lost.lock());
+        let first = self.rng.random_range(0..nodes.len());
+        let mut others = nodes.iter().cycle().skip(first).take(nodes.len());
+        let found = others.find(|node| !lost.contains(node));
+        *found.unwrap_or(&nodes[first])
     }
 
     /// A priority that this client has not used.
@@ -281,7 +293,7 @@ impl Client {
 
 /// Whether asking again would tell nothing new. Refusals for being too many, or while the first
 /// request under the key still runs, are about the attempt and not about what was asked.
-fn is_known(answer: &Answer) -> bool {
+pub(super) fn is_known(answer: &Answer) -> bool {
     match answer {
         Answer::Done(_) => true,
         Answer::Refused { status, code, .. } => {

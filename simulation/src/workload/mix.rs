@@ -23,13 +23,16 @@ pub(super) enum Step {
     ReadJournal,
     Publish,
     RollBack,
+    Race,
+    Purge,
     Bad,
     Endpoint,
     Key,
+    KeyInBoth,
 }
 
 /// How often each is done on average, and whether a client may leave it out.
-const USUAL: [(Step, u32, bool); 19] = [
+const USUAL: [(Step, u32, bool); 22] = [
     (Step::Create, 22, false),
     (Step::Rename, 12, false),
     (Step::Prioritise, 5, true),
@@ -46,9 +49,12 @@ const USUAL: [(Step, u32, bool); 19] = [
     (Step::ReadJournal, 3, true),
     (Step::Publish, 7, false),
     (Step::RollBack, 3, true),
+    (Step::Race, 2, true),
+    (Step::Purge, 4, true),
     (Step::Bad, 6, true),
     (Step::Endpoint, 2, true),
     (Step::Key, 2, true),
+    (Step::KeyInBoth, 2, true),
 ];
 
 /// A client's inclinations.

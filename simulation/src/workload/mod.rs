@@ -7,7 +7,7 @@
 //! | `client` | a client: nodes, retries, recording |
 //! | `mix` | how often it does what |
 //! | `scene` | what all of them work on |
-//! | `rules` `publishing` `reads` `access` `bad` | what it does |
+//! | `rules` `publishing` `racing` `reads` `access` `bad` | what it does |
 //! | `request` `answers` | one request, and what is kept of its answer |
 //! | `probe` | the other ends of edges |
 
@@ -18,12 +18,13 @@ mod client;
 mod mix;
 mod probe;
 mod publishing;
+mod racing;
 mod reads;
 mod request;
 mod rules;
 mod scene;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -52,25 +53,37 @@ pub struct Shared {
     prepared: Arc<Mutex<bool>>,
     /// How many webhook endpoints were begun.
     endpoints: Arc<Mutex<usize>>,
-    /// How many nodes there are.
-    pub nodes: usize,
+    /// The nodes that clients know, by index.
+    pub nodes: Arc<Mutex<Vec<usize>>>,
+    /// Those that will not come back, as operators tell clients: they are not asked any more.
+    pub lost: Arc<Mutex<BTreeSet<usize>>>,
     /// How many receivers of webhooks there are.
     pub receivers: usize,
     /// Whether faults are over and clients should finish what they began.
     pub winding_up: Arc<Mutex<bool>>,
+    /// How many clients have done what needs nothing of edges to prove that the cluster is whole.
+    pub proved: Arc<Mutex<usize>>,
+    /// Whether edges have followed after the faults, with nothing new to be told.
+    pub followed: Arc<Mutex<bool>>,
 }
 
 impl Shared {
-    /// Shared by the clients of a run with so many nodes and receivers of webhooks.
+    /// Shared by the clients of a run with so many receivers of webhooks, who know so many nodes at first.
     #[must_use]
     pub fn new(nodes: usize, receivers: usize) -> Self {
         let shared = Self {
-            nodes,
+            nodes: Arc::new(Mutex::new((0..nodes).collect())),
             receivers,
             ..Self::default()
         };
         shared.history.lock().requests_per_minute = Some(REQUESTS_PER_MINUTE.into());
         shared
+    }
+
+    /// Whether everything is made and published that clients work on.
+    #[must_use]
+    pub fn is_prepared(&self) -> bool {
+        *self.prepared.lock()
     }
 
     /// The number of the next endpoint.

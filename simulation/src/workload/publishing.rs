@@ -1,4 +1,4 @@
-//! Publishing and taking back.
+//! Publishing, taking back, and purging.
 
 use rand::RngExt;
 use serde_json::json;
@@ -61,5 +61,22 @@ impl Client {
         let path = format!("/v2/routes/{}/rollback", route.id);
         let request = Request::write(Operation::RollBack, "POST", path, Some(&body), &key);
         self.until_known(request.about(&route.id)).await;
+    }
+
+    /// Has edges give up what they keep of a route, half the time without a key: then it is asked
+    /// for once, since each time would be another purge.
+    pub(super) async fn purge(&mut self) {
+        let Some((_, route)) = self.any_route() else {
+            return;
+        };
+        let key = self.key();
+        let path = format!("/v2/routes/{}/purge", route.id);
+        let request = Request::write(Operation::Purge, "POST", path, Some(&json!({})), &key);
+        let request = request.about(&route.id);
+        if self.rng.random() {
+            self.until_known(request).await;
+        } else {
+            self.once(request.keyless()).await;
+        }
     }
 }

@@ -79,6 +79,12 @@ impl Request {
         request
     }
 
+    /// Without the idempotency key.
+    pub(super) fn keyless(mut self) -> Self {
+        self.call.key = None;
+        self
+    }
+
     /// What it is about.
     pub(super) fn about(mut self, object: &str) -> Self {
         self.call.about = Some(object.to_owned());

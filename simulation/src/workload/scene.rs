@@ -57,18 +57,22 @@ pub(super) fn mark_action(token: &str) -> Value {
     })
 }
 
+/// An upstream of this name, which is the origin.
+pub(super) fn origin(name: &str) -> Value {
+    json!({
+        "name": name,
+        "targets": [{"address": faults::ORIGIN, "port": ORIGIN_PORT, "weight": 1}],
+        "health_check": {"type": "tcp", "interval_s": 5, "timeout_s": 1,
+            "healthy_threshold": 1, "unhealthy_threshold": 1},
+    })
+}
+
 impl Client {
     /// Makes an environment's scene, whatever it takes.
     pub(super) async fn set_up(&mut self, environment: Environment) {
         self.environment = environment;
-        let upstream = json!({
-            "name": "origin",
-            "targets": [{"address": faults::ORIGIN, "port": ORIGIN_PORT, "weight": 1}],
-            "health_check": {"type": "tcp", "interval_s": 5, "timeout_s": 1,
-                "healthy_threshold": 1, "unhealthy_threshold": 1},
-        });
         let upstream = self
-            .make(Operation::MakeUpstream, "upstreams", &upstream)
+            .make(Operation::MakeUpstream, "upstreams", &origin("origin"))
             .await;
         let hostnames = match environment {
             Environment::Production => HOSTNAMES.as_slice(),

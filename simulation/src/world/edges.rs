@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use edge::assembly::{Own, Ports};
+use edge::store::MemoryDirectory;
 use edge::subscriber::Status;
 use edge::workers::Placement;
 use sha2::{Digest, Sha256};
@@ -65,7 +66,7 @@ impl Fleet {
         };
         let status = running.status();
         self.edges.lock().insert(index, status.clone());
-        follow(index, status, &self.history).await;
+        follow(index, status, &self.directories[index], &self.history).await;
         drop(running);
         Ok(())
     }
@@ -90,7 +91,7 @@ impl Fleet {
         let port = herd
             .and_then(|place| u16::try_from(place).ok())
             .map_or(PORT, |place| HERD_PORT + place);
-        let mut nodes: Vec<_> = (0..self.options.voters).map(hosts::node).collect();
+        let mut nodes: Vec<_> = (0..self.options.nodes()).map(hosts::node).collect();
         let planned = &self.options.faults;
         if planned
             .iter()
@@ -153,10 +154,15 @@ impl Fleet {
 async fn follow(
     edge: usize,
     mut status: watch::Receiver<Status>,
+    directory: &MemoryDirectory,
     history: &parking_lot::Mutex<History>,
 ) {
     let mut before = Status::default();
     loop {
+        if directory.is_dead() {
+            // What it does until it is ended nobody sees.
+            return std::future::pending().await;
+        }
         let now = status.borrow_and_update().clone();
         note(edge, &before, &now, &mut history.lock());
         before = now;

@@ -78,8 +78,8 @@ impl Fleet {
             .unwrap_or_default()
     }
 
-    /// Whether all nodes but the lost ones run and stand at one revision, and all edges hold the
-    /// current manifest.
+    /// Whether all members but the lost ones run and stand at one revision, and all edges hold the
+    /// current manifest. Whoever has left does not run.
     #[must_use]
     pub fn has_converged(&self, environment: &EnvironmentId, lost: usize) -> bool {
         let applied: Vec<u64> = self
@@ -87,19 +87,31 @@ impl Fleet {
             .into_iter()
             .map(|(_, revision, ())| revision)
             .collect();
-        let sights = self.sights();
-        if applied.len() + lost != self.options.voters
-            || sights.len() != self.options.all_edges()
-            || applied.windows(2).any(|pair| pair[0] != pair[1])
-        {
-            return false;
-        }
-        let manifests = self.manifests(environment);
-        let Some(current) = manifests.first() else {
+        Some(applied.len() + lost) == self.members_settled()
+            && applied.windows(2).all(|pair| pair[0] == pair[1])
+            && self.edges_follow(environment)
+    }
+
+    /// Whether all edges run and hold the newest manifest.
+    #[must_use]
+    pub fn edges_follow(&self, environment: &EnvironmentId) -> bool {
+        let manifests = self.manifests(environment).into_iter();
+        let Some(newest) = manifests
+            .map(|manifest| (manifest.epoch.0, manifest.version.0))
+            .max()
+        else {
             return false;
         };
-        sights.iter().all(|(_, epoch, version, _)| {
-            (*epoch, *version) == (current.epoch.0, current.version.0)
-        })
+        let sights = self.sights();
+        sights.len() == self.options.all_edges()
+            && sights
+                .iter()
+                .all(|(_, epoch, version, _)| (*epoch, *version) == newest)
+    }
+
+    /// How many members there are, once nobody changes that any more.
+    fn members_settled(&self) -> Option<usize> {
+        let members = self.members().filter(|_| !self.is_changing())?;
+        Some(members.voters.len() + members.learners.len())
     }
 }

@@ -5,11 +5,12 @@
 mod edges;
 mod ends;
 mod nodes;
+mod offers;
 mod operator;
 mod receivers;
 mod rogue;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,7 +30,10 @@ use crate::hosts::{self, HERD, ORIGIN, ROGUE};
 use crate::observer::Observer;
 use crate::options::Options;
 use crate::ports::{SimClock, SimEntropy};
+use crate::workload::Shared;
 
+pub use operator::{Counts, Wanted};
+use operator::{Desk, Known};
 pub use receivers::Receiver;
 pub use rogue::Rogue;
 
@@ -54,9 +58,9 @@ pub struct Fleet {
     starts: Arc<Mutex<u64>>,
     exits: Arc<Mutex<Vec<Exit>>>,
     lives: Arc<Mutex<BTreeMap<usize, u64>>>,
-    /// Votes to be given or taken, by the nodes' indexes, in order.
-    changes: Arc<Mutex<VecDeque<(usize, bool)>>>,
-    changed: Arc<Mutex<u64>>,
+    desk: Arc<Mutex<Desk>>,
+    /// The nodes that clients know, by index.
+    members_known: Known,
     fail_points: FailPoints,
     history: Arc<Mutex<History>>,
     observer: Arc<Mutex<Observer>>,
@@ -64,6 +68,15 @@ pub struct Fleet {
 
 /// The keys that bootstrap makes.
 pub type Keys = BTreeMap<Environment, String>;
+
+/// Who belongs to the cluster, by index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// With a vote.
+    pub voters: Vec<usize>,
+    /// Without one.
+    pub learners: Vec<usize>,
+}
 
 /// A node's process.
 struct Process {
@@ -123,9 +136,10 @@ impl fmt::Display for End {
 }
 
 impl Fleet {
-    /// Processes that do not run yet; what happens to them is written to `history`.
+    /// Processes that do not run yet; what happens to them, and which nodes there are, is told to whoever shares that.
     #[must_use]
-    pub fn new(options: Options, history: Arc<Mutex<History>>) -> Self {
+    pub fn new(options: Options, shared: &Shared) -> Self {
+        let history = Arc::clone(&shared.history);
         let disk = |_| {
             let disk = SimDisk::new();
             disk.set_block_bytes(options.block_bytes);
@@ -134,7 +148,7 @@ impl Fleet {
         let receiver = |index| Receiver::new(hosts::receiver(index), Arc::clone(&history));
         Self {
             authority: Arc::new(TestAuthority::new("simulation")),
-            disks: (0..options.voters).map(disk).collect(),
+            disks: (0..options.nodes()).map(disk).collect(),
             clocks: options.clocks.iter().copied().map(SimClock::new).collect(),
             directories: (0..options.all_edges())
                 .map(|_| MemoryDirectory::default())
@@ -146,8 +160,8 @@ impl Fleet {
             starts: Arc::default(),
             exits: Arc::default(),
             lives: Arc::default(),
-            changes: Arc::default(),
-            changed: Arc::default(),
+            desk: Arc::default(),
+            members_known: Arc::clone(&shared.nodes),
             fail_points: FailPoints::install(&options.fail_points, options.seed),
             options: Arc::new(options),
             history,
@@ -201,7 +215,7 @@ impl Fleet {
     #[must_use]
     pub fn hosts_but(&self, name: &str) -> Vec<String> {
         let options = &self.options;
-        let nodes = (0..options.voters).map(hosts::node);
+        let nodes = (0..options.nodes()).map(hosts::node);
         let edges = (0..options.edges).map(hosts::edge);
         let receivers = (0..options.receivers).map(hosts::receiver);
         let mut others = vec![ORIGIN.to_owned(), ROGUE.to_owned(), CLIENTS.to_owned()];
@@ -244,6 +258,37 @@ impl Fleet {
             .filter(|(readiness, _)| readiness.leading)
             .max_by_key(|(readiness, _)| readiness.term)
             .map(|(_, index)| index)
+    }
+
+    /// The voters and the learners by the newest membership that a running node knows to be committed, by index. Nothing while
+    /// a change of it is not finished anywhere.
+    #[must_use]
+    pub fn members(&self) -> Option<Members> {
+        let mut newest = None;
+        self.each_consensus(|_, consensus| {
+            let now = consensus.observe();
+            if now.membership <= now.committed && now.voters.len() == 1 {
+                newest = newest
+                    .take()
+                    .max(Some((now.membership, now.voters, now.learners)));
+            }
+        });
+        let (_, voters, learners) = newest?;
+        let index = |id: u64| usize::try_from(id).ok()?.checked_sub(1);
+        Some(Members {
+            voters: voters.into_iter().flatten().filter_map(index).collect(),
+            learners: learners.into_iter().filter_map(index).collect(),
+        })
+    }
+
+    /// A node by index; where nodes come and go, one of those that run.
+    #[must_use]
+    pub fn some_node(&self, index: usize) -> Option<usize> {
+        if self.options.spares == 0 {
+            return Some(index);
+        }
+        let nodes = self.nodes.lock();
+        nodes.keys().nth(index % nodes.len().max(1)).copied()
     }
 
     /// How many checkpoints nodes installed.

@@ -145,10 +145,7 @@ impl Fleet {
             security: SecuritySettings {
                 pepper_file: PathBuf::new(),
             },
-            cluster: ClusterSettings {
-                members: (0..self.options.voters).map(member).collect(),
-                join: false,
-            },
+            cluster: self.cluster_settings(index),
             log: LogSettings::default(),
             raft: RaftSettings {
                 heartbeat_ms: raft.heartbeat_ms,
@@ -166,6 +163,20 @@ impl Fleet {
                 allowed_ranges: vec![IpNet::V4(Ipv4Net::new_assert([192, 168, 0, 0].into(), 16))],
                 ca_file: None,
             },
+        }
+    }
+
+    /// Those that are there at first know each other; whoever comes later knows them.
+    fn cluster_settings(&self, index: usize) -> ClusterSettings {
+        let join = index >= self.options.voters;
+        let own = join.then_some(index);
+        ClusterSettings {
+            members: own
+                .into_iter()
+                .chain(0..self.options.voters)
+                .map(member)
+                .collect(),
+            join,
         }
     }
 
@@ -194,7 +205,7 @@ pub(super) fn member_id(index: usize) -> u64 {
     index as u64 + 1
 }
 
-fn member(index: usize) -> MemberSettings {
+pub(super) fn member(index: usize) -> MemberSettings {
     let host = hosts::node(index);
     MemberSettings {
         id: member_id(index),

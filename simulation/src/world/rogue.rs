@@ -5,22 +5,22 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use domain::id::EnvironmentId;
-use domain::model::{Epoch, ManifestVersion};
-use domain::tree::{Edits, Hash, TreeKind, edit};
+use domain::tree::Hash;
 use edge_protocol::frame::{Decoder, encode};
-use edge_protocol::limits::CHUNK_BYTES_MAX;
-use edge_protocol::{Hello, ManifestRef, PROTOCOL, ReportState, ToEdge, ToNode, Welcome};
+use edge_protocol::{Hello, PROTOCOL, ReportState, ToEdge, ToNode, Welcome};
 use parking_lot::Mutex;
 use platform::Network;
 use platform::tls::ALPN_EDGE;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, SendStream, ServerConfig};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use super::Fleet;
+use super::offers::{Offer, Offers, Stock};
 use crate::history::{BadManifest, History};
 use crate::hosts::{PUBLISHER_PORT, ROGUE};
 use crate::network::SimNetwork;
@@ -30,6 +30,9 @@ use crate::workload::now_us;
 /// The number that its certificate and its welcome name.
 const MEMBER: u64 = 99;
 
+/// How long after an offer the next one follows: an edge has fetched and judged it by then.
+const OFFERS_APART: Duration = Duration::from_millis(500);
+
 /// What is taken from a stream at once.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -38,6 +41,7 @@ const READ_BYTES: usize = 16 * 1024;
 pub struct Rogue {
     badness: watch::Sender<Option<Badness>>,
     environment: Arc<Mutex<Option<EnvironmentId>>>,
+    stock: Arc<Mutex<Stock>>,
     refusals: Arc<Mutex<u64>>,
     history: Arc<Mutex<History>>,
 }
@@ -58,19 +62,25 @@ impl Rogue {
         Self {
             badness: watch::Sender::new(None),
             environment: Arc::default(),
+            stock: Arc::default(),
             refusals: Arc::default(),
             history,
         }
     }
 
-    /// What it serves from now on; nothing turns edges away, also those that are there.
+    /// What it begins with from now on; nothing turns edges away, also those that are there.
     pub fn set(&self, badness: Option<Badness>) {
         self.badness.send_replace(badness);
     }
 
     /// Which environment it claims to know.
-    pub fn learn(&self, environment: EnvironmentId) {
+    pub fn claim(&self, environment: EnvironmentId) {
         *self.environment.lock() = Some(environment);
+    }
+
+    /// What was published, as honest nodes have it.
+    pub fn learn(&self, stock: Stock) {
+        *self.stock.lock() = stock;
     }
 
     /// How often an edge told it that it refused something.
@@ -88,24 +98,29 @@ impl Rogue {
     async fn talk(&self, connection: &Connection) -> Result<(), Ended> {
         let (mut send, mut receive) = connection.accept_bi().await.map_err(gone)?;
         let mut decoder = Decoder::default();
-        let mut offer = None;
+        let mut course: Option<Course> = None;
         let mut off = self.badness.subscribe();
         loop {
             while let Some(frame) = decoder.next_message::<ToNode>().map_err(gone)? {
                 let badness = self.badness.borrow().ok_or(Ended::Off)?;
                 match frame {
                     ToNode::Hello(hello) => {
-                        let bad = Offer::new(badness, &hello);
-                        self.note(&hello, &bad);
-                        self.greet(&mut send, &bad).await?;
-                        offer = Some(bad);
+                        self.greet(&mut send).await?;
+                        let mut offers = Offers::new(badness, &hello, self.stock.lock().clone());
+                        let offer = self.make(&mut send, &hello, offers.next()).await?;
+                        course = Some(Course {
+                            hello,
+                            offers,
+                            offer,
+                            next: Instant::now() + OFFERS_APART,
+                        });
                     }
                     ToNode::Want(hashes) => {
-                        answer(&mut send, offer.as_ref(), hashes).await?;
+                        answer(&mut send, course.as_ref(), hashes).await?;
                     }
                     ToNode::WantPatches(wanted) => {
                         let hashes = wanted.into_iter().map(|wanted| wanted.hash).collect();
-                        answer(&mut send, offer.as_ref(), hashes).await?;
+                        answer(&mut send, course.as_ref(), hashes).await?;
                     }
                     ToNode::Report(report) => {
                         if let ReportState::Rejected { .. } = report.state {
@@ -115,15 +130,26 @@ impl Rogue {
                     ToNode::Pong | ToNode::Telemetry(_) | ToNode::Health(_) => {}
                 }
             }
-            let chunk = tokio::select! {
-                chunk = receive.read_chunk(READ_BYTES, true) => chunk.map_err(gone)?,
-                _ = off.wait_for(Option::is_none) => return Err(Ended::Off),
+            let next = course.as_ref().map(|course| course.next);
+            let turned_off = async { drop(off.wait_for(Option::is_none).await) };
+            let offers = tokio::select! {
+                chunk = receive.read_chunk(READ_BYTES, true) => {
+                    let chunk = chunk.map_err(gone)?.ok_or(Ended::Gone)?;
+                    decoder.push(&chunk.bytes);
+                    false
+                }
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => true,
+                () = turned_off => return Err(Ended::Off),
             };
-            decoder.push(&chunk.ok_or(Ended::Gone)?.bytes);
+            if let Some(course) = course.as_mut().filter(|_| offers) {
+                let offer = course.offers.next();
+                course.offer = self.make(&mut send, &course.hello, offer).await?;
+                course.next = Instant::now() + OFFERS_APART;
+            }
         }
     }
 
-    async fn greet(&self, send: &mut SendStream, offer: &Offer) -> Result<(), Ended> {
+    async fn greet(&self, send: &mut SendStream) -> Result<(), Ended> {
         let environment_id = self.environment.lock().clone().ok_or(Ended::Off)?;
         let welcome = Welcome {
             protocol: PROTOCOL,
@@ -131,11 +157,23 @@ impl Rogue {
             environment_id,
             publishers: Vec::new(),
         };
-        say(send, &ToEdge::Welcome(welcome)).await?;
+        say(send, &ToEdge::Welcome(welcome)).await
+    }
+
+    /// Makes an offer, and notes it.
+    async fn make(
+        &self,
+        send: &mut SendStream,
+        hello: &Hello,
+        offer: Offer,
+    ) -> Result<Offer, Ended> {
+        self.note(hello, &offer);
         if offer.badness == Badness::Garbage {
-            return send.write_all(&[0xff; 64]).await.map_err(gone);
+            send.write_all(&[0xff; 64]).await.map_err(gone)?;
+        } else {
+            say(send, &ToEdge::Manifest(offer.manifest)).await?;
         }
-        say(send, &ToEdge::Manifest(offer.manifest)).await
+        Ok(offer)
     }
 
     fn note(&self, hello: &Hello, offer: &Offer) {
@@ -146,7 +184,7 @@ impl Rogue {
             at_us: now_us(),
             how: offer.badness.name(),
             manifest: (offer.manifest.epoch.0, offer.manifest.version.0),
-            root: Some(offer.manifest.root.0),
+            root: offer.bad_root.map(|root| root.0),
         });
     }
 }
@@ -168,79 +206,33 @@ async fn say(send: &mut SendStream, frame: &ToEdge) -> Result<(), Ended> {
 
 async fn answer(
     send: &mut SendStream,
-    offer: Option<&Offer>,
+    course: Option<&Course>,
     hashes: Vec<Hash>,
 ) -> Result<(), Ended> {
-    match offer.and_then(|offer| offer.chunk.clone()) {
-        Some(chunk) => say(send, &ToEdge::Chunks(vec![chunk])).await,
-        None => say(send, &ToEdge::Gone(hashes)).await,
-    }
-}
-
-/// What an edge is offered.
-struct Offer {
-    badness: Badness,
-    manifest: ManifestRef,
-    /// What comes for whatever is asked for; `None` says that it is not kept any more.
-    chunk: Option<Bytes>,
-}
-
-impl Offer {
-    fn new(badness: Badness, hello: &Hello) -> Self {
-        let held = hello.have.unwrap_or(ManifestRef {
-            epoch: Epoch(1),
-            version: ManifestVersion(0),
-            root: Hash::EMPTY_TREE,
-        });
-        let (root, chunk) = content(badness);
-        let version = match badness {
-            Badness::Older => held.version.0.saturating_sub(1),
-            Badness::Conflicting => held.version.0,
-            _ => held.version.0 + 1,
-        };
-        let manifest = ManifestRef {
-            epoch: held.epoch,
-            version: ManifestVersion(version),
-            root,
-        };
-        Self {
-            badness,
-            manifest,
-            chunk,
+    let (mut chunks, mut lost) = (Vec::new(), Vec::new());
+    for hash in hashes {
+        match course.and_then(|course| course.offer.chunk(&hash)) {
+            Some(chunk) => chunks.push(chunk),
+            None => lost.push(hash),
         }
     }
-}
-
-/// A root, and what is sent for it.
-fn content(badness: Badness) -> (Hash, Option<Bytes>) {
-    let garbage = Bytes::from_static(b"this is no chunk of any tree, whatever its hash says");
-    match badness {
-        Badness::Undecodable => (Hash::of(&garbage), Some(garbage)),
-        Badness::Meaningless | Badness::Truncated => match meaningless() {
-            Some((root, chunk)) if badness == Badness::Truncated => {
-                (root, Some(chunk.slice(..chunk.len() / 2)))
-            }
-            Some((root, chunk)) => (root, Some(chunk)),
-            None => (Hash::of(&garbage), None),
-        },
-        Badness::Oversize => {
-            let large = Bytes::from(vec![0; CHUNK_BYTES_MAX + 1]);
-            (Hash::of(&large), Some(large))
-        }
-        Badness::Missing => (Hash::of(b"missing"), None),
-        Badness::WrongHash | Badness::Older | Badness::Conflicting | Badness::Garbage => {
-            (Hash::of(b"another"), Some(garbage))
-        }
+    if !chunks.is_empty() {
+        say(send, &ToEdge::Chunks(chunks)).await?;
     }
+    if !lost.is_empty() {
+        say(send, &ToEdge::Gone(lost)).await?;
+    }
+    Ok(())
 }
 
-/// A tree of one route that is none.
-fn meaningless() -> Option<(Hash, Bytes)> {
-    let edits: Edits = [(b"route".to_vec(), Some(vec![0xff; 40]))].into();
-    let none: std::collections::BTreeMap<Hash, Vec<u8>> = std::collections::BTreeMap::new();
-    let edited = edit(&none, TreeKind::Routes, Hash::EMPTY_TREE, &edits).ok()?;
-    let chunk = edited.chunks.get(&edited.root)?.clone();
-    Some((edited.root, Bytes::from(chunk)))
+/// A conversation with an edge, once it has said who it is.
+struct Course {
+    hello: Hello,
+    offers: Offers,
+    /// The last offer.
+    offer: Offer,
+    /// When the next one is made.
+    next: Instant,
 }
 
 impl Fleet {

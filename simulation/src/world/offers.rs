@@ -1,0 +1,203 @@
+//! What a node that serves what is bad offers an edge: one manifest after another, each bad in another
+//! way, of chunks that it made up or was given by honest nodes before.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use domain::content::{RouteContent, RouteEntry, route_key};
+use domain::model::{Epoch, ManifestVersion};
+use domain::query;
+use domain::rows::View;
+use domain::tree::{self, Chunks, Edits, Hash, TreeKind, edit};
+use edge_protocol::limits::CHUNK_BYTES_MAX;
+use edge_protocol::{Hello, ManifestRef};
+
+use super::Fleet;
+use crate::options::Badness;
+
+/// So many of the newest manifests are stocked: nodes keep a few more.
+const STOCKED: usize = 6;
+
+/// Manifests that were published, with all their chunks.
+#[derive(Clone, Debug, Default)]
+pub struct Stock(BTreeMap<(u64, u64), (Hash, Chunks)>);
+
+impl Stock {
+    fn newest(&self) -> Option<&(Hash, Chunks)> {
+        self.0.last_key_value().map(|(_, published)| published)
+    }
+
+    fn before(&self, held: &ManifestRef) -> Option<(ManifestRef, &Chunks)> {
+        let held = (held.epoch.0, held.version.0);
+        let ((epoch, version), (root, chunks)) = self.0.range(..held).next_back()?;
+        let older = ManifestRef {
+            epoch: Epoch(*epoch),
+            version: ManifestVersion(*version),
+            root: *root,
+        };
+        Some((older, chunks))
+    }
+}
+
+/// What an edge is offered.
+pub(super) struct Offer {
+    pub(super) badness: Badness,
+    pub(super) manifest: ManifestRef,
+    /// Its root, where no good manifest has it.
+    pub(super) bad_root: Option<Hash>,
+    chunks: Chunks,
+    /// What comes for any other chunk; `None` says that it is not kept any more.
+    other: Option<Bytes>,
+}
+
+impl Offer {
+    /// What comes for a chunk that is asked for.
+    pub(super) fn chunk(&self, hash: &Hash) -> Option<Bytes> {
+        let chunk = self.chunks.get(hash).cloned().map(Bytes::from);
+        chunk.or_else(|| self.other.clone())
+    }
+}
+
+/// Everything that one edge is offered, one after another: first what it refuses and goes on, then
+/// what it breaks off over.
+pub(super) struct Offers {
+    stock: Stock,
+    held: ManifestRef,
+    course: Vec<Badness>,
+    given: usize,
+}
+
+impl Offers {
+    /// Offers to an edge. Of its kind this badness is the first one.
+    pub(super) fn new(first: Badness, hello: &Hello, stock: Stock) -> Self {
+        let held = hello.have.unwrap_or(ManifestRef {
+            epoch: Epoch(1),
+            version: ManifestVersion(0),
+            root: Hash::EMPTY_TREE,
+        });
+        let mut course = Badness::ALL.to_vec();
+        course.sort_by_key(|badness| (badness.breaks_off(), *badness != first));
+        Self {
+            stock,
+            held,
+            course,
+            given: 0,
+        }
+    }
+
+    /// The next one.
+    pub(super) fn next(&mut self) -> Offer {
+        let badness = self.course[self.given % self.course.len()];
+        self.given += 1;
+        let version = self.held.version.0 + self.given as u64;
+        self.offer(badness, ManifestVersion(version))
+    }
+
+    fn offer(&self, badness: Badness, newer: ManifestVersion) -> Offer {
+        let garbage = Bytes::from_static(b"this is no chunk of any tree, whatever its hash says");
+        let (root, chunks, other) = match badness {
+            Badness::Older => match self.stock.before(&self.held) {
+                Some((manifest, chunks)) => {
+                    return Offer {
+                        badness,
+                        manifest,
+                        bad_root: None,
+                        chunks: chunks.clone(),
+                        other: None,
+                    };
+                }
+                None => (Hash::of(b"older"), Chunks::new(), Some(garbage)),
+            },
+            Badness::Undecodable => (Hash::of(&garbage), Chunks::new(), Some(garbage)),
+            Badness::Meaningless | Badness::Truncated => match meaningless() {
+                Some((root, chunk)) if badness == Badness::Truncated => {
+                    (root, Chunks::new(), Some(chunk.slice(..chunk.len() / 2)))
+                }
+                Some((root, chunk)) => (root, Chunks::new(), Some(chunk)),
+                None => (Hash::of(&garbage), Chunks::new(), None),
+            },
+            Badness::Spoilt => match self.stock.newest().and_then(spoilt) {
+                Some((root, chunks)) => (root, chunks, None),
+                None => (Hash::of(b"spoilt"), Chunks::new(), Some(garbage)),
+            },
+            Badness::Oversize => {
+                let large = Bytes::from(vec![0; CHUNK_BYTES_MAX + 1]);
+                (Hash::of(&large), Chunks::new(), Some(large))
+            }
+            Badness::Missing => (Hash::of(b"missing"), Chunks::new(), None),
+            Badness::WrongHash | Badness::Conflicting | Badness::Garbage => {
+                (Hash::of(b"another"), Chunks::new(), Some(garbage))
+            }
+        };
+        let version = match badness {
+            Badness::Older => ManifestVersion(self.held.version.0.saturating_sub(1)),
+            Badness::Conflicting => self.held.version,
+            _ => newer,
+        };
+        Offer {
+            badness,
+            manifest: ManifestRef {
+                epoch: self.held.epoch,
+                version,
+                root,
+            },
+            bad_root: Some(root),
+            chunks,
+            other,
+        }
+    }
+}
+
+/// A tree of one route that is none.
+fn meaningless() -> Option<(Hash, Bytes)> {
+    let edits: Edits = [(b"route".to_vec(), Some(vec![0xff; 40]))].into();
+    let edited = edit(&Chunks::new(), TreeKind::Routes, Hash::EMPTY_TREE, &edits).ok()?;
+    let chunk = edited.chunks.get(&edited.root)?.clone();
+    Some((edited.root, Bytes::from(chunk)))
+}
+
+/// What was published, but for the settings of one route, which mean nothing any more.
+fn spoilt((root, chunks): &(Hash, Chunks)) -> Option<(Hash, Chunks)> {
+    let (_, value) = tree::iter(chunks, TreeKind::Routes, *root).last()?.ok()?;
+    let mut entry = RouteEntry::decode(&value).ok()?;
+    let mut content = RouteContent::decode(chunks.get(&entry.head)?).ok()?;
+    content.config = "{".to_owned();
+    let head = content.encode();
+    entry.head = Hash::of(&head);
+    let mut chunks = chunks.clone();
+    chunks.insert(entry.head, head);
+    let edits: Edits = [(route_key(&entry.route_id), Some(entry.encode()))].into();
+    let edited = edit(&chunks, TreeKind::Routes, *root, &edits).ok()?;
+    chunks.extend(edited.chunks);
+    Some((edited.root, chunks))
+}
+
+impl Fleet {
+    /// The newest of these manifests, with their chunks, as far as a node that runs has them.
+    #[must_use]
+    pub fn stock(&self, manifests: &BTreeMap<(u64, u64), [u8; 32]>) -> Stock {
+        let newest = manifests.iter().rev().take(STOCKED);
+        let whole = newest.filter_map(|(place, root)| {
+            let root = Hash(*root);
+            let found = self.each_node(|view| whole(view, root));
+            let chunks = found.into_iter().find_map(|(_, _, chunks)| chunks)?;
+            Some((*place, (root, chunks)))
+        });
+        Stock(whole.collect())
+    }
+}
+
+/// All chunks under a root, if none is missing.
+fn whole(view: &dyn View, root: Hash) -> Option<Chunks> {
+    let mut chunks = Chunks::new();
+    let mut open = vec![root];
+    while let Some(hash) = open.pop() {
+        if hash == Hash::EMPTY_TREE || chunks.contains_key(&hash) {
+            continue;
+        }
+        let chunk = query::chunk(&view, &hash)?;
+        open.extend(tree::children(&chunk).ok()?);
+        chunks.insert(hash, chunk);
+    }
+    Some(chunks)
+}
