@@ -61,6 +61,7 @@ impl House {
 pub struct Stage {
     cluster: Cluster,
     target: Target,
+    sandbox: Target,
 }
 
 impl Stage {
@@ -108,6 +109,7 @@ impl Stage {
         }
         let stage = Self {
             target: Target::new(Vec::new(), "")?,
+            sandbox: Target::new(Vec::new(), "")?,
             cluster,
         };
         for node in stage.nodes() {
@@ -117,13 +119,16 @@ impl Stage {
             stage.cluster.wait_ready(node)?;
         }
         let bootstrap = stage.cluster.bootstrap()?;
-        let addresses = stage.nodes().map(|node| topology.http(node)).collect();
-        let target = Target::new(addresses, &bootstrap.environments.production.api_key)?;
-        Ok(stage.with(target))
+        let addresses: Vec<_> = stage.nodes().map(|node| topology.http(node)).collect();
+        let environments = &bootstrap.environments;
+        let target = Target::new(addresses.clone(), &environments.production.api_key)?;
+        let sandbox = Target::new(addresses, &environments.sandbox.api_key)?;
+        Ok(stage.with(target, sandbox))
     }
 
-    fn with(mut self, target: Target) -> Self {
+    fn with(mut self, target: Target, sandbox: Target) -> Self {
         self.target = target;
+        self.sandbox = sandbox;
         self
     }
 
@@ -150,6 +155,14 @@ impl Stage {
     /// When it cannot be reached.
     pub async fn client(&self) -> Result<RestClient> {
         self.target.client(0).await
+    }
+
+    /// A client of its first node that works in the environment that no edge follows.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn sandbox_client(&self) -> Result<RestClient> {
+        self.sandbox.client(0).await
     }
 
     /// The process of that name.

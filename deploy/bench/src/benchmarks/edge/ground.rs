@@ -99,15 +99,7 @@ impl Ground {
 
     /// Publishes a route with so many rules, waits until the edge serves it, and says its identifier.
     pub(super) async fn route(&mut self, host: &str, upstream: &str, rules: u64) -> Result<String> {
-        let route_id = objects::route(&mut self.client, host, upstream).await?;
-        for first in (0..rules).step_by(usize::try_from(BATCH)?) {
-            let batch = batch(&route_id, upstream, first..rules.min(first + BATCH))?;
-            self.client.post("/v2/rules/batch", &batch).await?;
-            if (first + BATCH).is_multiple_of(PUBLISHED) {
-                objects::publish(&mut self.client, &route_id).await?;
-            }
-        }
-        objects::publish(&mut self.client, &route_id).await?;
+        let route_id = published(&mut self.client, host, upstream, rules).await?;
         self.served(host, &path(rules.saturating_sub(1))).await?;
         Ok(route_id)
     }
@@ -117,6 +109,21 @@ impl Ground {
         Ok(Changes {
             client: self.stage.client().await?,
             upstream_id: self.upstream_id.clone(),
+            route_id,
+            rules,
+            made: 0,
+        })
+    }
+
+    /// Changes to a route with so many rules that is published where no edge follows: they cost the node the
+    /// same, and the edge nothing.
+    pub(super) async fn changes_elsewhere(&self, host: &str, rules: u64) -> Result<Changes> {
+        let mut client = self.stage.sandbox_client().await?;
+        let upstream_id = objects::upstream_at(&mut client, self.origin.http1().port()).await?;
+        let route_id = published(&mut client, host, &upstream_id, rules).await?;
+        Ok(Changes {
+            client,
+            upstream_id,
             route_id,
             rules,
             made: 0,
@@ -162,6 +169,25 @@ impl Ground {
         self.client = self.stage.client().await?;
         Ok(measured)
     }
+}
+
+/// Publishes a route with so many rules, and says its identifier.
+async fn published(
+    client: &mut RestClient,
+    host: &str,
+    upstream: &str,
+    rules: u64,
+) -> Result<String> {
+    let route_id = objects::route(client, host, upstream).await?;
+    for first in (0..rules).step_by(usize::try_from(BATCH)?) {
+        let batch = batch(&route_id, upstream, first..rules.min(first + BATCH))?;
+        client.post("/v2/rules/batch", &batch).await?;
+        if (first + BATCH).is_multiple_of(PUBLISHED) {
+            objects::publish(client, &route_id).await?;
+        }
+    }
+    objects::publish(client, &route_id).await?;
+    Ok(route_id)
 }
 
 /// Changes of a route, one after the other.

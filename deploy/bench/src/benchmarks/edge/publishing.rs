@@ -1,5 +1,9 @@
-//! What publishes do to the requests of a route: the same load with and without them, in turn. A
-//! request that fails fails the benchmark.
+//! What publishes do to the requests of a route: the same load in peace, with publishes that the edge
+//! does not follow, and with publishes of the route, in turn. A request that fails fails the benchmark.
+//!
+//! Node, origin and load share the core that the edge does not have, so whatever the node does for a
+//! publish delays the load as well. The publishes elsewhere show how much of the whole that is; what they
+//! cost beyond it is the edge's part.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +21,7 @@ use crate::figures::{Table, median, number};
 use crate::tools::{Load, Shape};
 
 const HOST: &str = "publishing.bench.example";
+const HOST_ELSEWHERE: &str = "elsewhere.bench.example";
 
 /// How many rules the route has at first. Each publish adds one.
 const RULES: u64 = 1_000;
@@ -24,11 +29,12 @@ const RULES: u64 = 1_000;
 /// How long publishes are apart: what a busy team with a pipeline does, and more.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// A round without publishes, and the next with them.
+/// The three turns of a round.
 #[derive(Debug, Serialize)]
-struct Pair {
+struct Turns {
     core: usize,
     quiet: Turn,
+    elsewhere: Turn,
     publishing: Turn,
     publishes: u64,
 }
@@ -51,7 +57,8 @@ pub(super) async fn measure(ground: &mut Ground, options: &Options) -> Result<Va
         },
     };
     let mut changes = ground.changes(route_id, RULES).await?;
-    let mut pairs = Vec::new();
+    let mut others = ground.changes_elsewhere(HOST_ELSEWHERE, RULES).await?;
+    let mut rounds = Vec::new();
     for core in 0..CORES {
         contender.pid.pin(core)?;
         for other in [ground.origin.pid()?, ground.node()?] {
@@ -59,21 +66,24 @@ pub(super) async fn measure(ground: &mut Ground, options: &Options) -> Result<Va
         }
         for _ in 0..options.rounds {
             let quiet = blocking(|| one(&contender, core))?;
+            let (elsewhere, after) = while_publishing(others, &contender, core).await?;
+            others = after;
             let before = changes.made;
             let (publishing, after) = while_publishing(changes, &contender, core).await?;
             changes = after;
-            pairs.push(Pair {
+            rounds.push(Turns {
                 core,
                 quiet,
+                elsewhere,
                 publishing,
                 publishes: changes.made - before,
             });
         }
     }
-    report(&pairs)
+    report(&rounds)
 }
 
-/// A turn during which the route is published over and over.
+/// A turn during which a route is published over and over.
 async fn while_publishing(
     mut changes: Changes,
     contender: &Contender<'_>,
@@ -94,34 +104,50 @@ async fn while_publishing(
     Ok((turn?, changes))
 }
 
-fn report(pairs: &[Pair]) -> Result<Value> {
-    let publishes: u64 = pairs.iter().map(|pair| pair.publishes).sum();
+fn report(rounds: &[Turns]) -> Result<Value> {
+    let publishes: u64 = rounds.iter().map(|round| round.publishes).sum();
     ensure!(publishes > 0, "nothing was published");
-    let of = |figure: fn(&Turn) -> f64| {
-        let quiet = median(pairs.iter().map(|pair| figure(&pair.quiet)).collect());
-        let publishing = median(pairs.iter().map(|pair| figure(&pair.publishing)).collect());
-        let ratios = pairs
-            .iter()
-            .map(|pair| figure(&pair.publishing) / figure(&pair.quiet));
-        [quiet, publishing, median(ratios.collect())]
-    };
-    let mut table = Table::new(["", "requests/s", "p50 ms", "p99 ms"]);
-    let [rate, p50, p99] = [
-        of(|turn| turn.round.per_second),
-        of(|turn| turn.round.p50_ms),
-        of(|turn| turn.round.p99_ms),
+    let arms: [(&str, fn(&Turns) -> &Turn); 3] = [
+        ("quiet", |round| &round.quiet),
+        ("published elsewhere", |round| &round.elsewhere),
+        ("published here", |round| &round.publishing),
     ];
-    for (place, name) in ["quiet", "publishing", "ratio"].into_iter().enumerate() {
-        let cells = [rate[place], p50[place], p99[place]].map(number);
-        let [rate, p50, p99] = cells;
-        table.row([name.to_owned(), rate, p50, p99]);
+    let mut table = Table::new(["", "requests/s", "p50 ms", "p99 ms"]);
+    for (name, turn) in arms {
+        let of = |figure: fn(&Turn) -> f64| {
+            number(median(
+                rounds.iter().map(|round| figure(turn(round))).collect(),
+            ))
+        };
+        table.row([
+            name.to_owned(),
+            of(|turn| turn.round.per_second),
+            of(|turn| turn.round.p50_ms),
+            of(|turn| turn.round.p99_ms),
+        ]);
     }
     print!("\n{}", table.render());
+    let ratio = |than: fn(&Turns) -> &Turn, figure: fn(&Turn) -> f64| {
+        let ratios = rounds
+            .iter()
+            .map(|round| figure(&round.publishing) / figure(than(round)));
+        median(ratios.collect())
+    };
+    let p99 = |turn: &Turn| turn.round.p99_ms;
+    let of_elsewhere = ratio(|round| &round.elsewhere, p99);
+    let of_quiet = ratio(|round| &round.quiet, p99);
+    println!(
+        "p99 {} of that with the same publishes elsewhere, {} of that in peace (medians of {} rounds)",
+        number(of_elsewhere),
+        number(of_quiet),
+        rounds.len(),
+    );
     println!("{publishes} publishes of a route with more than {RULES} rules; no request failed");
     Ok(json!({
-        "pairs": pairs,
+        "rounds": rounds,
         "publishes": publishes,
-        "per_second_ratio": rate[2],
-        "p99_ratio": p99[2],
+        "per_second_ratio": ratio(|round| &round.elsewhere, |turn| turn.round.per_second),
+        "p99_ratio": of_elsewhere,
+        "p99_ratio_to_quiet": of_quiet,
     }))
 }
