@@ -316,6 +316,9 @@ pub async fn serve<N: Network>(
     let cache = cache(&settings, ports);
     serving.metrics.show_cache(Arc::clone(&cache));
     serving.applier.keep_in_step(Arc::clone(&cache));
+    if placement == Placement::Threads {
+        serving.applier.share_cores();
+    }
     if let Some(log) = &serving.access_log {
         serving
             .metrics

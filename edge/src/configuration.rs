@@ -2,6 +2,7 @@
 //! tree, compile those that changed, swap all at once. Where chunks come from and what is told to
 //! the nodes is the subscriber's matter; how a request is routed by it is the proxy's.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use injection::{Broken, Mutant, Point, mutant, point};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use self::breather::Breather;
 use crate::active::Active;
 use crate::cache::{self, Cache};
 use crate::certificates::Named;
@@ -184,6 +186,8 @@ pub struct Applier {
     around: Surroundings,
     /// What is kept by the configuration in use; there once the edge serves.
     cache: OnceLock<Arc<Cache>>,
+    /// Whether serving threads may want the core that a manifest is compiled on.
+    beside_requests: AtomicBool,
     /// One manifest at a time: the later of two would otherwise be built on the wrong predecessor.
     turn: Mutex<()>,
 }
@@ -197,6 +201,7 @@ impl Applier {
             counts,
             around,
             cache: OnceLock::new(),
+            beside_requests: AtomicBool::new(false),
             turn: Mutex::new(()),
         }
     }
@@ -207,15 +212,24 @@ impl Applier {
         let _ = self.cache.set(cache);
     }
 
+    /// Has what is applied from now on leave the core to serving threads every now and then. Until then, and where
+    /// serving threads have nothing to serve by, it goes as fast as it can.
+    pub fn share_cores(&self) {
+        self.beside_requests.store(true, Ordering::Relaxed);
+    }
+
     fn compile(
         &self,
         manifest: ManifestRef,
         source: &dyn ChunkSource,
     ) -> Result<(Configuration, usize), ApplyError> {
+        let previous = self.active.current();
+        let serves = previous.manifest().is_some();
         let mut builder = Builder {
-            previous: self.active.current(),
+            previous,
             source,
             around: &self.around,
+            breather: Breather::new(serves && self.beside_requests.load(Ordering::Relaxed)),
             compiled: 0,
         };
         let configuration = Configuration::new(manifest, builder.routes(manifest.root)?)?;
@@ -270,6 +284,7 @@ struct Builder<'a> {
     previous: Arc<Configuration>,
     source: &'a dyn ChunkSource,
     around: &'a Surroundings,
+    breather: Breather,
     compiled: usize,
 }
 
@@ -277,6 +292,7 @@ impl Builder<'_> {
     fn routes(&mut self, root: Hash) -> Result<Vec<Served>, ApplyError> {
         let mut served = Vec::new();
         for item in tree::iter(self.source, TreeKind::Routes, root) {
+            self.breather.breathe();
             let (_, value) = item.map_err(|error| failed("the manifest", error))?;
             let entry =
                 RouteEntry::decode(&value).map_err(|error| failed("the manifest", error))?;
@@ -300,9 +316,9 @@ impl Builder<'_> {
         }
         let about = format!("route {}", entry.route_id);
         let before = previous.map(|served| served.route.compiled());
-        let (compiled, tls) = self
-            .compile(&entry, before)
+        let (compiled, tls) = compile(self.source, &entry, before, &mut self.breather)
             .map_err(|error| failed(&about, error))?;
+        self.breather.breathe();
         let route = Route::new(compiled, previous.map(|served| &*served.route), self.around)
             .map_err(|error| failed(&about, error))?;
         self.compiled += 1;
@@ -316,35 +332,38 @@ impl Builder<'_> {
             tls,
         })
     }
+}
 
-    fn compile(
-        &self,
-        entry: &RouteEntry,
-        previous: Option<&CompiledRoute>,
-    ) -> Result<(CompiledRoute, TlsConfig), Box<dyn std::error::Error>> {
-        let head = self
-            .source
-            .chunk(&entry.head)
-            .ok_or_else(|| format!("its head chunk {} is missing", entry.head))?;
-        if Hash::of(&head) != entry.head {
-            return Err(format!("its head chunk {} is corrupt", entry.head).into());
-        }
-        let content = RouteContent::decode(&head)?;
-        if content.route_id != entry.route_id {
-            return Err(format!("its head chunk is that of route {}", content.route_id).into());
-        }
-        let tls = TlsConfig::of_config(&content.config)?;
-        let rules = tree::iter(self.source, TreeKind::Rules, content.rules)
-            .map(|item| item.map(|(_, value)| value))
-            .collect::<Result<Vec<_>, _>>()?;
-        let rules = decode::rules(&rules)?;
-        let mut upstreams = Vec::new();
-        for item in tree::iter(self.source, TreeKind::Upstreams, content.upstreams) {
-            upstreams.push(UpstreamContent::decode(&item?.1)?);
-        }
-        let compiled = CompiledRoute::compile_after(previous, content, rules, upstreams)?;
-        Ok((compiled, tls))
+/// Reads a route and makes it ready.
+fn compile(
+    source: &dyn ChunkSource,
+    entry: &RouteEntry,
+    previous: Option<&CompiledRoute>,
+    breather: &mut Breather,
+) -> Result<(CompiledRoute, TlsConfig), Box<dyn std::error::Error>> {
+    let head = source
+        .chunk(&entry.head)
+        .ok_or_else(|| format!("its head chunk {} is missing", entry.head))?;
+    if Hash::of(&head) != entry.head {
+        return Err(format!("its head chunk {} is corrupt", entry.head).into());
     }
+    let content = RouteContent::decode(&head)?;
+    if content.route_id != entry.route_id {
+        return Err(format!("its head chunk is that of route {}", content.route_id).into());
+    }
+    let tls = TlsConfig::of_config(&content.config)?;
+    let mut rules = Vec::new();
+    for item in tree::iter(source, TreeKind::Rules, content.rules) {
+        rules.push(item?.1);
+        breather.breathe();
+    }
+    let rules = decode::rules(&rules, previous, breather)?;
+    let mut upstreams = Vec::new();
+    for item in tree::iter(source, TreeKind::Upstreams, content.upstreams) {
+        upstreams.push(UpstreamContent::decode(&item?.1)?);
+    }
+    let compiled = CompiledRoute::assemble(content, rules, upstreams)?;
+    Ok((compiled, tls))
 }
 
 impl From<Broken> for ApplyError {
@@ -361,6 +380,7 @@ fn failed(about: &str, error: impl std::fmt::Display) -> ApplyError {
     }
 }
 
+mod breather;
 mod decode;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ const ANSWER_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// A connection.
 pub struct Connection {
+    address: String,
     sender: SendRequest<Full<Bytes>>,
 }
 
@@ -36,7 +37,21 @@ impl Connection {
             .context("no HTTP connection")?;
         // How it ends is seen by whoever sends on it.
         tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { sender })
+        Ok(Self {
+            address: address.to_owned(),
+            sender,
+        })
+    }
+
+    /// Connects anew if it was closed meanwhile, as nodes do with connections that are idle for long.
+    ///
+    /// # Errors
+    /// When nobody listens there any more.
+    pub async fn refresh(&mut self) -> Result<()> {
+        if self.sender.is_closed() {
+            *self = Self::open(&self.address).await?;
+        }
+        Ok(())
     }
 
     /// Sends a request and reads the answer to its end.
@@ -145,11 +160,12 @@ impl RestClient {
             .await
     }
 
-    /// Creates or changes something.
+    /// Creates or changes something, over a new connection where the last one was closed.
     ///
     /// # Errors
     /// When there is no answer, or one that is no success.
     pub async fn post(&mut self, path: &str, body: &Value) -> Result<Value> {
+        self.connection.refresh().await?;
         let answer = self
             .send(Method::POST, path, body.to_string().into(), None)
             .await?;

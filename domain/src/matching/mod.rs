@@ -27,6 +27,7 @@ pub use predicate::{CompiledCriteria, hosts_meet};
 pub use query::{Encoded, QueryPair};
 pub use request::{Headers, Request};
 pub use route::{
-    CompileError, CompiledAction, CompiledRoute, CompiledRule, CompiledUpstream, RULES_MAX, Share,
+    CompileError, CompiledAction, CompiledRoute, CompiledRule, CompiledUpstream, RULES_MAX,
+    ReadyRules, Share,
 };
 pub use shadow::Shadows;

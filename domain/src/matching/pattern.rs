@@ -221,6 +221,17 @@ impl Patterns {
         }
     }
 
+    /// Takes over all that others have compiled.
+    pub(super) fn append(&mut self, others: Self) {
+        if self.by_text.is_empty() {
+            self.by_text = others.by_text;
+            return;
+        }
+        for (text, pattern) in others.by_text {
+            self.by_text.entry(text).or_insert(pattern);
+        }
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

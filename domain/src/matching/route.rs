@@ -11,6 +11,8 @@ use crate::content::{
 };
 use crate::id::{RouteId, RuleId, TargetId, UpstreamId};
 use crate::model::{Algorithm, Check, Priority, UpstreamSettings};
+use ready::ReadyRule;
+pub use ready::ReadyRules;
 
 /// Up to so many rules are tried one by one: that takes no longer than a look-up in an index.
 const SCANNED_MAX: usize = 8;
@@ -169,9 +171,30 @@ impl CompiledRoute {
     pub fn compile_after(
         previous: Option<&Self>,
         content: RouteContent,
-        mut rules: Vec<RuleContent>,
+        rules: Vec<RuleContent>,
         upstreams: Vec<UpstreamContent>,
     ) -> Result<Self, CompileError> {
+        let mut ready = ReadyRules::after(previous, rules.len());
+        for rule in rules {
+            ready.add(rule)?;
+        }
+        Self::assemble(content, ready, upstreams)
+    }
+
+    /// Makes a published route of rules that are ready.
+    ///
+    /// # Errors
+    /// When there are too many of them or an upstream is missing.
+    pub fn assemble(
+        content: RouteContent,
+        ready: ReadyRules<'_>,
+        upstreams: Vec<UpstreamContent>,
+    ) -> Result<Self, CompileError> {
+        let ReadyRules {
+            mut rules,
+            patterns,
+            ..
+        } = ready;
         let mut upstreams: Vec<_> = upstreams
             .into_iter()
             .map(|upstream| CompiledUpstream {
@@ -194,17 +217,11 @@ impl CompiledRoute {
             .transpose()
             .map_err(|upstream| CompileError::RouteUpstream { upstream })?;
         rules.sort_by(|a, b| (a.priority, &a.id).cmp(&(b.priority, &b.id)));
-        let mut patterns = kept_patterns(previous, &rules);
-        let criteria = rules
-            .iter()
-            .map(|rule| compiled_criteria(rule, &mut patterns))
-            .collect::<Result<Vec<_>, _>>()?;
         let index = index(&rules, &patterns);
-        let looks_at_query = criteria.iter().any(CompiledCriteria::look_at_query);
+        let looks_at_query = rules.iter().any(|rule| rule.compiled.look_at_query());
         let rules = rules
             .into_iter()
-            .zip(criteria)
-            .map(|(rule, criteria)| CompiledRule::new(rule, criteria, &upstreams))
+            .map(|rule| CompiledRule::new(rule, &upstreams))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             caching: Caching::of(&content),
@@ -275,11 +292,7 @@ impl CompiledRoute {
 }
 
 impl CompiledRule {
-    fn new(
-        rule: RuleContent,
-        criteria: CompiledCriteria,
-        upstreams: &[CompiledUpstream],
-    ) -> Result<Self, CompileError> {
+    fn new(rule: ReadyRule, upstreams: &[CompiledUpstream]) -> Result<Self, CompileError> {
         let action = CompiledAction::resolve(rule.action, upstreams).map_err(|upstream| {
             CompileError::RuleUpstream {
                 rule: rule.id.clone(),
@@ -289,7 +302,7 @@ impl CompiledRule {
         Ok(Self {
             id: rule.id,
             priority: rule.priority,
-            criteria,
+            criteria: rule.compiled,
             action,
         })
     }
@@ -329,18 +342,6 @@ fn check_count(rules: usize) -> Result<(), CompileError> {
     Ok(())
 }
 
-/// What of a route's previous patterns its new rules have as well.
-fn kept_patterns(previous: Option<&CompiledRoute>, rules: &[RuleContent]) -> Patterns {
-    // Each was compiled where it was published, to find out whether it does.
-    let mut patterns = Patterns::deferring();
-    if let Some(previous) = previous {
-        for pattern in rules.iter().flat_map(|rule| rule.criteria.regexes()) {
-            patterns.adopt(pattern, &previous.patterns);
-        }
-    }
-    patterns
-}
-
 /// What the `config` says that concerns serving.
 fn backing(config: &str) -> Result<Backing, CompileError> {
     let config =
@@ -349,21 +350,8 @@ fn backing(config: &str) -> Result<Backing, CompileError> {
         .map_err(|error| CompileError::Config(format!("{}: {error}", error.param)))
 }
 
-fn compiled_criteria(
-    rule: &RuleContent,
-    patterns: &mut Patterns,
-) -> Result<CompiledCriteria, CompileError> {
-    CompiledCriteria::compile_with(&rule.criteria, patterns).map_err(|(pattern, error)| {
-        CompileError::Pattern {
-            rule: rule.id.clone(),
-            pattern,
-            error,
-        }
-    })
-}
-
 /// An index of rules, where there are enough of them.
-fn index(rules: &[RuleContent], patterns: &Patterns) -> Option<Index> {
+fn index(rules: &[ReadyRule], patterns: &Patterns) -> Option<Index> {
     (rules.len() > SCANNED_MAX).then(|| {
         let criteria: Vec<_> = rules.iter().map(|rule| &rule.criteria).collect();
         Index::new(&criteria, &KnownLiterals::of_patterns(patterns))
@@ -387,5 +375,6 @@ fn resolve(
     shares.iter().map(place).collect()
 }
 
+mod ready;
 #[cfg(test)]
 mod tests;

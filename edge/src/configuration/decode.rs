@@ -1,11 +1,14 @@
-//! Decodes a route's rules, on several cores where there are many: it is most of what an edge does before it
-//! can serve.
+//! Decodes a route's rules and makes them ready, on several cores where there are many: it is most of what an
+//! edge does before it can serve.
 
 use std::num::NonZero;
 use std::panic;
 use std::thread;
 
 use domain::content::{DecodeError, RuleContent};
+use domain::matching::{CompileError, CompiledRoute, ReadyRules};
+
+use super::breather::Breather;
 
 /// A thread of its own is worth its while for so many rules, some 5 ms of work.
 const RULES_A_THREAD: usize = 4096;
@@ -13,19 +16,41 @@ const RULES_A_THREAD: usize = 4096;
 /// Threads at most: what follows is done by one, and soon takes longer.
 const THREADS_MAX: usize = 8;
 
-/// The rules that these bytes are, in the same order.
-///
-/// # Errors
-/// The first one's that is none.
-pub(super) fn rules(encoded: &[Vec<u8>]) -> Result<Vec<RuleContent>, DecodeError> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = (encoded.len() / RULES_A_THREAD).min(cores).min(THREADS_MAX);
-    on_threads(encoded, threads)
+/// Why a rule cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RuleError {
+    /// It is none.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// It does not compile.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
 }
 
-fn on_threads(encoded: &[Vec<u8>], threads: usize) -> Result<Vec<RuleContent>, DecodeError> {
+/// The rules that these bytes are, in the same order, after the route's `previous` content.
+///
+/// # Errors
+/// The first one's that is none or does not compile.
+pub(super) fn rules<'a>(
+    encoded: &[Vec<u8>],
+    previous: Option<&'a CompiledRoute>,
+    breather: &mut Breather,
+) -> Result<ReadyRules<'a>, RuleError> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = (encoded.len() / RULES_A_THREAD).min(cores).min(THREADS_MAX);
+    on_threads(encoded, previous, threads, breather)
+}
+
+fn on_threads<'a>(
+    encoded: &[Vec<u8>],
+    previous: Option<&'a CompiledRoute>,
+    threads: usize,
+    breather: &mut Breather,
+) -> Result<ReadyRules<'a>, RuleError> {
+    let another = breather.another();
+    let mut here = |part: &[Vec<u8>], room| ready(part, previous, room, breather);
     if threads < 2 {
-        return here(encoded);
+        return here(encoded, encoded.len());
     }
     let mut parts = encoded.chunks(encoded.len().div_ceil(threads).max(1));
     let first = parts.next().unwrap_or_default();
@@ -33,29 +58,37 @@ fn on_threads(encoded: &[Vec<u8>], threads: usize) -> Result<Vec<RuleContent>, D
         let others: Vec<_> = parts
             .map(|part| {
                 let thread = thread::Builder::new().name("decode".to_owned());
-                (part, thread.spawn_scoped(scope, move || here(part)))
+                let mut breather = another;
+                let work = move || ready(part, previous, part.len(), &mut breather);
+                (part, thread.spawn_scoped(scope, work))
             })
             .collect();
-        let mut rules = here(first)?;
-        rules.reserve_exact(encoded.len() - first.len());
+        let mut rules = here(first, encoded.len())?;
         for (part, other) in others {
-            let decoded = match other {
+            let made = match other {
                 Ok(other) => other
                     .join()
                     .unwrap_or_else(|told| panic::resume_unwind(told)),
                 // No thread can be had: it takes longer.
-                Err(_) => here(part),
+                Err(_) => here(part, part.len()),
             };
-            rules.append(&mut decoded?);
+            rules.append(made?);
         }
         Ok(rules)
     })
 }
 
-fn here(encoded: &[Vec<u8>]) -> Result<Vec<RuleContent>, DecodeError> {
-    let mut rules = Vec::with_capacity(encoded.len());
+/// Makes these ready, with room for so many.
+fn ready<'a>(
+    encoded: &[Vec<u8>],
+    previous: Option<&'a CompiledRoute>,
+    room: usize,
+    breather: &mut Breather,
+) -> Result<ReadyRules<'a>, RuleError> {
+    let mut rules = ReadyRules::after(previous, room);
     for encoded in encoded {
-        rules.push(RuleContent::decode(encoded)?);
+        rules.add(RuleContent::decode(encoded)?)?;
+        breather.breathe();
     }
     Ok(rules)
 }
@@ -64,18 +97,25 @@ fn here(encoded: &[Vec<u8>]) -> Result<Vec<RuleContent>, DecodeError> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use domain::content::{Action, Criteria};
-    use domain::id::RuleId;
-    use domain::model::Priority;
+    use domain::content::{Action, Criteria, PathPattern, RouteContent};
+    use domain::id::{RouteId, RuleId};
+    use domain::matching::Request;
+    use domain::model::{Mode, Priority};
+    use domain::tree::Hash;
 
     use super::*;
 
     fn rule(number: u32) -> RuleContent {
+        let pattern = format!("/{}/.*", number / 2);
         RuleContent {
             id: RuleId::parse(&format!("rule_{number:08}")).unwrap(),
             priority: Priority(number),
             name: format!("rule {number}"),
-            criteria: Criteria::default(),
+            criteria: Criteria {
+                path: vec![PathPattern::Regex(pattern)],
+                method: vec![["GET", "POST"][number as usize % 2].to_owned()],
+                ..Criteria::default()
+            },
             action: Action::Redirect {
                 url: "/".to_owned(),
                 status: 302,
@@ -85,16 +125,54 @@ mod tests {
         }
     }
 
+    fn route(rules: ReadyRules<'_>) -> CompiledRoute {
+        let content = RouteContent {
+            route_id: RouteId::parse("rt_00000001").unwrap(),
+            name: "test".to_owned(),
+            hostname: "api.example.net".to_owned(),
+            mode: Mode::Balanced,
+            enabled: true,
+            default_upstreams: Vec::new(),
+            config: "{}".to_owned(),
+            upstreams: Hash::EMPTY_TREE,
+            rules: Hash::EMPTY_TREE,
+            rule_count: 0,
+        };
+        CompiledRoute::assemble(content, rules, Vec::new()).unwrap()
+    }
+
+    fn takes(route: &CompiledRoute, method: &str, path: &str) -> Option<RuleId> {
+        let request = Request {
+            method,
+            host: "api.example.net",
+            path,
+            query: "",
+            headers: &[] as &[(&str, &str)],
+            client: "192.0.2.1".parse().unwrap(),
+            region: "eu",
+        };
+        route.find(&request).map(|(_, rule)| rule.id.clone())
+    }
+
     #[test]
-    fn rules_come_in_their_order_from_however_many_threads() {
+    fn a_route_is_the_same_from_however_many_threads() {
         let all: Vec<_> = (0..50).map(rule).collect();
         for count in [0, 1, 2, 3, 7, 50] {
             let encoded: Vec<_> = all[..count].iter().map(RuleContent::encode).collect();
             for threads in [0, 1, 2, 3, 8, 60] {
-                let decoded = on_threads(&encoded, threads).unwrap();
-                assert_eq!(decoded, all[..count], "{threads} threads");
+                let route =
+                    route(on_threads(&encoded, None, threads, &mut Breather::Never).unwrap());
+                let ids = route.rules().iter().map(|rule| &rule.id);
+                assert!(
+                    ids.eq(all[..count].iter().map(|rule| &rule.id)),
+                    "{threads} threads"
+                );
+                for (place, rule) in all[..count].iter().enumerate() {
+                    let path = format!("/{}/x", place / 2);
+                    let taken = takes(&route, &rule.criteria.method[0], &path);
+                    assert_eq!(taken.as_ref(), Some(&rule.id), "{threads} threads");
+                }
             }
-            assert_eq!(rules(&encoded).unwrap(), all[..count]);
         }
     }
 
@@ -104,8 +182,19 @@ mod tests {
         encoded[40].truncate(3);
         let alone = RuleContent::decode(&encoded[40]).unwrap_err();
         for threads in [1, 2, 8] {
-            let told = on_threads(&encoded, threads).unwrap_err();
-            assert_eq!(told.to_string(), alone.to_string());
+            let told = on_threads(&encoded, None, threads, &mut Breather::Never).unwrap_err();
+            assert_eq!(told, RuleError::Decode(alone.clone()));
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_is_none_is_told_with_its_rule() {
+        let mut all: Vec<_> = (0..50).map(rule).collect();
+        all[40].criteria.path = vec![PathPattern::Regex("(".to_owned())];
+        let encoded: Vec<_> = all.iter().map(RuleContent::encode).collect();
+        for threads in [1, 2, 8] {
+            let told = on_threads(&encoded, None, threads, &mut Breather::Never).unwrap_err();
+            assert!(told.to_string().contains("rule_00000040"), "{told}");
         }
     }
 }
