@@ -2,7 +2,8 @@
 //! its alternatives. Trying rules one by one is what matching means; [`super::index`] finds the
 //! same rule faster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::pattern::{PATTERNS_PER_RULE_MAX, Pattern, PatternError, Patterns};
 use super::query::QueryPair;
@@ -13,13 +14,32 @@ use crate::model::IpRange;
 /// Criteria, compiled.
 #[derive(Clone, Debug, Default)]
 pub struct CompiledCriteria {
-    method: Box<[Box<str>]>,
-    region: Box<[Box<str>]>,
-    host: Box<[Box<str>]>,
+    method: Words,
+    region: Words,
+    host: Words,
     client: Box<[IpRange]>,
     path: Box<[PathTest]>,
     header: Box<[NamedTest]>,
     query: Box<[NamedTest]>,
+}
+
+/// Alternatives, of which many rules have the same.
+type Words = Arc<[Box<str>]>;
+
+/// The lists of words that rules have, each once: of a hundred thousand rules most ask for the same few
+/// methods and regions, which then are in the processor's caches when the next rule is asked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SharedWords(HashMap<Box<[String]>, Words, foldhash::fast::FixedState>);
+
+impl SharedWords {
+    fn share(&mut self, words: &[String]) -> Words {
+        if let Some(known) = self.0.get(words) {
+            return Arc::clone(known);
+        }
+        let shared: Words = words.iter().map(|word| word.as_str().into()).collect();
+        self.0.insert(words.into(), Arc::clone(&shared));
+        shared
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -63,11 +83,20 @@ impl CompiledCriteria {
         criteria: &Criteria,
         patterns: &mut Patterns,
     ) -> Result<Self, (String, PatternError)> {
+        Self::compile_sharing(criteria, patterns, &mut SharedWords::default())
+    }
+
+    /// The same with lists of words that other rules may have as well.
+    pub(super) fn compile_sharing(
+        criteria: &Criteria,
+        patterns: &mut Patterns,
+        words: &mut SharedWords,
+    ) -> Result<Self, (String, PatternError)> {
         let mut compiler = Compiler { patterns, count: 0 };
         Ok(Self {
-            method: boxed(&criteria.method),
-            region: boxed(&criteria.region),
-            host: boxed(&criteria.host),
+            method: words.share(&criteria.method),
+            region: words.share(&criteria.region),
+            host: words.share(&criteria.host),
             client: criteria.ip_cidr.as_slice().into(),
             path: criteria
                 .path
@@ -85,12 +114,16 @@ impl CompiledCriteria {
         !self.query.is_empty()
     }
 
-    /// Whether a request fulfils them. What is cheap to ask is asked first.
+    /// Whether a request fulfils them.
     #[must_use]
     pub fn hold<H: Headers + ?Sized>(&self, request: &Request<'_, H>) -> bool {
+        any(&self.path, |test| test.holds(request.path)) && self.hold_beside_path(request)
+    }
+
+    /// Whether a request fulfils all but what they ask of its path.
+    pub(super) fn hold_beside_path<H: Headers + ?Sized>(&self, request: &Request<'_, H>) -> bool {
         includes(&self.method, request.method)
             && includes(&self.region, request.region)
-            && any(&self.path, |test| test.holds(request.path))
             && any(&self.host, |host| is_host(request.host, host))
             && any(&self.client, |range| range.contains(request.client))
             && self
@@ -107,10 +140,6 @@ impl CompiledCriteria {
 /// Whether one of the alternatives holds, or there are none to choose from.
 fn any<T>(alternatives: &[T], holds: impl Fn(&T) -> bool) -> bool {
     alternatives.is_empty() || alternatives.iter().any(holds)
-}
-
-fn boxed(texts: &[String]) -> Box<[Box<str>]> {
-    texts.iter().map(|text| text.as_str().into()).collect()
 }
 
 fn includes(alternatives: &[Box<str>], text: &str) -> bool {

@@ -1,6 +1,6 @@
 //! A published route, ready to be asked.
 
-use super::index::{Index, Place, Tried};
+use super::index::{Index, Place, Proven, Tried};
 use super::literals::KnownLiterals;
 use super::pattern::{PatternError, Patterns};
 use super::predicate::CompiledCriteria;
@@ -249,8 +249,15 @@ impl CompiledRoute {
         let Some(index) = &self.index else {
             return self.scan(request);
         };
-        let place = index.first(request, Place::MAX, |place, certainly| {
-            if certainly || self.rules[place as usize].criteria.hold(request) {
+        let holds = |place: Place, proven| match proven {
+            Proven::All => true,
+            Proven::Path => self.rules[place as usize]
+                .criteria
+                .hold_beside_path(request),
+            Proven::Nothing => self.rules[place as usize].criteria.hold(request),
+        };
+        let place = index.first(request, Place::MAX, |place, proven| {
+            if holds(place, proven) {
                 Tried::Yes
             } else {
                 Tried::No

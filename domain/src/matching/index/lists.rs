@@ -8,22 +8,42 @@ pub(in crate::matching) type Place = u32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Listed(u32);
 
-/// Set where a rule asks for nothing else than what its list stands for. A route has fewer rules than 2^31.
-const NOTHING_ELSE: u32 = 1 << 31;
+/// What a rule that is found on a list is known to have of what it asks for, without being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::matching) enum Proven {
+    /// Nothing.
+    Nothing,
+    /// The path.
+    Path,
+    /// All of it: the rule need not be looked at, which spares the way to it through memory.
+    All,
+}
+
+/// Set where all is proven, or the path alone. A route has fewer rules than 2^30.
+const ALL: u32 = 1 << 31;
+const PATH: u32 = 1 << 30;
 
 impl Listed {
-    pub(super) fn new(place: Place, asks_nothing_else: bool) -> Self {
-        Self(place | if asks_nothing_else { NOTHING_ELSE } else { 0 })
+    pub(super) fn new(place: Place, proven: Proven) -> Self {
+        Self(match proven {
+            Proven::Nothing => place,
+            Proven::Path => place | PATH,
+            Proven::All => place | ALL,
+        })
     }
 
     pub(super) fn place(self) -> Place {
-        self.0 & !NOTHING_ELSE
+        self.0 & !(ALL | PATH)
     }
 
-    /// Whether it takes every request that its list was found for: it need not be asked, which spares the
-    /// way to it through memory.
-    pub(super) fn asks_nothing_else(self) -> bool {
-        self.0 & NOTHING_ELSE != 0
+    pub(super) fn proven(self) -> Proven {
+        if self.0 & ALL != 0 {
+            Proven::All
+        } else if self.0 & PATH != 0 {
+            Proven::Path
+        } else {
+            Proven::Nothing
+        }
     }
 }
 

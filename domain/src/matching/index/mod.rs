@@ -31,8 +31,8 @@ use std::collections::BTreeMap;
 
 use filing::Filing;
 use key::{Key, Source};
-pub(super) use lists::Place;
 use lists::{ListId, Listed, Lists};
+pub(super) use lists::{Place, Proven};
 use networks::Networks;
 use parts::Parts;
 pub(super) use search::Tried;
@@ -95,8 +95,12 @@ impl<'a> Sorted<'a> {
         for entries in filing.entries.chunk_by(|(one, _), (other, _)| one == other) {
             let key = filing.keys[entries[0].0 as usize];
             let listed = entries.iter().map(|(_, place)| {
-                let proves = key.is_of_path() && is_path_alone(rules[*place as usize]);
-                Listed::new(*place, proves)
+                let proven = if key.is_of_path() {
+                    proven_by_path(rules[*place as usize])
+                } else {
+                    Proven::Nothing
+                };
+                Listed::new(*place, proven)
             });
             let list = sorted.lists.push(listed);
             sorted.put(key, list);
@@ -134,7 +138,10 @@ impl<'a> Sorted<'a> {
     }
 
     fn index(mut self) -> Index {
-        let rest = self.rest.into_iter().map(|place| Listed::new(place, false));
+        let rest = self
+            .rest
+            .into_iter()
+            .map(|place| Listed::new(place, Proven::Nothing));
         let rest = (rest.len() > 0).then(|| self.lists.push(rest));
         Index {
             lists: self.lists,
@@ -154,8 +161,9 @@ impl<'a> Sorted<'a> {
     }
 }
 
-/// Whether rules with these criteria ask for a path and nothing else, and for one that a table tells.
-fn is_path_alone(criteria: &Criteria) -> bool {
+/// What is known of a rule with these criteria where it is filed by its path and that is found. A key may
+/// say less of a path than the expression that it was made of.
+fn proven_by_path(criteria: &Criteria) -> Proven {
     let Criteria {
         path,
         method,
@@ -165,15 +173,23 @@ fn is_path_alone(criteria: &Criteria) -> bool {
         host,
         ip_cidr,
     } = criteria;
-    method.is_empty()
+    if path
+        .iter()
+        .any(|path| matches!(path, PathPattern::Regex(_)))
+    {
+        return Proven::Nothing;
+    }
+    let asks_nothing_else = method.is_empty()
         && region.is_empty()
         && header.is_empty()
         && query.is_empty()
         && host.is_empty()
-        && ip_cidr.is_empty()
-        && !path
-            .iter()
-            .any(|path| matches!(path, PathPattern::Regex(_)))
+        && ip_cidr.is_empty();
+    if asks_nothing_else {
+        Proven::All
+    } else {
+        Proven::Path
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use super::lists::{ListId, Place};
+use super::lists::{ListId, Place, Proven};
 use super::{Index, Named, Table};
 use crate::matching::query::QueryPair;
 use crate::matching::request::{Headers, Request};
@@ -25,14 +25,14 @@ pub(in crate::matching) enum Tried {
 
 impl Index {
     /// The first rule before `end` for which `holds` says yes, of those that may take a request; it is told
-    /// whether the rule certainly takes it.
+    /// what is proven of it.
     /// Every rule that takes it and that no earlier one of the same criteria or without criteria
     /// precedes is asked, unless a better one is found before.
     pub(in crate::matching) fn first<H: Headers + ?Sized>(
         &self,
         request: &Request<'_, H>,
         end: Place,
-        holds: impl FnMut(Place, bool) -> Tried,
+        holds: impl FnMut(Place, Proven) -> Tried,
     ) -> Option<Place> {
         let mut search = Search {
             index: self,
@@ -68,7 +68,7 @@ struct Search<'i, F> {
     lists: usize,
 }
 
-impl<F: FnMut(Place, bool) -> Tried> Search<'_, F> {
+impl<F: FnMut(Place, Proven) -> Tried> Search<'_, F> {
     fn list(&mut self, id: ListId) {
         if !self.is_new(id) {
             return;
@@ -78,7 +78,7 @@ impl<F: FnMut(Place, bool) -> Tried> Search<'_, F> {
             if place >= self.best {
                 return;
             }
-            match (self.holds)(place, listed.asks_nothing_else()) {
+            match (self.holds)(place, listed.proven()) {
                 Tried::Yes => self.best = place,
                 Tried::No => {}
                 Tried::Enough => {

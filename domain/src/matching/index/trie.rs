@@ -135,7 +135,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::lists::{Listed, Lists};
+    use super::super::lists::{Listed, Lists, Proven};
     use super::*;
 
     /// The entries that are found along a text, as the trie says and as trying each one says.
@@ -144,7 +144,7 @@ mod tests {
         let numbered: Vec<_> = (0..).zip(entries).collect();
         let filed = numbered
             .iter()
-            .map(|(place, entry)| (**entry, lists.push([Listed::new(*place, false)])));
+            .map(|(place, entry)| (**entry, lists.push([Listed::new(*place, Proven::Nothing)])));
         let trie = Trie::new(filed.collect());
         let mut found = Vec::new();
         trie.walk(text, |entry| {

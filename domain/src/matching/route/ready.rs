@@ -5,7 +5,7 @@ use super::{CompileError, CompiledRoute};
 use crate::content::{Action, Criteria, RuleContent};
 use crate::id::RuleId;
 use crate::matching::pattern::Patterns;
-use crate::matching::predicate::CompiledCriteria;
+use crate::matching::predicate::{CompiledCriteria, SharedWords};
 use crate::model::Priority;
 
 /// Some of a route's rules, in any order.
@@ -14,6 +14,7 @@ pub struct ReadyRules<'a> {
     previous: Option<&'a CompiledRoute>,
     pub(super) rules: Vec<ReadyRule>,
     pub(super) patterns: Patterns,
+    words: SharedWords,
 }
 
 /// A rule whose criteria are compiled.
@@ -36,6 +37,7 @@ impl<'a> ReadyRules<'a> {
             rules: Vec::with_capacity(count),
             // Each was compiled where it was published, to find out whether it does.
             patterns: Patterns::deferring(),
+            words: SharedWords::default(),
         }
     }
 
@@ -49,7 +51,8 @@ impl<'a> ReadyRules<'a> {
                 self.patterns.adopt(pattern, &previous.patterns);
             }
         }
-        let compiled = CompiledCriteria::compile_with(&rule.criteria, &mut self.patterns);
+        let compiled =
+            CompiledCriteria::compile_sharing(&rule.criteria, &mut self.patterns, &mut self.words);
         let compiled = compiled.map_err(|(pattern, error)| CompileError::Pattern {
             rule: rule.id.clone(),
             pattern,
