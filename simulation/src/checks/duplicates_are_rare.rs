@@ -1,12 +1,15 @@
 //! An event that an endpoint has received is sent to it again once at most for each time since that
 //! somebody takes up leadership: by a new leader that does not know of it yet, or by one that no
 //! quorum followed for a while, whose record of it nobody confirmed; or where the record was made to
-//! fail.
+//! fail. What a leader has sent before it hands over may come after that.
 
 use std::collections::BTreeMap;
 
 use super::deliveries::{courses, received};
 use crate::history::{History, NodeSight};
+
+/// For how long an attempt can be under way before it comes: no sender waits longer.
+const UNDER_WAY_US: u64 = 10_000_000;
 
 /// The violations in `history`.
 pub(crate) fn check(history: &History) -> Vec<String> {
@@ -19,10 +22,11 @@ pub(crate) fn check(history: &History) -> Vec<String> {
         let again = &course.attempts[first + 1..];
         let Some(last) = again.last() else { continue };
         let since = course.attempts[0].at_us;
+        let sent = since.saturating_sub(UNDER_WAY_US);
         let changes = history
             .leaders
             .iter()
-            .filter(|change| (since..=last.at_us).contains(&change.at_us))
+            .filter(|change| (sent..=last.at_us).contains(&change.at_us))
             .count();
         let lapsed = lapses
             .iter()
@@ -99,6 +103,13 @@ mod tests {
         assert_eq!(found(&[(10, 200), (20, 200)], &[15]), 0);
         assert_eq!(found(&[(10, 200), (20, 200), (30, 200)], &[15]), 1);
         assert_eq!(found(&[(10, 200), (20, 200)], &[25]), 1);
+    }
+
+    #[test]
+    fn what_was_sent_by_one_who_handed_over_may_come_after_that() {
+        let at = |seconds| seconds * 1_000_000;
+        assert_eq!(found(&[(at(20), 200), (at(21), 200)], &[at(19)]), 0);
+        assert_eq!(found(&[(at(20), 200), (at(21), 200)], &[at(9)]), 1);
     }
 
     #[test]
