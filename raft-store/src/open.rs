@@ -222,7 +222,8 @@ pub(crate) fn open_disk(disk: Arc<dyn Disk>, options: Options) -> Result<Opened,
         });
     }
     let breaker = Breaker::new(options.fatal);
-    let shelf = Shelf::open(&disk, &breaker, state.applied)?;
+    let log_follows = recovered.follows(state.applied);
+    let shelf = Shelf::open(&disk, &breaker, (log_follows, state.applied))?;
     // The mark comes last: where there is one, everything else has to be there.
     let mark = match mark {
         Some(mark) => mark,

@@ -1,4 +1,7 @@
 //! Which node to try next, and how long to wait first. Pure: randomness is passed in.
+//!
+//! Nodes are tried in turn, one soon after the other: of several nodes, some may be dead for good, and none of
+//! them must keep an edge from those that are not. Only when all of them have failed is there a longer wait, which grows from round to round.
 
 use std::time::Duration;
 
@@ -6,8 +9,9 @@ use std::time::Duration;
 /// thousand edges that lose a node do not arrive at the next one in the same instant.
 pub const BACKOFF_MIN: Duration = Duration::from_millis(200);
 
-/// No wait is longer. An edge without any node asks at least this often.
-pub const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// No wait is longer. An edge without any node asks at least this often: when nodes are back, edges follow
+/// within ten seconds, of which a dead node that is asked first takes three.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// How long a connection must have served before its loss counts as the first failure again.
 /// Otherwise a node that lets edges in and drops them would be asked without pause.
@@ -16,11 +20,17 @@ pub const STABLE_MIN: Duration = Duration::from_secs(5);
 /// Addresses that an edge keeps: those of its settings, and those it learns.
 pub const NODES_MAX: usize = 64;
 
-/// The wait after so many failures in a row: doubling from [`BACKOFF_MIN`] to [`BACKOFF_MAX`],
-/// of which the second half is random.
+/// The wait after so many failures in a row of so many nodes: [`BACKOFF_MIN`] before another node of the same
+/// round, and after a round twice as long each time, up to [`BACKOFF_MAX`]; the second half of it is random.
 #[must_use]
-pub fn delay(failures: u32, random: u64) -> Duration {
-    let doubled = BACKOFF_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16));
+pub fn delay(failures: u32, nodes: usize, random: u64) -> Duration {
+    let nodes = u32::try_from(nodes).unwrap_or(u32::MAX).max(1);
+    let rounds = if failures.is_multiple_of(nodes) {
+        failures / nodes
+    } else {
+        1
+    };
+    let doubled = BACKOFF_MIN.saturating_mul(1 << rounds.saturating_sub(1).min(16));
     let half = doubled.min(BACKOFF_MAX) / 2;
     let spread_ms = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);
     half + Duration::from_millis(random % (spread_ms + 1))
@@ -72,7 +82,7 @@ impl Rotation {
             self.failures = 0;
         }
         self.failures = self.failures.saturating_add(1);
-        delay(self.failures, random)
+        delay(self.failures, self.nodes.len(), random)
     }
 
     /// Failures in a row.
@@ -94,18 +104,30 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_bound() {
-        let longest = |failures| delay(failures, 100).as_millis();
+        let longest = |failures| delay(failures, 1, 100).as_millis();
         assert_eq!(longest(1), BACKOFF_MIN.as_millis());
         for (failures, half_ms) in [
             (1, 100),
             (2, 200),
             (3, 400),
-            (6, 3200),
-            (7, 5000),
-            (40, 5000),
+            (5, 1600),
+            (6, 2500),
+            (40, 2500),
         ] {
-            assert_eq!(delay(failures, 0).as_millis(), half_ms, "after {failures}");
+            assert_eq!(
+                delay(failures, 1, 0).as_millis(),
+                half_ms,
+                "after {failures}"
+            );
         }
+    }
+
+    #[test]
+    fn only_a_round_without_a_node_makes_the_next_wait_longer() {
+        let waits = (1..=9).map(|failures| delay(failures, 3, 0).as_millis());
+        assert!(waits.eq([100, 100, 100, 100, 100, 200, 100, 100, 400]));
+        assert_eq!(delay(u32::MAX - 1, 2, 0), BACKOFF_MAX / 2);
+        assert_eq!(delay(7, 0, 0), delay(7, 1, 0));
     }
 
     #[test]
@@ -131,8 +153,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_wait_is_within_its_bounds(failures in 0_u32.., random: u64) {
-            let wait = delay(failures, random);
+        fn every_wait_is_within_its_bounds(failures in 0_u32.., nodes in 0_usize..70, random: u64) {
+            let wait = delay(failures, nodes, random);
             prop_assert!(wait >= BACKOFF_MIN / 2 && wait <= BACKOFF_MAX);
         }
     }

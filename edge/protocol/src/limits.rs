@@ -68,7 +68,7 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(15);
 pub const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// How long an edge waits before it tries again what its disk or memory refused.
-pub const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+pub const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 const _: () = assert!(CHUNKS_FRAME_BYTES + CHUNK_BYTES_MAX + 4096 <= FRAME_BYTES_MAX);
 const _: () = assert!(WANT_HASHES_MAX * 32 + 64 <= FRAME_BYTES_MAX);

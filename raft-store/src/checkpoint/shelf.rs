@@ -31,15 +31,18 @@ pub(crate) struct Shelf {
     disk: Arc<dyn Disk>,
     next: AtomicU64,
     current: Mutex<Option<Checkpoint>>,
+    /// What the log followed when this was opened.
+    log_follows: Option<LogId>,
 }
 
 impl Shelf {
     /// Finds the newest checkpoint that the state has reached and removes all else. One that is
-    /// ahead of the state was received, and its installation was interrupted.
+    /// ahead of the state was received, and its installation was interrupted. Told are what the log follows and
+    /// what was applied.
     pub(crate) fn open(
         disk: &Arc<dyn Disk>,
         breaker: &Arc<Breaker>,
-        applied: Option<LogId>,
+        (log_follows, applied): (Option<LogId>, Option<LogId>),
     ) -> Result<Self, StorageFault> {
         disk.create_dir(Path::new(CHECKPOINTS_DIR))?;
         let mut next = 1;
@@ -69,7 +72,15 @@ impl Shelf {
             disk: Arc::clone(disk),
             next: AtomicU64::new(next),
             current: Mutex::new(current),
+            log_follows,
         })
+    }
+
+    /// The newest checkpoint, if the log goes on from it: whoever gets another one asks for entries that are not
+    /// here. It stays until a newer one is there.
+    pub(crate) fn of_use(&self) -> Option<Checkpoint> {
+        let current = self.current()?;
+        (current.meta().last_log_id >= self.log_follows).then_some(current)
     }
 
     /// The newest checkpoint that the state has reached.

@@ -35,6 +35,16 @@ impl RecoveredLog {
     pub(crate) fn is_new(&self) -> bool {
         self.purged.is_none() && self.last.is_none() && self.vote.is_none()
     }
+
+    /// What the log follows, with a state that was applied so far: the log goes on behind the state where
+    /// it ends before it, which it does when others committed what this disk had not synced.
+    pub(crate) fn follows(&self, applied: Option<LogId>) -> Option<LogId> {
+        if self.last < applied {
+            applied
+        } else {
+            self.purged
+        }
+    }
 }
 
 /// Opens the log and compares it with the mark; without a mark it may be a new one.

@@ -79,7 +79,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
         self.shared.breaker.check()?;
-        Ok(self.shared.shelf.current().map(|checkpoint| Snapshot {
+        Ok(self.shared.shelf.of_use().map(|checkpoint| Snapshot {
             meta: checkpoint.meta(),
             snapshot: checkpoint,
         }))

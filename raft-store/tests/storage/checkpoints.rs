@@ -336,3 +336,31 @@ async fn a_checkpoint_outlives_the_state_it_was_made_of() {
     other.install(received).await.unwrap();
     assert_eq!(other.hash(), expected_hash(Some(30)));
 }
+
+/// Others may have committed what this disk never had of the log: its log then begins behind the state, and nobody
+/// who gets an older checkpoint from here could go on by it.
+#[tokio::test]
+async fn a_checkpoint_that_the_log_does_not_go_on_from_is_made_anew() {
+    for purged_before in [false, true] {
+        let disk = SimDisk::new();
+        let mut node = Node::sim(&disk).unwrap();
+        node.append(entries(1, 0..20)).await.unwrap();
+        node.apply(entries(1, 0..20)).await.unwrap();
+        node.checkpoint().await.unwrap();
+        node.apply(entries(1, 20..30)).await.unwrap();
+        if purged_before {
+            node.log.purge(log_id(1, 29)).await.unwrap();
+        }
+        node.close();
+        let mut node = Node::sim(&disk).unwrap();
+        assert!(node.machine.get_current_snapshot().await.unwrap().is_none());
+        node.recover().await.unwrap();
+        let current = node.machine.get_current_snapshot().await.unwrap().unwrap();
+        assert_eq!(current.meta.last_log_id, Some(log_id(1, 29)));
+        node.close();
+        let mut node = Node::sim(&disk).unwrap();
+        node.recover().await.unwrap();
+        let current = node.machine.get_current_snapshot().await.unwrap().unwrap();
+        assert_eq!(current.meta.last_log_id, Some(log_id(1, 29)));
+    }
+}

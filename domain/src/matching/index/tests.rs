@@ -41,10 +41,16 @@ impl Rules {
 
     fn find(&self, sent: &Sent) -> Option<usize> {
         let request = sent.request();
-        let found = self.index.first(&request, Place::MAX, |place, certainly| {
+        let found = self.index.first(&request, Place::MAX, |place, proven| {
             self.tried.set(self.tried.get() + 1);
             let holds = self.compiled[place as usize].hold(&request);
-            assert!(holds || !certainly, "rule {place} does not take {sent:?}");
+            let beside_path = self.compiled[place as usize].hold_beside_path(&request);
+            let by_proof = match proven {
+                Proven::Nothing => holds,
+                Proven::Path => beside_path,
+                Proven::All => true,
+            };
+            assert_eq!(by_proof, holds, "{proven:?} of rule {place}, {sent:?}");
             if holds { Tried::Yes } else { Tried::No }
         });
         found.map(|place| place as usize)
