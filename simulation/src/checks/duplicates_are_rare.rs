@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_by_one_who_handed_over_may_come_after_that() {
-        let at = |seconds| seconds * 1_000_000;
+        let at = |seconds: u64| seconds * 1_000_000;
         assert_eq!(found(&[(at(20), 200), (at(21), 200)], &[at(19)]), 0);
         assert_eq!(found(&[(at(20), 200), (at(21), 200)], &[at(9)]), 1);
     }
