@@ -3,7 +3,8 @@
 #
 #   make-secrets AUTHORITY SECRETS NAME...
 #
-# A NAME of the form node-N is a node, any other an edge of that id. The authority's key stays in AUTHORITY, which no other
+# A NAME of the form node-N is a node, any other an edge of that id, in the environment that VECTORGATE_ENVIRONMENT
+# names (production). The authority's key stays in AUTHORITY, which no other
 # container needs. What is there is kept, so it may run at each start; a file is there whole or not at all. In production
 # use the authority that you have: docs/installation.md says what has to be in a certificate.
 set -eu
@@ -46,13 +47,22 @@ if [ ! -f "$secrets/pepper" ]; then
     keep "$scratch/pepper" "$secrets/pepper"
 fi
 
+# kept NAME: whether it has a certificate that nodes take. One of an edge that names no environment is made anew.
+kept() {
+    [ -f "$secrets/$1.pem" ] && [ -f "$secrets/$1.key" ] || return 1
+    case $1 in
+        node-*) ;;
+        *) openssl x509 -in "$secrets/$1.pem" -noout -ext subjectAltName | grep -q "vg://environment/" ;;
+    esac
+}
+
 for name in "$@"; do
     case $name in
         *[!A-Za-z0-9._-]*) echo "make-secrets: $name is no name" >&2; exit 64 ;;
         node-*) names="URI:vg://node/${name#node-},DNS:vectorgate-node,DNS:$name,DNS:localhost" ;;
-        *) names="URI:vg://edge/$name" ;;
+        *) names="URI:vg://edge/$name,URI:vg://environment/${VECTORGATE_ENVIRONMENT:-production}" ;;
     esac
-    if [ -f "$secrets/$name.pem" ] && [ -f "$secrets/$name.key" ]; then
+    if kept "$name"; then
         continue
     fi
     {

@@ -9,6 +9,7 @@
 mod alone;
 mod certificate;
 mod cluster;
+mod edge;
 mod expiry;
 mod outage;
 mod purge;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use alone::{PublishAlone, SwitchRoute, SwitchRule};
 pub use certificate::{CreateCertificate, DeleteCertificate, UpdateCertificate};
 pub use cluster::ChangeCluster;
+pub use edge::{CreateEdgeToken, DeleteEdgeToken, EnrolEdge, RevokeEdge};
 pub use expiry::TellExpiries;
 pub use outage::{OutageChange, RecordOutages};
 pub use purge::PurgeCache;
@@ -159,6 +161,10 @@ pub enum Command {
     StepShift(StepShift),
     TellExpiries(TellExpiries),
     ChangeCluster(ChangeCluster),
+    CreateEdgeToken(Actor, CreateEdgeToken),
+    DeleteEdgeToken(Actor, DeleteEdgeToken),
+    EnrolEdge(Actor, EnrolEdge),
+    RevokeEdge(Actor, RevokeEdge),
 }
 
 impl Command {
@@ -208,6 +214,10 @@ impl Command {
             Self::StepShift(_) => "step_shift",
             Self::TellExpiries(_) => "tell_expiries",
             Self::ChangeCluster(_) => "change_cluster",
+            Self::CreateEdgeToken(..) => "create_edge_token",
+            Self::DeleteEdgeToken(..) => "delete_edge_token",
+            Self::EnrolEdge(..) => "enrol_edge",
+            Self::RevokeEdge(..) => "revoke_edge",
         }
     }
 
@@ -256,7 +266,11 @@ impl Command {
             | Self::UpdateCertificate(actor, _)
             | Self::DeleteCertificate(actor, _)
             | Self::StartShift(actor, _)
-            | Self::CancelShift(actor, _) => Some(actor),
+            | Self::CancelShift(actor, _)
+            | Self::CreateEdgeToken(actor, _)
+            | Self::DeleteEdgeToken(actor, _)
+            | Self::EnrolEdge(actor, _)
+            | Self::RevokeEdge(actor, _) => Some(actor),
         }
     }
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId};
 use crate::model::{
-    ApiKey, Certificate, ClusterRecord, ClusterSettings, DeliveryState, Environment, Expiring,
-    ExpiryNotice, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, Manifest,
-    ManifestVersion, MemberId, Outage, Priority, RetiredMember, Route, Rule, RuleStatus,
+    ApiKey, Certificate, ClusterRecord, ClusterSettings, DeliveryState, EdgeRecord, EdgeToken,
+    Environment, Expiring, ExpiryNotice, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash,
+    Manifest, ManifestVersion, MemberId, Outage, Priority, RetiredMember, Route, Rule, RuleStatus,
     RuleVersion, RuleVersionNumber, Shift, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint,
     Workspace,
 };
@@ -269,6 +269,18 @@ pub enum Event {
     },
     /// What operators want of the cluster, and how many of their changes are kept.
     ClusterSettled(ClusterSettings),
+    /// A join token was made.
+    EdgeTokenCreated(EdgeToken),
+    /// An edge came by a join token.
+    EdgeTokenUsed(EdgeToken),
+    /// A join token was removed.
+    EdgeTokenDeleted(EdgeToken),
+    /// A join token that expired long ago was removed.
+    EdgeTokenForgotten(EdgeToken),
+    /// An edge was let in.
+    EdgeEnrolled(EdgeRecord),
+    /// An edge was turned away.
+    EdgeRevoked(EdgeRecord),
 }
 
 /// Within what an idempotency key means one request.

@@ -184,6 +184,8 @@ ids! {
     WebhookDeliveryId = "whd";
     /// A certificate for clients of a hostname.
     CertificateId = "cert";
+    /// A token by which an edge joins.
+    EdgeTokenId = "etok";
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{
-    CertificateId, EnvironmentId, SnapshotId, TargetId, UpstreamId, WebhookEndpointId, WorkspaceId,
+    CertificateId, EdgeTokenId, EnvironmentId, SnapshotId, TargetId, UpstreamId, WebhookEndpointId,
+    WorkspaceId,
 };
 use crate::model::{
-    ApiKey, Certificate, Environment, Route, RouteDraft, Rule, Shift, Snapshot, Target, Upstream,
-    WebhookDelivery, WebhookEndpoint, Workspace,
+    ApiKey, Certificate, EdgeRecord, EdgeToken, Environment, Route, RouteDraft, Rule, Shift,
+    Snapshot, Target, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
 };
 use crate::rejection::Rejection;
 use crate::time::{Revision, Timestamp};
@@ -122,4 +123,15 @@ pub enum Outcome {
     },
     /// An upstream that has had a shift was changed, or its shift was.
     ShiftedUpstream(Upstream, Shift),
+    /// A join token was made.
+    EdgeToken(EdgeToken),
+    /// A join token was removed.
+    EdgeTokenDeleted {
+        /// Which.
+        id: EdgeTokenId,
+        /// When.
+        at: Timestamp,
+    },
+    /// An edge was let in or turned away.
+    Edge(EdgeRecord),
 }

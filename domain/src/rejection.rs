@@ -205,6 +205,12 @@ pub enum Rejection {
         /// Which.
         id: u64,
     },
+    /// An edge is not let in.
+    #[error("{message}")]
+    EnrolmentRefused {
+        /// Why.
+        message: String,
+    },
 }
 
 /// One of several things, and why it was refused.

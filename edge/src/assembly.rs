@@ -11,9 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use platform::tls::Identity;
+use platform::tls::{Identity, PublicCertificate};
 use platform::{Clock, Entropy, Listener, Network};
-use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -63,7 +62,7 @@ pub struct Own {
 /// What an edge shows to clients.
 pub struct OwnHttps {
     /// Its own certificate, for hosts whose route names none.
-    pub certificate: Option<CertifiedKey>,
+    pub certificate: Option<PublicCertificate>,
     /// Where those that routes name are kept.
     pub vault: Box<dyn Directory>,
 }

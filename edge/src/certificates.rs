@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use domain::id::CertificateId;
 use parking_lot::RwLock;
+use platform::tls::PublicCertificate;
 use rustls::sign::CertifiedKey;
 
 pub use vault::{Vault, VaultError};
@@ -31,7 +32,7 @@ pub trait Certificates: fmt::Debug + Send + Sync {
 #[derive(Default)]
 pub struct Keyring {
     named: RwLock<BTreeMap<CertificateId, Arc<CertifiedKey>>>,
-    own: Option<Arc<CertifiedKey>>,
+    own: Option<PublicCertificate>,
 }
 
 impl fmt::Debug for Keyring {
@@ -46,10 +47,10 @@ impl fmt::Debug for Keyring {
 impl Keyring {
     /// A keyring with the edge's own certificate, if it has one.
     #[must_use]
-    pub fn new(own: Option<CertifiedKey>) -> Self {
+    pub fn new(own: Option<PublicCertificate>) -> Self {
         Self {
             named: RwLock::default(),
-            own: own.map(Arc::new),
+            own,
         }
     }
 
@@ -70,6 +71,6 @@ impl Certificates for Keyring {
     }
 
     fn own(&self) -> Option<Arc<CertifiedKey>> {
-        self.own.clone()
+        self.own.as_ref().map(PublicCertificate::current)
     }
 }

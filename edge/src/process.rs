@@ -8,18 +8,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use edge::access_log::{AccessLog, Writing};
 use edge::assembly::{self, Own, OwnHttps, Ports, StartError};
+use edge::enrolment::{self, EnrolError, Enrolled, Folder};
 use edge::network::SharedPorts;
 use edge::settings::{AccessLogSettings, LogFormat, LogSettings, Settings, SettingsError};
 use edge::store::DiskDirectory;
 use edge::workers::Placement;
 use platform::process::{Process, Who};
-use platform::tls::{Identity, Peer, certified_key};
-use platform::{SystemClock, SystemEntropy, certificate, notify, secret_file};
+use platform::renewal::{self, OwnCertificate};
+use platform::tls::{Identity, Peer, PublicCertificate, TlsError};
+use platform::{Clock, Entropy, SystemClock, SystemEntropy, notify, secret_file};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustls::sign::CertifiedKey;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 use tracing_subscriber::EnvFilter;
@@ -33,6 +34,9 @@ const SOFTWARE: u8 = 70;
 /// Exit code for what the operating system refused (`EX_OSERR`).
 const OS_ERROR: u8 = 71;
 
+/// Exit code for an edge that the cluster does not let in (`EX_NOPERM`).
+const NO_PERMISSION: u8 = 77;
+
 /// A VectorGate edge: an HTTP proxy that follows the control plane.
 #[derive(Debug, Parser)]
 #[command(name = "vectorgate-edge", version)]
@@ -40,6 +44,15 @@ pub(crate) struct Arguments {
     /// The settings file (TOML). Variables named `VECTORGATE_SECTION__FIELD` go before it.
     #[arg(long, value_name = "FILE")]
     settings: PathBuf,
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Task {
+    /// Comes by a certificate with the join token of the settings, keeps it in `edge.data_dir`, and ends. An edge
+    /// that is started without one does the same first.
+    Enrol,
 }
 
 /// Why the process ends before its time.
@@ -53,13 +66,17 @@ pub(crate) enum Failure {
     Start(#[from] StartError),
     #[error("a serving thread has ended")]
     Thread,
+    #[error(transparent)]
+    Enrolment(#[from] EnrolError),
 }
 
 impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) => USAGE,
-            Self::Runtime(_) | Self::Start(_) => OS_ERROR,
+            Self::Runtime(_) | Self::Start(_) | Self::Enrolment(EnrolError::Keep(_)) => OS_ERROR,
+            Self::Enrolment(EnrolError::Token(_)) => USAGE,
+            Self::Enrolment(_) => NO_PERMISSION,
             Self::Thread => SOFTWARE,
         }
     }
@@ -79,28 +96,79 @@ pub(crate) fn explain(told: &clap::Error) -> ExitCode {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let settings = Settings::load(&arguments.settings)?;
+    let mut settings = Settings::load(&arguments.settings)?;
     start_logging(&settings.log)?;
     raise_descriptor_limit();
-    let writing = access_log(&settings.access_log)?;
-    let own = Own {
-        identity: identity(&settings)?,
-        https: https(&settings)?,
-        directory: Box::new(directory(&settings)?),
-        access_log: writing.as_ref().map(Writing::log),
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?;
-    let outcome = LocalSet::new().block_on(&runtime, serve(settings, own));
+    let enrolled = LocalSet::new().block_on(&runtime, enrolled(&mut settings))?;
+    if let Some(Task::Enrol) = arguments.task {
+        return Ok(());
+    }
+    let writing = access_log(&settings.access_log)?;
+    let own = Own {
+        identity: identity(&settings, enrolled.as_ref())?,
+        https: https(&settings)?,
+        directory: Box::new(directory(&settings)?),
+        access_log: writing.as_ref().map(Writing::log),
+    };
+    let outcome = LocalSet::new().block_on(&runtime, serve(settings, own, enrolled));
     if let Some(writing) = writing {
         writing.close();
     }
     outcome
 }
 
-async fn serve(settings: Settings, own: Own) -> Result<(), Failure> {
+/// What the edge came by with a join token, now or before, unless its certificate is its operator's. The
+/// settings say from then on what that says.
+async fn enrolled(settings: &mut Settings) -> Result<Option<(Enrolled, Folder)>, Failure> {
+    let Some(enrolment) = &settings.enrolment else {
+        return Ok(None);
+    };
+    let folder = DiskDirectory::open(&settings.edge.data_dir.join("identity"))
+        .map_err(|error| SettingsError::field("edge.data_dir", error))?;
+    let folder = Folder(Box::new(folder));
+    let token = enrolment.token()?;
+    let now_s = SystemClock.now().0 / 1000;
+    let kept = folder.find().map_err(EnrolError::Keep)?;
+    let kept = kept.filter(|kept| kept.edge_id == settings.edge.id);
+    let enrolled = match (kept, token) {
+        (Some(kept), None) => kept,
+        (Some(kept), _) if kept.papers.until_s > now_s => kept,
+        (_, Some(token)) => {
+            let id = &settings.edge.id;
+            let outside = (
+                &SystemClock as &dyn Clock,
+                Arc::new(SystemEntropy) as Arc<dyn Entropy>,
+            );
+            let network = SharedPorts::default();
+            let came = enrolment::enrol(&network, outside, &folder, (&token, id)).await?;
+            tracing::info!(
+                edge = id,
+                until_s = came.papers.until_s,
+                "the edge came by a certificate"
+            );
+            came
+        }
+        (None, None) => {
+            return Err(SettingsError::field(
+                "enrolment",
+                "there is no token, and the edge has not come by a certificate before",
+            )
+            .into());
+        }
+    };
+    settings.take_papers(&enrolled.papers)?;
+    Ok(Some((enrolled, folder)))
+}
+
+async fn serve(
+    settings: Settings,
+    own: Own,
+    enrolled: Option<(Enrolled, Folder)>,
+) -> Result<(), Failure> {
     let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     claim(&settings)?;
@@ -110,7 +178,14 @@ async fn serve(settings: Settings, own: Own) -> Result<(), Failure> {
         entropy: Arc::new(SystemEntropy),
     };
     let id = settings.edge.id.clone();
-    let process = process(&settings, &own.identity)?;
+    let shown = own
+        .https
+        .as_ref()
+        .and_then(|https| https.certificate.clone());
+    let process = process(
+        &settings,
+        keep_certificates_current(&settings, &own.identity, shown, enrolled),
+    );
     let mut edge = assembly::start(settings, ports, own, Placement::Threads).await?;
     edge.metrics().show_process(process);
     let addresses = edge.addresses();
@@ -130,21 +205,8 @@ async fn serve(settings: Settings, own: Own) -> Result<(), Failure> {
 }
 
 /// This process, as its metrics show it.
-fn process(settings: &Settings, identity: &Identity) -> Result<Process, SettingsError> {
-    let mut certificates = Vec::new();
-    if let Some(until_s) = identity.not_after_s() {
-        certificates.push(("internal", until_s));
-    }
-    let own = settings
-        .https
-        .as_ref()
-        .and_then(|https| https.cert_file.as_ref());
-    if let Some(path) = own {
-        let pem =
-            std::fs::read(path).map_err(|error| SettingsError::field("https.cert_file", error))?;
-        certificates.extend(certificate::pem_not_after_s(&pem).map(|until_s| ("https", until_s)));
-    }
-    Ok(Process {
+fn process(settings: &Settings, certificates: Vec<Arc<OwnCertificate>>) -> Process {
+    Process {
         who: Who {
             component: "edge",
             name: settings.edge.id.clone(),
@@ -154,7 +216,56 @@ fn process(settings: &Settings, identity: &Identity) -> Result<Process, Settings
         },
         data_dir: settings.edge.data_dir.clone(),
         certificates,
-    })
+    }
+}
+
+/// Follows the certificates' files for as long as the process runs.
+fn keep_certificates_current(
+    settings: &Settings,
+    identity: &Identity,
+    shown: Option<PublicCertificate>,
+    enrolled: Option<(Enrolled, Folder)>,
+) -> Vec<Arc<OwnCertificate>> {
+    let own = |use_for, until_s: Option<u64>| {
+        Arc::new(OwnCertificate::new(use_for, until_s.unwrap_or_default()))
+    };
+    let mut certificates = Vec::new();
+    if let Some(tls) = &settings.tls {
+        let internal = own("internal", identity.not_after_s());
+        certificates.push(Arc::clone(&internal));
+        tokio::spawn(renewal::keep_identity_current(
+            identity.clone(),
+            [&tls.ca_file, &tls.cert_file, &tls.key_file].map(Clone::clone),
+            internal,
+            Arc::new(SystemClock),
+        ));
+    }
+    if let Some((enrolled, folder)) = enrolled {
+        let renewed = own("enrolled", identity.not_after_s());
+        certificates.push(Arc::clone(&renewed));
+        tokio::spawn(enrolment::keep_renewed(
+            SharedPorts::default(),
+            (Arc::new(SystemClock), Arc::new(SystemEntropy)),
+            folder,
+            (enrolled, identity.clone()),
+            renewed,
+        ));
+    }
+    let files = settings
+        .https
+        .as_ref()
+        .and_then(|https| https.cert_file.clone().zip(https.key_file.clone()));
+    if let Some((shown, (cert_file, key_file))) = shown.zip(files) {
+        let https = own("https", shown.not_after_s());
+        certificates.push(Arc::clone(&https));
+        tokio::spawn(renewal::keep_public_current(
+            shown,
+            [cert_file, key_file],
+            https,
+            Arc::new(SystemClock),
+        ));
+    }
+    certificates
 }
 
 /// Takes as many file descriptors as the system lets the process have: each connection is one, and
@@ -189,12 +300,32 @@ fn claim(settings: &Settings) -> Result<(), StartError> {
 }
 
 /// The edge's certificate, which must be this edge's.
-fn identity(settings: &Settings) -> Result<Identity, SettingsError> {
-    let tls = &settings.tls;
-    secret_file::refuse_exposed(&tls.key_file)
-        .map_err(|error| SettingsError::field("tls.key_file", with_causes(&error)))?;
-    let identity = Identity::load(&tls.ca_file, &tls.cert_file, &tls.key_file)
-        .map_err(|error| SettingsError::field("tls", with_causes(&error)))?;
+fn identity(
+    settings: &Settings,
+    enrolled: Option<&(Enrolled, Folder)>,
+) -> Result<Identity, SettingsError> {
+    let (field, identity) = match (&settings.tls, enrolled) {
+        (Some(tls), _) => {
+            secret_file::refuse_exposed(&tls.key_file)
+                .map_err(|error| SettingsError::field("tls.key_file", with_causes(&error)))?;
+            let identity = Identity::load(&tls.ca_file, &tls.cert_file, &tls.key_file);
+            let identity = identity.map_err(|error| {
+                let field = match error {
+                    TlsError::Rustls(_) => "tls.cert_file",
+                    _ => "tls",
+                };
+                SettingsError::field(field, with_causes(&error))
+            })?;
+            ("tls.cert_file", identity)
+        }
+        (None, Some((enrolled, _))) => {
+            let identity = enrolled.identity();
+            let identity =
+                identity.map_err(|error| SettingsError::field("enrolment", with_causes(&error)))?;
+            ("enrolment", identity)
+        }
+        (None, None) => return Err(SettingsError::field("tls", "it is missing")),
+    };
     let id = &settings.edge.id;
     match identity.peer() {
         Some(Peer::Edge(named)) if named == *id => Ok(identity),
@@ -202,7 +333,7 @@ fn identity(settings: &Settings) -> Result<Identity, SettingsError> {
             let found =
                 found.map_or_else(|| "nobody of ours".to_owned(), |peer| format!("{peer:?}"));
             Err(SettingsError::field(
-                "tls.cert_file",
+                field,
                 format!("the certificate names {found}, not edge {id}"),
             ))
         }
@@ -223,7 +354,7 @@ fn https(settings: &Settings) -> Result<Option<OwnHttps>, SettingsError> {
 }
 
 /// What clients are shown where no route says otherwise.
-fn certificate(settings: &Settings) -> Result<Option<CertifiedKey>, SettingsError> {
+fn certificate(settings: &Settings) -> Result<Option<PublicCertificate>, SettingsError> {
     let Some((cert_file, key_file)) = settings
         .https
         .as_ref()
@@ -235,7 +366,7 @@ fn certificate(settings: &Settings) -> Result<Option<CertifiedKey>, SettingsErro
         .map_err(|error| SettingsError::field("https.key_file", with_causes(&error)))?;
     let cert =
         std::fs::read(cert_file).map_err(|error| SettingsError::field("https.cert_file", error))?;
-    certified_key(&cert, key.as_bytes())
+    PublicCertificate::from_pem(&cert, key.as_bytes())
         .map(Some)
         .map_err(|error| SettingsError::field("https.cert_file", with_causes(&error)))
 }

@@ -2,6 +2,7 @@
 //! `VECTORGATE_SECTION__FIELD`, which goes before the file. Everything is checked before a port
 //! opens; a bad field is named. What the edge serves comes from the nodes, never from here.
 
+mod enrolment;
 mod observing;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::pace::Rate;
 
+pub use enrolment::{EnrolmentSettings, Token};
 pub use observing::{AccessLogSettings, BreakerSettings, DebugSettings};
 mod listeners;
 
@@ -39,9 +41,12 @@ pub struct Settings {
     /// Where it serves over QUIC.
     pub http3: Option<Http3Settings>,
     /// Whom it follows.
+    #[serde(default)]
     pub control: ControlSettings,
-    /// Its certificate, and the authority that it trusts.
-    pub tls: TlsSettings,
+    /// Its certificate, and the authority that it trusts, if it has these from its operator.
+    pub tls: Option<TlsSettings>,
+    /// How it comes by them otherwise.
+    pub enrolment: Option<EnrolmentSettings>,
     /// How long it waits for what.
     #[serde(default)]
     pub timeouts: TimeoutSettings,
@@ -70,9 +75,11 @@ pub struct Settings {
 pub struct EdgeSettings {
     /// The edge's name, as in its certificate: letters, digits, `-`, `_` and `.`.
     pub id: String,
-    /// The region that rules can ask for.
+    /// The region that rules can ask for. A join token says it.
+    #[serde(default)]
     pub region: String,
-    /// The name of the environment to follow.
+    /// The name of the environment to follow, as in its certificate. A join token says it.
+    #[serde(default)]
     pub environment: String,
     /// Where the last good configuration is kept.
     pub data_dir: PathBuf,
@@ -82,10 +89,10 @@ pub struct EdgeSettings {
 }
 
 /// `[control]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ControlSettings {
-    /// The nodes' publishers, as `host:port`.
+    /// The nodes' publishers, as `host:port`. A join token says them.
     #[serde(deserialize_with = "structure")]
     pub nodes: Vec<String>,
 }
@@ -355,8 +362,7 @@ impl Settings {
 
     fn check(&self) -> Result<(), SettingsError> {
         check_name("edge.id", &self.edge.id)?;
-        check_name("edge.region", &self.edge.region)?;
-        check_name("edge.environment", &self.edge.environment)?;
+        enrolment::check(self)?;
         if self.edge.data_dir.as_os_str().is_empty() {
             return Err(SettingsError::field("edge.data_dir", "it is empty"));
         }
@@ -366,12 +372,6 @@ impl Settings {
         }
         if let Some(http3) = &self.http3 {
             http3.check(self.https.as_ref())?;
-        }
-        if self.control.nodes.is_empty() {
-            return Err(SettingsError::field("control.nodes", "it names no node"));
-        }
-        for node in &self.control.nodes {
-            check_address("control.nodes", node)?;
         }
         self.cache.check()?;
         self.access_log.check()?;

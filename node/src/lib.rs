@@ -7,8 +7,10 @@
 mod admin;
 pub mod assembly;
 pub mod bootstrap;
+pub mod ca;
 pub mod consensus;
 pub mod control_plane;
+pub mod enrolment;
 mod errands;
 pub mod fleet;
 pub mod halt;

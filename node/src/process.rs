@@ -1,27 +1,34 @@
 //! The process around a node: arguments, files, logging, signals, exit codes.
 
+mod authority;
 mod operators;
 
 use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use node::assembly::{self, Ports, Running, StartError};
 use node::bootstrap::command::{self, BootstrapError};
+use node::ca::CaError;
 use node::consensus::membership::command::OperatorError;
+use node::enrolment::{EdgeAuthority, Enrolment};
 use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{LogFormat, LogSettings, Settings, SettingsError};
 use platform::process::{Process, Who};
-use platform::tls::{Identity, Peer};
+use platform::renewal::{self, OwnCertificate};
+use platform::tls::{Identity, Peer, PublicCertificate};
 use platform::{SystemClock, SystemEntropy, TokioNetwork};
 use platform::{certificate, notify, secret_file};
 use raft_store::Storage;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
+use authority::CaTask;
 use operators::OperatorTask;
 
 /// Exit code for wrong arguments and settings (`EX_USAGE`).
@@ -51,7 +58,16 @@ enum Task {
         #[arg(long, default_value = "Default")]
         workspace_name: String,
     },
+    /// Makes an authority, issues certificates for nodes and edges, and replaces it. Needs no settings.
+    #[command(subcommand)]
+    Ca(CaTask),
     #[command(flatten)]
+    Operator(OperatorTask),
+}
+
+/// What is asked of a cluster, by the settings of one of its nodes.
+enum AtCluster {
+    Bootstrap { workspace_name: String },
     Operator(OperatorTask),
 }
 
@@ -72,6 +88,8 @@ pub(crate) enum Failure {
     Bootstrap(#[from] BootstrapError),
     #[error(transparent)]
     Operator(#[from] OperatorError),
+    #[error(transparent)]
+    Ca(#[from] CaError),
     #[error("cannot write the answer")]
     Output(#[source] std::io::Error),
 }
@@ -84,6 +102,7 @@ impl Failure {
             Self::Start(error) => error.exit_code(),
             Self::Bootstrap(error) => error.exit_code(),
             Self::Operator(error) => error.exit_code(),
+            Self::Ca(error) => error.exit_code(),
         };
         u8::try_from(code).unwrap_or(1)
     }
@@ -109,9 +128,13 @@ impl Failure {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
-    if let Some(Task::Openapi) = arguments.task {
-        return print(node::rest::openapi::text().trim_end());
-    }
+    let task = match arguments.task {
+        Some(Task::Openapi) => return print(node::rest::openapi::text().trim_end()),
+        Some(Task::Ca(task)) => return print(&authority::run(task)?),
+        Some(Task::Bootstrap { workspace_name }) => Some(AtCluster::Bootstrap { workspace_name }),
+        Some(Task::Operator(task)) => Some(AtCluster::Operator(task)),
+        None => None,
+    };
     let file = arguments.settings.ok_or(Failure::NoSettings)?;
     let settings = Settings::load(&file, std::env::vars())?;
     start_logging(&settings.log)?;
@@ -121,9 +144,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         runtime.worker_threads(threads.get());
     }
     let runtime = runtime.enable_all().build().map_err(Failure::Runtime)?;
-    match arguments.task {
-        None | Some(Task::Openapi) => runtime.block_on(serve(settings, identity)),
-        Some(Task::Bootstrap { workspace_name }) => {
+    match task {
+        None => runtime.block_on(serve(settings, identity)),
+        Some(AtCluster::Bootstrap { workspace_name }) => {
             let made = runtime.block_on(command::run(
                 TokioNetwork,
                 &identity,
@@ -134,7 +157,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                 serde_json::to_string(&made).map_err(|error| Failure::Output(error.into()))?;
             print(&text)
         }
-        Some(Task::Operator(task)) => {
+        Some(AtCluster::Operator(task)) => {
             let text = runtime.block_on(operators::run(task, &identity, &settings))?;
             print(text.trim_end())
         }
@@ -148,7 +171,13 @@ fn print(text: &str) -> Result<(), Failure> {
 async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
     let keys = KeyRing::load(&settings.security.pepper_file)
         .map_err(|error| Failure::file("security.pepper_file", error))?;
-    let rest_tls = rest_tls(&settings)?;
+    let public = public(&settings)?;
+    let rest_tls = public.as_ref().map(PublicCertificate::server).transpose();
+    let rest_tls = rest_tls.map_err(|error| Failure::file("rest", with_cause(&error)))?;
+    let enrolment = enrolment(&settings)?;
+    let mut certificates = keep_certificates_current(&settings, &identity, public);
+    certificates.extend(keep_enrolment_current(&settings, enrolment.as_ref()));
+    let process = process(&settings, certificates);
     let ports = Ports {
         network: TokioNetwork,
         clock: Arc::new(SystemClock),
@@ -157,6 +186,7 @@ async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
             dir: settings.node.data_dir.clone(),
         },
         identity,
+        enrolment,
         keys,
         rest_tls,
         fatal: Arc::new(end),
@@ -164,7 +194,6 @@ async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
     let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let id = settings.node.id;
-    let process = process(&settings, &ports.identity)?;
     let running: Running = assembly::start(settings, ports).await?;
     running.metrics().show_process(process);
     let assembly::Addresses {
@@ -172,8 +201,9 @@ async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
         internal,
         publisher,
         admin,
+        metrics,
     } = running.addresses();
-    tracing::info!(node = id, %rest, %internal, %publisher, ?admin, "the node is running");
+    tracing::info!(node = id, %rest, %internal, %publisher, ?admin, ?metrics, "the node is running");
     // Whether there is a leader is `/readyz`' matter: without one this node still answers.
     notify::tell(notify::READY);
     tokio::select! {
@@ -188,17 +218,8 @@ async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
 }
 
 /// This process, as its metrics show it.
-fn process(settings: &Settings, identity: &Identity) -> Result<Process, Failure> {
-    let mut certificates = Vec::new();
-    if let Some(until_s) = identity.not_after_s() {
-        certificates.push(("internal", until_s));
-    }
-    if let Some(path) = &settings.rest.cert_file
-        && let Some(until_s) = certificate::pem_not_after_s(&read("rest.cert_file", path)?)
-    {
-        certificates.push(("rest", until_s));
-    }
-    Ok(Process {
+fn process(settings: &Settings, certificates: Vec<Arc<OwnCertificate>>) -> Process {
+    Process {
         who: Who {
             component: "node",
             name: settings.node.id.to_string(),
@@ -208,7 +229,42 @@ fn process(settings: &Settings, identity: &Identity) -> Result<Process, Failure>
         },
         data_dir: settings.node.data_dir.clone(),
         certificates,
-    })
+    }
+}
+
+/// Follows the certificates' files for as long as the process runs.
+fn keep_certificates_current(
+    settings: &Settings,
+    identity: &Identity,
+    public: Option<PublicCertificate>,
+) -> Vec<Arc<OwnCertificate>> {
+    let own = |use_for, until_s: Option<u64>| {
+        Arc::new(OwnCertificate::new(use_for, until_s.unwrap_or_default()))
+    };
+    let internal = own("internal", identity.not_after_s());
+    let tls = &settings.tls;
+    tokio::spawn(renewal::keep_identity_current(
+        identity.clone(),
+        [&tls.ca_file, &tls.cert_file, &tls.key_file].map(Clone::clone),
+        Arc::clone(&internal),
+        Arc::new(SystemClock),
+    ));
+    let mut certificates = vec![internal];
+    let rest = &settings.rest;
+    if let Some(((public, cert_file), key_file)) = public
+        .zip(rest.cert_file.clone())
+        .zip(rest.key_file.clone())
+    {
+        let shown = own("rest", public.not_after_s());
+        certificates.push(Arc::clone(&shown));
+        tokio::spawn(renewal::keep_public_current(
+            public,
+            [cert_file, key_file],
+            shown,
+            Arc::new(SystemClock),
+        ));
+    }
+    certificates
 }
 
 /// Ends the process at once: what is in memory must not be acknowledged any more.
@@ -247,16 +303,68 @@ fn identity(settings: &Settings) -> Result<Identity, Failure> {
     }
 }
 
+/// What lets edges in by join tokens, if anything does.
+fn enrolment(settings: &Settings) -> Result<Option<Enrolment>, Failure> {
+    let Some(enrolment) = &settings.enrolment else {
+        return Ok(None);
+    };
+    let tls = &settings.tls;
+    let key = secret_file::read(&enrolment.key_file)
+        .map_err(|error| Failure::file("enrolment.key_file", with_cause(&error)))?;
+    let key = Zeroizing::new(key);
+    let bundle = read("enrolment.ca_file", &enrolment.ca_file)?;
+    let fails = |error: &dyn Error| Failure::file("enrolment.ca_file", with_cause(error));
+    let text = std::str::from_utf8(&bundle).map_err(|error| fails(&error))?;
+    let authority = EdgeAuthority::read(text, &key).map_err(|error| fails(&error))?;
+    let both = [&read("tls.ca_file", &tls.ca_file)?[..], b"\n", &bundle].concat();
+    let cert = read("tls.cert_file", &tls.cert_file)?;
+    let key = Zeroizing::new(read("tls.key_file", &tls.key_file)?);
+    let identity = Identity::from_pem(&both, &cert, &key).map_err(|error| fails(&error))?;
+    Ok(Some(Enrolment {
+        authority,
+        identity,
+        lasts: Duration::from_secs(u64::from(enrolment.certificate_hours) * 60 * 60),
+    }))
+}
+
+/// Follows the files of what lets edges in for as long as the process runs.
+fn keep_enrolment_current(
+    settings: &Settings,
+    enrolment: Option<&Enrolment>,
+) -> Option<Arc<OwnCertificate>> {
+    let (files, enrolment) = settings.enrolment.as_ref().zip(enrolment)?;
+    let ends = std::fs::read(&files.ca_file).ok();
+    let ends = ends.and_then(|pem| certificate::pem_not_after_s(&pem));
+    let own = Arc::new(OwnCertificate::new("enrolment", ends.unwrap_or_default()));
+    let tls = &settings.tls;
+    let authority = enrolment.authority.clone();
+    tokio::spawn(renewal::keep_authority_current(
+        enrolment.identity.clone(),
+        (
+            [&tls.ca_file, &files.ca_file].map(Clone::clone),
+            tls.cert_file.clone(),
+        ),
+        [&tls.key_file, &files.key_file].map(Clone::clone),
+        move |bundle, key| {
+            let outcome = authority.replace(bundle, key);
+            outcome.map_err(|error| error.to_string())
+        },
+        Arc::clone(&own),
+        Arc::new(SystemClock),
+    ));
+    Some(own)
+}
+
 /// The certificate for REST clients, if there is one.
-fn rest_tls(settings: &Settings) -> Result<Option<rustls::ServerConfig>, Failure> {
+fn public(settings: &Settings) -> Result<Option<PublicCertificate>, Failure> {
     let (Some(cert), Some(key)) = (&settings.rest.cert_file, &settings.rest.key_file) else {
         return Ok(None);
     };
     secret_file::refuse_exposed(key).map_err(|error| Failure::file("rest.key_file", error))?;
-    let config =
-        platform::tls::public_server(&read("rest.cert_file", cert)?, &read("rest.key_file", key)?)
-            .map_err(|error| Failure::file("rest", with_cause(&error)))?;
-    Ok(Some(config))
+    let (cert, key) = (read("rest.cert_file", cert)?, read("rest.key_file", key)?);
+    let certificate = PublicCertificate::from_pem(&cert, &key);
+    let certificate = certificate.map_err(|error| Failure::file("rest", with_cause(&error)))?;
+    Ok(Some(certificate))
 }
 
 fn read(field: &'static str, path: &Path) -> Result<Vec<u8>, Failure> {

@@ -1,6 +1,8 @@
 //! Certificates for clients, as somebody hands them in: what their text says, whether the parts belong
 //! together. Whether anybody trusts them is the clients' matter.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::certificate::X509Certificate;
@@ -74,6 +76,31 @@ pub fn not_after_s(der: &CertificateDer<'_>) -> Option<u64> {
     u64::try_from(parsed.validity().not_after.timestamp()).ok()
 }
 
+/// A certificate's public key with its kind (`SubjectPublicKeyInfo`), in DER; nothing where it cannot be
+/// read.
+#[must_use]
+pub fn spki(der: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    let parsed = parse(der).ok()?;
+    Some(parsed.public_key().raw.to_vec())
+}
+
+/// A certificate as PEM text.
+#[must_use]
+pub fn pem(der: &CertificateDer<'_>) -> String {
+    let text = STANDARD.encode(der);
+    let mut pem = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        // Base 64 is ASCII.
+        let (line, after) = rest.split_at(rest.len().min(64));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = after;
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    pem
+}
+
 /// Until when the first certificate of a PEM text holds, in seconds since the Unix epoch; nothing
 /// where there is none that can be read.
 #[must_use]
@@ -127,6 +154,9 @@ mod tests {
             Some(facts.not_after_s)
         );
         assert_eq!(pem_not_after_s(b"nothing"), None);
+        let der = CertificateDer::from(facts.der);
+        let again = CertificateDer::from_pem_slice(pem(&der).as_bytes());
+        assert_eq!(again.unwrap(), der);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! simulation controls.
 #![forbid(unsafe_code)]
 
+pub mod authority;
 pub mod certificate;
 pub mod clock;
 pub mod entropy;
@@ -11,6 +12,7 @@ mod names;
 pub mod network;
 pub mod notify;
 pub mod process;
+pub mod renewal;
 pub mod secret_file;
 #[cfg(feature = "testing")]
 pub mod testing;

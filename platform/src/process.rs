@@ -7,11 +7,14 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use rustix::process::{Resource, getrlimit};
+
+use crate::renewal::OwnCertificate;
 
 /// Who a process is, in `vectorgate_process_info`.
 #[derive(Clone, Debug, Default)]
@@ -35,8 +38,8 @@ pub struct Process {
     pub who: Who,
     /// Where its data is.
     pub data_dir: PathBuf,
-    /// What its certificates are for, and until when they hold, in seconds since the Unix epoch.
-    pub certificates: Vec<(&'static str, u64)>,
+    /// Its certificates.
+    pub certificates: Vec<Arc<OwnCertificate>>,
 }
 
 /// What `/proc` says of this process.
@@ -175,10 +178,34 @@ impl Process {
             None,
             MetricType::Gauge,
         )?;
-        for (certificate, until_s) in &self.certificates {
+        for own in &self.certificates {
             metric
-                .encode_family(&[("certificate", *certificate)])?
-                .encode_gauge(until_s)?;
+                .encode_family(&[("certificate", own.use_for)])?
+                .encode_gauge(&own.until_s())?;
+        }
+        let mut metric = encoder.encode_descriptor(
+            "vectorgate_certificate_files_unusable",
+            "Whether a certificate's files hold something that cannot be used, so that what was read before is in use",
+            None,
+            MetricType::Gauge,
+        )?;
+        for own in &self.certificates {
+            metric
+                .encode_family(&[("certificate", own.use_for)])?
+                .encode_gauge(&u64::from(own.is_unusable()))?;
+        }
+        let mut metric = encoder.encode_descriptor(
+            "vectorgate_certificate_renewals",
+            "How often a certificate of the process's own was renewed while it ran, and how often what came could not be used",
+            None,
+            MetricType::Counter,
+        )?;
+        for own in &self.certificates {
+            for (result, count) in [("taken", own.taken()), ("refused", own.refused())] {
+                metric
+                    .encode_family(&[("certificate", own.use_for), ("result", result)])?
+                    .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+            }
         }
         Ok(())
     }
@@ -277,13 +304,15 @@ mod tests {
                 version: "0.1.0",
             },
             data_dir: folder.path().to_owned(),
-            certificates: vec![("internal", 1_900_000_000)],
+            certificates: vec![Arc::new(OwnCertificate::new("internal", 1_900_000_000))],
         }));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
             "vectorgate_process_info{component=\"node\",name=\"1\",region=\"eu-central-1\",environment=\"\",version=\"0.1.0\"} 1",
             "vectorgate_certificate_expiry_timestamp_seconds{certificate=\"internal\"} 1900000000",
+            "vectorgate_certificate_files_unusable{certificate=\"internal\"} 0",
+            "vectorgate_certificate_renewals_total{certificate=\"internal\",result=\"refused\"} 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

@@ -7,16 +7,11 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, SanType, SerialNumber,
+    Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber, date_time_ymd,
 };
-use rustls_pki_types::PrivatePkcs8KeyDer;
 
+use crate::authority::key_of;
 use crate::tls::{Identity, NODE_SERVER_NAME};
-
-/// What stands before the 32 secret bytes of an Ed25519 key in PKCS #8 (RFC 8410, section 7).
-const ED25519_PKCS8_PREFIX: [u8; 16] = [
-    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-];
 
 /// A certificate authority whose key follows from its name.
 #[derive(Debug)]
@@ -84,19 +79,40 @@ impl TestAuthority {
         )
     }
 
-    /// An edge's material.
+    /// The material of an edge of the environment `production`.
     #[must_use]
     pub fn edge(&self, id: &str) -> Pems {
-        self.issue(id, vec![uri(&format!("vg://edge/{id}"))])
+        self.edge_of(id, "production")
+    }
+
+    /// The material of an edge.
+    #[must_use]
+    pub fn edge_of(&self, id: &str, environment: &str) -> Pems {
+        let names = [
+            format!("vg://edge/{id}"),
+            format!("vg://environment/{environment}"),
+        ];
+        self.issue(id, names.map(|name| uri(&name)).to_vec())
     }
 
     /// Material with any names, for tests of what must be refused.
-    ///
-    /// # Panics
-    /// When the certificate cannot be made.
     #[must_use]
     pub fn issue(&self, name: &str, names: Vec<SanType>) -> Pems {
-        let mut params = params(name);
+        self.signed(name, params(name), names)
+    }
+
+    /// A node's material that holds in these years alone, from the first day of the one to that of the
+    /// other.
+    #[must_use]
+    pub fn node_between(&self, id: u64, (from, until): (i32, i32)) -> Pems {
+        let mut params = params(&format!("node-{id} of {from}"));
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let names = vec![uri(&format!("vg://node/{id}")), dns(NODE_SERVER_NAME)];
+        self.signed(&format!("node-{id} of {from}"), params, names)
+    }
+
+    fn signed(&self, name: &str, mut params: CertificateParams, names: Vec<SanType>) -> Pems {
         params.subject_alt_names = names;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![
@@ -180,14 +196,11 @@ fn params(name: &str) -> CertificateParams {
 
 /// The key that follows from a name.
 fn key(name: &str) -> KeyPair {
-    let mut pkcs8 = ED25519_PKCS8_PREFIX.to_vec();
-    pkcs8.extend(
-        (0..32_u8)
-            .zip(name.bytes().cycle())
-            .map(|(index, byte)| byte ^ index.wrapping_mul(37)),
-    );
-    KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(pkcs8), &PKCS_ED25519)
-        .expect("any 32 bytes are an Ed25519 key")
+    let mut secret = [0; 32];
+    for ((index, byte), place) in (0..32_u8).zip(name.bytes().cycle()).zip(&mut secret) {
+        *place = byte ^ index.wrapping_mul(37);
+    }
+    key_of(&secret).expect("any 32 bytes are an Ed25519 key")
 }
 
 #[cfg(unix)]

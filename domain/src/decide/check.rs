@@ -18,6 +18,9 @@ pub const NAME_CHARS_MAX: usize = 200;
 /// The longest name of an environment.
 pub const ENVIRONMENT_NAME_CHARS_MAX: usize = 40;
 
+/// The longest name of an edge or its region, as certificates and the protocol carry them.
+pub const EDGE_NAME_BYTES_MAX: usize = 64;
+
 /// The most labels on a rule.
 pub const METADATA_KEYS_MAX: usize = 50;
 
@@ -104,6 +107,16 @@ pub(super) fn environment_name(param: &str, text: &str) -> Result<(), Rejection>
     let message = format!(
         "An environment's name has 1 to {ENVIRONMENT_NAME_CHARS_MAX} lower-case letters, digits, - and _."
     );
+    Err(invalid(param, message))
+}
+
+/// The name of an edge or its region, which stands in certificates and metrics.
+pub(super) fn edge_name(param: &str, text: &str) -> Result<(), Rejection> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if (1..=EDGE_NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain) {
+        return Ok(());
+    }
+    let message = format!("It has 1 to {EDGE_NAME_BYTES_MAX} letters, digits, `-`, `_` and `.`.");
     Err(invalid(param, message))
 }
 

@@ -10,6 +10,7 @@ mod check;
 mod cluster;
 mod content;
 mod draft;
+mod edge;
 mod expiry;
 mod freeze;
 mod history;
@@ -51,10 +52,11 @@ use crate::time::{Revision, Timestamp};
 pub use api_key::IP_RANGES_MAX;
 pub use certificate::{CERTIFICATE_NAMES_MAX, CERTIFICATES_MAX, CHAIN_BYTES_MAX};
 pub use check::{
-    BATCH_MAX, COMMENT_CHARS_MAX, ENVIRONMENT_NAME_CHARS_MAX, METADATA_KEY_CHARS_MAX,
-    METADATA_KEYS_MAX, METADATA_VALUE_CHARS_MAX, NAME_CHARS_MAX, REORDERED_MAX,
-    RULES_PER_ROUTE_MAX, TARGETS_MAX,
+    BATCH_MAX, COMMENT_CHARS_MAX, EDGE_NAME_BYTES_MAX, ENVIRONMENT_NAME_CHARS_MAX,
+    METADATA_KEY_CHARS_MAX, METADATA_KEYS_MAX, METADATA_VALUE_CHARS_MAX, NAME_CHARS_MAX,
+    REORDERED_MAX, RULES_PER_ROUTE_MAX, TARGETS_MAX,
 };
+pub use edge::{EDGE_LABEL_BYTES_MAX, EDGE_LABELS_MAX, EDGE_RECORDS_MAX, EDGE_TOKENS_MAX};
 pub use expiry::EXPIRIES_MAX;
 pub(crate) use freeze::{Frozen, freeze};
 pub(crate) use history::only_version;
@@ -133,6 +135,10 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
         Command::ChangeCluster(command) => {
             cluster::change(context, (&stamped.request_id, &stamped.origin), command)
         }
+        Command::CreateEdgeToken(actor, command) => edge::create_token(context, actor, command),
+        Command::DeleteEdgeToken(actor, command) => edge::delete_token(context, actor, command),
+        Command::EnrolEdge(actor, command) => edge::enrol(context, actor, command),
+        Command::RevokeEdge(actor, command) => edge::revoke(context, actor, command),
     }
 }
 

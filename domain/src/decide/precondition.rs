@@ -107,6 +107,7 @@ fn about<V: View + ?Sized>(
         | Command::CreateRule(..)
         | Command::CreateWebhookEndpoint(..)
         | Command::CreateCertificate(..)
+        | Command::CreateEdgeToken(..)
         | Command::CreateApiKey(..)
         | Command::CreateEnvironment(..) => return Ok(About::New),
         _ => return Ok(About::Untagged),

@@ -6,6 +6,7 @@ mod answers;
 mod certificates;
 mod chunks;
 mod counts;
+mod edges;
 mod routes;
 mod rules;
 mod snapshots;
@@ -147,5 +148,14 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
         }
         Event::ClusterChangeForgotten { revision } => CLUSTER_CHANGES.delete(rows, (revision,)),
         Event::ClusterSettled(settings) => CLUSTER.put(rows, (), settings),
+        Event::EdgeTokenCreated(token) | Event::EdgeTokenUsed(token) => {
+            edges::token_written(rows, token);
+        }
+        Event::EdgeTokenDeleted(token) | Event::EdgeTokenForgotten(token) => {
+            edges::token_removed(rows, token);
+        }
+        Event::EdgeEnrolled(record) | Event::EdgeRevoked(record) => {
+            edges::edge_written(rows, record);
+        }
     }
 }

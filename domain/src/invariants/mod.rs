@@ -21,6 +21,7 @@
 //! | outages are of upstreams that are there | `outages` |
 //! | what was told of the end of a certificate is of one that is there | `expiries` |
 //! | shifts are of upstreams that are there, which weigh what a running one says | `shifts` |
+//! | join tokens are found by their hashes, and whoever came by one is known | `edges` |
 //! | deliveries are listed under their times and counted | `webhooks` |
 //! | what operators asked of the cluster is kept up to a number | `cluster` |
 //! | the journal is whole from where it begins, and can be told in full | `journal` |
@@ -30,6 +31,7 @@ mod answers;
 mod chunks;
 mod cluster;
 mod counts;
+mod edges;
 mod expected;
 mod expiries;
 mod journal;
@@ -69,6 +71,7 @@ pub fn check(view: &(impl View + ?Sized)) -> Result<(), String> {
     expiries::check(&state)?;
     shifts::derive(&state, &mut expected)?;
     cluster::check(&state)?;
+    edges::derive(&state, &mut expected)?;
     expected.compare(&state.rows)
 }
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::content::UPSTREAM_SETTINGS as SETTINGS;
 use crate::model::{
-    ApiKey, Certificate, Environment, EnvironmentKind, ExpiryNotice, Route, Rule, Shift, Snapshot,
-    Upstream, WebhookEndpoint, Workspace,
+    ApiKey, Certificate, EdgeRecord, EdgeToken, Environment, EnvironmentKind, ExpiryNotice, Route,
+    Rule, Shift, Snapshot, Upstream, WebhookEndpoint, Workspace,
 };
 use crate::time::Timestamp;
 
@@ -156,6 +156,42 @@ pub(super) fn certificate(certificate: &Certificate) -> Fields {
         ("not_before", json(&material.not_before.unix_seconds())),
         ("not_after", json(&material.not_after.unix_seconds())),
         ("version", json(&certificate.version)),
+    ])
+}
+
+/// Never by what it is recognised, nor what its text is made of.
+pub(super) fn edge_token(token: &EdgeToken) -> Fields {
+    let used_by = token.used.as_ref().map(|used| &used.edge_id);
+    Fields::from([
+        ("edge_id", json(&token.binding.edge_id)),
+        ("region", json(&token.binding.region)),
+        ("labels", json(&token.binding.labels)),
+        ("expires_at", json(&token.expires_at.unix_seconds())),
+        ("used_by", json(&used_by)),
+    ])
+}
+
+pub(super) fn edge(record: &EdgeRecord) -> Fields {
+    let enrolment = record.enrolment.as_ref();
+    let status = if record.revoked_at.is_some() {
+        "revoked"
+    } else {
+        "enrolled"
+    };
+    Fields::from([
+        ("status", json(status)),
+        (
+            "edge_token_id",
+            json(&enrolment.map(|enrolment| enrolment.token_id.as_str())),
+        ),
+        (
+            "region",
+            json(&enrolment.map(|enrolment| &enrolment.region)),
+        ),
+        (
+            "labels",
+            json(&enrolment.map(|enrolment| &enrolment.labels)),
+        ),
     ])
 }
 

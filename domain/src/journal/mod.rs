@@ -9,12 +9,14 @@ use crate::command::{Command, Stamped};
 use crate::event::Event;
 use crate::id::{ApiKeyId, EnvironmentId, RouteId, UpstreamId};
 use crate::model::{
-    About, ApiKey, Certificate, Change, EndpointStatus, Expiring, ExpiryNotice, JournalEntry,
-    Notice, NoticeKind, ObjectKind, Route, Shift, Snapshot, Upstream, WebhookEndpoint,
+    About, ApiKey, Certificate, Change, EdgeToken, EndpointStatus, Expiring, ExpiryNotice,
+    JournalEntry, Notice, NoticeKind, ObjectKind, Route, Shift, Snapshot, Upstream,
+    WebhookEndpoint,
 };
 use crate::rows::View;
 use crate::schema::{
-    API_KEYS, CERTIFICATES, ROUTES, UPSTREAM_SHIFTS, UPSTREAMS, WEBHOOK_ENDPOINTS, WORKSPACES,
+    API_KEYS, CERTIFICATES, EDGE_RECORDS, EDGE_TOKENS, ROUTES, UPSTREAM_SHIFTS, UPSTREAMS,
+    WEBHOOK_ENDPOINTS, WORKSPACES,
 };
 use crate::time::{Revision, Timestamp};
 
@@ -180,6 +182,19 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
                 self.certificate(Some(certificate), None);
             }
             Event::ExpiryTold { of, notice, .. } => self.expiry(of, *notice),
+            Event::EdgeTokenCreated(token) => self.edge_token(None, Some(token)),
+            Event::EdgeTokenUsed(token) => {
+                let before = EDGE_TOKENS.get(self.view, (&token.environment_id, &token.id));
+                self.edge_token(before.as_ref(), Some(token));
+            }
+            Event::EdgeTokenDeleted(token) => self.edge_token(Some(token), None),
+            Event::EdgeEnrolled(record) | Event::EdgeRevoked(record) => {
+                let key = (&record.environment_id, &record.edge_id);
+                let before = EDGE_RECORDS.get(self.view, key);
+                let object = (ObjectKind::Edge, record.edge_id.clone(), None);
+                let before = before.as_ref().map(fields::edge);
+                self.change(object, before, Some(fields::edge(record)));
+            }
             // Bookkeeping of what is told above, or of nobody's doing.
             Event::Ticked(_)
             | Event::Answered { .. }
@@ -202,6 +217,7 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             | Event::ClusterChanged { .. }
             | Event::ClusterChangeForgotten { .. }
             | Event::ClusterSettled(_)
+            | Event::EdgeTokenForgotten(_)
             | Event::Journaled { .. } => {}
         }
     }
@@ -354,6 +370,18 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             object,
             before.map(fields::certificate),
             after.map(fields::certificate),
+        );
+    }
+
+    fn edge_token(&mut self, before: Option<&EdgeToken>, after: Option<&EdgeToken>) {
+        let Some(token) = after.or(before) else {
+            return;
+        };
+        let object = (ObjectKind::EdgeToken, token.id.to_string(), None);
+        self.change(
+            object,
+            before.map(fields::edge_token),
+            after.map(fields::edge_token),
         );
     }
 

@@ -164,6 +164,10 @@ names! {
         Workspace = "workspace",
         /// A certificate.
         Certificate = "certificate",
+        /// A token by which an edge joins.
+        EdgeToken = "edge_token",
+        /// An edge.
+        Edge = "edge",
     }
 }
 

@@ -6,6 +6,7 @@ mod api_key;
 mod api_version;
 mod certificate;
 mod cluster;
+mod edge;
 mod expiry;
 mod idempotency;
 mod ip_range;
@@ -28,6 +29,9 @@ pub use api_key::{ApiKey, KeyHash, KeyKind, KeySalt, PreviousSecret};
 pub use api_version::ApiVersion;
 pub use certificate::{Certificate, CertificateMaterial, SealedKey};
 pub use cluster::{ClusterChange, ClusterRecord, ClusterSettings, MemberId, RetiredMember};
+pub use edge::{
+    EDGE_TOKEN_MS, EdgeBinding, EdgeEnrolment, EdgePublicKey, EdgeRecord, EdgeToken, EdgeTokenUse,
+};
 pub use expiry::{EXPIRY_DAYS, Expiring, ExpiryNotice};
 pub use idempotency::{
     Fingerprint, IDEMPOTENCY_TTL_MS, IdempotencyKey, IdempotencyRecord, StoredReply,

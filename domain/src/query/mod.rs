@@ -6,6 +6,7 @@ mod access;
 mod certificates;
 mod cluster;
 mod draft;
+mod edges;
 mod expiries;
 mod journal;
 mod page;
@@ -26,6 +27,7 @@ pub use certificates::{
 };
 pub use cluster::{cluster_changes, preferred_region, retired_members};
 pub use draft::{draft_head, validate};
+pub use edges::{edge_record, edge_token, edge_token_by_hash, edge_tokens, edges_changed};
 pub use expiries::{ExpiryPlace, expiring, expiry_due};
 pub use journal::{
     JournalNotice, JournalRow, audit_entry, event, event_at, is_beyond_journal, journal_after,

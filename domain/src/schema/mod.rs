@@ -55,6 +55,10 @@
 //! 60   CLUSTER                –                                      ClusterSettings
 //! 61   RETIRED_MEMBERS        member                                 RetiredMember
 //! 62   CLUSTER_CHANGES        revision                               ClusterRecord  the newest thousand
+//! 70   EDGE_TOKENS            env, token                             EdgeToken
+//! 71   EDGE_TOKEN_HASHES      keyed hash                             EnvironmentId
+//! 72   EDGE_RECORDS           env, edge                              EdgeRecord
+//! 73   EDGE_CHANGES           env                                    Revision  the last of any of them
 //! ```
 
 mod chunks;
@@ -64,14 +68,15 @@ pub use chunks::{delete_chunk, get_chunk, put_chunk};
 pub use records::{BootstrapRecord, Draft, History, LogClock, ObjectCounts, Uses};
 
 use crate::id::{
-    ApiKeyId, CertificateId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId,
+    ApiKeyId, CertificateId, EdgeTokenId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId,
     WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use crate::model::{
-    ApiKey, Certificate, ClusterRecord, ClusterSettings, Environment, ExpiryNotice, IdempotencyKey,
-    IdempotencyRecord, JournalEntry, KeyHash, Manifest, ManifestVersion, MemberId, Outage,
-    Priority, RetiredMember, Route, Rule, RuleStatus, RuleVersion, RuleVersionNumber, Shift,
-    Snapshot, SnapshotVersion, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
+    ApiKey, Certificate, ClusterRecord, ClusterSettings, EdgeRecord, EdgeToken, Environment,
+    ExpiryNotice, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, Manifest,
+    ManifestVersion, MemberId, Outage, Priority, RetiredMember, Route, Rule, RuleStatus,
+    RuleVersion, RuleVersionNumber, Shift, Snapshot, SnapshotVersion, Upstream, WebhookDelivery,
+    WebhookEndpoint, Workspace,
 };
 use crate::table::Table;
 use crate::time::{Revision, Timestamp};
@@ -232,6 +237,18 @@ pub const CLUSTER: Table<(), ClusterSettings> = Table::new(0x60, "cluster");
 pub const RETIRED_MEMBERS: Table<(MemberId,), RetiredMember> = Table::new(0x61, "retired_members");
 /// What operators asked of the cluster, by the entry that told of it.
 pub const CLUSTER_CHANGES: Table<(Revision,), ClusterRecord> = Table::new(0x62, "cluster_changes");
+
+/// Tokens by which edges join.
+pub const EDGE_TOKENS: Table<(EnvironmentId, EdgeTokenId), EdgeToken> =
+    Table::new(0x70, "edge_tokens");
+/// The environment of the token with a keyed hash.
+pub const EDGE_TOKEN_HASHES: Table<(KeyHash,), EnvironmentId> =
+    Table::new(0x71, "edge_token_hashes");
+/// What was decided of edges, by name.
+pub const EDGE_RECORDS: Table<(EnvironmentId, String), EdgeRecord> =
+    Table::new(0x72, "edge_records");
+/// The entry that last let in an edge of an environment, or turned one away.
+pub const EDGE_CHANGES: Table<(EnvironmentId,), Revision> = Table::new(0x73, "edge_changes");
 
 /// How many manifest roots keep their chunks: an edge that is still fetching an earlier manifest
 /// may finish, unless more than this many publications overtake it.

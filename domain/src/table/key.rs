@@ -1,7 +1,7 @@
 //! Keys: how ids, numbers and texts become bytes that sort as they do, and back.
 
 use crate::id::{
-    ApiKeyId, CertificateId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId,
+    ApiKeyId, CertificateId, EdgeTokenId, EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId,
     WebhookDeliveryId, WebhookEndpointId, WorkspaceId, packed,
 };
 use crate::model::{
@@ -89,6 +89,7 @@ packed_parts!(
     SnapshotId,
     UpstreamId,
     CertificateId,
+    EdgeTokenId,
     WebhookDeliveryId,
     WebhookEndpointId,
     WorkspaceId

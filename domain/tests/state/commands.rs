@@ -140,6 +140,7 @@ pub(crate) fn log(
             });
             crate::shifts::aim(&mut log);
             crate::certificates::aim(&mut log);
+            crate::edges::aim(&mut log);
         }
         log
     })
@@ -220,6 +221,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         14 => crate::certificates::arbitrary(),
         17 => crate::shifts::arbitrary(),
         3 => crate::cluster::arbitrary(),
+        14 => crate::edges::arbitrary(),
     ]
 }
 

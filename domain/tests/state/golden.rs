@@ -14,7 +14,7 @@ use domain::time::{Revision, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{certificates, cluster, history, replies, samples, several, shifts};
+use crate::{certificates, cluster, edges, history, replies, samples, several, shifts};
 
 /// Compares lines of `name hex` with those on file.
 fn check(file: &str, lines: &[(String, Vec<u8>)]) {
@@ -254,6 +254,22 @@ fn rows_have_their_bytes() {
                 (&Revision(300),),
                 cluster::record(),
             ),
+            row(
+                &schema::EDGE_TOKENS,
+                (&environment, &edges::id()),
+                edges::token(),
+            ),
+            row(
+                &schema::EDGE_TOKEN_HASHES,
+                (&samples::key_hash(),),
+                samples::environment_id(),
+            ),
+            row(
+                &schema::EDGE_RECORDS,
+                (&environment, &"edge-1".to_owned()),
+                edges::record(),
+            ),
+            row(&schema::EDGE_CHANGES, (&environment,), Revision(7)),
         ],
     );
 }

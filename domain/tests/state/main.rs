@@ -6,6 +6,7 @@ mod certificates;
 mod cluster;
 mod commands;
 mod costs;
+mod edges;
 mod golden;
 mod history;
 mod properties;

@@ -14,11 +14,13 @@ pub(crate) fn replies() -> Vec<(String, Applied)> {
         .chain(several::outcomes())
         .chain(crate::certificates::outcomes())
         .chain(crate::shifts::outcomes())
+        .chain(crate::edges::outcomes())
         .map(|(name, outcome)| (name.to_owned(), Ok(outcome)));
     let rejections = rejections()
         .into_iter()
         .chain(crate::shifts::rejections())
-        .chain(crate::cluster::rejections());
+        .chain(crate::cluster::rejections())
+        .chain(crate::edges::rejections());
     let rejections = rejections.map(|rejection| {
         let name = format!("{rejection:?}");
         let end = name.find([' ', '{']).unwrap_or(name.len());

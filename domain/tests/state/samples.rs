@@ -467,6 +467,7 @@ pub(crate) fn commands() -> Vec<Command> {
     commands.extend(crate::certificates::commands());
     commands.extend(crate::shifts::commands());
     commands.extend(crate::cluster::commands());
+    commands.extend(crate::edges::commands());
     commands
 }
 

@@ -21,11 +21,13 @@
 //!  │ ◀── Ping · Pong ──▶                  │  each side notices when the other is stuck
 //! ```
 //!
-//! On a second stream an edge asks for what must not be in chunks: see [`certificates`].
+//! On a second stream an edge asks for what must not be in chunks: see [`certificates`]. How it comes by its own
+//! certificate is another conversation: see [`enrolment`].
 #![forbid(unsafe_code)]
 
 pub mod backoff;
 pub mod certificates;
+pub mod enrolment;
 pub mod feeder;
 pub mod follower;
 pub mod frame;

@@ -153,6 +153,12 @@ pub enum Refusal {
     /// The edge broke the protocol.
     #[error("protocol violation: {0}")]
     Violation(String),
+    /// The edge was turned away, or another one has taken its place.
+    #[error("the edge {edge_id} was revoked, or has another key")]
+    Revoked {
+        /// Who the edge said it was.
+        edge_id: String,
+    },
 }
 
 /// A text cut to [`REASON_BYTES_MAX`] at a character's edge.

@@ -169,6 +169,80 @@ fn a_bad_field_is_named() {
     }
 }
 
+/// An edge that comes by what it is with a token.
+const BARE: &str = r#"
+    [edge]
+    id = "edge-1"
+    data_dir = "/var/lib/vectorgate"
+    [http]
+    listen = "127.0.0.1:8101"
+    [enrolment]
+    token_file = "/none"
+"#;
+
+fn papers() -> edge_protocol::enrolment::Papers {
+    edge_protocol::enrolment::Papers {
+        certificate: String::new(),
+        authorities: String::new(),
+        until_s: 1,
+        environment: "production".to_owned(),
+        region: "eu-central-1".to_owned(),
+        labels: BTreeMap::from([("rack".to_owned(), "7".to_owned())]),
+        nodes: vec!["node-1:7300".to_owned()],
+    }
+}
+
+#[test]
+fn an_edge_with_a_token_needs_to_know_little_and_may_not_contradict_it() {
+    let mut settings = parse(BARE, &[]).unwrap();
+    assert!(
+        settings
+            .enrolment
+            .as_ref()
+            .unwrap()
+            .token()
+            .unwrap()
+            .is_none()
+    );
+    settings.take_papers(&papers()).unwrap();
+    assert_eq!(settings.edge.region, "eu-central-1");
+    assert_eq!(settings.edge.environment, "production");
+    assert_eq!(settings.edge.labels["rack"], "7");
+    assert_eq!(settings.control.nodes, ["node-1:7300"]);
+
+    let own = [("VECTORGATE_CONTROL__NODES", r#"["other:7300"]"#)];
+    let mut settings = parse(BARE, &own).unwrap();
+    settings.take_papers(&papers()).unwrap();
+    assert_eq!(settings.control.nodes, ["other:7300"]);
+    for (variable, named) in [
+        ("VECTORGATE_EDGE__REGION", "`edge.region`"),
+        ("VECTORGATE_EDGE__ENVIRONMENT", "`edge.environment`"),
+    ] {
+        let mut settings = parse(BARE, &[(variable, "other")]).unwrap();
+        let message = settings.take_papers(&papers()).unwrap_err().to_string();
+        assert!(message.contains(named), "{message}");
+    }
+}
+
+#[test]
+fn a_token_stands_in_one_place_and_does_not_show() {
+    let token = ("VECTORGATE_ENROLMENT__TOKEN", "vg_join_v1_secret");
+    let message = parse(BARE, &[token]).unwrap_err();
+    assert!(message.contains("`enrolment.token`"), "{message}");
+    let bare = BARE.replace("token_file = \"/none\"", "");
+    let settings = parse(&bare, &[token]).unwrap();
+    assert!(!format!("{settings:?}").contains("secret"));
+    let message = settings.enrolment.unwrap().token().unwrap_err().to_string();
+    assert!(
+        message.contains("`enrolment.token`") && !message.contains("secret"),
+        "{message}"
+    );
+    let both = format!("{WHOLE}[enrolment]\n");
+    assert!(parse(&both, &[]).unwrap_err().contains("`enrolment`"));
+    let neither = bare.replace("[enrolment]", "");
+    assert!(parse(&neither, &[]).unwrap_err().contains("`tls`"));
+}
+
 #[test]
 fn a_missing_field_is_named_and_broken_toml_is_refused() {
     for (line, named) in [

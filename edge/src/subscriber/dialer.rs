@@ -43,7 +43,7 @@ const CLOSE_MAX: Duration = Duration::from_millis(500);
 
 /// Why a node was not reached.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DialError {
+pub(crate) enum DialError {
     #[error("its name does not resolve: {0}")]
     Resolve(#[source] io::Error),
     #[error("its name has no address")]
@@ -58,7 +58,7 @@ pub(super) enum DialError {
     Timeout,
 }
 
-pub(super) struct Dialer<N> {
+pub(crate) struct Dialer<N> {
     network: N,
     config: ClientConfig,
     /// One for each family, bound when it is first needed.
@@ -78,7 +78,15 @@ impl<N: Network> Dialer<N> {
         identity: &Identity,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, TlsError> {
-        let tls = identity.client(ALPN_EDGE)?;
+        Self::with(network, identity.client(ALPN_EDGE)?, entropy)
+    }
+
+    /// One that speaks TLS in this way.
+    pub(crate) fn with(
+        network: N,
+        tls: rustls::ClientConfig,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, TlsError> {
         let crypto = QuicClientConfig::try_from(tls)
             .map_err(|error| TlsError::Verifier(error.to_string()))?;
         let mut config = ClientConfig::new(Arc::new(crypto));
@@ -97,7 +105,7 @@ impl<N: Network> Dialer<N> {
     }
 
     /// Connects to `host:port`, at whichever of its addresses answers first in their order.
-    pub(super) async fn connect(&mut self, node: &str) -> Result<Connection, DialError> {
+    pub(crate) async fn connect(&mut self, node: &str) -> Result<Connection, DialError> {
         let resolving = timeout(STEP_MAX, self.network.resolve(node)).await;
         let addresses = resolving
             .map_err(|_| DialError::Timeout)?
@@ -146,7 +154,7 @@ impl<N: Network> Dialer<N> {
     }
 
     /// Closes what is open, and lets nodes know.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         for endpoint in [self.v4, self.v6].into_iter().flatten() {
             endpoint.close(VarInt::from_u32(0), b"the edge is shutting down");
             let _ = timeout(CLOSE_MAX, endpoint.wait_idle()).await;

@@ -33,13 +33,13 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::applying::Applying;
-use self::dialer::Dialer;
 use crate::configuration::Apply;
 use crate::store::{Directory, Opened, Store};
 use crate::telemetry::Hub;
 
 pub use applying::ApplyOn;
 pub use certificates::{Certificates, Shown};
+pub(crate) use dialer::Dialer;
 pub use status::Status;
 
 /// Who follows, and whom.

@@ -85,7 +85,7 @@ pub(crate) async fn secure(
     let own = certified_key(own.cert.as_bytes(), own.key.as_bytes()).unwrap();
     let mut world = World::start(Options {
         set: [&[("HTTPS__LISTEN", "127.0.0.1:0")], set].concat(),
-        keyring: Keyring::new(Some(own)),
+        keyring: Keyring::new(Some(own.into())),
         ..Options::default()
     })
     .await;

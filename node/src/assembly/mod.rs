@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use platform::tls::{ALPN_H2, Identity};
+use platform::tls::{ALPN_H2, Identity, Peer};
 use platform::{Clock, Entropy, Listener, Network};
 use raft_store::{Closer, Opened, Options, Storage};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,6 +23,7 @@ use crate::bootstrap::Bootstrapper;
 use crate::consensus::peers::{Peers, TlsDialer};
 use crate::consensus::{Consensus, Parts, server};
 use crate::control_plane::ControlPlane;
+use crate::enrolment::{self, Enrolment};
 use crate::errands::{self, Errands};
 use crate::fleet::{ClusterFleet, Fleet};
 use crate::halt::{FatalHook, FatalReason, Halt};
@@ -57,6 +58,8 @@ pub struct Ports<N> {
     pub storage: Storage,
     /// This node's certificate.
     pub identity: Identity,
+    /// How edges are let in by join tokens; without it, none is.
+    pub enrolment: Option<Enrolment>,
     /// The cluster's pepper.
     pub keys: KeyRing,
     /// The certificate that REST clients see; without it they speak plain HTTP.
@@ -84,6 +87,10 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         Some(admin) => Some(listen(&ports.network, "admin.listen", admin.listen).await?),
         None => None,
     };
+    let scraped = match &settings.metrics {
+        Some(metrics) => Some(listen(&ports.network, "metrics.listen", metrics.listen).await?),
+        None => None,
+    };
     let metrics = Metrics::default();
     let sender = webhook_sender(&settings, &ports.network)?;
     let (consensus, closer) = start_consensus(&settings, &ports, &metrics).await?;
@@ -101,6 +108,10 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         publisher: publisher.address(),
         admin: match &admin {
             Some(admin) => Some(local_addr("admin.listen", admin)?),
+            None => None,
+        },
+        metrics: match &scraped {
+            Some(scraped) => Some(local_addr("metrics.listen", scraped)?),
             None => None,
         },
     };
@@ -124,7 +135,15 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         clock: Arc::clone(&ports.clock),
         entropy: Arc::clone(&ports.entropy),
     });
-    let state = rest_state(&ports, &metrics, &consensus, (fleet, limits), sender);
+    let mut state = rest_state(&ports, &metrics, &consensus, (fleet, limits), sender);
+    let scraped = scraped
+        .zip(state.exposition.take_if(|_| settings.metrics.is_some()))
+        .map(|(listener, exposition)| {
+            let router = rest::metrics_router(exposition);
+            let (stop, stopped) = watch::channel(false);
+            let task = spawn_rest(listener, router, state.metrics.clone(), stopped);
+            Part { stop, task }
+        });
     let admin = match admin.zip(addresses.admin) {
         Some(admin) => Some(serve_admin(
             admin,
@@ -143,6 +162,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         metrics,
         rest,
         admin,
+        scraped,
         internal,
         publisher,
         dispatcher,
@@ -196,9 +216,22 @@ fn start_publisher<N: Network>(
 ) -> Result<(ClusterFleet, Publisher), StartError> {
     let control: Arc<dyn ControlPlane> = Arc::new(consensus.clone());
     let fleet = Fleet::new(settings.node.id, Arc::clone(&ports.clock));
+    let desk = ports.enrolment.as_ref().map(|enrolment| {
+        enrolment::Desk::new(enrolment::Parts {
+            control: Arc::clone(&control),
+            keys: ports.keys.clone(),
+            clock: Arc::clone(&ports.clock),
+            entropy: Arc::clone(&ports.entropy),
+            nodes: ports.identity.clone(),
+            enrolment: enrolment.clone(),
+        })
+    });
+    let trusted = ports.enrolment.as_ref();
     let parts = publisher::Parts {
         listen: settings.publisher.listen,
-        identity: &ports.identity,
+        identity: trusted.map_or(&ports.identity, |enrolment| &enrolment.identity),
+        desk,
+        clock: Arc::clone(&ports.clock),
         control: Arc::clone(&control),
         fleet: fleet.clone(),
         metrics: metrics.register(PublisherMetrics::register),
@@ -240,7 +273,8 @@ fn serve_internal<N: Network>(
     ports: &Ports<N>,
     consensus: &Consensus,
 ) -> Result<Part, StartError> {
-    let acceptor = TlsAcceptor::from(Arc::new(ports.identity.server(ALPN_H2)?));
+    let config = ports.identity.server_for(ALPN_H2, Peer::is_node)?;
+    let acceptor = TlsAcceptor::from(Arc::new(config));
     let bootstrapper = Bootstrapper {
         control: Arc::new(consensus.clone()),
         keys: ports.keys.clone(),
@@ -285,7 +319,7 @@ fn rest_state<N: Network>(
         keys: ports.keys.clone(),
         key_uses: KeyUses::default(),
         metrics: metrics.register(HttpMetrics::register),
-        exposition: Arc::new(move || exposition.render()),
+        exposition: Some(Arc::new(move || exposition.render())),
         limits,
         courier: Courier {
             post: Arc::clone(&sender) as Arc<dyn Post>,
@@ -293,6 +327,14 @@ fn rest_state<N: Network>(
             clock: Arc::clone(&ports.clock),
         },
         receivers: Arc::new(move |url| sender.receiver(url).map(drop)),
+        authorities: ports.enrolment.as_ref().map(|_| {
+            let identity = ports.identity.clone();
+            let authorities = move || {
+                let authorities = identity.authorities().into_iter();
+                authorities.map(|der| der.to_vec()).collect()
+            };
+            Arc::new(authorities) as rest::Authorities
+        }),
     }
 }
 
@@ -339,7 +381,7 @@ fn serve_admin<N: Network>(
     let task = if plain {
         spawn_rest(listener, router, http, stopped)
     } else {
-        let mut config = ports.identity.server(ALPN_H2)?;
+        let mut config = ports.identity.server_for(ALPN_H2, Peer::is_node)?;
         config.alpn_protocols.push(b"http/1.1".to_vec());
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TlsListener::spawn(listener, acceptor, address, admin::nodes_only);

@@ -31,6 +31,8 @@ pub struct Addresses {
     pub publisher: SocketAddr,
     /// The operators' surface, if there is one.
     pub admin: Option<SocketAddr>,
+    /// Metrics, if they have a socket of their own.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// A server that can be told to stop.
@@ -56,6 +58,7 @@ pub struct Running {
     pub(super) metrics: Metrics,
     pub(super) rest: Part,
     pub(super) admin: Option<Part>,
+    pub(super) scraped: Option<Part>,
     pub(super) internal: Part,
     pub(super) publisher: Publisher,
     pub(super) dispatcher: Dispatcher,
@@ -104,6 +107,9 @@ impl Running {
             async {
                 if let Some(admin) = self.admin {
                     admin.end(REST_DRAIN).await;
+                }
+                if let Some(scraped) = self.scraped {
+                    scraped.end(REST_DRAIN).await;
                 }
             },
             self.publisher.shut_down(),

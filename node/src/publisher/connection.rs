@@ -4,19 +4,20 @@
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use domain::id::EnvironmentId;
 use edge_protocol::feeder::{Action, Feeder};
 use edge_protocol::frame::{Decoder, encode};
 use edge_protocol::limits::GREETING_MAX;
 use edge_protocol::{Hello, ManifestRef, Moment, Refusal, Report, ReportState, ToEdge, ToNode};
-use platform::tls::Peer;
+use platform::tls::EdgeCertificate;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::admission::{admit, peer_of};
+use super::admission::{Admitted, admit, welcome};
 use super::certificates;
-use super::feed::{Manifests, Newest};
+use super::feed::{EdgeChanges, Manifests, Newest};
 use crate::fleet::Seat;
 
 /// What is taken from the stream at once.
@@ -26,13 +27,21 @@ const READ_BYTES: usize = 16 * 1024;
 /// regardless.
 const FAREWELL_MAX: Duration = Duration::from_millis(500);
 
+/// How long a certificate goes unexamined on a connection that stays open. It is looked at earlier where
+/// it ends earlier.
+const CERTIFICATE_LOOK_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The close code of a connection whose last frame said why.
 const CLOSE_REFUSED: VarInt = VarInt::from_u32(1);
 
 pub(super) struct Session {
     shared: Shared,
     connection: Connection,
-    peer: Option<Peer>,
+    shown: Option<EdgeCertificate>,
+    /// What it was let in to, and what tells when it may have been turned away.
+    belongs: Option<(EnvironmentId, EdgeChanges)>,
+    /// When its certificate is looked at again.
+    look: Instant,
     feeder: Feeder,
     start: Instant,
     decoder: Decoder,
@@ -50,8 +59,12 @@ pub(super) struct Session {
 }
 
 /// Serves a connection until either side ends it.
-pub(super) async fn serve(shared: Shared, connection: Connection, draining: CancellationToken) {
-    let peer = peer_of(&connection);
+pub(super) async fn serve(
+    shared: Shared,
+    connection: Connection,
+    shown: Option<EdgeCertificate>,
+    draining: CancellationToken,
+) {
     let Some((send, receive)) = accept_stream(&connection, &draining).await else {
         connection.close(CLOSE_REFUSED, b"no stream was opened");
         return;
@@ -60,7 +73,9 @@ pub(super) async fn serve(shared: Shared, connection: Connection, draining: Canc
     let mut session = Session {
         shared,
         connection,
-        peer,
+        shown,
+        belongs: None,
+        look: start,
         feeder: Feeder::new(Moment::default()),
         start,
         decoder: Decoder::default(),
@@ -115,6 +130,8 @@ impl Session {
                     Some((refusal, _)) => return self.lost(refusal),
                     None => self.feeder.handle_timeout(self.now()),
                 },
+                () = changed(&mut self.belongs) => self.check_welcome(),
+                () = sleep_until(self.look), if self.belongs.is_some() => self.check_certificate(),
                 () = draining.cancelled(), if !drained => {
                     drained = true;
                     self.feeder.handle_refused(Refusal::Draining);
@@ -172,8 +189,7 @@ impl Session {
                 Action::Admit(hello) => self.admit(&hello),
                 Action::Note(report) => {
                     if let ReportState::Rejected { reason } = &report.state {
-                        let edge = self.peer.as_ref().map(tracing::field::debug);
-                        tracing::warn!(edge, manifest = %report.manifest, reason, "an edge rejected a manifest");
+                        tracing::warn!(edge = self.edge(), manifest = %report.manifest, reason, "an edge rejected a manifest");
                     }
                     self.shared.metrics.reported(&report);
                     self.measure(&report);
@@ -236,27 +252,71 @@ impl Session {
             fleet,
             ..
         } = &self.shared;
-        match admit(&**control, feeds, self.peer.as_ref(), hello) {
-            Ok(admitted) => {
+        match admit(&**control, feeds, self.shown.as_ref(), hello) {
+            Ok(Admitted {
+                welcome,
+                manifest,
+                manifests,
+                edges,
+                put,
+            }) => {
                 tracing::debug!(
                     edge = hello.edge_id,
                     environment = hello.environment,
                     "an edge connected"
                 );
-                self.seat = Some(fleet.seat(&admitted.welcome.environment_id, hello));
-                self.manifests = Some(admitted.manifests);
-                let environment = admitted.welcome.environment_id.clone();
+                // Where the cluster has put an edge, it is, whatever it says.
+                let mut hello = hello.clone();
+                if let Some((region, labels)) = put {
+                    (hello.region, hello.labels) = (region, labels);
+                }
+                let environment = welcome.environment_id.clone();
+                self.seat = Some(fleet.seat(&environment, &hello));
+                self.manifests = Some(manifests);
+                self.belongs = Some((environment.clone(), edges));
+                self.check_certificate();
                 // It ends with the connection.
                 tokio::spawn(certificates::serve(
                     self.shared.clone(),
                     self.connection.clone(),
                     environment,
                 ));
-                self.feeder
-                    .handle_admitted(self.now(), admitted.welcome, admitted.manifest);
+                self.feeder.handle_admitted(self.now(), welcome, manifest);
             }
             Err(refusal) => self.feeder.handle_refused(refusal),
         }
+    }
+
+    /// Whether the edge is still welcome.
+    fn check_welcome(&mut self) {
+        let (Some((environment, _)), Some(shown)) = (&self.belongs, &self.shown) else {
+            return;
+        };
+        if let Err(refusal) = welcome(&*self.shared.control, environment, shown) {
+            self.feeder.handle_refused(refusal);
+        }
+    }
+
+    /// Whether the certificate of the handshake still holds. An edge that has another one by now comes back
+    /// with that.
+    fn check_certificate(&mut self) {
+        let until_s = self.shown.as_ref().map_or(0, |shown| shown.not_after_s);
+        let now_s = self.shared.clock.now().0 / 1000;
+        match until_s.checked_sub(now_s) {
+            Some(left_s) => {
+                let left = Duration::from_secs(left_s.saturating_add(1));
+                self.look = Instant::now() + left.min(CERTIFICATE_LOOK_MAX);
+            }
+            None => {
+                self.look = Instant::now() + CERTIFICATE_LOOK_MAX;
+                self.feeder.handle_refused(Refusal::Draining);
+            }
+        }
+    }
+
+    /// The edge's name, for people.
+    fn edge(&self) -> Option<&str> {
+        self.shown.as_ref().map(|shown| shown.id.as_str())
     }
 
     /// Takes the next frame, if the last one is written. False once there is none to come.
@@ -284,9 +344,9 @@ impl Session {
             return;
         };
         if *refusal == Refusal::Draining {
-            tracing::debug!(edge = ?self.peer, "an edge was sent on");
+            tracing::debug!(edge = self.edge(), "an edge was sent on");
         } else {
-            tracing::warn!(edge = ?self.peer, from = %self.connection.remote_address(), %refusal, "an edge was refused");
+            tracing::warn!(edge = self.edge(), from = %self.connection.remote_address(), %refusal, "an edge was refused");
         }
         let _ = send.finish();
         let _ = timeout(FAREWELL_MAX, send.stopped()).await;
@@ -295,9 +355,19 @@ impl Session {
     }
 
     fn lost(&self, reason: &dyn std::fmt::Display) {
-        tracing::debug!(edge = ?self.peer, %reason, "an edge is gone");
+        tracing::debug!(edge = self.edge(), %reason, "an edge is gone");
         self.connection.close(VarInt::from_u32(0), b"");
     }
+}
+
+/// Returns when who belongs to the environment has changed; never, before the edge does.
+async fn changed(belongs: &mut Option<(EnvironmentId, EdgeChanges)>) {
+    if let Some((_, edges)) = belongs
+        && edges.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// The next manifest; never, where nothing is followed or nothing will come any more.

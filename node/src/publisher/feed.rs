@@ -1,5 +1,5 @@
-//! The newest manifest of each environment that has edges, and when one of its certificates last
-//! changed, watched once for all of them.
+//! The newest manifest of each environment that has edges, and when one of its certificates, or who
+//! belongs to it, last changed, watched once for all of them.
 //!
 //! One task looks at the state when this node has applied something. A publish therefore costs
 //! one look-up for each environment, however many edges follow it, and each edge is woken by
@@ -32,11 +32,15 @@ pub(super) struct Newest {
 /// The entry that last changed a certificate of an environment; nothing before the first change.
 pub(super) type CertificateChanges = watch::Receiver<Option<Revision>>;
 
+/// The entry that last let in an edge of an environment, or turned one away; nothing before the first.
+pub(super) type EdgeChanges = watch::Receiver<Option<Revision>>;
+
 /// Who follows what.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Feeds {
     manifests: Feed<Newest>,
     certificates: Feed<Revision>,
+    edges: Feed<Revision>,
 }
 
 /// What is followed of each environment.
@@ -52,6 +56,11 @@ impl Feeds {
     /// this.
     pub(super) fn follow_certificates(&self, environment_id: &EnvironmentId) -> CertificateChanges {
         follow(&self.certificates, environment_id)
+    }
+
+    /// Follows who belongs to an environment from now on. What is current must be read after this.
+    pub(super) fn follow_edges(&self, environment_id: &EnvironmentId) -> EdgeChanges {
+        follow(&self.edges, environment_id)
     }
 
     /// What was current when an environment was first followed: it came at an unknown time.
@@ -88,6 +97,12 @@ impl Feeds {
             &self.certificates,
             control,
             |view, id| query::certificates_changed(view, id),
+            |told, changed| std::mem::replace(told, changed) != changed,
+        );
+        pass_on(
+            &self.edges,
+            control,
+            |view, id| query::edges_changed(view, id),
             |told, changed| std::mem::replace(told, changed) != changed,
         );
     }

@@ -24,9 +24,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use platform::Network;
-use platform::tls::{Identity, TlsError};
-use quinn::{Endpoint, Incoming, VarInt};
+use platform::tls::{ALPN_ENROL, EdgeCertificate, Identity, TlsError};
+use platform::{Clock, Network};
+use quinn::crypto::rustls::HandshakeData;
+use quinn::{Connection, Endpoint, Incoming, VarInt};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +38,7 @@ use tokio_util::task::TaskTracker;
 use self::feed::Feeds;
 use self::shelf::Shelf;
 use crate::control_plane::ControlPlane;
+use crate::enrolment::{self, Desk};
 use crate::fleet::Fleet;
 use crate::keys::KeyRing;
 
@@ -47,6 +51,10 @@ const EDGES_MAX: usize = 10_000;
 /// Handshakes under way beyond which an address has to prove itself first, so that a flood from
 /// forged addresses costs them a round trip and this node nothing.
 const UNPROVEN_HANDSHAKES_MAX: usize = 64;
+
+/// Connections of edges that want a certificate, who may be anybody: each waits for one entry of the log at
+/// most. More are closed at once.
+const ENROLMENTS_MAX: usize = 64;
 
 /// How long a handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
@@ -68,6 +76,10 @@ pub struct Parts<'a> {
     pub metrics: PublisherMetrics,
     /// Opens the private keys of certificates.
     pub keys: KeyRing,
+    /// Lets edges in by join tokens, where that is wanted.
+    pub desk: Option<Desk>,
+    /// Tells when certificates end.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Parts<'_> {
@@ -115,6 +127,10 @@ struct Shared {
     fleet: Fleet,
     metrics: PublisherMetrics,
     keys: KeyRing,
+    desk: Option<Desk>,
+    clock: Arc<dyn Clock>,
+    /// Room for connections of edges that want a certificate.
+    enrolments: Arc<Semaphore>,
     /// Handshakes under way.
     handshakes: Arc<AtomicUsize>,
 }
@@ -132,10 +148,15 @@ impl Publisher {
             fleet,
             metrics,
             keys,
+            desk,
+            clock,
         } = parts;
         let fail = |source| StartError::Listen { on: listen, source };
         let endpoint = network
-            .quic(listen, Some(transport::server_config(identity)?))
+            .quic(
+                listen,
+                Some(transport::server_config(identity, desk.is_some())?),
+            )
             .map_err(fail)?;
         let address = endpoint.local_addr().map_err(fail)?;
         let feeds = Feeds::default();
@@ -150,6 +171,9 @@ impl Publisher {
             fleet,
             metrics,
             keys,
+            desk,
+            clock,
+            enrolments: Arc::new(Semaphore::new(ENROLMENTS_MAX)),
             handshakes: Arc::default(),
         };
         let accepting = tokio::spawn(accept(
@@ -222,10 +246,21 @@ async fn greet(incoming: Incoming, shared: Shared, draining: CancellationToken) 
     let connected = timeout(HANDSHAKE_MAX, connecting).await;
     shared.handshakes.fetch_sub(1, Ordering::Relaxed);
     match connected {
+        Ok(Ok(connection)) if wants_certificate(&connection) => {
+            let Ok(_room) = Arc::clone(&shared.enrolments).try_acquire_owned() else {
+                shared.metrics.refused.inc();
+                return connection.close(VarInt::from_u32(1), b"too many edges ask at once");
+            };
+            if let Some(desk) = shared.desk {
+                let shown = shown(&connection);
+                enrolment::serve(desk, connection, shown).await;
+            }
+        }
         Ok(Ok(connection)) => {
             let edges = shared.metrics.edges.clone();
             edges.inc();
-            connection::serve(shared, connection, draining).await;
+            let shown = shown(&connection);
+            connection::serve(shared, connection, shown, draining).await;
             edges.dec();
         }
         Ok(Err(reason)) => {
@@ -236,4 +271,18 @@ async fn greet(incoming: Incoming, shared: Shared, draining: CancellationToken) 
             shared.metrics.refused.inc();
         }
     }
+}
+
+/// Whether it was opened for the conversation by which an edge comes by a certificate.
+fn wants_certificate(connection: &Connection) -> bool {
+    let data = connection.handshake_data();
+    let data = data.and_then(|data| data.downcast::<HandshakeData>().ok());
+    data.is_some_and(|data| data.protocol.as_deref() == Some(ALPN_ENROL))
+}
+
+/// The certificate of the other side that the handshake has verified, if it showed an edge's.
+fn shown(connection: &Connection) -> Option<EdgeCertificate> {
+    let identity = connection.peer_identity()?;
+    let chain = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    EdgeCertificate::of(chain.first()?)
 }

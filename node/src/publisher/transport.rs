@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::tls::{ALPN_EDGE, Identity, TlsError};
+use platform::tls::{ALPN_EDGE, ALPN_ENROL, Identity, Peer, TlsError};
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{IdleTimeout, ServerConfig, TransportConfig, VarInt};
 
@@ -25,8 +25,14 @@ const INCOMING_MAX: usize = 1024;
 const INCOMING_BYTES_MAX: u64 = 64 * 1024;
 const INCOMING_BYTES_TOTAL_MAX: u64 = 16 * 1024 * 1024;
 
-pub(super) fn server_config(identity: &Identity) -> Result<ServerConfig, TlsError> {
-    let tls = identity.server(ALPN_EDGE)?;
+/// Where edges are let in by join tokens, those come without a certificate, to another conversation than the
+/// one with edges.
+pub(super) fn server_config(identity: &Identity, lets_in: bool) -> Result<ServerConfig, TlsError> {
+    let tls = if lets_in {
+        identity.server_for_strangers(&[ALPN_EDGE, ALPN_ENROL], Peer::is_edge)?
+    } else {
+        identity.server_for(ALPN_EDGE, Peer::is_edge)?
+    };
     let crypto =
         QuicServerConfig::try_from(tls).map_err(|error| TlsError::Verifier(error.to_string()))?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));

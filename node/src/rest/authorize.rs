@@ -7,8 +7,8 @@
 //! the operation is carried out.
 
 use domain::id::{
-    ApiKeyId, AuditId, CertificateId, EnvironmentId, EventId, RouteId, RuleId, SnapshotId,
-    UpstreamId, WebhookDeliveryId, WebhookEndpointId,
+    ApiKeyId, AuditId, CertificateId, EdgeTokenId, EnvironmentId, EventId, RouteId, RuleId,
+    SnapshotId, UpstreamId, WebhookDeliveryId, WebhookEndpointId,
 };
 use domain::model::{Grant, KeyKind, Resource, ResourceScope, Verb};
 use domain::query;
@@ -115,6 +115,7 @@ impl Target {
             | Self::Environment
             | Self::WebhookEndpoint
             | Self::Certificate
+            | Self::EdgeToken
             | Self::WebhookDelivery => false,
         }
     }
@@ -172,6 +173,11 @@ fn routes(
             let id = call.id("certificate", CertificateId::parse)?;
             let found = query::certificate(view, environment, &id);
             of_none(found.is_some(), "certificate")
+        }
+        Target::EdgeToken => {
+            let id = call.id("edge token", EdgeTokenId::parse)?;
+            let found = query::edge_token(view, environment, &id);
+            of_none(found.is_some(), "edge token")
         }
         Target::WebhookDelivery => {
             let id = call.id("webhook delivery", WebhookDeliveryId::parse)?;

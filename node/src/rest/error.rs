@@ -420,10 +420,12 @@ impl From<Rejection> for ApiError {
                 Self::new(Code::EnvironmentNameTaken, message).at("name")
             }
             // None can come of a request to this API: they need the bootstrap call, the same random
-            // identifier drawn twice, or the admin surface.
+            // identifier drawn twice, the admin surface, or an
+            // edge.
             Rejection::AlreadyBootstrapped
             | Rejection::IdTaken { .. }
-            | Rejection::MemberRetired { .. } => {
+            | Rejection::MemberRetired { .. }
+            | Rejection::EnrolmentRefused { .. } => {
                 tracing::error!(rejection = message, "a rejection that the API cannot cause");
                 Self::internal()
             }

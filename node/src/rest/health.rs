@@ -11,7 +11,7 @@ use super::error::{ApiError, Code};
 use super::pipeline::Call;
 
 /// What Prometheus asks for.
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Whether the process runs. It never depends on a quorum: restarting a node does not help a
 /// cluster that has lost one.
@@ -77,14 +77,13 @@ pub(crate) async fn readyz(api: Arc<Api>, mut call: Call) -> Answered {
     Ok(Answer::bytes(status, TEXT, text))
 }
 
-/// The node's metrics.
+/// The node's metrics, unless they have a listener of their own.
 pub(crate) async fn metrics(api: Arc<Api>, call: Call) -> Answered {
+    let Some(exposition) = &api.exposition else {
+        return unknown_path(api, call).await;
+    };
     call.query.finish()?;
-    Ok(Answer::bytes(
-        StatusCode::OK,
-        OPENMETRICS,
-        (api.exposition)(),
-    ))
+    Ok(Answer::bytes(StatusCode::OK, OPENMETRICS, exposition()))
 }
 
 /// A path that nobody serves.

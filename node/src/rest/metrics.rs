@@ -32,6 +32,7 @@ pub struct HttpMetrics {
     requests: Family<RequestLabels, Counter>,
     latency: Family<OperationLabel, Histogram, fn() -> Histogram>,
     connections: Gauge,
+    refused: Counter,
 }
 
 impl HttpMetrics {
@@ -41,6 +42,7 @@ impl HttpMetrics {
             requests: Family::default(),
             latency: Family::new_with_constructor(|| Histogram::new(LATENCY_BUCKETS)),
             connections: Gauge::default(),
+            refused: Counter::default(),
         };
         registry.register(
             "http_requests",
@@ -57,6 +59,11 @@ impl HttpMetrics {
             "Open connections",
             metrics.connections.clone(),
         );
+        registry.register(
+            "http_connections_refused",
+            "Connections that were closed at once, because their address had as many as it may",
+            metrics.refused.clone(),
+        );
         metrics
     }
 
@@ -71,5 +78,9 @@ impl HttpMetrics {
 
     pub(crate) fn connections(&self) -> &Gauge {
         &self.connections
+    }
+
+    pub(crate) fn refused(&self) -> &Counter {
+        &self.refused
     }
 }

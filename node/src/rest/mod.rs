@@ -29,6 +29,7 @@ mod cursor;
 mod deadline;
 mod deliveries;
 mod dry_run;
+mod edge_tokens;
 mod edges;
 mod environments;
 mod error;
@@ -49,6 +50,7 @@ mod metrics;
 mod object;
 pub mod openapi;
 mod operation;
+mod own_metrics;
 mod page;
 mod pipeline;
 mod policy;
@@ -98,10 +100,12 @@ use crate::control_plane::{BoxFuture, Consistency, ControlPlane};
 use crate::keys::KeyRing;
 use crate::limits::Limits;
 use crate::webhooks::courier::Courier;
+pub(crate) use bad_keys::BadKeys;
 pub use edges::{EdgeAck, EdgeSteps, EdgeView, FleetReader, FleetView, RejectedManifest};
 pub(crate) use events::body as event_body;
 pub use key_uses::KeyUses;
 pub use metrics::HttpMetrics;
+pub use own_metrics::metrics_router;
 pub(crate) use pipeline::ClientAddress;
 pub use router::router;
 pub use server::{Server, ServerLimits};
@@ -112,7 +116,6 @@ pub use telemetry::{
 pub(crate) use version::{newest as newest_api_version, sent as sent_by_version};
 
 use auth::{Caller, Callers};
-use bad_keys::BadKeys;
 use cursor::Cursors;
 use error::ApiError;
 use pipeline::Call;
@@ -136,15 +139,23 @@ pub struct RestState {
     pub key_uses: KeyUses,
     /// What the API counts.
     pub metrics: HttpMetrics,
-    /// All of the node's metrics in the text format of Prometheus.
-    pub exposition: Arc<dyn Fn() -> String + Send + Sync>,
+    /// All of the node's metrics, where they are on the API's port.
+    pub exposition: Option<Exposition>,
     /// Which URLs may receive webhooks.
     pub receivers: ReceiverCheck,
     /// How much each key may ask.
     pub limits: Limits,
+    /// Whom edges are to believe that come by join tokens; nothing where none can.
+    pub authorities: Option<Authorities>,
     /// Makes an attempt at a webhook endpoint.
     pub(crate) courier: Courier,
 }
+
+/// All of the node's metrics in the text format of Prometheus.
+pub type Exposition = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The authorities of nodes that are current, as certificates in DER.
+pub type Authorities = Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>;
 
 /// Says why a URL may not receive webhooks, if it may not.
 pub type ReceiverCheck = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
@@ -175,9 +186,10 @@ struct Api {
     key_uses: KeyUses,
     cursors: Cursors,
     metrics: HttpMetrics,
-    exposition: Arc<dyn Fn() -> String + Send + Sync>,
+    exposition: Option<Exposition>,
     applied: watch::Receiver<Revision>,
     limits: Limits,
+    authorities: Option<Authorities>,
 }
 
 /// What a read found, and the revision of the view that it was found in.
@@ -273,6 +285,7 @@ impl From<RestState> for Api {
             metrics: state.metrics,
             exposition: state.exposition,
             limits: state.limits,
+            authorities: state.authorities,
         }
     }
 }

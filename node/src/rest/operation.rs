@@ -381,6 +381,31 @@ pub(crate) const EDGES_GET: Operation = read(
     "/v2/edges/{id}",
     Policy::reads(Resource::Edges, Target::Shared),
 );
+pub(crate) const EDGES_REVOKE: Operation = write(
+    "edges.revoke",
+    "/v2/edges/{id}/revoke",
+    Policy::manages(Target::Shared),
+);
+pub(crate) const EDGE_TOKENS_LIST: Operation = read(
+    "edge_tokens.list",
+    "/v2/edge_tokens",
+    Policy::reads(Resource::Edges, Target::Shared),
+);
+pub(crate) const EDGE_TOKENS_CREATE: Operation = write(
+    "edge_tokens.create",
+    "/v2/edge_tokens",
+    Policy::manages(Target::Shared),
+);
+pub(crate) const EDGE_TOKENS_GET: Operation = read(
+    "edge_tokens.get",
+    "/v2/edge_tokens/{id}",
+    Policy::reads(Resource::Edges, Target::EdgeToken),
+);
+pub(crate) const EDGE_TOKENS_DELETE: Operation = write(
+    "edge_tokens.delete",
+    "/v2/edge_tokens/{id}",
+    Policy::manages(Target::EdgeToken),
+);
 pub(crate) const UPSTREAMS_HEALTH: Operation = read(
     "upstreams.health",
     "/v2/upstreams/{id}/health",

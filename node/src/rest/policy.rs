@@ -56,6 +56,8 @@ pub(crate) enum Target {
     WebhookEndpoint,
     /// A certificate: as [`Self::Shared`].
     Certificate,
+    /// A join token: as [`Self::Shared`].
+    EdgeToken,
     /// A delivery to a webhook endpoint, which may be of an event about a route.
     WebhookDelivery,
 }
@@ -79,7 +81,7 @@ impl Policy {
         }
     }
 
-    /// Managing keys, environments and the workspace.
+    /// Managing keys, environments, the workspace, and which edges there are.
     pub(crate) const fn manages(target: Target) -> Self {
         Self::Managed { target }
     }

@@ -12,10 +12,11 @@ use super::auth::Caller;
 use super::operation::Operation;
 use super::pipeline::Call;
 use super::{
-    Api, RestState, acks, api_keys, audit, certificates, deliveries, edges, environments,
-    event_stream, events, health, manifests, openapi, operation, pipeline, purges, regions,
-    release, routes, rule_sets, rule_versions, rules, shifts, snapshots, switches, targets,
-    telemetry, upstream_health, upstreams, validation, version, webhook_test, webhooks, workspace,
+    Api, RestState, acks, api_keys, audit, certificates, deliveries, edge_tokens, edges,
+    environments, event_stream, events, health, manifests, openapi, operation, pipeline, purges,
+    regions, release, routes, rule_sets, rule_versions, rules, shifts, snapshots, switches,
+    targets, telemetry, upstream_health, upstreams, validation, version, webhook_test, webhooks,
+    workspace,
 };
 
 /// The API as a router: every operation, and the answers for what is none.
@@ -36,6 +37,7 @@ pub(super) fn assembled(api: Arc<Api>) -> Routes {
     routes.history();
     routes.webhooks();
     routes.certificates();
+    routes.edge_tokens();
     routes.single_changes();
     routes.fleet();
     routes.access();
@@ -191,6 +193,21 @@ impl Routes {
             CERTIFICATES_DELETE,
             certificates::delete,
         );
+    }
+
+    fn edge_tokens(&mut self) {
+        use operation::{
+            EDGE_TOKENS_CREATE, EDGE_TOKENS_DELETE, EDGE_TOKENS_GET, EDGE_TOKENS_LIST, EDGES_REVOKE,
+        };
+        self.add(MethodFilter::GET, EDGE_TOKENS_LIST, edge_tokens::list);
+        self.add(MethodFilter::POST, EDGE_TOKENS_CREATE, edge_tokens::create);
+        self.add(MethodFilter::GET, EDGE_TOKENS_GET, edge_tokens::get);
+        self.add(
+            MethodFilter::DELETE,
+            EDGE_TOKENS_DELETE,
+            edge_tokens::delete,
+        );
+        self.add(MethodFilter::POST, EDGES_REVOKE, edge_tokens::revoke);
     }
 
     fn single_changes(&mut self) {

@@ -1,11 +1,13 @@
-//! The accept loop: takes connections from a listener, bounds their number and their protocol,
+//! The accept loop: takes connections from a listener, bounds their number, how many of them one address has,
+//! and their protocol,
 //! hands their requests to the router, and drains them when the node stops.
 //!
 //! `axum::serve` is not used because it installs no timer, which leaves hyper's own deadlines
 //! without effect.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use injection::{Point, point};
+use parking_lot::Mutex;
 use platform::Listener;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -53,6 +56,9 @@ pub struct ServerLimits {
     /// The most connections at once; more wait in the kernel's queue. 4096 with two buffers each
     /// stay below the usual limits of file descriptors and some 100 MB in the worst case.
     pub connections_max: usize,
+    /// The most of them from one address; more are closed at once. A quarter, so that one client that opens
+    /// all that it can leaves room for others, and enough for a balancer that stands before the node.
+    pub connections_of_address_max: usize,
     /// How long requests under way may take when the server stops.
     pub drain: Duration,
 }
@@ -61,6 +67,7 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections_max: 4096,
+            connections_of_address_max: 1024,
             drain: Duration::from_secs(10),
         }
     }
@@ -94,6 +101,7 @@ where
     /// within the drain time, and returns.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let slots = Arc::new(Semaphore::new(self.limits.connections_max));
+        let addresses = Addresses::default();
         let graceful = GracefulShutdown::new();
         let builder = builder();
         let mut stop = std::pin::pin!(stop);
@@ -104,7 +112,18 @@ where
                 accepted = self.accept(&slots) => accepted,
             };
             match accepted {
-                Ok((stream, peer, slot)) => self.spawn(&builder, &graceful, stream, peer, slot),
+                Ok((stream, peer, slot)) => {
+                    let max = self.limits.connections_of_address_max;
+                    match addresses.seat(peer.ip(), max) {
+                        Some(seat) => {
+                            self.spawn(&builder, &graceful, stream, peer, (slot, seat));
+                        }
+                        None => {
+                            self.metrics.refused().inc();
+                            tracing::debug!(%peer, "an address has as many connections as it may");
+                        }
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -140,7 +159,7 @@ where
         graceful: &GracefulShutdown,
         stream: L::Stream,
         peer: SocketAddr,
-        slot: OwnedSemaphorePermit,
+        room: (OwnedSemaphorePermit, Seat),
     ) {
         let activity = Arc::new(Activity::default());
         let io = TokioIo::new(Guarded::new(stream, Arc::clone(&activity)));
@@ -166,8 +185,47 @@ where
             // All that was asked on it has been answered.
             let _ = point::pass(Point::AfterHttpReply).await;
             connections.dec();
-            drop(slot);
+            drop(room);
         });
+    }
+}
+
+/// How many connections each address has.
+#[derive(Clone, Debug, Default)]
+struct Addresses(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
+
+/// A connection of an address, until it is dropped.
+#[derive(Debug)]
+struct Seat {
+    addresses: Addresses,
+    address: IpAddr,
+}
+
+impl Addresses {
+    fn seat(&self, address: IpAddr, max: usize) -> Option<Seat> {
+        let address = address.to_canonical();
+        let mut counts = self.0.lock();
+        let count = counts.entry(address).or_default();
+        if *count >= max {
+            return None;
+        }
+        *count += 1;
+        Some(Seat {
+            addresses: self.clone(),
+            address,
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut counts = self.addresses.0.lock();
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{LimitSettings, MemberSettings, RaftSettings, RestSettings, Settings, SettingsError};
+use super::{
+    EnrolmentSettings, LimitSettings, MemberSettings, RaftSettings, RestSettings, Settings,
+    SettingsError,
+};
 
 /// Region names longer than this fit no table and no label.
 const REGION_CHARS_MAX: usize = 64;
@@ -13,19 +16,26 @@ const LIMIT_MAX: u32 = 1_000_000_000;
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     region("node.region", &settings.node.region)?;
     rest(&settings.rest)?;
+    settings.enrolment.as_ref().map_or(Ok(()), enrolment)?;
     members(settings)?;
     raft(&settings.raft)?;
     limits(&settings.limits)
 }
 
-/// Keys travel over this socket: in clear text they may not leave the machine.
+/// Keys travel over this socket: in clear text they leave the machine only where that is said in so many
+/// words.
 fn rest(rest: &RestSettings) -> Result<(), SettingsError> {
     match (&rest.cert_file, &rest.key_file) {
+        (Some(_), Some(_)) if rest.plain_http_beyond_loopback => Err(SettingsError::field(
+            "rest.plain_http_beyond_loopback",
+            "cannot be beside rest.cert_file: the API speaks HTTPS then",
+        )),
         (Some(_), Some(_)) => Ok(()),
         (None, None) if rest.listen.ip().is_loopback() => Ok(()),
+        (None, None) if rest.plain_http_beyond_loopback => Ok(()),
         (None, None) => Err(SettingsError::field(
             "rest.listen",
-            "plain HTTP is allowed on loopback only; set rest.cert_file and rest.key_file for HTTPS",
+            "plain HTTP is allowed on loopback only; set rest.cert_file and rest.key_file for HTTPS, or rest.plain_http_beyond_loopback",
         )),
         (Some(_), None) => Err(SettingsError::field(
             "rest.key_file",
@@ -36,6 +46,17 @@ fn rest(rest: &RestSettings) -> Result<(), SettingsError> {
             "is missing beside rest.key_file",
         )),
     }
+}
+
+/// A certificate that lasts for longer than a week is not one that is renewed by itself.
+fn enrolment(enrolment: &EnrolmentSettings) -> Result<(), SettingsError> {
+    if (1..=7 * 24).contains(&enrolment.certificate_hours) {
+        return Ok(());
+    }
+    Err(SettingsError::field(
+        "enrolment.certificate_hours",
+        "must be 1 to 168",
+    ))
 }
 
 fn members(settings: &Settings) -> Result<(), SettingsError> {

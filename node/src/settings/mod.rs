@@ -34,8 +34,14 @@ pub struct Settings {
     /// The operators' socket; without it, operators use the process's subcommands.
     #[serde(default)]
     pub admin: Option<ListenSettings>,
+    /// Metrics on a socket of their own, in plain HTTP; without it, they are on the API's.
+    #[serde(default)]
+    pub metrics: Option<ListenSettings>,
     /// Certificates for everything between our own processes.
     pub tls: TlsSettings,
+    /// What lets edges in by join tokens; without it, none is.
+    #[serde(default)]
+    pub enrolment: Option<EnrolmentSettings>,
     /// Secrets that all nodes share.
     pub security: SecuritySettings,
     /// The first members of the cluster.
@@ -74,7 +80,7 @@ pub struct NodeSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RestSettings {
-    /// Where it listens. Without a certificate only loopback is allowed.
+    /// Where it listens.
     pub listen: SocketAddr,
     /// The certificate chain that clients see; with it, and a key, the API speaks HTTPS.
     #[serde(default)]
@@ -82,6 +88,10 @@ pub struct RestSettings {
     /// The certificate's key.
     #[serde(default)]
     pub key_file: Option<PathBuf>,
+    /// Whether the API speaks plain HTTP beyond this machine, where API keys can be read on the way. For
+    /// nodes that can be reached through something alone that speaks TLS.
+    #[serde(default)]
+    pub plain_http_beyond_loopback: bool,
 }
 
 /// A socket.
@@ -102,6 +112,25 @@ pub struct TlsSettings {
     pub cert_file: PathBuf,
     /// Its key.
     pub key_file: PathBuf,
+}
+
+/// What lets edges in by join tokens: an authority of its own, the same on every node, that signs for edges
+/// and for nobody else.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolmentSettings {
+    /// The authorities whose edges are let in, of which the first signs.
+    pub ca_file: PathBuf,
+    /// The first one's key.
+    pub key_file: PathBuf,
+    /// For how many hours a certificate holds; its edge renews it after two thirds of them.
+    #[serde(default = "certificate_hours")]
+    pub certificate_hours: u32,
+}
+
+/// A week.
+fn certificate_hours() -> u32 {
+    7 * 24
 }
 
 /// Secrets that all nodes share.

@@ -104,6 +104,15 @@ fn variables_without_a_section_and_of_others_are_none_of_ours() {
 }
 
 #[test]
+fn plain_http_leaves_the_machine_where_that_is_said_in_so_many_words() {
+    let open = GOOD.replace(
+        "listen = \"127.0.0.1:7101\"",
+        "listen = \"0.0.0.0:7101\"\nplain_http_beyond_loopback = true",
+    );
+    assert!(parse(&open, &[]).unwrap().rest.plain_http_beyond_loopback);
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let cases: &[(&str, &str, &str)] = &[
         ("id = 1\n", "id = \"one\"\n", "node.id"),
@@ -117,6 +126,11 @@ fn what_is_wrong_is_named() {
         ),
         ("[security]", "[secruity]", "secruity"),
         (
+            "[security]",
+            "[enrolment]\nca_file = \"c\"\nkey_file = \"k\"\ncertificate_hours = 169\n[security]",
+            "enrolment.certificate_hours",
+        ),
+        (
             "listen = \"127.0.0.1:7101\"",
             "listen = \"localhost\"",
             "rest.listen",
@@ -125,6 +139,16 @@ fn what_is_wrong_is_named() {
             "listen = \"127.0.0.1:7101\"",
             "listen = \"0.0.0.0:7101\"",
             "rest.listen",
+        ),
+        (
+            "listen = \"127.0.0.1:7101\"",
+            "listen = \"0.0.0.0:7101\"\nplain_http_beyond_loopback = false",
+            "rest.listen",
+        ),
+        (
+            "listen = \"127.0.0.1:7101\"",
+            "listen = \"0.0.0.0:7101\"\nplain_http_beyond_loopback = true\ncert_file = \"c\"\nkey_file = \"k\"",
+            "rest.plain_http_beyond_loopback",
         ),
         (
             "listen = \"127.0.0.1:7101\"",

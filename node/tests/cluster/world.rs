@@ -241,6 +241,7 @@ impl World {
             identity: self.authority.node(id).identity(),
             keys,
             rest_tls: None,
+            enrolment: None,
             fatal: Arc::new(move |reason: &FatalReason| {
                 fate_known.send_replace(Some(reason.clone()));
             }),
@@ -281,6 +282,7 @@ impl World {
                 listen: listen(member.rest.strip_prefix("http://").unwrap()),
                 cert_file: None,
                 key_file: None,
+                plain_http_beyond_loopback: false,
             },
             internal: ListenSettings {
                 listen: listen(&member.internal),
@@ -294,6 +296,8 @@ impl World {
                 cert_file: PathBuf::new(),
                 key_file: PathBuf::new(),
             },
+            metrics: None,
+            enrolment: None,
             security: SecuritySettings {
                 pepper_file: PathBuf::new(),
             },

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use domain::command::{
-    Actor, Bootstrap, Command, CreateCertificate, CreateRoute, CreateRule, CreateUpstream,
-    NewEnvironment, Publish, Stamped, UpdateCertificate, UpdateRoute,
+    Actor, Bootstrap, Command, CreateCertificate, CreateEdgeToken, CreateRoute, CreateRule,
+    CreateUpstream, NewEnvironment, Publish, RevokeEdge, Stamped, UpdateCertificate, UpdateRoute,
 };
 use domain::id::{
-    ApiKeyId, CertificateId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, Seed, SnapshotId,
-    TargetId, UpstreamId, WorkspaceId,
+    ApiKeyId, CertificateId, EdgeTokenId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, Seed,
+    SnapshotId, TargetId, UpstreamId, WorkspaceId,
 };
 use domain::machine;
 use domain::model::{
-    Algorithm, ApiVersion, CertificateMaterial, KeyHash, Mode, Plan, Priority, Target,
+    Algorithm, ApiVersion, CertificateMaterial, EdgeBinding, KeyHash, KeySalt, Mode, Plan,
+    Priority, Target,
 };
 use domain::outcome::{Applied, Outcome};
 use domain::query;
@@ -259,19 +260,56 @@ impl State {
         SnapshotId::new(seed(self.drawn.fetch_add(1, Ordering::Relaxed) as u64))
     }
 
+    /// Has a join token that was made then.
+    pub(crate) fn token(&self, number: u64, edge_id: Option<&str>, at: Timestamp) -> [u8; 32] {
+        let (id, salt) = (EdgeTokenId::new(seed(number)), KeySalt([1; 16]));
+        let secret = *crate::world::keys().join_secret(&id, &salt);
+        let command = CreateEdgeToken {
+            hash: crate::world::keys().join_hash(&secret),
+            id,
+            salt,
+            binding: EdgeBinding {
+                edge_id: edge_id.map(str::to_owned),
+                region: "eu-central-1".to_owned(),
+                labels: [("rack".to_owned(), "7".to_owned())].into(),
+            },
+        };
+        let applied = self.apply_at(at, Command::CreateEdgeToken(actor(), command));
+        assert!(applied.reply.is_ok(), "{applied:?}");
+        secret
+    }
+
+    /// Turns an edge away.
+    pub(crate) fn revoke(&self, edge_id: &str) {
+        let command = RevokeEdge {
+            edge_id: edge_id.to_owned(),
+        };
+        self.apply(Command::RevokeEdge(actor(), command));
+    }
+
     fn apply(&self, command: Command) -> Applied {
-        let mut rows = self.rows.lock();
-        let revision = Revision(self.revision.borrow().0 + 1);
-        let stamped = Stamped {
-            at: Timestamp(1_700_000_000_000 + revision.0),
-            request_id: RequestId::new(seed(revision.0)),
+        let at = Timestamp(1_700_000_000_000);
+        let applied = self.apply_at(at, command);
+        assert!(applied.reply.is_ok(), "{applied:?}");
+        applied
+    }
+
+    fn apply_at(&self, at: Timestamp, command: Command) -> Applied {
+        let number = self.drawn.fetch_add(1, Ordering::Relaxed) as u64;
+        self.step(&Stamped {
+            at,
+            request_id: RequestId::new(seed(number)),
             idempotency: None,
             command,
             origin: Default::default(),
             precondition: None,
-        };
-        let applied = machine::step(&mut *rows, revision, &stamped);
-        assert!(applied.reply.is_ok(), "{applied:?}");
+        })
+    }
+
+    fn step(&self, stamped: &Stamped) -> Applied {
+        let mut rows = self.rows.lock();
+        let revision = Revision(self.revision.borrow().0 + 1);
+        let applied = machine::step(&mut *rows, revision, stamped);
         drop(rows);
         self.revision.send_replace(revision);
         applied
@@ -312,12 +350,12 @@ impl Control {
 }
 
 impl ControlPlane for Control {
-    fn propose(&self, _: Stamped) -> BoxFuture<'_, Result<Applied, ProposeError>> {
-        unreachable!("publishing proposes nothing")
+    fn propose(&self, stamped: Stamped) -> BoxFuture<'_, Result<Applied, ProposeError>> {
+        Box::pin(async move { Ok(self.state.step(&stamped)) })
     }
 
     fn barrier(&self, _: Consistency) -> BoxFuture<'_, Result<Revision, ReadError>> {
-        unreachable!("publishing reads what this node has applied")
+        Box::pin(async move { Ok(*self.state.revision.borrow()) })
     }
 
     fn with_view(&self, visit: ViewVisitor<'_>) -> Result<Revision, ReadError> {

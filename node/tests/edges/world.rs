@@ -15,13 +15,15 @@ use edge::subscriber::{ApplyOn, Certificates, Options, Ports, Status, Subscriber
 use edge::telemetry::Hub;
 use edge_protocol::ManifestRef;
 use node::control_plane::{BoxFuture, ControlPlane, LocalFleet, MemberId, PeerError, PeerFleet};
+use node::enrolment::{self, Desk, EdgeAuthority, Enrolment};
 use node::fleet::{ClusterFleet, Fleet};
 use node::keys::KeyRing;
 use node::publisher::{Parts, Publisher, PublisherMetrics};
 use node::rest::{EdgeView, FleetReader};
+use platform::authority::{Authority, Validity};
 use platform::testing::{Pems, TestAuthority};
 use platform::tls::Identity;
-use platform::{SystemClock, SystemEntropy, TokioNetwork};
+use platform::{Clock, SystemClock, SystemEntropy, TokioNetwork};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -43,6 +45,42 @@ pub(crate) fn identity(pems: &Pems) -> Identity {
         pems.key.as_bytes(),
     )
     .unwrap()
+}
+
+/// How nodes let edges in.
+#[derive(Clone)]
+pub(crate) struct Letting {
+    pub(crate) cert: String,
+    key: String,
+    lasts: Duration,
+}
+
+impl Letting {
+    /// By an authority of its own, whose certificates last so long.
+    pub(crate) fn for_(lasts: Duration) -> Self {
+        let validity = Validity {
+            now: SystemClock.now(),
+            lasts: Duration::from_secs(24 * 60 * 60),
+        };
+        let made = Authority::create("edges", validity, &SystemEntropy).unwrap();
+        Self {
+            cert: made.cert,
+            key: made.key.as_str().to_owned(),
+            lasts,
+        }
+    }
+
+    fn enrolment(&self, node: &Pems) -> Enrolment {
+        let pems = Pems {
+            ca: [node.ca.as_str(), &self.cert].concat(),
+            ..node.clone()
+        };
+        Enrolment {
+            authority: EdgeAuthority::read(&self.cert, &self.key).unwrap(),
+            identity: identity(&pems),
+            lasts: self.lasts,
+        }
+    }
 }
 
 /// A node that publishes, on threads of its own, so that it can die like a process.
@@ -70,6 +108,20 @@ impl Node {
     }
 
     pub(crate) fn start_with(id: MemberId, state: &Arc<State>, authority: &TestAuthority) -> Self {
+        Self::start_as(id, state, authority, None)
+    }
+
+    /// One that lets edges in.
+    pub(crate) fn lets_in(id: MemberId, state: &Arc<State>, enrolment: Letting) -> Self {
+        Self::start_as(id, state, &TestAuthority::default(), Some(enrolment))
+    }
+
+    fn start_as(
+        id: MemberId,
+        state: &Arc<State>,
+        authority: &TestAuthority,
+        letting: Option<Letting>,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -78,13 +130,30 @@ impl Node {
         let entered = runtime.enter();
         let control = Control::new(id, Arc::clone(state));
         let fleet = Fleet::new(id, Arc::new(SystemClock));
+        let pems = authority.node(id);
+        let enrolment = letting.map(|letting| letting.enrolment(&pems));
+        let trusted = enrolment
+            .as_ref()
+            .map(|enrolment| enrolment.identity.clone());
+        let desk = enrolment.map(|enrolment| {
+            Desk::new(enrolment::Parts {
+                control: control.clone(),
+                keys: keys(),
+                clock: Arc::new(SystemClock),
+                entropy: Arc::new(SystemEntropy),
+                nodes: identity(&pems),
+                enrolment,
+            })
+        });
         let parts = Parts {
             listen: "127.0.0.1:0".parse().unwrap(),
-            identity: &identity(&authority.node(id)),
+            identity: &trusted.unwrap_or_else(|| identity(&pems)),
             control: control.clone(),
             fleet: fleet.clone(),
             metrics: PublisherMetrics::default(),
             keys: keys(),
+            desk,
+            clock: Arc::new(SystemClock),
         };
         let publisher = Publisher::start(&TokioNetwork, parts).unwrap();
         control.join(publisher.address());

@@ -101,6 +101,7 @@ impl Fleet {
             identity: self.authority.node(member_id(index)).identity(),
             keys: KeyRing::new(&PEPPER).map_err(|error| error.to_string())?,
             rest_tls: None,
+            enrolment: None,
             fatal: Arc::new(move |reason: &FatalReason| {
                 // What died at a fail point is heard of from there.
                 if this.fail_points.excuses(Host::Node(index)) {
@@ -133,6 +134,7 @@ impl Fleet {
                 listen: SocketAddr::from(([0, 0, 0, 0], 80)),
                 cert_file: None,
                 key_file: None,
+                plain_http_beyond_loopback: true,
             },
             internal: any(INTERNAL_PORT),
             publisher: any(PUBLISHER_PORT),
@@ -142,6 +144,8 @@ impl Fleet {
                 cert_file: PathBuf::new(),
                 key_file: PathBuf::new(),
             },
+            metrics: None,
+            enrolment: None,
             security: SecuritySettings {
                 pepper_file: PathBuf::new(),
             },

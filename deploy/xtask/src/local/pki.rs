@@ -4,7 +4,7 @@
 //! | who          | names in the certificate                          | purpose           |
 //! |--------------|---------------------------------------------------|-------------------|
 //! | `node-N`     | URI `vg://node/N`, DNS `vectorgate-node`          | server and client |
-//! | `edge-N`     | URI `vg://edge/edge-N`                            | server and client |
+//! | `edge-N`     | URIs `vg://edge/edge-N`, `vg://environment/production` | server and client |
 //!
 //! For development: its key lies beside the certificates.
 
@@ -99,7 +99,10 @@ impl Authority {
             cert_file: self.folder.join(format!("{stem}.pem")),
             key_file: self.folder.join(format!("{stem}.key")),
         };
-        if identity.cert_file.is_file() && identity.key_file.is_file() {
+        // The text before a certificate says what it is for: one with other names is of no use.
+        let head = format!("{names:?}\n");
+        let there = files::read_if_there(&identity.cert_file)?;
+        if there.is_some_and(|pem| pem.starts_with(&head)) && identity.key_file.is_file() {
             return Ok(identity);
         }
         let key = KeyPair::generate_for(&PKCS_ED25519).context("no key could be generated")?;
@@ -115,7 +118,7 @@ impl Authority {
             .signed_by(&key, &self.issuer)
             .context("the CA cannot sign")?;
         files::write_secret(&identity.key_file, key.serialize_pem())?;
-        files::write(&identity.cert_file, certificate.pem())?;
+        files::write(&identity.cert_file, head + &certificate.pem())?;
         Ok(identity)
     }
 }
@@ -150,7 +153,10 @@ fn node_names(id: u64) -> Result<Vec<SanType>> {
 }
 
 fn edge_names(id: &str) -> Result<Vec<SanType>> {
-    Ok(vec![uri(&format!("vg://edge/{id}"))?])
+    Ok(vec![
+        uri(&format!("vg://edge/{id}"))?,
+        uri("vg://environment/production")?,
+    ])
 }
 
 fn uri(text: &str) -> Result<SanType> {

@@ -6,6 +6,7 @@ mod alone;
 mod api_keys;
 mod certificates;
 mod cluster;
+mod edges;
 mod expiries;
 mod idempotency;
 mod journal;

@@ -417,6 +417,7 @@ pub(super) fn refused(reply: Reply) -> (&'static str, String) {
         Rejection::ApiKeyInactive { .. } => "ApiKeyInactive",
         Rejection::EnvironmentNameTaken { .. } => "EnvironmentNameTaken",
         Rejection::MemberRetired { .. } => "MemberRetired",
+        Rejection::EnrolmentRefused { message } => return ("EnrolmentRefused", message.clone()),
     };
     (name, String::new())
 }

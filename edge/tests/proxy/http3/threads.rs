@@ -26,7 +26,7 @@ async fn threads(count: &'static str, origin: &Origin) -> World {
             ("HTTP__WORKERS", count),
         ],
         placement: Placement::Threads,
-        keyring: Keyring::new(Some(own)),
+        keyring: Keyring::new(Some(own.into())),
         ..Options::default()
     })
     .await;

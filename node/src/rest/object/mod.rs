@@ -5,6 +5,7 @@
 mod api_key;
 mod certificate;
 mod content;
+mod edge_token;
 mod event;
 mod route;
 mod rule;
@@ -17,6 +18,7 @@ mod webhook;
 pub(crate) use api_key::ApiKeyObject;
 pub(crate) use certificate::CertificateObject;
 pub(crate) use content::{CONTENT_BYTES_MAX, broken, snapshot_content};
+pub(crate) use edge_token::{EdgeRevocationObject, EdgeTokenObject};
 pub(crate) use event::{AuditObject, EventObject, GLOBAL, region};
 pub(crate) use route::RouteObject;
 pub(crate) use rule::RuleObject;

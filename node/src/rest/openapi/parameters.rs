@@ -8,7 +8,7 @@ use super::described::{Described, Paging, Parameter};
 use super::shape::reference;
 
 /// Which kind of identifier a path's first name is.
-const IDENTIFIERS: [(&str, &str, &str); 12] = [
+const IDENTIFIERS: [(&str, &str, &str); 14] = [
     ("/v2/rules/", "id", "RuleId"),
     ("/v2/routes/", "id", "RouteId"),
     ("/v2/upstreams/", "id", "UpstreamId"),
@@ -19,6 +19,8 @@ const IDENTIFIERS: [(&str, &str, &str); 12] = [
     ("/v2/webhook_endpoints/", "id", "WebhookEndpointId"),
     ("/v2/webhook_deliveries/", "id", "WebhookDeliveryId"),
     ("/v2/certificates/", "id", "CertificateId"),
+    ("/v2/edge_tokens/", "id", "EdgeTokenId"),
+    ("/v2/edges/{id}/revoke", "id", "EdgeName"),
     ("/v2/api_keys/", "id", "ApiKeyId"),
     ("/v2/environments/", "id", "EnvironmentId"),
 ];

@@ -63,6 +63,7 @@ shapes! {
     RequestId => identifier(id::RequestId::PREFIX, "a request", "01HXA2F6T8V3WXYZ4B6D9J");
     WebhookEndpointId => identifier(id::WebhookEndpointId::PREFIX, "a webhook endpoint", "01HXB4G7V9W2XYZ5C7E9FK");
     CertificateId => identifier(id::CertificateId::PREFIX, "a certificate", "01HXB4G7V9W2XYZ5C7E9FN");
+    EdgeTokenId => identifier(id::EdgeTokenId::PREFIX, "a join token", "01HXB4G7V9W2XYZ5C7E9FP");
     WebhookDeliveryId => identifier(id::WebhookDeliveryId::PREFIX, "a delivery", "01HXB4G7V9W2XYZ5C7E9FM");
 
     Time => json!({
@@ -137,6 +138,21 @@ shapes! {
     EdgeLabels => json!({
         "type": "object", "additionalProperties": {"type": "string"}, "description": "Labels from the edge's settings.",
         "examples": [{"zone": "a"}],
+    });
+    NewEdgeLabels => json!({
+        "type": "object", "description": "Labels that the edge gets.", "maxProperties": limits::EDGE_LABELS_MAX,
+        "propertyNames": {"minLength": 1, "maxLength": limits::EDGE_LABEL_BYTES_MAX},
+        "additionalProperties": {"type": "string", "minLength": 1, "maxLength": limits::EDGE_LABEL_BYTES_MAX},
+        "examples": [{"zone": "a"}],
+    });
+    EdgeName => json!({
+        "type": "string", "pattern": format!("^[A-Za-z0-9_.-]{{1,{}}}$", limits::EDGE_NAME_BYTES_MAX),
+        "description": "Letters, digits, `-`, `_` and `.`.", "examples": ["edge-1"],
+    });
+    JoinToken => json!({
+        "type": "string", "pattern": "^vg_join_v1_[A-Za-z0-9_-]+$",
+        "description": "For an edge, and nobody else: it lets one in, once, for a quarter of an hour.",
+        "examples": ["vg_join_v1_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcBC25vZGUtMTo3MzAwAQMBAgM"],
     });
     WebhookUrl => json!({
         "type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 2048,
@@ -216,7 +232,7 @@ shapes! {
     );
     EdgeStatus => words(edges::STATUSES.iter().map(|(word, _)| *word), "How lately it was heard of.");
     AckState => words(acks::STATES.iter().map(|(word, _)| *word), "Where an edge stands with a snapshot.");
-    DeletedKind => words(["upstream", "target", "webhook_endpoint", "certificate"], "What it was.");
+    DeletedKind => words(["upstream", "target", "webhook_endpoint", "certificate", "edge_token"], "What it was.");
     ActorType => words(["api_key", "system"], "Who made the change.");
     AuditedKind => words(ObjectKind::NAMES.iter().map(|(word, _)| *word), "A kind of objects.");
     EventType => words(NoticeKind::NAMES.iter().map(|(word, _)| *word), "What happened.");

@@ -12,6 +12,7 @@ mod dispatch;
 mod document;
 mod documented;
 mod dry_run;
+mod edge_tokens;
 mod fleet;
 mod history;
 mod hostile;

@@ -223,6 +223,7 @@ fn id_of(path: &str) -> String {
         ("/v2/webhook_endpoints/", "wh"),
         ("/v2/webhook_deliveries/", "whd"),
         ("/v2/certificates/", "cert"),
+        ("/v2/edge_tokens/", "etok"),
         ("/v2/api_keys/", "key"),
         ("/v2/environments/", "env"),
     ];

@@ -304,13 +304,14 @@ impl World {
             keys: keys.clone(),
             key_uses: key_uses.clone(),
             metrics,
-            exposition: Arc::new(move || {
+            exposition: Some(Arc::new(move || {
                 let mut text = String::new();
                 prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
                 text
-            }),
+            })),
             limits,
             courier: receivers.courier(&clock),
+            authorities: Some(Arc::new(|| vec![vec![1, 2, 3]])),
             receivers: Arc::new(|url| {
                 let known = url.starts_with("https://hooks.example.net/");
                 known.then_some(()).ok_or_else(|| "Not there.".to_owned())

@@ -376,3 +376,29 @@ async fn http_2_is_spoken_with_those_who_begin_so() {
         "{open:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_has_as_many_connections_as_it_may_gets_no_more_until_one_ends() {
+    let running = Running::start(
+        World::new().router,
+        ServerLimits {
+            connections_of_address_max: 2,
+            ..ServerLimits::default()
+        },
+    );
+    let request = "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let (one, _two) = (running.connect(), running.connect());
+    assert_eq!(exchange(&running, request).await, "");
+    drop(one);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !exchange(&running, request)
+        .await
+        .starts_with("HTTP/1.1 200")
+    {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "its place is not free again"
+        );
+        tokio::task::yield_now().await;
+    }
+}

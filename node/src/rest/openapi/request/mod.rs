@@ -10,6 +10,7 @@
 
 pub(super) mod access;
 pub(super) mod certificates;
+pub(super) mod edge_tokens;
 pub(super) mod release;
 pub(super) mod rules;
 #[cfg(test)]

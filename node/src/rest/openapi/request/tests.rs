@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::super::document;
-use super::{access, certificates, release, rules, upstreams, webhooks};
+use super::{access, certificates, edge_tokens, release, rules, upstreams, webhooks};
 use crate::rest;
 
 fn check<T: ToSchema>(known: &[&str]) {
@@ -56,6 +56,7 @@ fn every_body_is_described_by_the_fields_that_its_operation_takes() {
     check::<upstreams::ShiftAbortOn>(&rest::shifts::ABORT_FIELDS);
     check::<certificates::CertificateCreate>(&rest::certificates::FIELDS);
     check::<certificates::CertificateUpdate>(&rest::certificates::FIELDS);
+    check::<edge_tokens::EdgeTokenCreate>(&rest::edge_tokens::FIELDS);
     check::<webhooks::WebhookEndpointCreate>(&rest::webhooks::FIELDS);
     check::<webhooks::WebhookEndpointUpdate>(&rest::webhooks::FIELDS);
     check::<webhooks::RotateSecret>(&rest::webhooks::ROTATE_FIELDS);

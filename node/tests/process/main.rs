@@ -1,238 +1,17 @@
 //! The process as its operator meets it: settings files, exit codes, signals, `bootstrap`.
 
+mod authority;
+mod place;
+mod renewal;
+
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use platform::testing::TestAuthority;
-use tempfile::TempDir;
-
-/// By when something that has to happen has happened, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What one node is given: a directory with certificates, a pepper, and a settings file.
-struct Place {
-    dir: TempDir,
-    rest: SocketAddr,
-    internal: SocketAddr,
-    publisher: SocketAddr,
-    admin: SocketAddr,
-}
-
-/// An address that nobody uses, below the range from which the kernel takes the ports of
-/// connections: one from there could be gone again when the node starts.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "tests look for free ports themselves"
-)]
-fn free_address() -> SocketAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 64;
-        let port = 10_000 + u16::try_from(step % 20_000).unwrap();
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a test waits by the wall clock")]
-fn deadline() -> Instant {
-    Instant::now() + PATIENCE
-}
-
-#[allow(clippy::disallowed_methods, reason = "a test waits by the wall clock")]
-fn pause(deadline: Instant, what: &str) {
-    assert!(Instant::now() < deadline, "not in time: {what}");
-    std::thread::sleep(Duration::from_millis(20));
-}
-
-impl Place {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let authority = TestAuthority::default();
-        authority.node(1).write(dir.path(), "node").unwrap();
-        authority.node(2).write(dir.path(), "other").unwrap();
-        let place = Self {
-            dir,
-            rest: free_address(),
-            internal: free_address(),
-            publisher: free_address(),
-            admin: free_address(),
-        };
-        place.write_secret("pepper", &"ab".repeat(32));
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn write_secret(&self, name: &str, text: &str) {
-        use std::os::unix::fs::PermissionsExt;
-        fs::write(self.path(name), text).unwrap();
-        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
-    }
-
-    fn settings(&self) -> String {
-        let Self {
-            rest,
-            internal,
-            publisher,
-            admin,
-            ..
-        } = self;
-        let file = |name: &str| self.path(name).display().to_string();
-        format!(
-            r#"
-[node]
-id = 1
-region = "eu-central-1"
-data_dir = "{data}"
-[rest]
-listen = "{rest}"
-[internal]
-listen = "{internal}"
-[publisher]
-listen = "{publisher}"
-[admin]
-listen = "{admin}"
-[tls]
-ca_file = "{ca}"
-cert_file = "{cert}"
-key_file = "{key}"
-[security]
-pepper_file = "{pepper}"
-[cluster]
-members = [{{ id = 1, region = "eu-central-1", internal = "{internal}", rest = "http://{rest}", publisher = "{publisher}" }}]
-"#,
-            data = file("data"),
-            ca = file("ca.pem"),
-            cert = file("node.pem"),
-            key = file("node.key"),
-            pepper = file("pepper"),
-        )
-    }
-
-    fn command(&self, settings: &str) -> Command {
-        let file = self.path("node.toml");
-        fs::write(&file, settings).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vectorgate-node"));
-        command.arg("--settings").arg(file).stdin(Stdio::null());
-        command
-    }
-
-    fn start(&self) -> Process {
-        self.start_with(&[])
-    }
-
-    fn start_with(&self, variables: &[(&str, &str)]) -> Process {
-        let log = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.path("log"))
-            .unwrap();
-        let mut command = self.command(&self.settings());
-        command.envs(variables.iter().copied());
-        let child = command.stderr(log).spawn().unwrap();
-        let mut process = Process {
-            child,
-            log: self.path("log"),
-        };
-        let deadline = deadline();
-        while !self.is_ready() {
-            process.must_run();
-            pause(deadline, "the node is ready");
-        }
-        process
-    }
-
-    fn is_ready(&self) -> bool {
-        get(self.rest, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
-    }
-
-    fn bootstrap(&self) -> Output {
-        self.run(&["bootstrap", "--workspace-name", "Acme"])
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = self.command(&self.settings());
-        command.args(arguments).output().unwrap()
-    }
-}
-
-/// A running node, killed at the end of its test.
-struct Process {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Process {
-    fn must_run(&mut self) {
-        if let Some(status) = self.child.try_wait().unwrap() {
-            panic!(
-                "the node ended with {status}: {}",
-                fs::read_to_string(&self.log).unwrap()
-            );
-        }
-    }
-
-    fn terminate(mut self) -> Option<i32> {
-        let killed = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(killed.success());
-        let deadline = deadline();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            pause(deadline, "the node stops");
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It has ended already in most tests.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The whole answer to a GET, if anybody listens.
-fn get(to: SocketAddr, path: &str) -> Option<String> {
-    get_from("test", to, path)
-}
-
-/// The same, where the host has that name.
-#[allow(clippy::disallowed_methods, reason = "the test is a client outside")]
-fn get_from(host: &str, to: SocketAddr, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(to).ok()?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    )
-    .ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    Some(answer)
-}
-
-fn fails(mut command: Command, code: i32, named: &str) {
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    assert!(said.contains(named), "{named} is missing in {said}");
-}
+use place::{PATIENCE, Place, Process, deadline, fails, get, get_from, pause};
+use renewal::get_securely;
 
 /// What a service manager was told next.
 fn told(manager: &UnixDatagram) -> String {
@@ -438,27 +217,6 @@ fn a_taken_port_is_named_and_bootstrap_without_a_cluster_says_to_try_again() {
     fails(place.command(&place.settings()), 71, "internal.listen");
 }
 
-/// The whole answer to a GET over TLS.
-#[allow(clippy::disallowed_methods, reason = "the test is a client outside")]
-fn get_securely(to: SocketAddr, path: &str) -> String {
-    let config = TestAuthority::default()
-        .node(1)
-        .identity()
-        .client(b"http/1.1")
-        .unwrap();
-    let name = rustls::pki_types::ServerName::try_from(platform::tls::NODE_SERVER_NAME).unwrap();
-    let client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut stream = rustls::StreamOwned::new(client, TcpStream::connect(to).unwrap());
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
 #[test]
 #[allow(clippy::disallowed_methods, reason = "the test is a client outside")]
 fn with_a_certificate_the_api_speaks_https_and_nothing_else() {
@@ -558,6 +316,25 @@ fn operators_see_the_cluster_and_change_it_or_are_told_why_not() {
     let (shown, _) = ended(&["members", "changes"], 0);
     assert!(shown.contains("prefer a leader in eu-central-1"), "{shown}");
     assert!(shown.contains("node 1's certificate"), "{shown}");
+    assert_eq!(node.terminate(), Some(0));
+}
+
+#[test]
+fn metrics_can_have_a_socket_of_their_own_and_are_not_on_the_apis_then() {
+    let place = Place::new();
+    let own = place::free_address();
+    let node = place.start_with(&[("VECTORGATE_METRICS__LISTEN", &own.to_string())]);
+    let answer = get(own, "/metrics").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("vectorgate_raft_is_leader 1"), "{answer}");
+    for (address, path) in [
+        (place.rest, "/metrics"),
+        (own, "/v2/rules"),
+        (own, "/readyz"),
+    ] {
+        let answer = get(address, path).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
+    }
     assert_eq!(node.terminate(), Some(0));
 }
 

@@ -1,0 +1,202 @@
+//! What an edge came by, on its disk: one file, mode 0600, replaced whole.
+
+use std::fmt;
+use std::io;
+
+use edge_protocol::enrolment::Papers;
+use platform::tls::{Identity, TlsError};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::store::Directory;
+
+/// The form of the file.
+const FORMAT: u8 = 1;
+
+/// More than the file has.
+const FILE_BYTES_MAX: usize = 256 * 1024;
+
+const FILE: &str = "identity";
+const UNFINISHED: &str = "identity.new";
+
+/// Where it is kept.
+pub struct Folder(pub Box<dyn Directory>);
+
+impl fmt::Debug for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Folder").finish_non_exhaustive()
+    }
+}
+
+/// What an edge came by.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Enrolled {
+    /// Its name.
+    pub edge_id: String,
+    /// Its private key in PEM.
+    pub key: Zeroizing<String>,
+    /// When it came by its certificate, by its own clock, in seconds since the Unix epoch.
+    pub obtained_s: u64,
+    /// Its certificate, and what it is by that.
+    pub papers: Papers,
+}
+
+impl fmt::Debug for Enrolled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Enrolled")
+            .field("edge_id", &self.edge_id)
+            .field("until_s", &self.papers.until_s)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why it is not there, or not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// The disk does not take it, or give it.
+    #[error("the disk fails")]
+    Disk(#[from] io::Error),
+    /// The file is not one of ours.
+    #[error("the file is damaged")]
+    Damaged,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    edge_id: String,
+    key: String,
+    obtained_s: u64,
+    papers: Papers,
+}
+
+impl Folder {
+    /// What is kept, if anything is.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged.
+    pub fn find(&self) -> Result<Option<Enrolled>, KeepError> {
+        let names = self.0.list()?;
+        if !names.iter().any(|name| name == FILE) {
+            return Ok(None);
+        }
+        let bytes = Zeroizing::new(self.0.read(FILE, 0, FILE_BYTES_MAX)?);
+        let Some((&FORMAT, content)) = bytes.split_first() else {
+            return Err(KeepError::Damaged);
+        };
+        let stored: Stored = postcard::from_bytes(content).map_err(|_| KeepError::Damaged)?;
+        Ok(Some(Enrolled {
+            edge_id: stored.edge_id,
+            key: Zeroizing::new(stored.key),
+            obtained_s: stored.obtained_s,
+            papers: stored.papers,
+        }))
+    }
+
+    /// Keeps it instead of what was there.
+    ///
+    /// # Errors
+    /// When the disk does not take it; what was there stays.
+    pub fn keep(&self, enrolled: &Enrolled) -> Result<(), KeepError> {
+        let bytes = encode(enrolled)?;
+        self.0.write(UNFINISHED, &bytes)?;
+        self.0.rename(UNFINISHED, FILE)?;
+        self.0.sync()?;
+        Ok(())
+    }
+}
+
+fn encode(enrolled: &Enrolled) -> Result<Zeroizing<Vec<u8>>, KeepError> {
+    let stored = Stored {
+        edge_id: enrolled.edge_id.clone(),
+        key: enrolled.key.as_str().to_owned(),
+        obtained_s: enrolled.obtained_s,
+        papers: enrolled.papers.clone(),
+    };
+    let bytes = postcard::to_extend(&stored, vec![FORMAT]).map_err(|_| KeepError::Damaged)?;
+    let Stored { key, .. } = stored;
+    drop(Zeroizing::new(key));
+    Ok(Zeroizing::new(bytes))
+}
+
+impl Enrolled {
+    /// What it is towards nodes.
+    ///
+    /// # Errors
+    /// When the certificate, its key or the authorities cannot be used.
+    pub fn identity(&self) -> Result<Identity, TlsError> {
+        Identity::from_pem(
+            self.papers.authorities.as_bytes(),
+            self.papers.certificate.as_bytes(),
+            self.key.as_bytes(),
+        )
+    }
+
+    /// When it is to be renewed: after two thirds of the time for which it holds.
+    #[must_use]
+    pub fn due_s(&self) -> u64 {
+        let lasts_s = self.papers.until_s.saturating_sub(self.obtained_s);
+        self.obtained_s + lasts_s / 3 * 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::store::MemoryDirectory;
+
+    fn enrolled() -> Enrolled {
+        Enrolled {
+            edge_id: "edge-1".to_owned(),
+            key: Zeroizing::new("key".to_owned()),
+            obtained_s: 1_000,
+            papers: Papers {
+                certificate: "cert".to_owned(),
+                authorities: "ca".to_owned(),
+                until_s: 4_000,
+                environment: "production".to_owned(),
+                region: "eu".to_owned(),
+                labels: BTreeMap::from([("rack".to_owned(), "7".to_owned())]),
+                nodes: vec!["node-1:7300".to_owned()],
+            },
+        }
+    }
+
+    #[test]
+    fn golden_the_file_has_its_bytes() {
+        let bytes = encode(&enrolled()).unwrap();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let expected = "01 06656467652d31 036b6579 e807 0463657274 026361 a01f 0a70726f64756374696f6e \
+                        026575 01 047261636b 0137 01 0b6e6f64652d313a37333030";
+        assert_eq!(hex, expected.replace(' ', ""));
+    }
+
+    #[test]
+    fn what_is_kept_is_found_and_does_not_show() {
+        let folder = Folder(Box::new(MemoryDirectory::default()));
+        assert_eq!(folder.find().unwrap(), None);
+        folder.keep(&enrolled()).unwrap();
+        assert_eq!(folder.find().unwrap(), Some(enrolled()));
+        let other = Enrolled {
+            obtained_s: 2_000,
+            ..enrolled()
+        };
+        folder.keep(&other).unwrap();
+        assert_eq!(folder.find().unwrap(), Some(other));
+        assert!(!format!("{:?}", enrolled()).contains("\"key\""));
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_from_none() {
+        let directory = MemoryDirectory::default();
+        directory.write(FILE, b"\x02rest").unwrap();
+        let folder = Folder(Box::new(directory));
+        assert!(matches!(folder.find(), Err(KeepError::Damaged)));
+    }
+
+    #[test]
+    fn it_is_renewed_after_two_thirds_of_its_time() {
+        assert_eq!(enrolled().due_s(), 3_000);
+    }
+}

@@ -1,0 +1,82 @@
+//! Renews the certificate in good time, for as long as the edge runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_protocol::enrolment::Asked;
+use platform::renewal::OwnCertificate;
+use platform::tls::{ALPN_ENROL, Identity};
+use platform::{Clock, Entropy, Network};
+use tokio::time::sleep;
+
+use super::asking::ask;
+use super::{EnrolError, Enrolled, Folder, check};
+
+/// The longest that the wall clock goes unlooked at: it may be set.
+const LOOK_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// The shortest wait between two attempts.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// Renews what `enrolled` has whenever it is due: what comes is kept first, and then used. It never
+/// returns.
+pub async fn keep_renewed<N: Network>(
+    network: N,
+    (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
+    folder: Folder,
+    (mut enrolled, identity): (Enrolled, Identity),
+    own: Arc<OwnCertificate>,
+) {
+    loop {
+        let now_s = clock.now().0 / 1000;
+        let left = Duration::from_secs(enrolled.due_s().saturating_sub(now_s));
+        if !left.is_zero() {
+            sleep(left.clamp(PAUSE_MIN, LOOK_MAX)).await;
+            continue;
+        }
+        let to = (network.clone(), Arc::clone(&entropy));
+        match renew(to, &*clock, &folder, (&enrolled, &identity)).await {
+            Ok(next) => {
+                own.renewed(next.papers.until_s);
+                tracing::info!(until_s = next.papers.until_s, "the certificate was renewed");
+                enrolled = next;
+            }
+            Err(error) => {
+                tracing::error!(%error, until_s = enrolled.papers.until_s, "the certificate could not be renewed; it is tried again");
+                sleep(pause(&enrolled, now_s)).await;
+            }
+        }
+    }
+}
+
+/// A twentieth of the time that is left.
+fn pause(enrolled: &Enrolled, now_s: u64) -> Duration {
+    let left_s = enrolled.papers.until_s.saturating_sub(now_s);
+    Duration::from_secs(left_s / 20).clamp(PAUSE_MIN, LOOK_MAX)
+}
+
+async fn renew<N: Network>(
+    to: (N, Arc<dyn Entropy>),
+    clock: &dyn Clock,
+    folder: &Folder,
+    (enrolled, identity): (&Enrolled, &Identity),
+) -> Result<Enrolled, EnrolError> {
+    let unusable = |error: &dyn std::fmt::Display| EnrolError::Unusable(error.to_string());
+    let config = identity
+        .client(ALPN_ENROL)
+        .map_err(|error| unusable(&error))?;
+    let nodes = &enrolled.papers.nodes;
+    let papers = ask(to, config, nodes, &Asked::Renew)
+        .await
+        .map_err(|error| EnrolError::Refused(error.to_string()))?;
+    let next = Enrolled {
+        edge_id: enrolled.edge_id.clone(),
+        key: enrolled.key.clone(),
+        obtained_s: clock.now().0 / 1000,
+        papers,
+    };
+    let other = check(&next, Some(&enrolled.papers))?;
+    folder.keep(&next)?;
+    identity.replace(&other).map_err(|error| unusable(&error))?;
+    Ok(next)
+}

@@ -1,0 +1,280 @@
+//! Lets edges in: checks a join token, has the cluster decide who comes by it, and signs what the edge is from
+//! then on. A certificate lasts days and is renewed by its edge; whether that still may is looked up
+//! each time. What is decided is replicated; what signs is files that each node has.
+//!
+//! The authority that signs for edges is another one than that of the nodes, and the nodes' port does not
+//! trust it: who steals it can be an edge, and never a node.
+
+mod authority;
+mod secret;
+mod serve;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::command::{Actor, Command, EnrolEdge, Origin, Stamped};
+use domain::id::RequestId;
+use domain::model::{EdgeEnrolment, EdgePublicKey, EdgeRecord};
+use domain::outcome::Outcome;
+use domain::query;
+use edge_protocol::enrolment::{Answered, Asked, Papers};
+use edge_protocol::message::reason;
+use platform::authority::{EdgeKey, Subject, Validity};
+use platform::tls::{EdgeCertificate, Identity};
+use platform::{Clock, Entropy, certificate};
+
+use crate::control_plane::{Consistency, ControlPlane};
+use crate::keys::KeyRing;
+use crate::rest::BadKeys;
+
+pub use authority::EdgeAuthority;
+pub(crate) use serve::serve;
+
+/// The longest that a certificate for an edge may last: a week.
+pub const CERTIFICATE_LASTS_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How many bad tokens an address may show in a minute before it is told to wait.
+const BAD_TOKENS_PER_MINUTE: u32 = 20;
+
+/// What it takes to let edges in.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    /// What signs.
+    pub authority: EdgeAuthority,
+    /// This node's certificate, with trust in the authorities of nodes and in that of edges.
+    pub identity: Identity,
+    /// How long a certificate lasts.
+    pub lasts: Duration,
+}
+
+/// What a desk is made of.
+pub struct Parts {
+    /// Where it is decided who comes in.
+    pub control: Arc<dyn ControlPlane>,
+    /// Recognises tokens.
+    pub keys: KeyRing,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Whom edges are to trust.
+    pub nodes: Identity,
+    /// What signs, and for how long.
+    pub enrolment: Enrolment,
+}
+
+/// Answers edges that want to come in, or to stay. Cloning shares it.
+#[derive(Clone)]
+pub struct Desk {
+    parts: Arc<Parts>,
+    bad_tokens: Arc<BadKeys>,
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").finish_non_exhaustive()
+    }
+}
+
+/// Why an edge is not let in.
+enum No {
+    /// Nor will it be.
+    Refused(String),
+    /// Somebody may later.
+    Unavailable(String),
+}
+
+impl From<No> for Answered {
+    fn from(no: No) -> Self {
+        match no {
+            No::Refused(why) => Self::Refused(reason(why)),
+            No::Unavailable(why) => Self::Unavailable(reason(why)),
+        }
+    }
+}
+
+fn unavailable(error: impl fmt::Display) -> No {
+    No::Unavailable(error.to_string())
+}
+
+impl Desk {
+    /// A desk that nobody stands at yet.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts: Arc::new(parts),
+            bad_tokens: Arc::default(),
+        }
+    }
+
+    /// Answers an edge. `shown` is the certificate of the handshake, if it showed one.
+    pub async fn answer(
+        &self,
+        asked: Asked,
+        shown: Option<EdgeCertificate>,
+        from: IpAddr,
+    ) -> Answered {
+        let answered = match asked {
+            Asked::Enrol {
+                secret,
+                edge_id,
+                key,
+            } => self.enrol(&secret, edge_id, EdgePublicKey(key), from).await,
+            Asked::Renew => self.renew(shown).await,
+        };
+        answered.map_or_else(Answered::from, Answered::Papers)
+    }
+
+    async fn enrol(
+        &self,
+        secret: &[u8; 32],
+        edge_id: String,
+        key: EdgePublicKey,
+        from: IpAddr,
+    ) -> Result<Papers, No> {
+        let Parts { control, keys, .. } = &*self.parts;
+        let now = self.parts.clock.now();
+        let wait_ms = self.bad_tokens.wait_ms(from, now, BAD_TOKENS_PER_MINUTE);
+        if wait_ms.is_some() {
+            return Err(No::Unavailable(
+                "too many bad tokens came from this address".to_owned(),
+            ));
+        }
+        let hash = keys.join_hash(secret);
+        let find = |view: &dyn domain::rows::View| query::edge_token_by_hash(view, &hash);
+        let (token, _) = control
+            .read(Consistency::Linearizable, find)
+            .await
+            .map_err(unavailable)?;
+        let Some(token) = token else {
+            // Strangers write nothing into the log.
+            self.bad_tokens.note(from, now);
+            return Err(No::Refused("The token is not known.".to_owned()));
+        };
+        let actor = Actor {
+            workspace_id: token.workspace_id,
+            environment_id: token.environment_id,
+            api_key_id: token.created_by,
+        };
+        let command = EnrolEdge {
+            token_id: token.id,
+            hash,
+            edge_id,
+            key,
+        };
+        let stamped = self.stamp(Command::EnrolEdge(actor, command), from);
+        let applied = control.propose(stamped).await.map_err(unavailable)?;
+        match applied.reply {
+            Ok(Outcome::Edge(record)) => {
+                tracing::info!(edge = record.edge_id, %from, "an edge came by a join token");
+                self.papers(&record)
+            }
+            Ok(other) => Err(unavailable(format!(
+                "an answer to something else: {other:?}"
+            ))),
+            Err(rejection) => {
+                self.bad_tokens.note(from, now);
+                Err(No::Refused(rejection.to_string()))
+            }
+        }
+    }
+
+    async fn renew(&self, shown: Option<EdgeCertificate>) -> Result<Papers, No> {
+        let nobody = || No::Refused("No certificate was shown.".to_owned());
+        let EdgeCertificate {
+            id,
+            environment,
+            key,
+            ..
+        } = shown.ok_or_else(nobody)?;
+        let environment = environment.ok_or_else(nobody)?;
+        let key = key.map(|EdgeKey(key)| EdgePublicKey(key));
+        let find = |view: &dyn domain::rows::View| {
+            let environment = query::environment_by_name(view, &environment)?;
+            query::edge_record(view, &environment.id, &id)
+        };
+        let (record, _) = self
+            .parts
+            .control
+            .read(Consistency::Linearizable, find)
+            .await
+            .map_err(unavailable)?;
+        match record {
+            Some(record) if key.is_some() && record.admits(key.as_ref()) => self.papers(&record),
+            Some(record) if record.enrolment.is_some() => Err(No::Refused(format!(
+                "The edge {id} was revoked, or has another key."
+            ))),
+            _ => Err(No::Refused(format!(
+                "The edge {id} did not come by a join token: its certificate is renewed by whoever issued it."
+            ))),
+        }
+    }
+
+    /// What the edge is from now on.
+    fn papers(&self, record: &EdgeRecord) -> Result<Papers, No> {
+        let Parts {
+            control,
+            clock,
+            entropy,
+            nodes,
+            enrolment,
+            ..
+        } = &*self.parts;
+        let Some(EdgeEnrolment {
+            key: EdgePublicKey(key),
+            region,
+            labels,
+            ..
+        }) = &record.enrolment
+        else {
+            return Err(unavailable("the edge is not known"));
+        };
+        let find = |view: &dyn domain::rows::View| query::environment(view, &record.environment_id);
+        let (environment, _) = control.read_local(find).map_err(unavailable)?;
+        let environment = environment
+            .ok_or_else(|| unavailable("the environment is not known here yet"))?
+            .name;
+        let subject = Subject::Edge {
+            id: record.edge_id.clone(),
+            environment: environment.clone(),
+        };
+        let validity = Validity {
+            now: clock.now(),
+            lasts: enrolment.lasts.min(CERTIFICATE_LASTS_MAX),
+        };
+        let certificate = enrolment
+            .authority
+            .issue(&subject, &EdgeKey(*key), validity, &**entropy)
+            .map_err(unavailable)?;
+        let until_s = certificate::pem_not_after_s(certificate.as_bytes())
+            .ok_or_else(|| unavailable("the certificate cannot be read"))?;
+        let members = control.members().into_iter();
+        Ok(Papers {
+            certificate,
+            authorities: nodes.authorities().iter().map(certificate::pem).collect(),
+            until_s,
+            environment,
+            region: region.clone(),
+            labels: labels.clone(),
+            nodes: members.map(|member| member.publisher).collect(),
+        })
+    }
+
+    fn stamp(&self, command: Command, from: IpAddr) -> Stamped {
+        let at = self.parts.clock.now();
+        Stamped {
+            at,
+            request_id: RequestId::new(self.parts.entropy.seed(at)),
+            idempotency: None,
+            command,
+            origin: Origin {
+                method: "QUIC".to_owned(),
+                path: "/enrol".to_owned(),
+                address: Some(from.to_canonical().to_string()),
+            },
+            precondition: None,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What a process has towards the others of its cluster: a certificate chain, its key, and the
+//! authorities that it trusts. All three can be replaced while the process runs.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::CertificateDer;
+use tokio::sync::watch;
+
+use super::current::{Admits, Clients, Servers, Shown};
+use super::peer::Peer;
+use super::{TlsError, certificates, private_key, provider};
+use crate::certificate;
+
+/// A process's certificate chain and key, and the authorities that it trusts. Clones share them: what
+/// [replaces](Self::replace) them is what every handshake after that uses.
+#[derive(Clone)]
+pub struct Identity {
+    current: Arc<watch::Sender<Arc<Material>>>,
+}
+
+/// What is current.
+pub(super) struct Material {
+    pub(super) shown: Arc<CertifiedKey>,
+    pub(super) clients: Arc<dyn ClientCertVerifier>,
+    pub(super) servers: Arc<dyn ServerCertVerifier>,
+    authorities: Vec<CertificateDer<'static>>,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("chain", &self.material().shown.cert.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// Reads PEM files.
+    ///
+    /// # Errors
+    /// When a file cannot be read or holds something else.
+    pub fn load(ca_file: &Path, cert_file: &Path, key_file: &Path) -> Result<Self, TlsError> {
+        let read = |path: &Path| {
+            fs::read(path).map_err(|source| TlsError::Read {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        Self::from_pem(&read(ca_file)?, &read(cert_file)?, &read(key_file)?)
+    }
+
+    /// Takes PEM texts. The first may hold several authorities, so that one can take the place of
+    /// another.
+    ///
+    /// # Errors
+    /// When one of them holds something else, or certificate and key do not fit.
+    pub fn from_pem(ca: &[u8], cert: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let authorities = certificates("the CA certificate", ca)?;
+        let mut roots = RootCertStore::empty();
+        for certificate in &authorities {
+            roots.add(certificate.clone())?;
+        }
+        let roots = Arc::new(roots);
+        let chain = certificates("the certificate", cert)?;
+        let shown = CertifiedKey::from_der(chain, private_key(key)?, &provider())?;
+        let verifier =
+            |error: rustls::server::VerifierBuilderError| TlsError::Verifier(error.to_string());
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider())
+            .build()
+            .map_err(verifier)?;
+        let servers = WebPkiServerVerifier::builder_with_provider(roots, provider())
+            .build()
+            .map_err(verifier)?;
+        let material = Material {
+            shown: Arc::new(shown),
+            clients,
+            servers,
+            authorities,
+        };
+        Ok(Self {
+            current: Arc::new(watch::Sender::new(Arc::new(material))),
+        })
+    }
+
+    pub(super) fn material(&self) -> Arc<Material> {
+        Arc::clone(&self.current.borrow())
+    }
+
+    /// Takes what `other` has into use, for all handshakes from now on. Connections that are open stay
+    /// so.
+    ///
+    /// # Errors
+    /// When it names somebody else; nothing changes then.
+    pub fn replace(&self, other: &Self) -> Result<(), TlsError> {
+        if self.peer() != other.peer() {
+            return Err(TlsError::SomebodyElse);
+        }
+        self.current.send_replace(other.material());
+        Ok(())
+    }
+
+    /// Who the certificate says that this process is.
+    #[must_use]
+    pub fn peer(&self) -> Option<Peer> {
+        self.certificate().and_then(|first| Peer::of(&first))
+    }
+
+    /// Until when the certificate holds, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn not_after_s(&self) -> Option<u64> {
+        certificate::not_after_s(&self.certificate()?)
+    }
+
+    /// The certificate itself.
+    #[must_use]
+    pub fn certificate(&self) -> Option<CertificateDer<'static>> {
+        self.material().shown.cert.first().cloned()
+    }
+
+    /// The authorities that are trusted.
+    #[must_use]
+    pub fn authorities(&self) -> Vec<CertificateDer<'static>> {
+        self.material().authorities.clone()
+    }
+
+    /// For accepting connections from nodes and edges that our authorities vouch for.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn server(&self, alpn: &[u8]) -> Result<ServerConfig, TlsError> {
+        self.server_for(alpn, |_| true)
+    }
+
+    /// For accepting connections from those of ours that `admits` lets in.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn server_for(&self, alpn: &[u8], admits: Admits) -> Result<ServerConfig, TlsError> {
+        let clients = Clients {
+            identity: self.clone(),
+            admits,
+            strangers: false,
+        };
+        self.server_with(&[alpn], clients)
+    }
+
+    /// The same, where clients get in that show no certificate, too: what they may do there is for
+    /// whoever asks to say.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn server_for_strangers(
+        &self,
+        alpn: &[&[u8]],
+        admits: Admits,
+    ) -> Result<ServerConfig, TlsError> {
+        let clients = Clients {
+            identity: self.clone(),
+            admits,
+            strangers: true,
+        };
+        self.server_with(alpn, clients)
+    }
+
+    fn server_with(&self, alpn: &[&[u8]], clients: Clients) -> Result<ServerConfig, TlsError> {
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_client_cert_verifier(Arc::new(clients))
+            .with_cert_resolver(Arc::new(Shown(self.clone())));
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        config.max_early_data_size = 0;
+        // A session that is resumed shows no certificate: one that has expired would go on.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(config)
+    }
+
+    /// For connecting to nodes without a certificate, by [`super::NODE_SERVER_NAME`], where these
+    /// authorities (in DER) vouch for them.
+    ///
+    /// # Errors
+    /// When an authority's certificate cannot be read.
+    pub fn stranger(authorities: &[Vec<u8>], alpn: &[u8]) -> Result<ClientConfig, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots.add(CertificateDer::from(authority.clone()))?;
+        }
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![alpn.to_vec()];
+        config.resumption = Resumption::disabled();
+        Ok(config)
+    }
+
+    /// For connecting to nodes, by [`super::NODE_SERVER_NAME`].
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn client(&self, alpn: &[u8]) -> Result<ClientConfig, TlsError> {
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .dangerous()
+            // It judges as rustls' own verifier does, which it asks, and is stricter.
+            .with_custom_certificate_verifier(Arc::new(Servers(self.clone())))
+            .with_client_cert_resolver(Arc::new(Shown(self.clone())));
+        config.alpn_protocols = vec![alpn.to_vec()];
+        config.resumption = Resumption::disabled();
+        Ok(config)
+    }
+}
