@@ -1,5 +1,6 @@
 //! The process around a node: arguments, files, logging, signals, exit codes.
 
+mod audit;
 mod operators;
 
 use std::error::Error;
@@ -22,6 +23,7 @@ use raft_store::Storage;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use audit::{AuditError, AuditTask};
 use operators::OperatorTask;
 
 /// Exit code for wrong arguments and settings (`EX_USAGE`).
@@ -51,6 +53,9 @@ enum Task {
         #[arg(long, default_value = "Default")]
         workspace_name: String,
     },
+    /// Looks into what was exported of the audit log. Needs no settings.
+    #[command(subcommand)]
+    Audit(AuditTask),
     #[command(flatten)]
     Operator(OperatorTask),
 }
@@ -72,6 +77,8 @@ pub(crate) enum Failure {
     Bootstrap(#[from] BootstrapError),
     #[error(transparent)]
     Operator(#[from] OperatorError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error("cannot write the answer")]
     Output(#[source] std::io::Error),
 }
@@ -84,6 +91,7 @@ impl Failure {
             Self::Start(error) => error.exit_code(),
             Self::Bootstrap(error) => error.exit_code(),
             Self::Operator(error) => error.exit_code(),
+            Self::Audit(error) => error.exit_code(),
         };
         u8::try_from(code).unwrap_or(1)
     }
@@ -109,8 +117,10 @@ impl Failure {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
-    if let Some(Task::Openapi) = arguments.task {
-        return print(node::rest::openapi::text().trim_end());
+    match &arguments.task {
+        Some(Task::Openapi) => return print(node::rest::openapi::text().trim_end()),
+        Some(Task::Audit(task)) => return print(audit::run(task)?.trim_end()),
+        _ => {}
     }
     let file = arguments.settings.ok_or(Failure::NoSettings)?;
     let settings = Settings::load(&file, std::env::vars())?;
@@ -122,7 +132,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let runtime = runtime.enable_all().build().map_err(Failure::Runtime)?;
     match arguments.task {
-        None | Some(Task::Openapi) => runtime.block_on(serve(settings, identity)),
+        None | Some(Task::Openapi | Task::Audit(_)) => runtime.block_on(serve(settings, identity)),
         Some(Task::Bootstrap { workspace_name }) => {
             let made = runtime.block_on(command::run(
                 TokioNetwork,

@@ -23,7 +23,7 @@
 //! | shifts are of upstreams that are there, which weigh what a running one says | `shifts` |
 //! | deliveries are listed under their times and counted | `webhooks` |
 //! | what operators asked of the cluster is kept up to a number | `cluster` |
-//! | the journal is whole from where it begins, and can be told in full | `journal` |
+//! | the journal is whole from where it begins, can be told in full, and is a chain | `journal` |
 
 mod access;
 mod answers;

@@ -28,8 +28,8 @@ pub use cluster::{cluster_changes, preferred_region, retired_members};
 pub use draft::{draft_head, validate};
 pub use expiries::{ExpiryPlace, expiring, expiry_due};
 pub use journal::{
-    JournalNotice, JournalRow, audit_entry, event, event_at, is_beyond_journal, journal_after,
-    journal_page, told_in_full,
+    JournalNotice, JournalRow, audit_chain, audit_entry, event, event_at, is_beyond_journal,
+    journal_after, journal_page, told_in_full,
 };
 pub use page::Page;
 pub use routes::{route, routes_page};
