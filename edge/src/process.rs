@@ -13,7 +13,7 @@ use edge::access_log::{AccessLog, Writing};
 use edge::assembly::{self, Own, OwnHttps, Ports, StartError};
 use edge::network::SharedPorts;
 use edge::settings::{AccessLogSettings, LogFormat, LogSettings, Settings, SettingsError};
-use edge::store::DiskDirectory;
+use edge::store::{DiskDirectory, StoreKey};
 use edge::workers::Placement;
 use platform::process::{Process, Who};
 use platform::tls::{Identity, Peer, certified_key};
@@ -32,6 +32,9 @@ const SOFTWARE: u8 = 70;
 
 /// Exit code for what the operating system refused (`EX_OSERR`).
 const OS_ERROR: u8 = 71;
+
+/// The file of the key in the data directory, where the settings name no other.
+const KEY: &str = "key";
 
 /// A VectorGate edge: an HTTP proxy that follows the control plane.
 #[derive(Debug, Parser)]
@@ -83,10 +86,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_logging(&settings.log)?;
     raise_descriptor_limit();
     let writing = access_log(&settings.access_log)?;
+    // The directory first: it is this process's alone from then on, its key as well.
+    let directory = directory(&settings)?;
+    let key = store_key(&settings)?;
     let own = Own {
         identity: identity(&settings)?,
-        https: https(&settings)?,
-        directory: Box::new(directory(&settings)?),
+        https: https(&settings, &key)?,
+        directory: Box::new(directory.sealed(&key, "configurations")),
         access_log: writing.as_ref().map(Writing::log),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -210,7 +216,7 @@ fn identity(settings: &Settings) -> Result<Identity, SettingsError> {
 }
 
 /// What clients are shown, where the edge speaks TLS with them.
-fn https(settings: &Settings) -> Result<Option<OwnHttps>, SettingsError> {
+fn https(settings: &Settings, key: &StoreKey) -> Result<Option<OwnHttps>, SettingsError> {
     if settings.https.is_none() {
         return Ok(None);
     }
@@ -218,7 +224,7 @@ fn https(settings: &Settings) -> Result<Option<OwnHttps>, SettingsError> {
         .map_err(|error| SettingsError::field("edge.data_dir", error))?;
     Ok(Some(OwnHttps {
         certificate: certificate(settings)?,
-        vault: Box::new(vault),
+        vault: Box::new(vault.sealed(key, "certificates")),
     }))
 }
 
@@ -243,6 +249,21 @@ fn certificate(settings: &Settings) -> Result<Option<CertifiedKey>, SettingsErro
 fn directory(settings: &Settings) -> Result<DiskDirectory, SettingsError> {
     DiskDirectory::open(&settings.edge.data_dir)
         .map_err(|error| SettingsError::field("edge.data_dir", error))
+}
+
+/// The key that everything on the edge's disk is sealed with.
+fn store_key(settings: &Settings) -> Result<StoreKey, SettingsError> {
+    let edge = &settings.edge;
+    let (field, path) = match &edge.data_key_file {
+        Some(path) => ("edge.data_key_file", path.clone()),
+        None => ("edge.data_dir", edge.data_dir.join(KEY)),
+    };
+    StoreKey::load_or_make(&path, &SystemEntropy).map_err(|error| {
+        SettingsError::field(
+            field,
+            format!("{}: {}", path.display(), with_causes(&error)),
+        )
+    })
 }
 
 /// Starts the access log, if there is to be one.
