@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+pub mod audit;
 pub mod command;
 pub mod content;
 mod decide;

@@ -19,13 +19,13 @@ use crate::answers::{self, Answer};
 use crate::command::Stamped;
 use crate::decide::{Context, decide as judge};
 use crate::event::Event;
-use crate::journal;
+use crate::journal::{self, Journaling};
 use crate::model::IDEMPOTENCY_TTL_MS;
 use crate::outcome::{Applied, Outcome, Reply};
 use crate::rejection::Rejection;
 use crate::retention;
 use crate::rows::{Rows, View};
-use crate::schema::{CLOCK, LogClock};
+use crate::schema::{CLOCK, HISTORIES, History, LogClock};
 use crate::table::after;
 use crate::time::{Revision, Timestamp};
 
@@ -87,8 +87,7 @@ pub fn plan(
         }
         Answer::None { replaces } => {
             let (mut events, reply) = reply_to(view, at, revision, stamped);
-            events.extend(journal::record(view, (at, revision), stamped, &events));
-            retention::trim(view, at, &stamped.command, &mut events);
+            write_history(view, (at, revision), stamped, &mut events);
             let remembered = answers::remember(stamped, at, revision, &reply, replaces);
             (events, remembered, fresh(reply))
         }
@@ -144,6 +143,31 @@ pub fn state_hash(view: &(impl View + ?Sized)) -> [u8; 32] {
         };
         from = after(last);
     }
+}
+
+/// Writes down what a command did on somebody's behalf, and removes what is old of that history.
+fn write_history(
+    view: &(impl View + ?Sized),
+    (at, revision): (Timestamp, Revision),
+    stamped: &Stamped,
+    events: &mut Vec<Event>,
+) {
+    let whose = journal::on_whose_behalf(&stamped.command);
+    let Some((environment, actor)) = whose.filter(|_| !events.is_empty()) else {
+        return;
+    };
+    let history = HISTORIES
+        .get(view, (environment,))
+        .unwrap_or(History::START);
+    let journal = Journaling {
+        environment,
+        actor,
+        at,
+        revision,
+        head: history.audit.head,
+    };
+    events.extend(journal.record(view, stamped, events));
+    retention::trim(view, at, (environment, history), events);
 }
 
 fn reply_to(

@@ -18,16 +18,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::command::Command;
 use crate::event::Event;
 use crate::id::{EnvironmentId, RuleId, WebhookDeliveryId};
-use crate::journal::on_whose_behalf;
 use crate::model::{
     DeliveryState, JOURNAL_KEPT_MS, JournalEntry, ObjectKind, RuleVersion, RuleVersionNumber,
     WebhookDelivery,
 };
 use crate::rows::View;
-use crate::schema::{DELIVERY_ENDS, HISTORIES, History, JOURNAL, RULES, WEBHOOK_DELIVERIES};
+use crate::schema::{DELIVERY_ENDS, History, JOURNAL, RULES, WEBHOOK_DELIVERIES};
 use crate::table::Span;
 use crate::time::{Revision, Timestamp};
 
@@ -38,19 +36,13 @@ pub const TRIMMED_PER_STEP: usize = 4;
 /// tell of thousands, and each is a look at a rule.
 const CHANGES_PER_STEP: usize = 64;
 
-/// Removes what is old from the history that `events` add to.
+/// Removes what is old from the history that `events` add to, which is as it was `before` them.
 pub(crate) fn trim(
     view: &(impl View + ?Sized),
     at: Timestamp,
-    command: &Command,
+    (environment, before): (&EnvironmentId, History),
     events: &mut Vec<Event>,
 ) {
-    let Some((environment, _)) = on_whose_behalf(command).filter(|_| !events.is_empty()) else {
-        return;
-    };
-    let before = HISTORIES
-        .get(view, (environment,))
-        .unwrap_or(History::START);
     let mut trimming = Trimming {
         view,
         environment,
@@ -201,6 +193,9 @@ impl<V: View + ?Sized> Trimming<'_, V> {
             at,
             revision,
         });
+        if let Some(link) = entry.link {
+            self.history.audit.base = link.point;
+        }
         for change in &entry.changes {
             let id = RuleId::parse(&change.id).ok();
             let id = id.filter(|_| change.object == ObjectKind::Rule);
@@ -237,8 +232,11 @@ impl<V: View + ?Sized> Trimming<'_, V> {
         let mut history = self.history;
         for event in self.events.iter() {
             match event {
-                Event::Journaled { at, .. } => {
+                Event::Journaled { at, entry, .. } => {
                     history.journal_from = history.journal_from.min(*at);
+                    if let Some(link) = entry.link {
+                        history.audit.head = link.point;
+                    }
                 }
                 Event::DeliveryChanged { before, after, .. } => {
                     let was_pending = before.is_some_and(DeliveryState::is_pending);

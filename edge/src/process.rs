@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use edge::access_log::{AccessLog, Writing};
@@ -14,7 +15,7 @@ use edge::assembly::{self, Own, OwnHttps, Ports, StartError};
 use edge::enrolment::{self, EnrolError, Enrolled, Folder};
 use edge::network::SharedPorts;
 use edge::settings::{AccessLogSettings, LogFormat, LogSettings, Settings, SettingsError};
-use edge::store::DiskDirectory;
+use edge::store::{DiskDirectory, StoreKey};
 use edge::workers::Placement;
 use platform::process::{Process, Who};
 use platform::renewal::{self, OwnCertificate};
@@ -23,6 +24,7 @@ use platform::{Clock, Entropy, SystemClock, SystemEntropy, notify, secret_file};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
+use tokio::time::timeout;
 use tracing_subscriber::EnvFilter;
 
 /// Exit code for wrong arguments and settings (`EX_USAGE`).
@@ -36,6 +38,12 @@ const OS_ERROR: u8 = 71;
 
 /// Exit code for an edge that the cluster does not let in (`EX_NOPERM`).
 const NO_PERMISSION: u8 = 77;
+/// How long an edge whose certificate has ended tries to come by another before it serves without: what it has on its
+/// disk is good, and nobody waits for the control plane.
+const ENROLLED_WITHIN: Duration = Duration::from_secs(20);
+
+/// The file of the key in the data directory, where the settings name no other.
+const KEY: &str = "key";
 
 /// A VectorGate edge: an HTTP proxy that follows the control plane.
 #[derive(Debug, Parser)]
@@ -103,15 +111,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?;
-    let enrolled = LocalSet::new().block_on(&runtime, enrolled(&mut settings))?;
-    if let Some(Task::Enrol) = arguments.task {
+    let only_enrols = matches!(arguments.task, Some(Task::Enrol));
+    let enrolled = LocalSet::new().block_on(&runtime, enrolled(&mut settings, !only_enrols))?;
+    if only_enrols {
         return Ok(());
     }
     let writing = access_log(&settings.access_log)?;
+    // The directory first: it is this process's alone from then on, its key as well.
+    let directory = directory(&settings)?;
+    let key = store_key(&settings)?;
     let own = Own {
         identity: identity(&settings, enrolled.as_ref())?,
-        https: https(&settings)?,
-        directory: Box::new(directory(&settings)?),
+        https: https(&settings, &key)?,
+        directory: Box::new(directory.sealed(&key, "configurations")),
         access_log: writing.as_ref().map(Writing::log),
     };
     let outcome = LocalSet::new().block_on(&runtime, serve(settings, own, enrolled));
@@ -123,45 +135,65 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// What the edge came by with a join token, now or before, unless its certificate is its operator's. The
 /// settings say from then on what that says.
-async fn enrolled(settings: &mut Settings) -> Result<Option<(Enrolled, Folder)>, Failure> {
-    let Some(enrolment) = &settings.enrolment else {
+/// An edge that `may_wait` for that has a configuration to serve by, and does so without a certificate as well.
+async fn enrolled(
+    settings: &mut Settings,
+    may_wait: bool,
+) -> Result<Option<(Enrolled, Folder)>, Failure> {
+    if settings.enrolment.is_none() {
         return Ok(None);
-    };
+    }
     let folder = DiskDirectory::open(&settings.edge.data_dir.join("identity"))
         .map_err(|error| SettingsError::field("edge.data_dir", error))?;
     let folder = Folder(Box::new(folder));
-    let token = enrolment.token()?;
     let now_s = SystemClock.now().0 / 1000;
     let kept = folder.find().map_err(EnrolError::Keep)?;
-    let kept = kept.filter(|kept| kept.edge_id == settings.edge.id);
-    let enrolled = match (kept, token) {
-        (Some(kept), None) => kept,
-        (Some(kept), _) if kept.papers.until_s > now_s => kept,
-        (_, Some(token)) => {
-            let id = &settings.edge.id;
-            let outside = (
-                &SystemClock as &dyn Clock,
-                Arc::new(SystemEntropy) as Arc<dyn Entropy>,
-            );
-            let network = SharedPorts::default();
-            let came = enrolment::enrol(&network, outside, &folder, (&token, id)).await?;
-            tracing::info!(
-                edge = id,
-                until_s = came.papers.until_s,
-                "the edge came by a certificate"
-            );
-            came
+    let enrolled = match kept.filter(|kept| kept.edge_id == settings.edge.id) {
+        // A token that is left over is not even looked at.
+        Some(kept) if kept.papers.until_s > now_s => kept,
+        Some(kept) if may_wait => {
+            let again = timeout(ENROLLED_WITHIN, enrol(settings, &folder));
+            match again.await {
+                Ok(Ok(came)) => came,
+                failed => {
+                    let reason = match failed {
+                        Ok(Err(error)) => with_causes(&error),
+                        _ => "no node has answered in time".to_owned(),
+                    };
+                    tracing::error!(%reason, "the edge's certificate has ended and it came by no other; it serves by what it has");
+                    kept
+                }
+            }
         }
-        (None, None) => {
-            return Err(SettingsError::field(
-                "enrolment",
-                "there is no token, and the edge has not come by a certificate before",
-            )
-            .into());
-        }
+        _ => enrol(settings, &folder).await?,
     };
     settings.take_papers(&enrolled.papers)?;
     Ok(Some((enrolled, folder)))
+}
+
+/// Comes by a certificate with the join token of the settings.
+async fn enrol(settings: &Settings, folder: &Folder) -> Result<Enrolled, Failure> {
+    let token = match &settings.enrolment {
+        Some(enrolment) => enrolment.token()?,
+        None => None,
+    };
+    let Some(token) = token else {
+        let what = "there is no token, and the edge has no certificate that is valid";
+        return Err(SettingsError::field("enrolment", what).into());
+    };
+    let id = &settings.edge.id;
+    let outside = (
+        &SystemClock as &dyn Clock,
+        Arc::new(SystemEntropy) as Arc<dyn Entropy>,
+    );
+    let network = SharedPorts::default();
+    let came = enrolment::enrol(&network, outside, folder, (&token, id)).await?;
+    tracing::info!(
+        edge = id,
+        until_s = came.papers.until_s,
+        "the edge came by a certificate"
+    );
+    Ok(came)
 }
 
 async fn serve(
@@ -341,7 +373,7 @@ fn identity(
 }
 
 /// What clients are shown, where the edge speaks TLS with them.
-fn https(settings: &Settings) -> Result<Option<OwnHttps>, SettingsError> {
+fn https(settings: &Settings, key: &StoreKey) -> Result<Option<OwnHttps>, SettingsError> {
     if settings.https.is_none() {
         return Ok(None);
     }
@@ -349,7 +381,7 @@ fn https(settings: &Settings) -> Result<Option<OwnHttps>, SettingsError> {
         .map_err(|error| SettingsError::field("edge.data_dir", error))?;
     Ok(Some(OwnHttps {
         certificate: certificate(settings)?,
-        vault: Box::new(vault),
+        vault: Box::new(vault.sealed(key, "certificates")),
     }))
 }
 
@@ -374,6 +406,21 @@ fn certificate(settings: &Settings) -> Result<Option<PublicCertificate>, Setting
 fn directory(settings: &Settings) -> Result<DiskDirectory, SettingsError> {
     DiskDirectory::open(&settings.edge.data_dir)
         .map_err(|error| SettingsError::field("edge.data_dir", error))
+}
+
+/// The key that everything on the edge's disk is sealed with.
+fn store_key(settings: &Settings) -> Result<StoreKey, SettingsError> {
+    let edge = &settings.edge;
+    let (field, path) = match &edge.data_key_file {
+        Some(path) => ("edge.data_key_file", path.clone()),
+        None => ("edge.data_dir", edge.data_dir.join(KEY)),
+    };
+    StoreKey::load_or_make(&path, &SystemEntropy).map_err(|error| {
+        SettingsError::field(
+            field,
+            format!("{}: {}", path.display(), with_causes(&error)),
+        )
+    })
 }
 
 /// Starts the access log, if there is to be one.

@@ -83,6 +83,10 @@ pub struct EdgeSettings {
     pub environment: String,
     /// Where the last good configuration is kept.
     pub data_dir: PathBuf,
+    /// The file with the key that what is kept is sealed with; without it, `key` in the data directory.
+    /// It is made at the first start, and nobody else may read it.
+    #[serde(default)]
+    pub data_key_file: Option<PathBuf>,
     /// Whatever the operator wants to see beside the edge's name.
     #[serde(default, deserialize_with = "structure")]
     pub labels: BTreeMap<String, String>,

@@ -17,8 +17,9 @@ use domain::content::{
 use domain::id::{EnvironmentId, RouteId, RuleId, SnapshotId};
 use domain::model::{Epoch, ManifestVersion, Mode, Priority, Purges, SnapshotVersion};
 use domain::tree::{self, Hash, TreeKind};
-use edge::store::{DiskDirectory, Store};
+use edge::store::{DiskDirectory, Store, StoreKey};
 use edge_protocol::ManifestRef;
+use platform::SystemEntropy;
 use platform::testing::TestAuthority;
 use tempfile::TempDir;
 
@@ -398,9 +399,9 @@ fn an_address_or_a_directory_that_another_edge_has_is_refused() {
 /// these words.
 fn keep(place: &Place, version: u64, words: &str) {
     let directory = DiskDirectory::open(&place.path("data")).unwrap();
-    let mut store = Store::open(Box::new(directory), "production")
-        .unwrap()
-        .store;
+    let key = StoreKey::load_or_make(&place.path("data/key"), &SystemEntropy).unwrap();
+    let sealed = directory.sealed(&key, "configurations");
+    let mut store = Store::open(Box::new(sealed), "production").unwrap().store;
     let mut chunks: BTreeMap<Hash, Vec<u8>> = BTreeMap::new();
     let mut tree = |kind, key, value| {
         let edited = tree::edit(

@@ -1,5 +1,6 @@
 //! The process around a node: arguments, files, logging, signals, exit codes.
 
+mod audit;
 mod authority;
 mod operators;
 
@@ -28,6 +29,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
+use audit::{AuditError, AuditTask};
 use authority::CaTask;
 use operators::OperatorTask;
 
@@ -61,6 +63,9 @@ enum Task {
     /// Makes an authority, issues certificates for nodes and edges, and replaces it. Needs no settings.
     #[command(subcommand)]
     Ca(CaTask),
+    /// Looks into what was exported of the audit log. Needs no settings.
+    #[command(subcommand)]
+    Audit(AuditTask),
     #[command(flatten)]
     Operator(OperatorTask),
 }
@@ -90,6 +95,8 @@ pub(crate) enum Failure {
     Operator(#[from] OperatorError),
     #[error(transparent)]
     Ca(#[from] CaError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error("cannot write the answer")]
     Output(#[source] std::io::Error),
 }
@@ -103,6 +110,7 @@ impl Failure {
             Self::Bootstrap(error) => error.exit_code(),
             Self::Operator(error) => error.exit_code(),
             Self::Ca(error) => error.exit_code(),
+            Self::Audit(error) => error.exit_code(),
         };
         u8::try_from(code).unwrap_or(1)
     }
@@ -131,6 +139,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let task = match arguments.task {
         Some(Task::Openapi) => return print(node::rest::openapi::text().trim_end()),
         Some(Task::Ca(task)) => return print(&authority::run(task)?),
+        Some(Task::Audit(task)) => return print(audit::run(&task)?.trim_end()),
         Some(Task::Bootstrap { workspace_name }) => Some(AtCluster::Bootstrap { workspace_name }),
         Some(Task::Operator(task)) => Some(AtCluster::Operator(task)),
         None => None,

@@ -16,6 +16,7 @@ mod invalid;
 mod load;
 mod merge;
 mod pattern;
+mod strict;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -42,6 +43,7 @@ pub use hostname::hostname;
 pub use invalid::{Invalid, InvalidKind};
 pub use load::{load_head, load_routes, load_rules, load_upstreams};
 pub use merge::merge_patch;
+pub use strict::strict_json;
 pub use tls::{TlsConfig, TlsPolicy, TlsVersion, tls_config};
 pub use upstream::{SETTINGS_BYTES_MAX, UPSTREAM_SETTINGS, target_regions};
 

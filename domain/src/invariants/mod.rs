@@ -24,7 +24,7 @@
 //! | join tokens are found by their hashes, and whoever came by one is known | `edges` |
 //! | deliveries are listed under their times and counted | `webhooks` |
 //! | what operators asked of the cluster is kept up to a number | `cluster` |
-//! | the journal is whole from where it begins, and can be told in full | `journal` |
+//! | the journal is whole from where it begins, can be told in full, and is a chain | `journal` |
 
 mod access;
 mod answers;

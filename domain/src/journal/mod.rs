@@ -5,18 +5,21 @@
 mod fields;
 mod rules;
 
+use std::collections::BTreeSet;
+
+use crate::audit;
 use crate::command::{Command, Stamped};
 use crate::event::Event;
 use crate::id::{ApiKeyId, EnvironmentId, RouteId, UpstreamId};
 use crate::model::{
-    About, ApiKey, Certificate, Change, EdgeToken, EndpointStatus, Expiring, ExpiryNotice,
-    JournalEntry, Notice, NoticeKind, ObjectKind, Route, Shift, Snapshot, Upstream,
-    WebhookEndpoint,
+    About, ApiKey, AuditLink, AuditPoint, Certificate, Change, EdgeToken, EndpointStatus, Expiring,
+    ExpiryNotice, JournalEntry, JournalPlace, Notice, NoticeKind, ObjectKind, Route, Shift,
+    Snapshot, Upstream, WebhookEndpoint,
 };
 use crate::rows::View;
 use crate::schema::{
-    API_KEYS, CERTIFICATES, EDGE_RECORDS, EDGE_TOKENS, ROUTES, UPSTREAM_SHIFTS, UPSTREAMS,
-    WEBHOOK_ENDPOINTS, WORKSPACES,
+    API_KEYS, CERTIFICATES, EDGE_RECORDS, EDGE_TOKENS, ENVIRONMENTS, ROUTES, UPSTREAM_SHIFTS,
+    UPSTREAMS, WEBHOOK_ENDPOINTS, WORKSPACES,
 };
 use crate::time::{Revision, Timestamp};
 
@@ -25,40 +28,80 @@ use rules::{Followed, RuleHistory};
 
 pub(crate) use rules::told_by;
 
-/// The row for an entry that changed something on somebody's behalf; `view` is the state before it.
-pub(crate) fn record(
-    view: &(impl View + ?Sized),
-    (at, revision): (Timestamp, Revision),
-    stamped: &Stamped,
-    events: &[Event],
-) -> Option<Event> {
-    let (environment, actor) = on_whose_behalf(&stamped.command)?;
-    let mut journal = Journal::new(view, &stamped.command, events);
-    for event in events {
-        journal.follow(event);
+/// On whose behalf something is written down, and where.
+pub(crate) struct Journaling<'a> {
+    /// The environment that is changed.
+    pub(crate) environment: &'a EnvironmentId,
+    /// Whose key asked for it.
+    pub(crate) actor: Option<&'a ApiKeyId>,
+    /// The log's time.
+    pub(crate) at: Timestamp,
+    /// The log entry.
+    pub(crate) revision: Revision,
+    /// The row before this one.
+    pub(crate) head: AuditPoint,
+}
+
+impl Journaling<'_> {
+    /// The row for an entry that changed something on somebody's behalf; `view` is the state before it.
+    pub(crate) fn record(
+        &self,
+        view: &(impl View + ?Sized),
+        stamped: &Stamped,
+        events: &[Event],
+    ) -> Option<Event> {
+        let mut journal = Journal::new(view, &stamped.command, events);
+        for event in events {
+            journal.follow(event);
+        }
+        journal.end();
+        // What the cluster does by itself is told where clients hear of it; the rest is bookkeeping.
+        let told =
+            !journal.notices.is_empty() || (self.actor.is_some() && !journal.changes.is_empty());
+        if !told {
+            return None;
+        }
+        let idempotency = stamped.idempotency.as_ref();
+        let mut entry = JournalEntry {
+            actor: self.actor.cloned(),
+            request_id: stamped.request_id.clone(),
+            origin: stamped.origin.clone(),
+            idempotency_key: idempotency.map(|idempotency| idempotency.key.clone()),
+            operation: stamped.command.name().to_owned(),
+            changes: journal.changes,
+            notices: journal.notices,
+            link: None,
+        };
+        entry.link = self.link(view, &entry);
+        leave_out(&mut entry.changes, &journal.told_by_versions);
+        Some(Event::Journaled {
+            environment_id: self.environment.clone(),
+            at: self.at,
+            revision: self.revision,
+            entry: Box::new(entry),
+        })
     }
-    journal.end();
-    // What the cluster does by itself is told where clients hear of it; the rest is bookkeeping.
-    let told = !journal.notices.is_empty() || (actor.is_some() && !journal.changes.is_empty());
-    if !told {
-        return None;
+
+    /// Hangs the row, whose changes are told in full, on the one before it. Where there is no
+    /// environment there is no audit log.
+    fn link(&self, view: &(impl View + ?Sized), entry: &JournalEntry) -> Option<AuditLink> {
+        let environment = ENVIRONMENTS.get(view, (self.environment,))?;
+        let place = JournalPlace {
+            at: self.at,
+            revision: self.revision,
+        };
+        let told = audit::told(place, entry, &environment.name);
+        Some(audit::link(self.head, told))
     }
-    let idempotency = stamped.idempotency.as_ref();
-    let entry = JournalEntry {
-        actor: actor.cloned(),
-        request_id: stamped.request_id.clone(),
-        origin: stamped.origin.clone(),
-        idempotency_key: idempotency.map(|idempotency| idempotency.key.clone()),
-        operation: stamped.command.name().to_owned(),
-        changes: journal.changes,
-        notices: journal.notices,
-    };
-    Some(Event::Journaled {
-        environment_id: environment.clone(),
-        at,
-        revision,
-        entry: Box::new(entry),
-    })
+}
+
+/// Leaves out of changes what versions of rules say.
+fn leave_out(changes: &mut [Change], told_by_versions: &BTreeSet<usize>) {
+    for index in told_by_versions {
+        if let Some(change) = changes.get_mut(*index) {
+            (change.before, change.after) = (None, None);
+        }
+    }
 }
 
 /// Which environment a command changes, and whose key asked for it.
@@ -84,7 +127,10 @@ struct Journal<'a, V: ?Sized> {
     /// with the route: a draft that is reset may have any number of rules.
     rolls_back: Option<&'a RouteId>,
     rules: RuleHistory<'a, V>,
+    /// In full.
     changes: Vec<Change>,
+    /// Those of them that say what versions of rules say.
+    told_by_versions: BTreeSet<usize>,
     notices: Vec<Notice>,
 }
 
@@ -102,6 +148,7 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
                 .any(|event| matches!(event, Event::SnapshotPublished(_))),
             rules: RuleHistory::new(view),
             changes: Vec::new(),
+            told_by_versions: BTreeSet::new(),
             notices: Vec::new(),
         }
     }
@@ -226,11 +273,18 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
         if self.rolls_back.is_none() {
             self.notices.extend(followed.notices);
         }
-        let told_with_the_snapshot = |change: &Change| self.publishes && went_live(change);
+        let told_with_the_snapshot = |(change, by_version): &(Change, bool)| {
+            self.publishes && !by_version && went_live(change)
+        };
         let change = followed
             .change
             .filter(|change| !told_with_the_snapshot(change));
-        self.changes.extend(change);
+        if let Some((change, by_version)) = change {
+            if by_version {
+                self.told_by_versions.insert(self.changes.len());
+            }
+            self.changes.push(change);
+        }
     }
 
     /// A draft that was reset to what is live is told as a change of the route: nothing was published.

@@ -23,8 +23,9 @@ pub(super) struct RuleHistory<'a, V: ?Sized> {
 /// What became of a rule.
 pub(super) struct Followed {
     pub(super) notices: Vec<Notice>,
-    /// Nothing, where no field differs that anybody can set.
-    pub(super) change: Option<Change>,
+    /// The change in full, and whether a version of the rule says the same; nothing, where no field
+    /// differs that anybody can set.
+    pub(super) change: Option<(Change, bool)>,
 }
 
 impl<'a, V: View + ?Sized> RuleHistory<'a, V> {
@@ -71,25 +72,26 @@ fn followed(before: Option<&Rule>, after: &Rule, version: Option<RuleVersion>) -
     }
 }
 
-fn change(before: Option<&Rule>, after: &Rule, version: Option<RuleVersion>) -> Option<Change> {
+fn change(
+    before: Option<&Rule>,
+    after: &Rule,
+    version: Option<RuleVersion>,
+) -> Option<(Change, bool)> {
     let said = fields::differing(before.map(fields::rule), Some(fields::rule(after)));
     if said.0.as_deref() == Some("{}") {
         return None;
     }
-    let told = version.as_ref().map(told_by);
-    let (fields_before, fields_after) = if told.as_ref() == Some(&said) {
-        (None, None)
-    } else {
-        said
-    };
-    Some(Change {
+    let by_version = version.as_ref().map(told_by).as_ref() == Some(&said);
+    let (fields_before, fields_after) = said;
+    let change = Change {
         object: ObjectKind::Rule,
         id: after.id.to_string(),
         route_id: Some(after.route_id.clone()),
         before: fields_before,
         after: fields_after,
         version: version.map(|version| version.version),
-    })
+    };
+    Some((change, by_version))
 }
 
 /// What a version says, in the words of the audit log.

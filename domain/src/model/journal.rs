@@ -10,7 +10,7 @@ use crate::id::{
     ApiKeyId, AuditId, EventId, RequestId, RouteId, RuleId, Seed, SnapshotId, UpstreamId,
     WebhookEndpointId,
 };
-use crate::model::{IdempotencyKey, RuleVersionNumber};
+use crate::model::{AuditLink, IdempotencyKey, RuleVersionNumber};
 use crate::time::{Revision, Timestamp};
 
 /// How long a row is kept at least, in log time: 400 days, so that the audit log tells of a whole
@@ -72,6 +72,8 @@ pub struct JournalEntry {
     pub changes: Vec<Change>,
     /// What clients hear of.
     pub notices: Vec<Notice>,
+    /// How it hangs on the entry before it; nothing, where it is from before there was a chain.
+    pub link: Option<AuditLink>,
 }
 
 impl JournalEntry {

@@ -4,6 +4,7 @@
 mod access;
 mod api_key;
 mod api_version;
+mod audit;
 mod certificate;
 mod cluster;
 mod edge;
@@ -27,6 +28,7 @@ mod webhook;
 pub use access::{Environment, EnvironmentKind, Plan, Workspace};
 pub use api_key::{ApiKey, KeyHash, KeyKind, KeySalt, PreviousSecret};
 pub use api_version::ApiVersion;
+pub use audit::{AuditChain, AuditLink, AuditPoint};
 pub use certificate::{Certificate, CertificateMaterial, SealedKey};
 pub use cluster::{ClusterChange, ClusterRecord, ClusterSettings, MemberId, RetiredMember};
 pub use edge::{

@@ -3,11 +3,13 @@
 
 use crate::id::{AuditId, EnvironmentId, EventId, RuleId};
 use crate::journal::told_by;
-use crate::model::{Change, JOURNAL_KEPT_MS, JournalEntry, JournalPlace, Notice, NoticePlace};
+use crate::model::{
+    AuditChain, Change, JOURNAL_KEPT_MS, JournalEntry, JournalPlace, Notice, NoticePlace,
+};
 use crate::query::page::Page;
 use crate::query::{log_time, rule_version};
 use crate::rows::View;
-use crate::schema::JOURNAL;
+use crate::schema::{HISTORIES, History, JOURNAL};
 use crate::table::Span;
 use crate::time::{Revision, Timestamp};
 
@@ -180,4 +182,10 @@ pub fn event(
 /// Whether what happened at this time may be known no more.
 pub fn is_beyond_journal(view: &(impl View + ?Sized), at: Timestamp) -> bool {
     at.plus_ms(JOURNAL_KEPT_MS) <= log_time(view)
+}
+
+/// The chain of an environment's audit log.
+pub fn audit_chain(view: &(impl View + ?Sized), environment: &EnvironmentId) -> AuditChain {
+    let history = HISTORIES.get(view, (environment,));
+    history.unwrap_or(History::START).audit
 }

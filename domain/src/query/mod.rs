@@ -30,8 +30,8 @@ pub use draft::{draft_head, validate};
 pub use edges::{edge_record, edge_token, edge_token_by_hash, edge_tokens, edges_changed};
 pub use expiries::{ExpiryPlace, expiring, expiry_due};
 pub use journal::{
-    JournalNotice, JournalRow, audit_entry, event, event_at, is_beyond_journal, journal_after,
-    journal_page, told_in_full,
+    JournalNotice, JournalRow, audit_chain, audit_entry, event, event_at, is_beyond_journal,
+    journal_after, journal_page, told_in_full,
 };
 pub use page::Page;
 pub use routes::{route, routes_page};

@@ -62,6 +62,7 @@
 //! ```
 
 mod chunks;
+mod earlier;
 mod records;
 
 pub use chunks::{delete_chunk, get_chunk, put_chunk};
@@ -197,9 +198,10 @@ pub const ANSWER_EXPIRIES: Table<(Timestamp, EnvironmentId, IdempotencyKey), ()>
 
 /// What each log entry did to an environment, in log order: log time never goes back.
 pub const JOURNAL: Table<(EnvironmentId, Timestamp, Revision), JournalEntry> =
-    Table::new(0x48, "journal");
+    Table::versioned(0x48, "journal", 2, earlier::journal_entry);
 /// Where the kept history of environments begins.
-pub const HISTORIES: Table<(EnvironmentId,), History> = Table::new(0x49, "histories");
+pub const HISTORIES: Table<(EnvironmentId,), History> =
+    Table::versioned(0x49, "histories", 2, earlier::history);
 
 /// Webhook endpoints.
 pub const WEBHOOK_ENDPOINTS: Table<(EnvironmentId, WebhookEndpointId), WebhookEndpoint> =

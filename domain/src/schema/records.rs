@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{EnvironmentId, SnapshotId, WorkspaceId};
-use crate::model::{KeyHash, RouteDraft, SnapshotVersion};
+use crate::model::{AuditChain, KeyHash, RouteDraft, SnapshotVersion};
 use crate::time::{Revision, Timestamp};
 use crate::tree::Hash;
 
@@ -126,6 +126,8 @@ pub struct History {
     pub pending_from: Timestamp,
     /// How many deliveries are pending.
     pub pending: u64,
+    /// The chain of the journal's rows.
+    pub audit: AuditChain,
 }
 
 impl History {
@@ -135,5 +137,6 @@ impl History {
         finished_from: Timestamp(u64::MAX),
         pending_from: Timestamp(u64::MAX),
         pending: 0,
+        audit: AuditChain::START,
     };
 }

@@ -8,8 +8,11 @@
 //!   number     big-endian, 4 or 8 bytes
 //!   flag, enum 1 byte
 //!   hash       32 bytes
-//! row value  format version (1 byte, now 0x01), then postcard; chunks are stored as they are
+//! row value  format version (1 byte), then postcard; chunks are stored as they are
 //! ```
+//!
+//! A table begins with format version 1. One whose records have changed since writes a later one and
+//! reads the earlier ones as well.
 //!
 //! Parts are self-delimiting, so a key never is the beginning of another key of its table and
 //! byte order is the order of the parts.
@@ -25,8 +28,8 @@ pub use key::{Key, Leads, Part};
 
 use crate::rows::{Row, Rows, View};
 
-/// The format version at the head of each value.
-pub const VALUE_VERSION: u8 = 1;
+/// The format version of values in a table that never had another.
+const FIRST_VERSION: u8 = 1;
 
 /// How many rows a walk over a range reads at a time: enough to spread the cost of a seek, few
 /// enough that a page of the largest records stays below a few megabytes.
@@ -48,16 +51,31 @@ pub struct Span {
 pub struct Table<K, V> {
     tag: u8,
     name: &'static str,
+    /// The format version that is written.
+    version: u8,
+    /// Reads what stands behind an earlier version.
+    earlier: Earlier<V>,
     types: PhantomData<fn() -> (K, V)>,
 }
+
+/// Reads the payload of a value of an earlier format version.
+pub type Earlier<V> = fn(u8, &[u8]) -> Option<V>;
 
 impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
     /// The table whose row keys begin with `tag`.
     #[must_use]
     pub const fn new(tag: u8, name: &'static str) -> Self {
+        Self::versioned(tag, name, FIRST_VERSION, |_, _| None)
+    }
+
+    /// The same, with records whose format has changed.
+    #[must_use]
+    pub const fn versioned(tag: u8, name: &'static str, version: u8, earlier: Earlier<V>) -> Self {
         Self {
             tag,
             name,
+            version,
+            earlier,
             types: PhantomData,
         }
     }
@@ -96,7 +114,7 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
 
     /// Sets the value at `key`.
     pub fn put(&self, rows: &mut impl Rows, key: K::Ref<'_>, value: &V) {
-        rows.put(self.key(key), encode(value));
+        rows.put(self.key(key), self.encode(value));
     }
 
     /// Removes the value at `key`.
@@ -171,8 +189,29 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
         Some((parts, self.decode(view, value)?))
     }
 
+    /// A value's bytes: format version, then postcard.
+    ///
+    /// # Panics
+    /// Never for the model's types, which have a postcard form whatever they hold.
+    pub fn encode(&self, value: &V) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(ENCODED_BYTES_USUAL);
+        bytes.push(self.version);
+        postcard::to_extend(value, bytes).expect("every record of the model has a postcard form")
+    }
+
+    /// The value whose bytes these are, in this format or an earlier one, if they are that to the
+    /// last byte.
+    #[must_use]
+    pub fn read(&self, bytes: &[u8]) -> Option<V> {
+        let (&version, payload) = bytes.split_first()?;
+        if version == self.version {
+            return whole(payload);
+        }
+        (self.earlier)(version, payload)
+    }
+
     fn decode(&self, view: &(impl View + ?Sized), bytes: &[u8]) -> Option<V> {
-        let value = decode(bytes);
+        let value = self.read(bytes);
         if value.is_none() {
             view.broken(&format!("table {}: a value does not decode", self.name));
         }
@@ -180,22 +219,8 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
     }
 }
 
-/// A value's bytes: format version, then postcard.
-///
-/// # Panics
-/// Never for the model's types, which have a postcard form whatever they hold.
-pub fn encode(value: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(ENCODED_BYTES_USUAL);
-    bytes.push(VALUE_VERSION);
-    postcard::to_extend(value, bytes).expect("every record of the model has a postcard form")
-}
-
-/// The value whose [`encode`]d bytes these are, if they are that to the last byte.
-#[must_use]
-pub fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Option<V> {
-    let (&VALUE_VERSION, payload) = bytes.split_first()? else {
-        return None;
-    };
+/// The value whose postcard form this is to the last byte.
+pub(crate) fn whole<V: DeserializeOwned>(payload: &[u8]) -> Option<V> {
     let (value, rest) = postcard::take_from_bytes(payload).ok()?;
     rest.is_empty().then_some(value)
 }
@@ -282,10 +307,21 @@ mod tests {
 
     #[test]
     fn values_of_another_version_or_with_a_tail_do_not_decode() {
-        let bytes = encode(&7u64);
-        assert_eq!(decode::<u64>(&bytes), Some(7));
-        assert_eq!(decode::<u64>(&[2, 7]), None);
-        assert_eq!(decode::<u64>(&[1, 7, 0]), None);
-        assert_eq!(decode::<u64>(&[]), None);
+        let bytes = TABLE.encode(&7);
+        assert_eq!(TABLE.read(&bytes), Some(7));
+        assert_eq!(TABLE.read(&[2, 7]), None);
+        assert_eq!(TABLE.read(&[1, 7, 0]), None);
+        assert_eq!(TABLE.read(&[]), None);
+    }
+
+    #[test]
+    fn an_earlier_version_is_read_and_the_present_one_written() {
+        let doubled =
+            |version, payload: &[u8]| Some(whole::<u64>(payload)? * u64::from(version) * 2);
+        let table: Table<(), u64> = Table::versioned(0x42, "test", 3, doubled);
+        assert_eq!(table.encode(&7), [3, 7]);
+        assert_eq!(table.read(&[3, 7]), Some(7));
+        assert_eq!(table.read(&[1, 7]), Some(14));
+        assert_eq!(table.read(&[2, 7, 0]), None);
     }
 }

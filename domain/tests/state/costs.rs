@@ -153,10 +153,11 @@ fn creating_a_rule_costs_the_same_among_few_and_many() {
             },
         );
         let [gets, scans, _, writes] = rows.take();
-        // Clock, answer, route, draft, identifier, priority, upstream, uses, count, history.
-        assert_eq!((gets, scans), (10, 0), "among {count}");
-        // Rule, count, two lists, priority, uses, draft, journal, answer, expiry; the clock.
-        assert!(writes <= 11, "{writes} writes among {count}");
+        // Clock, answer, route, draft, identifier, priority, upstream, uses, count, history, environment.
+        assert_eq!((gets, scans), (11, 0), "among {count}");
+        // Rule, count, two lists, priority, uses, draft, journal, head of the chain, answer, expiry; the
+        // clock.
+        assert!(writes <= 12, "{writes} writes among {count}");
     }
 }
 

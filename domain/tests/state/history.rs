@@ -3,15 +3,16 @@
 use domain::command::Origin;
 use domain::id::{EventId, RequestId, Seed, WebhookDeliveryId, WebhookEndpointId};
 use domain::model::{
-    About, Change, DeliveryAttempt, DeliveryState, EndpointStatus, JournalEntry, JournalGap,
-    JournalPlace, Notice, NoticeKind, NoticePlace, ObjectKind, RuleVersionNumber, WebhookDelivery,
-    WebhookEndpoint,
+    About, AuditChain, AuditLink, AuditPoint, Change, DeliveryAttempt, DeliveryState,
+    EndpointStatus, JournalEntry, JournalGap, JournalPlace, Notice, NoticeKind, NoticePlace,
+    ObjectKind, RuleVersionNumber, WebhookDelivery, WebhookEndpoint,
 };
 use domain::schema::History;
 use domain::time::{Revision, Timestamp};
+use domain::tree::Hash;
 
 use crate::samples::{
-    api_key_id, api_version, environment_id, idempotency_key, route_id, rule_id, workspace_id,
+    api_key_id, api_version, environment_id, hash, idempotency_key, route_id, rule_id, workspace_id,
 };
 
 fn seed(random: u64) -> Seed {
@@ -44,6 +45,13 @@ pub(crate) fn journal_entry() -> JournalEntry {
                 ..About::default()
             },
         }],
+        link: Some(AuditLink {
+            previous: hash(),
+            point: AuditPoint {
+                index: 300,
+                hash: Hash([0xee; 32]),
+            },
+        }),
     }
 }
 
@@ -61,6 +69,13 @@ pub(crate) fn history() -> History {
         finished_from: Timestamp(1_714_320_000_001),
         pending_from: Timestamp(u64::MAX),
         pending: 300,
+        audit: AuditChain {
+            base: AuditPoint::START,
+            head: AuditPoint {
+                index: 300,
+                hash: Hash([0xee; 32]),
+            },
+        },
     }
 }
 

@@ -6,6 +6,11 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use platform::SystemEntropy;
+
+use super::{SealedDirectory, StoreKey};
 
 /// A flat directory.
 pub trait Directory: Send + Sync + 'static {
@@ -79,6 +84,14 @@ impl DiskDirectory {
             )),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+}
+
+impl DiskDirectory {
+    /// Seals what is written to it from now on. What another one is for does not open in this one.
+    #[must_use]
+    pub fn sealed(self, key: &StoreKey, purpose: &'static str) -> SealedDirectory {
+        SealedDirectory::new(Box::new(self), key, purpose, Arc::new(SystemEntropy))
     }
 }
 

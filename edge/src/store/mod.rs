@@ -8,6 +8,9 @@
 //! lock        held by the process that uses the directory
 //! ```
 //!
+//! On a real disk all of it is in a [`SealedDirectory`], which encrypts files and refuses those that
+//! somebody else has written.
+//!
 //! 1. [`Store::keep`] writes the chunks that are new, then the pointer beside its place, then
 //!    flips it by a rename. It returns once all of that is durable.
 //! 2. The edge takes the manifest into use. What an edge serves is therefore always on its disk,
@@ -24,10 +27,12 @@
 mod compact;
 mod directory;
 mod index;
+mod key;
 mod memory;
 mod open;
 mod pack;
 mod pointer;
+mod sealed;
 mod starts;
 #[cfg(test)]
 mod tests;
@@ -45,9 +50,11 @@ use edge_protocol::follower::{Chunks, Held, Holdings};
 use injection::{Mutant, Point, mutant, point};
 
 pub use directory::{Directory, DiskDirectory};
+pub use key::{StoreKey, StoreKeyError};
 pub use memory::MemoryDirectory;
 pub use open::Opened;
 pub use pointer::Pointer;
+pub use sealed::SealedDirectory;
 
 use self::index::{Candidate, Index, Place};
 use self::pack::PackBuilder;

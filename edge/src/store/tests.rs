@@ -61,7 +61,11 @@ fn manifest(version: u64, root: Hash) -> ManifestRef {
 }
 
 /// Keeps a version of a tree like a publish that changed `changed` does.
-fn publish(store: &mut Store, version: u64, changed: &[u32]) -> Result<ManifestRef, StoreError> {
+pub(super) fn publish(
+    store: &mut Store,
+    version: u64,
+    changed: &[u32],
+) -> Result<ManifestRef, StoreError> {
     let (root, chunks) = tree_of(3000, changed);
     let manifest = manifest(version, root);
     store.keep(&environment_id(), manifest, &chunks)?;
@@ -69,14 +73,14 @@ fn publish(store: &mut Store, version: u64, changed: &[u32]) -> Result<ManifestR
     Ok(manifest)
 }
 
-fn versions(store: &Store) -> Vec<u64> {
+pub(super) fn versions(store: &Store) -> Vec<u64> {
     store
         .kept()
         .map(|pointer| pointer.manifest.version.0)
         .collect()
 }
 
-fn assert_whole(store: &Store) {
+pub(super) fn assert_whole(store: &Store) {
     for pointer in store.kept() {
         let items = iter(store, TreeKind::Rules, pointer.manifest.root).map(|item| item.map(drop));
         assert!(
@@ -87,7 +91,7 @@ fn assert_whole(store: &Store) {
     }
 }
 
-fn files(directory: &MemoryDirectory, prefix: &str) -> Vec<String> {
+pub(super) fn files(directory: &MemoryDirectory, prefix: &str) -> Vec<String> {
     directory
         .list()
         .unwrap()

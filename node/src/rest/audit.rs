@@ -1,4 +1,4 @@
-//! The audit log: list, get, and all of it as one JSON object a line.
+//! The audit log: list, get, all of it as one JSON object a line, and what that is held to.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::auth::Caller;
 use super::cursor::Position;
 use super::error::ApiError;
 use super::listing::Listing;
-use super::object::AuditObject;
+use super::object::{AuditObject, AuditProof};
 use super::page::{self, Paging, Scanned};
 use super::pipeline::Call;
 use super::query::Query;
@@ -300,5 +300,18 @@ pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answer
         );
     }
     let object = AuditObject::new(&row, &caller.environment);
+    Ok(Answer::json(StatusCode::OK, &object).at(seen.revision))
+}
+
+/// Both ends of the chain, for who holds an export to them.
+pub(crate) async fn proof(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
+    std::mem::take(&mut call.query).finish()?;
+    let find = |view: &dyn View| {
+        let chain = query::audit_chain(view, &caller.environment_id);
+        (chain, query::log_time(view))
+    };
+    let seen = api.read(call.consistency, find).await?;
+    let (chain, at) = seen.value;
+    let object = AuditProof::new(&chain, &caller.environment, at, seen.revision);
     Ok(Answer::json(StatusCode::OK, &object).at(seen.revision))
 }

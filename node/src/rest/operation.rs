@@ -189,6 +189,11 @@ pub(crate) const AUDIT_LIST: Operation = read(
     "/v2/audit_log",
     Policy::reads(Resource::AuditLog, Target::Filtered),
 );
+pub(crate) const AUDIT_PROOF: Operation = read(
+    "audit_log.proof",
+    "/v2/audit_log/proof",
+    Policy::reads(Resource::AuditLog, Target::Shared),
+);
 pub(crate) const AUDIT_GET: Operation = read(
     "audit_log.get",
     "/v2/audit_log/{id}",

@@ -147,6 +147,7 @@ impl Routes {
         );
         self.add(MethodFilter::GET, operation::EVENTS_GET, events::get);
         self.add(MethodFilter::GET, operation::AUDIT_LIST, audit::list);
+        self.add(MethodFilter::GET, operation::AUDIT_PROOF, audit::proof);
         self.add(MethodFilter::GET, operation::AUDIT_GET, audit::get);
     }
 

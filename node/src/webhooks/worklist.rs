@@ -255,6 +255,7 @@ mod tests {
                 operation: "reorder_rules".to_owned(),
                 changes: Vec::new(),
                 notices: vec![notice.clone(); 1000],
+                link: None,
             };
             let JournalPlace { at, revision } = row(revision);
             JOURNAL.put(&mut rows, (&environment_id, &at, &revision), &entry);

@@ -3,22 +3,15 @@
 mod authority;
 mod place;
 mod renewal;
+mod secrets;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use place::{PATIENCE, Place, Process, deadline, fails, get, get_from, pause};
+use place::{PATIENCE, Place, Process, contains, deadline, fails, get, get_from, pause, told};
 use renewal::get_securely;
-
-/// What a service manager was told next.
-fn told(manager: &UnixDatagram) -> String {
-    let mut bytes = [0; 64];
-    let length = manager.recv(&mut bytes).unwrap();
-    String::from_utf8(bytes[..length].to_vec()).unwrap()
-}
 
 #[test]
 fn operators_hear_of_start_and_end_and_find_a_request_by_the_identifier_that_its_client_was_told() {
@@ -99,20 +92,6 @@ fn a_node_starts_is_bootstrapped_once_stops_and_keeps_what_it_had() {
         !contains(&place.path("data"), key.as_bytes()),
         "the disk shows a key"
     );
-}
-
-/// Whether any file under `dir` holds `needle`.
-fn contains(dir: &Path, needle: &[u8]) -> bool {
-    fs::read_dir(dir).unwrap().any(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            return contains(&path, needle);
-        }
-        fs::read(&path)
-            .unwrap()
-            .windows(needle.len())
-            .any(|window| window == needle)
-    })
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! A place where a node's process runs, and how it is talked to from outside.
+//! A place for one node: a directory with certificates, a pepper and settings; and the process in it.
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -230,4 +231,25 @@ pub(crate) fn fails(mut command: Command, code: i32, named: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(said.contains(named), "{named} is missing in {said}");
+}
+
+/// What a service manager was told next.
+pub(crate) fn told(manager: &UnixDatagram) -> String {
+    let mut bytes = [0; 64];
+    let length = manager.recv(&mut bytes).unwrap();
+    String::from_utf8(bytes[..length].to_vec()).unwrap()
+}
+
+/// Whether any file under `dir` holds `needle`.
+pub(crate) fn contains(dir: &Path, needle: &[u8]) -> bool {
+    fs::read_dir(dir).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return contains(&path, needle);
+        }
+        fs::read(&path)
+            .unwrap()
+            .windows(needle.len())
+            .any(|window| window == needle)
+    })
 }

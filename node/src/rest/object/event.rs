@@ -1,13 +1,13 @@
-//! Events and entries of the audit log, as the journal tells them. Both are rendered from the row
-//! alone: an event has the same bytes in a list, in the stream and on each attempt to deliver it.
+//! Events, as the journal tells them. They are rendered from the row alone: an event has the same bytes
+//! in a list, in the stream and on each attempt to deliver it.
 
-use domain::model::{Change, JournalEntry, Notice, NoticeKind, ObjectKind};
-use domain::query::{JournalNotice, JournalRow};
+use domain::model::{Change, Notice, NoticeKind, ObjectKind};
+use domain::query::JournalNotice;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::openapi::shape;
-use super::super::render::{Seconds, Stored};
+use super::super::render::Seconds;
 
 /// An event as clients see it.
 #[derive(Serialize, ToSchema)]
@@ -151,99 +151,4 @@ impl<'a> EventObject<'a> {
 
 fn text<T: AsRef<str>>(id: Option<&T>) -> Option<&str> {
     id.map(AsRef::as_ref)
-}
-
-/// An entry of the audit log as clients see it.
-#[derive(Serialize, ToSchema)]
-#[schema(as = AuditEntry)]
-pub(crate) struct AuditObject<'a> {
-    #[schema(value_type = shape::AuditId)]
-    id: String,
-    object: &'static str,
-    created_at: Seconds,
-    environment: &'a str,
-    actor: Actor<'a>,
-    /// Where the request came from.
-    ip: Option<&'a str>,
-    method: &'a str,
-    path: &'a str,
-    /// What was asked for, such as `rules.create`.
-    operation: &'a str,
-    changes: Vec<ChangeObject<'a>>,
-    #[schema(value_type = shape::RequestId)]
-    request_id: &'a str,
-    idempotency_key: Option<&'a str>,
-    /// The log entry that made the change.
-    revision: u64,
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = AuditActor)]
-struct Actor<'a> {
-    #[schema(value_type = shape::ActorType)]
-    r#type: &'static str,
-    #[schema(value_type = Option<shape::ApiKeyId>)]
-    id: Option<&'a str>,
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = AuditChange)]
-struct ChangeObject<'a> {
-    #[schema(value_type = shape::AuditedKind)]
-    object: &'static str,
-    /// The object's identifier.
-    id: &'a str,
-    #[schema(value_type = Option<shape::RouteId>)]
-    route_id: Option<&'a str>,
-    /// The object as it was, of one that stays only what differs; none of a new one.
-    #[schema(value_type = Option<Object>)]
-    before: Option<Stored<'a>>,
-    /// The same of the object as it is; none of one that is gone.
-    #[schema(value_type = Option<Object>)]
-    after: Option<Stored<'a>>,
-}
-
-impl<'a> ChangeObject<'a> {
-    fn new(change: &'a Change) -> Self {
-        Self {
-            object: change.object.as_str(),
-            id: &change.id,
-            route_id: text(change.route_id.as_ref()),
-            before: change.before.as_deref().map(Stored),
-            after: change.after.as_deref().map(Stored),
-        }
-    }
-}
-
-impl<'a> AuditObject<'a> {
-    /// Shows an entry; `environment` is the name of the environment that it changed.
-    pub(crate) fn new(row: &'a JournalRow, environment: &'a str) -> Self {
-        let JournalEntry {
-            actor,
-            request_id,
-            origin,
-            idempotency_key,
-            operation,
-            changes,
-            ..
-        } = &row.entry;
-        Self {
-            id: row.audit_id().to_string(),
-            object: "audit_entry",
-            created_at: Seconds(row.place.at),
-            environment,
-            actor: Actor {
-                r#type: if actor.is_some() { "api_key" } else { "system" },
-                id: text(actor.as_ref()),
-            },
-            ip: origin.address.as_deref(),
-            method: &origin.method,
-            path: &origin.path,
-            operation,
-            changes: changes.iter().map(ChangeObject::new).collect(),
-            request_id: request_id.as_str(),
-            idempotency_key: idempotency_key.as_ref().map(|key| key.0.as_str()),
-            revision: row.place.revision.0,
-        }
-    }
 }

@@ -3,6 +3,7 @@
 //! record alone, so that a replayed answer has the bytes of the first one.
 
 mod api_key;
+mod audit;
 mod certificate;
 mod content;
 mod edge_token;
@@ -16,10 +17,11 @@ mod upstream;
 mod webhook;
 
 pub(crate) use api_key::ApiKeyObject;
+pub(crate) use audit::{AuditObject, AuditProof};
 pub(crate) use certificate::CertificateObject;
 pub(crate) use content::{CONTENT_BYTES_MAX, broken, snapshot_content};
 pub(crate) use edge_token::{EdgeRevocationObject, EdgeTokenObject};
-pub(crate) use event::{AuditObject, EventObject, GLOBAL, region};
+pub(crate) use event::{EventObject, GLOBAL, region};
 pub(crate) use route::RouteObject;
 pub(crate) use rule::RuleObject;
 pub(crate) use snapshot::SnapshotObject;

@@ -356,8 +356,10 @@ async fn the_audit_log_says_who_changed_what_from_what_to_what() {
         "request_id": changed.header("vectorgate-request-id"),
         "idempotency_key": key,
         "revision": changed.revision(),
+        "chain": entry["chain"],
     });
     assert_eq!(entry, &expected);
+    assert_eq!(entry["chain"]["index"], 4);
     assert_eq!(
         world
             .get(&format!("/v2/audit_log/{}", id(entry)))

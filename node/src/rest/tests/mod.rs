@@ -2,6 +2,7 @@
 //! real core. One file per resource or promise.
 
 mod api_keys;
+mod audit;
 mod auth;
 mod bad_input;
 mod certificates;

@@ -112,6 +112,7 @@ const TABLE: &[(&str, &str)] = &[
     ("events.get", "++ ++- -----+ - +-"),
     ("events.replay", "++ +-+ ------ - --"),
     ("audit_log.list", "++ ++- -----+ - ++"),
+    ("audit_log.proof", "++ ++- -----+ - ++"),
     ("audit_log.get", "++ ++- -----+ - +-"),
     ("webhooks.list", "++ ++- -----+ - ++"),
     ("webhooks.create", "++ +-+ ------ - --"),

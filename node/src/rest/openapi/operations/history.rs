@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::super::super::error::Code;
-use super::super::super::object::{AuditObject, EventObject, WebhookDeliveryObject};
+use super::super::super::object::{AuditObject, AuditProof, EventObject, WebhookDeliveryObject};
 use super::super::super::operation::*;
 use super::super::described::{
     Content, Described, Paging, Parameter, by, get, post, query, text, under,
@@ -122,6 +122,9 @@ fn audit_log() -> Vec<Described> {
                 query("until", second(), "Not after this second. A scan."),
             ])
             .leads("/v2/audit_log/{id}", "$response.body#/data/0/id"),
+        get(AUDIT_PROOF, "Get both ends of the audit log")
+            .about("For who exported the log and holds it to them: entries are chained by their hashes. Keep some, and a log cannot be made anew up to them.")
+            .gives::<AuditProof<'_>>(),
         get(AUDIT_GET, "Get an entry of the audit log").gives::<AuditObject<'_>>(),
     ]
 }

@@ -1,0 +1,63 @@
+//! Records as earlier format versions have them, and what they are now. A version that was written once
+//! is read for ever; its bytes are pinned by golden files.
+
+use serde::Deserialize;
+
+use super::History;
+use crate::command::Origin;
+use crate::id::{ApiKeyId, RequestId};
+use crate::model::{AuditChain, Change, IdempotencyKey, JournalEntry, Notice};
+use crate::table::whole;
+use crate::time::Timestamp;
+
+/// A row of the journal before the audit log was a chain.
+#[derive(Deserialize)]
+struct JournalEntry1 {
+    actor: Option<ApiKeyId>,
+    request_id: RequestId,
+    origin: Origin,
+    idempotency_key: Option<IdempotencyKey>,
+    operation: String,
+    changes: Vec<Change>,
+    notices: Vec<Notice>,
+}
+
+pub(super) fn journal_entry(version: u8, payload: &[u8]) -> Option<JournalEntry> {
+    if version != 1 {
+        return None;
+    }
+    let before: JournalEntry1 = whole(payload)?;
+    Some(JournalEntry {
+        actor: before.actor,
+        request_id: before.request_id,
+        origin: before.origin,
+        idempotency_key: before.idempotency_key,
+        operation: before.operation,
+        changes: before.changes,
+        notices: before.notices,
+        link: None,
+    })
+}
+
+/// Where history begins, before the audit log was a chain.
+#[derive(Deserialize)]
+struct History1 {
+    journal_from: Timestamp,
+    finished_from: Timestamp,
+    pending_from: Timestamp,
+    pending: u64,
+}
+
+pub(super) fn history(version: u8, payload: &[u8]) -> Option<History> {
+    if version != 1 {
+        return None;
+    }
+    let before: History1 = whole(payload)?;
+    Some(History {
+        journal_from: before.journal_from,
+        finished_from: before.finished_from,
+        pending_from: before.pending_from,
+        pending: before.pending,
+        audit: AuditChain::START,
+    })
+}
