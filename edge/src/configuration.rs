@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::content::{RouteContent, RouteEntry, TlsConfig, UpstreamContent};
 use domain::id::{CertificateId, RouteId};
-use domain::matching::{CompiledRoute, Hosts};
+use domain::matching::{CompiledRoute, Hosts, ReadyRules};
 use domain::tree::{self, ChunkSource, Hash, TreeKind};
 use edge_protocol::ManifestRef;
 use injection::{Broken, Mutant, Point, mutant, point};
@@ -352,18 +352,36 @@ fn compile(
         return Err(format!("its head chunk is that of route {}", content.route_id).into());
     }
     let tls = TlsConfig::of_config(&content.config)?;
-    let mut rules = Vec::new();
-    for item in tree::iter(source, TreeKind::Rules, content.rules) {
-        rules.push(item?.1);
-        breather.breathe();
-    }
-    let rules = decode::rules(&rules, previous, breather)?;
+    let rules = rules(source, content.rules, previous, breather)?;
     let mut upstreams = Vec::new();
     for item in tree::iter(source, TreeKind::Upstreams, content.upstreams) {
         upstreams.push(UpstreamContent::decode(&item?.1)?);
     }
     let compiled = CompiledRoute::assemble(content, rules, upstreams)?;
     Ok((compiled, tls))
+}
+
+/// The rules under this root: the previous ones with what changed where that can be told, since most publishes change
+/// few of many. Otherwise all are read.
+fn rules<'a>(
+    source: &dyn ChunkSource,
+    root: Hash,
+    previous: Option<&'a CompiledRoute>,
+    breather: &mut Breather,
+) -> Result<ReadyRules<'a>, Box<dyn std::error::Error>> {
+    if let Some(previous) = previous
+        // The trees may be damaged, or not fit what was made of them: reading all of the new one tells.
+        && let Ok(changes) = tree::diff(source, TreeKind::Rules, previous.tree(), root)
+        && let Ok(Some(rules)) = decode::changed(previous, changes)
+    {
+        return Ok(rules);
+    }
+    let mut encoded = Vec::new();
+    for item in tree::iter(source, TreeKind::Rules, root) {
+        encoded.push(item?.1);
+        breather.breathe();
+    }
+    Ok(decode::rules(&encoded, previous, breather)?)
 }
 
 impl From<Broken> for ApplyError {

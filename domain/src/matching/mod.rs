@@ -28,6 +28,6 @@ pub use query::{Encoded, QueryPair};
 pub use request::{Headers, Request};
 pub use route::{
     CompileError, CompiledAction, CompiledRoute, CompiledRule, CompiledUpstream, RULES_MAX,
-    ReadyRules, Share,
+    ReadyRules, RuleChange, Share,
 };
 pub use shadow::Shadows;

@@ -1,18 +1,22 @@
 //! A published route, ready to be asked.
 
+use std::sync::Arc;
+
 use super::index::{Index, Place, Proven, Tried};
 use super::literals::KnownLiterals;
 use super::pattern::{PatternError, Patterns};
 use super::predicate::CompiledCriteria;
 use super::request::{Headers, Request};
 use crate::content::{
-    Action, Backing, Caching, RouteContent, RuleContent, TargetContent, UpstreamContent,
+    Action, Backing, Caching, Criteria, RouteContent, RuleContent, TargetContent, UpstreamContent,
     WeightedUpstream,
 };
 use crate::id::{RouteId, RuleId, TargetId, UpstreamId};
 use crate::model::{Algorithm, Check, Priority, UpstreamSettings};
-use ready::ReadyRule;
-pub use ready::ReadyRules;
+use crate::tree::Hash;
+use moved::Moved;
+use ready::{Ready, ReadyRule};
+pub use ready::{ReadyRules, RuleChange};
 
 /// Up to so many rules are tried one by one: that takes no longer than a look-up in an index.
 const SCANNED_MAX: usize = 8;
@@ -38,7 +42,11 @@ pub struct CompiledRoute {
     pub health_check: Option<Check>,
     /// How answers are kept.
     pub caching: Caching,
-    rules: Vec<CompiledRule>,
+    /// In order. Each stays where it is in memory for as long as it is the same, whatever else of the route
+    /// changes.
+    rules: Vec<Arc<CompiledRule>>,
+    /// The tree that they are from.
+    tree: Hash,
     /// Finds rules where there are too many to try all.
     index: Option<Index>,
     looks_at_query: bool,
@@ -58,6 +66,8 @@ pub struct CompiledRule {
     pub criteria: CompiledCriteria,
     /// What it does with them.
     pub action: CompiledAction,
+    /// The criteria as they were written, for the next index.
+    asks: Criteria,
 }
 
 /// What a rule does, with references resolved.
@@ -191,10 +201,11 @@ impl CompiledRoute {
         upstreams: Vec<UpstreamContent>,
     ) -> Result<Self, CompileError> {
         let ReadyRules {
-            mut rules,
+            previous,
+            rules,
             patterns,
             ..
-        } = ready;
+        } = ready.in_order();
         let mut upstreams: Vec<_> = upstreams
             .into_iter()
             .map(|upstream| CompiledUpstream {
@@ -216,13 +227,19 @@ impl CompiledRoute {
             .map(|action| CompiledAction::resolve(action, &upstreams))
             .transpose()
             .map_err(|upstream| CompileError::RouteUpstream { upstream })?;
-        rules.sort_by(|a, b| (a.priority, &a.id).cmp(&(b.priority, &b.id)));
-        let index = index(&rules, &patterns);
-        let looks_at_query = rules.iter().any(|rule| rule.compiled.look_at_query());
+        let moved = previous.and_then(|previous| Moved::between(&previous.upstreams, &upstreams));
         let rules = rules
             .into_iter()
-            .map(|rule| CompiledRule::new(rule, &upstreams))
+            .map(|rule| match rule {
+                Ready::New(rule) => CompiledRule::new(rule, &upstreams).map(Arc::new),
+                Ready::Kept(rule) => match &moved {
+                    Some(moved) => moved.rule(&rule).map(Arc::new),
+                    None => Ok(rule),
+                },
+            })
             .collect::<Result<Vec<_>, _>>()?;
+        let index = index(&rules, &patterns);
+        let looks_at_query = rules.iter().any(|rule| rule.criteria.look_at_query());
         Ok(Self {
             caching: Caching::of(&content),
             id: content.route_id,
@@ -232,6 +249,7 @@ impl CompiledRoute {
             fallback,
             health_check,
             rules,
+            tree: content.rules,
             index,
             looks_at_query,
             patterns,
@@ -274,6 +292,7 @@ impl CompiledRoute {
     ) -> Option<(usize, &CompiledRule)> {
         self.rules
             .iter()
+            .map(|rule| &**rule)
             .enumerate()
             .find(|(_, rule)| rule.criteria.hold(request))
     }
@@ -285,9 +304,15 @@ impl CompiledRoute {
         self.looks_at_query
     }
 
+    /// The tree of rules that it was made of.
+    #[must_use]
+    pub fn tree(&self) -> Hash {
+        self.tree
+    }
+
     /// The rules, in the order in which they are tried.
     #[must_use]
-    pub fn rules(&self) -> &[CompiledRule] {
+    pub fn rules(&self) -> &[Arc<CompiledRule>] {
         &self.rules
     }
 
@@ -311,7 +336,12 @@ impl CompiledRule {
             priority: rule.priority,
             criteria: rule.compiled,
             action,
+            asks: rule.criteria,
         })
+    }
+
+    fn key(&self) -> (Priority, &RuleId) {
+        (self.priority, &self.id)
     }
 }
 
@@ -358,9 +388,9 @@ fn backing(config: &str) -> Result<Backing, CompileError> {
 }
 
 /// An index of rules, where there are enough of them.
-fn index(rules: &[ReadyRule], patterns: &Patterns) -> Option<Index> {
+fn index(rules: &[Arc<CompiledRule>], patterns: &Patterns) -> Option<Index> {
     (rules.len() > SCANNED_MAX).then(|| {
-        let criteria: Vec<_> = rules.iter().map(|rule| &rule.criteria).collect();
+        let criteria: Vec<_> = rules.iter().map(|rule| &rule.asks).collect();
         Index::new(&criteria, &KnownLiterals::of_patterns(patterns))
     })
 }
@@ -382,6 +412,7 @@ fn resolve(
     shares.iter().map(place).collect()
 }
 
+mod moved;
 mod ready;
 #[cfg(test)]
 mod tests;

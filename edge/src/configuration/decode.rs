@@ -6,7 +6,8 @@ use std::panic;
 use std::thread;
 
 use domain::content::{DecodeError, RuleContent};
-use domain::matching::{CompileError, CompiledRoute, ReadyRules};
+use domain::matching::{CompileError, CompiledRoute, ReadyRules, RuleChange};
+use domain::tree::Change;
 
 use super::breather::Breather;
 
@@ -15,6 +16,9 @@ const RULES_A_THREAD: usize = 4096;
 
 /// Threads at most: what follows is done by one, and soon takes longer.
 const THREADS_MAX: usize = 8;
+
+/// More changes are read with all else, on several cores.
+const CHANGES_MAX: usize = RULES_A_THREAD;
 
 /// Why a rule cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +43,26 @@ pub(super) fn rules<'a>(
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = (encoded.len() / RULES_A_THREAD).min(cores).min(THREADS_MAX);
     on_threads(encoded, previous, threads, breather)
+}
+
+/// The rules of a route's `previous` content with these changes; nothing if they do not fit it, or are so many
+/// that reading all takes no longer.
+///
+/// # Errors
+/// When a rule that came is none or does not compile.
+pub(super) fn changed(
+    previous: &CompiledRoute,
+    changes: Vec<Change>,
+) -> Result<Option<ReadyRules<'_>>, RuleError> {
+    if changes.len() > CHANGES_MAX {
+        return Ok(None);
+    }
+    let mut decoded = Vec::with_capacity(changes.len());
+    for Change { key, after, .. } in changes {
+        let after = after.as_deref().map(RuleContent::decode).transpose()?;
+        decoded.push(RuleChange { key, after });
+    }
+    Ok(ReadyRules::changed(previous, decoded)?)
 }
 
 fn on_threads<'a>(

@@ -313,3 +313,83 @@ fn limits_are_those_of_the_configuration_in_use_and_of_its_first_route() {
     applier.apply(manifest, &source).unwrap();
     assert_eq!(taken(&applier), 5);
 }
+
+#[test]
+fn of_a_route_with_many_rules_only_what_changed_is_read_and_made_anew() {
+    let mut source = Source::default();
+    let mut entry = source.route(1, "api.example.net", "/a");
+    let content = RouteContent::decode(&source.chunks[&entry.head]).unwrap();
+    let rule = |number: u32, path: &str| RuleContent {
+        id: RuleId::parse(&format!("rule_{number:08}")).unwrap(),
+        priority: Priority(number),
+        name: "rule".to_owned(),
+        criteria: Criteria {
+            path: vec![PathPattern::Exact(path.to_owned())],
+            ..Criteria::default()
+        },
+        action: Action::Redirect {
+            url: "/".to_owned(),
+            status: 302,
+            preserve_path: false,
+        },
+        metadata: BTreeMap::new(),
+    };
+    let mut rules: Vec<_> = (0..2_000)
+        .map(|number| rule(number, &format!("/{number}")))
+        .collect();
+    let mut publish = |source: &mut Source, rules: &[RuleContent], version| {
+        let items = rules.iter().map(|rule| (rule.key(), rule.encode()));
+        let content = RouteContent {
+            rules: source.tree(TreeKind::Rules, items.collect::<Vec<_>>()),
+            ..content.clone()
+        };
+        let head = content.encode();
+        entry.head = Hash::of(&head);
+        source.chunks.insert(entry.head, head);
+        source.read.lock().clear();
+        source.manifest(version, std::slice::from_ref(&entry))
+    };
+    let applier = applier();
+    let first = publish(&mut source, &rules, 1);
+    applier.apply(first, &source).unwrap();
+    let read_at_first = source.read.lock().len();
+    let before = applier.active.current();
+
+    rules[700] = rule(700, "/changed");
+    rules.remove(1_500);
+    let second = publish(&mut source, &rules, 2);
+    applier.apply(second, &source).unwrap();
+    let read = source.read.lock().len();
+    assert!(read * 3 < read_at_first, "{read} of {read_at_first}");
+
+    let after = applier.active.current();
+    let compiled = |configuration: &Configuration| {
+        let served = configuration.find("api.example.net").unwrap();
+        served.route.compiled().rules().to_vec()
+    };
+    let (before, after) = (compiled(&before), compiled(&after));
+    assert!(
+        after
+            .iter()
+            .map(|rule| &rule.id)
+            .eq(rules.iter().map(|rule| &rule.id))
+    );
+    let kept = after
+        .iter()
+        .filter(|rule| before.iter().any(|old| Arc::ptr_eq(old, rule)));
+    assert_eq!(kept.count(), 1_998);
+}
+
+#[test]
+fn where_the_last_rules_cannot_be_read_any_more_all_are_read() {
+    let mut source = Source::default();
+    let old = source.route(1, "api.example.net", "/a");
+    let first = source.manifest(1, std::slice::from_ref(&old));
+    let applier = applier();
+    applier.apply(first, &source).unwrap();
+    let content = RouteContent::decode(&source.chunks[&old.head]).unwrap();
+    source.chunks.remove(&content.rules);
+    let new = source.route(1, "api.example.net", "/b");
+    let second = source.manifest(2, &[new]);
+    assert_eq!(applier.apply(second, &source).unwrap().compiled, 1);
+}

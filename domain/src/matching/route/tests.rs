@@ -6,9 +6,8 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::*;
-use crate::content::{Criteria, PathPattern, ValuePattern};
+use crate::content::{Criteria, PathPattern, ValuePattern, rule_key};
 use crate::model::{Algorithm, Mode};
-use crate::tree::Hash;
 
 fn rule(id: &str, priority: u32, criteria: Criteria, action: Action) -> RuleContent {
     let id = RuleId::parse(&format!("rule_{id:0>8}")).unwrap();
@@ -220,6 +219,52 @@ fn patterns_are_compiled_once_and_kept_for_the_next_content() {
 }
 
 #[test]
+fn changes_that_do_not_fit_are_not_made() {
+    let made = |id: &str, priority| rule(id, priority, Criteria::default(), answer(200));
+    let rules = vec![made("1", 1), made("3", 3)];
+    let route = CompiledRoute::compile(content(), rules, Vec::new()).unwrap();
+    let fits = |changes: Vec<RuleChange>| ReadyRules::changed(&route, changes).unwrap().is_some();
+    let change = |at: RuleContent, after| RuleChange {
+        key: at.key(),
+        after,
+    };
+    assert!(fits(vec![]));
+    assert!(fits(vec![change(made("2", 2), Some(made("2", 2)))]));
+    assert!(fits(vec![change(made("3", 3), None)]));
+    let absent = change(made("2", 2), None);
+    assert!(!fits(vec![absent]), "what is not there cannot go");
+    let elsewhere = change(made("2", 2), Some(made("2", 9)));
+    assert!(!fits(vec![elsewhere]), "a key is that of its rule");
+    let behind = vec![
+        change(made("3", 3), None),
+        change(made("1", 1), Some(made("1", 1))),
+    ];
+    assert!(!fits(behind), "they are in order");
+    let missing = ReadyRules::changed(&route, Vec::new()).unwrap().unwrap();
+    let forwarding = RouteContent {
+        default_upstreams: vec![WeightedUpstream {
+            upstream_id: up("x"),
+            weight: 1,
+        }],
+        ..content()
+    };
+    assert!(CompiledRoute::assemble(forwarding, missing, Vec::new()).is_err());
+}
+
+#[test]
+fn a_rule_that_stays_needs_its_upstreams_as_before() {
+    let rules = vec![rule("1", 1, Criteria::default(), forward(&[("b", 1)]))];
+    let route = CompiledRoute::compile(content(), rules, vec![upstream("b")]).unwrap();
+    let ready = ReadyRules::changed(&route, Vec::new()).unwrap().unwrap();
+    assert_eq!(
+        CompiledRoute::assemble(content(), ready, vec![upstream("c")])
+            .unwrap_err()
+            .to_string(),
+        "rule rule_00000001: its upstream up_0000000b is not in the snapshot",
+    );
+}
+
+#[test]
 fn what_cannot_be_served_is_named() {
     let patterns = |regex: &str| Criteria {
         path: vec![PathPattern::Regex(regex.to_owned())],
@@ -420,6 +465,66 @@ proptest! {
         let found = naive::find(&rules, &request);
         prop_assert_eq!(route.find(&request).map(|(_, rule)| rule.id.clone()), found.clone());
         prop_assert_eq!(route.scan(&request).map(|(_, rule)| rule.id.clone()), found);
+    }
+
+    #[test]
+    fn a_changed_route_is_the_one_that_is_compiled_anew(
+        before in proptest::collection::btree_map((0_u32..6, 0_usize..40), (criteria(), 0_usize..4), 0..30),
+        edits in proptest::collection::btree_map((0_u32..6, 0_usize..40), proptest::option::of((criteria(), 0_usize..4)), 0..12),
+        more_upstreams in any::<bool>(),
+        method in select(&METHODS[..]),
+        path in select(&PATHS[..]),
+        headers in proptest::collection::vec((select(&NAMES[..]), select(&VALUES[..])), 0..4),
+    ) {
+        let action = |number: usize| match number {
+            0 => answer(200),
+            1 => forward(&[("b", 1)]),
+            2 => forward(&[("b", 1), ("d", 2)]),
+            _ => answer(404),
+        };
+        let rules = |all: &BTreeMap<(u32, usize), (Criteria, usize)>| -> Vec<_> {
+            let rules = all.iter();
+            rules.map(|((priority, id), (criteria, number))| {
+                rule(&id.to_string(), *priority, criteria.clone(), action(*number))
+            }).collect()
+        };
+        let upstreams = |names: &[&str]| names.iter().map(|name| upstream(name)).collect::<Vec<_>>();
+        let now: &[_] = if more_upstreams { &["a", "b", "c", "d"] } else { &["b", "d"] };
+
+        let first = CompiledRoute::compile(content(), rules(&before), upstreams(&["b", "d"])).unwrap();
+        let mut after = before.clone();
+        let mut changes = Vec::new();
+        for (key, edit) in edits {
+            let gone = after.remove(&key).is_some();
+            after.extend(edit.clone().map(|edit| (key, edit)));
+            let (priority, id) = key;
+            let make = |(criteria, number)| rule(&id.to_string(), priority, criteria, action(number));
+            let made = make((Criteria::default(), 0));
+            if gone || edit.is_some() {
+                changes.push(RuleChange { key: made.key(), after: edit.map(make) });
+            }
+        }
+        changes.sort_by(|a, b| a.key.cmp(&b.key));
+        let ready = ReadyRules::changed(&first, changes.clone()).unwrap().expect("they fit");
+        let changed = CompiledRoute::assemble(content(), ready, upstreams(now)).unwrap();
+        let anew = CompiledRoute::compile(content(), rules(&after), upstreams(now)).unwrap();
+
+        let shown = |route: &CompiledRoute| -> Vec<_> {
+            let rules = route.rules().iter();
+            rules.map(|rule| (rule.id.clone(), rule.priority, rule.action.clone())).collect()
+        };
+        prop_assert_eq!(shown(&changed), shown(&anew));
+        prop_assert_eq!(changed.patterns.len(), anew.patterns.len());
+        let request = request(method, path, &headers);
+        let found = |route: &CompiledRoute| route.find(&request).map(|(place, rule)| (place, rule.id.clone()));
+        prop_assert_eq!(found(&changed), found(&anew));
+        let same = first.rules().iter().filter(|rule| changed.rules().iter().any(|kept| Arc::ptr_eq(rule, kept)));
+        if !more_upstreams {
+            let untouched = first.rules().len() - changes.iter().filter(|change| {
+                first.rules().iter().any(|rule| rule_key(rule.priority, &rule.id) == change.key)
+            }).count();
+            prop_assert_eq!(same.count(), untouched, "what is the same stays where it is");
+        }
     }
 
     #[test]
