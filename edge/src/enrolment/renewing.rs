@@ -18,6 +18,10 @@ const LOOK_MAX: Duration = Duration::from_secs(10 * 60);
 /// The shortest wait between two attempts.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 
+/// The wait after a renewal by which the certificate looks as if it had ended: the clocks of edge and node are that far
+/// apart.
+const CLOCKS_APART: Duration = Duration::from_secs(10 * 60);
+
 /// Renews what `enrolled` has whenever it is due: what comes is kept first, and then used. It never
 /// returns.
 pub async fn keep_renewed<N: Network>(
@@ -27,6 +31,8 @@ pub async fn keep_renewed<N: Network>(
     (mut enrolled, identity): (Enrolled, Identity),
     own: Arc<OwnCertificate>,
 ) {
+    // Attempts that failed since the certificate ended.
+    let mut failed = 0_u32;
     loop {
         let now_s = clock.now().0 / 1000;
         let left = Duration::from_secs(enrolled.due_s().saturating_sub(now_s));
@@ -40,19 +46,32 @@ pub async fn keep_renewed<N: Network>(
                 own.renewed(next.papers.until_s);
                 tracing::info!(until_s = next.papers.until_s, "the certificate was renewed");
                 enrolled = next;
+                failed = 0;
+                if enrolled.papers.until_s <= enrolled.obtained_s {
+                    sleep(CLOCKS_APART).await;
+                }
             }
             Err(error) => {
                 tracing::error!(%error, until_s = enrolled.papers.until_s, "the certificate could not be renewed; it is tried again");
-                sleep(pause(&enrolled, now_s)).await;
+                sleep(pause(&enrolled, now_s, failed, entropy.next_u64())).await;
+                failed = failed.saturating_add(u32::from(enrolled.papers.until_s <= now_s));
             }
         }
     }
 }
 
-/// A twentieth of the time that is left.
-fn pause(enrolled: &Enrolled, now_s: u64) -> Duration {
+/// A twentieth of the time that is left; once there is none, twice as long after each attempt. Half of it is random, so that
+/// edges whose certificates ended together do not ask together.
+fn pause(enrolled: &Enrolled, now_s: u64, failed: u32, random: u64) -> Duration {
     let left_s = enrolled.papers.until_s.saturating_sub(now_s);
-    Duration::from_secs(left_s / 20).clamp(PAUSE_MIN, LOOK_MAX)
+    let whole = if left_s > 0 {
+        Duration::from_secs(left_s / 20)
+    } else {
+        PAUSE_MIN.saturating_mul(1 << failed.min(16))
+    };
+    let half = whole.clamp(PAUSE_MIN, LOOK_MAX) / 2;
+    let spread_ms = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);
+    half + Duration::from_millis(random % (spread_ms + 1))
 }
 
 async fn renew<N: Network>(

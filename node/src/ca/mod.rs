@@ -49,6 +49,11 @@ pub enum CaError {
         "{0} holds two authorities already: once all have certificates of the first, run `ca rotate --finish`"
     )]
     Rotating(PathBuf),
+    /// An edge cannot have this name: its files would be those of another, or elsewhere.
+    #[error(
+        "`{0}` is no name for an edge: up to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`, not a dot first, neither `ca` nor `node-` and a number"
+    )]
+    EdgeName(String),
     /// There is nothing to be finished.
     #[error("{0} holds one authority: nothing is being replaced")]
     NotRotating(PathBuf),
@@ -60,10 +65,21 @@ impl CaError {
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::Exists(_) | Self::Rotating(_) | Self::NotRotating(_) => 1,
-            Self::Authority(AuthorityError::Name(_)) => 64,
+            Self::Authority(AuthorityError::Name(_)) | Self::EdgeName(_) => 64,
             Self::Authority(_) | Self::File { .. } | Self::Exposed(_) => 71,
         }
     }
+}
+
+/// Whether an edge's files can have this name beside the authority's own and those of nodes.
+fn names_an_edge(id: &str) -> bool {
+    let is_number = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit());
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=64).contains(&id.len())
+        && id.bytes().all(is_plain)
+        && !id.starts_with('.')
+        && id != "ca"
+        && !id.strip_prefix("node-").is_some_and(is_number)
 }
 
 /// Where an authority is.
@@ -137,8 +153,13 @@ impl Folder<'_> {
     /// Issues a certificate with a key of its own: `NAME.pem` and `NAME.key`.
     ///
     /// # Errors
-    /// When such files are there and are not to be replaced, or the authority cannot sign.
+    /// When such files are there and are not to be replaced, the name is none, or the authority cannot sign.
     pub fn issue(&self, order: &Order) -> Result<Issued, CaError> {
+        if let Subject::Edge { id, .. } = &order.subject
+            && !names_an_edge(id)
+        {
+            return Err(CaError::EdgeName(id.clone()));
+        }
         let authority = self.open()?;
         files::make_folder(&order.to)?;
         let name = match &order.subject {

@@ -133,3 +133,34 @@ fn a_replacement_that_was_interrupted_is_brought_to_its_end() {
     assert!(!at("ca.key.next").exists());
     assert_eq!(mode(&at("ca.key")), 0o600);
 }
+
+#[test]
+fn an_edge_takes_no_name_that_would_write_over_others_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("authority");
+    folder(&path).init("Acme", YEAR).unwrap();
+    let issue = |id: &str| {
+        folder(&path).issue(&Order {
+            subject: Subject::Edge {
+                id: id.to_owned(),
+                environment: "production".to_owned(),
+            },
+            to: path.clone(),
+            lasts: YEAR,
+            replace: true,
+        })
+    };
+    let long = "e".repeat(65);
+    for id in [
+        "ca", "node-1", "../x", "a/b", "", ".hidden", "e\u{e9}", &long,
+    ] {
+        let refused = issue(id);
+        assert!(
+            matches!(refused, Err(CaError::EdgeName(_))),
+            "{id}: {refused:?}"
+        );
+    }
+    for id in ["edge-1", "fra_2.example", "node-a"] {
+        assert!(issue(id).is_ok(), "{id}");
+    }
+}

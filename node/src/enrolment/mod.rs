@@ -95,8 +95,10 @@ impl From<No> for Answered {
     }
 }
 
+/// What went wrong here is written down here: who asks is a stranger.
 fn unavailable(error: impl fmt::Display) -> No {
-    No::Unavailable(error.to_string())
+    tracing::warn!(%error, "an edge could not be let in");
+    No::Unavailable("this node cannot do it now".to_owned())
 }
 
 impl Desk {
@@ -171,9 +173,7 @@ impl Desk {
                 tracing::info!(edge = record.edge_id, %from, "an edge came by a join token");
                 self.papers(&record)
             }
-            Ok(other) => Err(unavailable(format!(
-                "an answer to something else: {other:?}"
-            ))),
+            Ok(_) => Err(unavailable("an answer to something else")),
             Err(rejection) => {
                 self.bad_tokens.note(from, now);
                 Err(No::Refused(rejection.to_string()))
