@@ -231,7 +231,7 @@ impl CompiledRoute {
         let rules = rules
             .into_iter()
             .map(|rule| match rule {
-                Ready::New(rule) => CompiledRule::new(rule, &upstreams).map(Arc::new),
+                Ready::New(rule) => CompiledRule::new(*rule, &upstreams).map(Arc::new),
                 Ready::Kept(rule) => match &moved {
                     Some(moved) => moved.rule(&rule).map(Arc::new),
                     None => Ok(rule),

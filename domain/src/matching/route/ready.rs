@@ -24,7 +24,7 @@ pub struct ReadyRules<'a> {
 #[derive(Debug)]
 pub(super) enum Ready {
     /// Its upstreams are not looked up yet.
-    New(ReadyRule),
+    New(Box<ReadyRule>),
     /// It is as it was.
     Kept(Arc<CompiledRule>),
 }
@@ -113,13 +113,13 @@ impl<'a> ReadyRules<'a> {
             pattern,
             error,
         })?;
-        self.rules.push(Ready::New(ReadyRule {
+        self.rules.push(Ready::New(Box::new(ReadyRule {
             id: rule.id,
             priority: rule.priority,
             criteria: rule.criteria,
             compiled,
             action: rule.action,
-        }));
+        })));
         Ok(())
     }
 

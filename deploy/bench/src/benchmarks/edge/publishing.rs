@@ -104,10 +104,13 @@ async fn while_publishing(
     Ok((turn?, changes))
 }
 
+/// One of a round's turns.
+type Which = fn(&Turns) -> &Turn;
+
 fn report(rounds: &[Turns]) -> Result<Value> {
     let publishes: u64 = rounds.iter().map(|round| round.publishes).sum();
     ensure!(publishes > 0, "nothing was published");
-    let arms: [(&str, fn(&Turns) -> &Turn); 3] = [
+    let arms: [(&str, Which); 3] = [
         ("quiet", |round| &round.quiet),
         ("published elsewhere", |round| &round.elsewhere),
         ("published here", |round| &round.publishing),
@@ -127,7 +130,7 @@ fn report(rounds: &[Turns]) -> Result<Value> {
         ]);
     }
     print!("\n{}", table.render());
-    let ratio = |than: fn(&Turns) -> &Turn, figure: fn(&Turn) -> f64| {
+    let ratio = |than: Which, figure: fn(&Turn) -> f64| {
         let ratios = rounds
             .iter()
             .map(|round| figure(&round.publishing) / figure(than(round)));
