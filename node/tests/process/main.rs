@@ -10,7 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 
-use place::{PATIENCE, Place, Process, contains, deadline, fails, get, get_from, pause, told};
+use place::{PATIENCE, Place, contains, fails, get, get_from, told};
 use renewal::get_securely;
 
 #[test]
@@ -200,23 +200,7 @@ fn a_taken_port_is_named_and_bootstrap_without_a_cluster_says_to_try_again() {
 #[allow(clippy::disallowed_methods, reason = "the test is a client outside")]
 fn with_a_certificate_the_api_speaks_https_and_nothing_else() {
     let place = Place::new();
-    let [cert, key] = ["node.pem", "node.key"].map(|name| place.path(name).display().to_string());
-    let listen = format!("listen = \"{}\"", place.rest);
-    let settings = place.settings().replace(
-        &listen,
-        &format!("{listen}\ncert_file = \"{cert}\"\nkey_file = \"{key}\""),
-    );
-    let log = fs::File::create(place.path("log")).unwrap();
-    let child = place.command(&settings).stderr(log).spawn().unwrap();
-    let mut node = Process {
-        child,
-        log: place.path("log"),
-    };
-    let deadline = deadline();
-    while TcpStream::connect(place.rest).is_err() {
-        node.must_run();
-        pause(deadline, "the port is open");
-    }
+    let node = place.start_securely();
     for (path, status) in [("/livez", "200"), ("/nowhere", "404")] {
         let answer = get_securely(place.rest, path);
         assert!(

@@ -165,6 +165,30 @@ members = [{{ id = 1, region = "eu-central-1", internal = "{internal}", rest = "
         let mut command = self.command(&self.settings());
         command.args(arguments).output().unwrap()
     }
+
+    /// Starts a node whose API speaks HTTPS, by the node's own certificate, and waits until its port is open.
+    #[allow(clippy::disallowed_methods, reason = "the test is a client outside")]
+    pub(crate) fn start_securely(&self) -> Process {
+        let [cert, key] =
+            ["node.pem", "node.key"].map(|name| self.path(name).display().to_string());
+        let listen = format!("listen = \"{}\"", self.rest);
+        let settings = self.settings().replace(
+            &listen,
+            &format!("{listen}\ncert_file = \"{cert}\"\nkey_file = \"{key}\""),
+        );
+        let log = fs::File::create(self.path("log")).unwrap();
+        let child = self.command(&settings).stderr(log).spawn().unwrap();
+        let mut node = Process {
+            child,
+            log: self.path("log"),
+        };
+        let deadline = deadline();
+        while TcpStream::connect(self.rest).is_err() {
+            node.must_run();
+            pause(deadline, "the port is open");
+        }
+        node
+    }
 }
 
 /// A running node, killed at the end of its test.

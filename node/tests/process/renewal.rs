@@ -9,7 +9,7 @@ use platform::testing::TestAuthority;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::place::{Place, Process, deadline, pause};
+use crate::place::{Place, deadline, pause};
 
 /// The whole answer to a GET over TLS.
 #[allow(clippy::disallowed_methods, reason = "the test is a client outside")]
@@ -42,25 +42,10 @@ fn shown(to: SocketAddr, path: &str) -> (CertificateDer<'static>, String) {
 #[test]
 fn a_renewed_certificate_is_shown_without_a_restart_and_what_is_none_is_not() {
     let place = Place::new();
-    let [cert, key] = ["node.pem", "node.key"].map(|name| place.path(name).display().to_string());
-    let listen = format!("listen = \"{}\"", place.rest);
-    let settings = place.settings().replace(
-        &listen,
-        &format!("{listen}\ncert_file = \"{cert}\"\nkey_file = \"{key}\""),
-    );
-    let log = fs::File::create(place.path("log")).unwrap();
-    let child = place.command(&settings).stderr(log).spawn().unwrap();
-    let mut node = Process {
-        child,
-        log: place.path("log"),
-    };
+    let mut node = place.start_securely();
     let deadline = deadline();
-    while !reachable(place.rest) {
-        node.must_run();
-        pause(deadline, "the port is open");
-    }
     let before = shown(place.rest, "/livez").0;
-    fs::write(&cert, "no certificate").unwrap();
+    fs::write(place.path("node.pem"), "no certificate").unwrap();
     while !get_securely(place.rest, "/metrics").contains("files_unusable{certificate=\"rest\"} 1") {
         node.must_run();
         pause(deadline, "it is told that the file cannot be used");
@@ -81,9 +66,4 @@ fn a_renewed_certificate_is_shown_without_a_restart_and_what_is_none_is_not() {
         assert!(metrics.contains(series), "{series}\n{metrics}");
     }
     assert_eq!(node.terminate(), Some(0));
-}
-
-#[allow(clippy::disallowed_methods, reason = "the test is a client outside")]
-fn reachable(to: SocketAddr) -> bool {
-    TcpStream::connect(to).is_ok()
 }
