@@ -21,9 +21,8 @@ use super::auth::Caller;
 use super::cursor::Position;
 use super::error::ApiError;
 use super::fields::Fields;
-use super::listing::Listing;
+use super::listing;
 use super::object::{CertificateObject, Deleted};
-use super::page::{self, Paging};
 use super::pipeline::{Call, Presence};
 use super::{Api, render};
 use crate::sealing::Belongs;
@@ -101,27 +100,16 @@ pub(crate) async fn get(api: Arc<Api>, caller: Caller, mut call: Call) -> Answer
     Ok(Answer::json(StatusCode::OK, &object).at(seen.revision))
 }
 
-pub(crate) async fn list(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
-    let mut query = std::mem::take(&mut call.query);
-    let paging = Paging::take(&mut query)?;
-    query.finish()?;
-    let listing = Listing {
-        name: "certificates",
-        filter: String::new(),
-        paging,
-    };
-    // There are few of them, and they are in the order of their identifiers.
-    let find = |view: &dyn View, after: Option<Position>, limit| {
-        let all = query::certificates(view, &caller.environment_id);
-        Ok(page::gathered(all, after.as_ref(), limit, position))
-    };
+pub(crate) async fn list(api: Arc<Api>, caller: Caller, call: Call) -> Answered {
+    let all = |view: &dyn View| query::certificates(view, &caller.environment_id);
     let show = |bytes: &mut Vec<u8>, certificate: &_| {
-        let object = CertificateObject::new(certificate, &caller.environment);
-        render::append(bytes, &object);
+        render::append(
+            bytes,
+            &CertificateObject::new(certificate, &caller.environment),
+        )
     };
-    listing
-        .answer(&api, &caller, call.consistency, find, position, show)
-        .await
+    let request = (&*api, &caller, call);
+    listing::few("certificates", request, all, position, show).await
 }
 
 fn position(certificate: &Certificate) -> Position {

@@ -10,6 +10,7 @@ use super::auth::Caller;
 use super::cursor::{Position, Scope};
 use super::error::ApiError;
 use super::page::{self, Paging, Scanned};
+use super::pipeline::Call;
 use crate::control_plane::Consistency;
 
 /// Which list is asked for, and how much of it.
@@ -52,4 +53,29 @@ impl Listing {
         let bytes = page::envelope(seen.value?, position, encode, show);
         Ok(Answer::bytes(StatusCode::OK, JSON, bytes).at(seen.revision))
     }
+}
+
+/// Answers with a page of what an environment has of a kind of which there are few: `all` of them, in the order of
+/// their identifiers. There is nothing to filter by. An item stands at its `position`; `show` appends its JSON.
+pub(crate) async fn few<T: Send>(
+    name: &'static str,
+    (api, caller, mut call): (&Api, &Caller, Call),
+    all: impl FnOnce(&dyn View) -> Vec<T> + Send,
+    position: fn(&T) -> Position,
+    show: impl Fn(&mut Vec<u8>, &T),
+) -> Answered {
+    let mut query = std::mem::take(&mut call.query);
+    let paging = Paging::take(&mut query)?;
+    query.finish()?;
+    let listing = Listing {
+        name,
+        filter: String::new(),
+        paging,
+    };
+    let find = |view: &dyn View, after: Option<Position>, limit| {
+        Ok(page::gathered(all(view), after.as_ref(), limit, position))
+    };
+    listing
+        .answer(api, caller, call.consistency, find, position, show)
+        .await
 }
