@@ -35,7 +35,8 @@ use crate::keys::KeyRing;
 /// How long a change may take before whoever asked is told that it goes on without them.
 const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long to wait for the end of a change that has just been made.
+/// How long to wait for the end of a change that has just been made, and for the first answers of
+/// voters to a leader that has just begun: ten heartbeats.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(1);
 const SETTLE_PAUSE: Duration = Duration::from_millis(20);
 
@@ -342,12 +343,13 @@ impl Steward {
         })
     }
 
-    /// The cluster, once a change that has just been made shows as finished.
+    /// The cluster, once a change that has just been made shows as finished, and every voter has
+    /// answered this leader or had the time to: openraft tells of answers a little after they came.
     async fn settled(&self) -> Result<(View, Guard), ClusterError> {
         let settling = async {
             loop {
                 let seen = self.view()?;
-                if !seen.0.unfinished {
+                if !seen.0.unfinished && seen.0.has_heard_voters() {
                     return Ok(seen);
                 }
                 tokio::time::sleep(SETTLE_PAUSE).await;

@@ -7,7 +7,7 @@ use super::*;
 
 /// A cluster in short: `1 2 3! +4 +5~9000` are voters 1, 2 and 3, of which 3 is silent, a learner 4
 /// that has everything, and a learner 5 that lacks 9000 entries; `+6?` never acknowledged anything,
-/// `x7` is a number that is used up, `3-` a voter that is being removed. Node 1 leads; the region of
+/// `6*` never answered this leader, `x7` is a number that is used up, `3-` a voter that is being removed. Node 1 leads; the region of
 /// node N is `r` and N modulo 3.
 fn cluster(text: &str) -> View {
     let mut view = View {
@@ -22,17 +22,17 @@ fn cluster(text: &str) -> View {
         let is_voter = !word.starts_with('+');
         let word = word.trim_start_matches('+');
         let (number, lag) = word.split_once('~').unwrap_or((word, "0"));
-        let digits = number.trim_end_matches(['!', '?', '-']);
+        let digits = number.trim_end_matches(['!', '?', '*', '-']);
         let id: NodeId = digits.parse().unwrap();
-        let heard = if number.contains('!') {
-            SILENCE
-        } else {
-            Duration::ZERO
+        let heard = match number {
+            number if number.contains('*') => None,
+            number if number.contains('!') => Some(SILENCE),
+            _ => Some(Duration::ZERO),
         };
         let lag = (!number.contains('?')).then(|| lag.parse().unwrap());
         let known = Known {
             member: member(id),
-            heard: Some(heard),
+            heard,
             lag,
         };
         view.members.insert(id, known);
@@ -320,5 +320,19 @@ fn risks_are_told_in_words() {
         ),
     ] {
         assert_eq!(risks(&cluster(text)), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_leader_that_has_just_begun_waits_for_the_first_answer_of_every_voter() {
+    for (text, has_heard) in [
+        ("1", true),
+        ("1 2 3", true),
+        ("1 2 3*", false),
+        ("1 2* 3* 4", false),
+        ("1 2 3!", true),
+        ("1 2 3 +4*", true),
+    ] {
+        assert_eq!(cluster(text).has_heard_voters(), has_heard, "{text}");
     }
 }
