@@ -82,6 +82,10 @@ fn mutant(id: &str) -> Result<Mutant, String> {
     })
 }
 
+/// A fifth of a run's time is allocation.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ChaosArgument {
     /// What the seed says.
