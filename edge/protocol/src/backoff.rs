@@ -1,7 +1,8 @@
 //! Which node to try next, and how long to wait first. Pure: randomness is passed in.
 //!
-//! Nodes are tried in turn, one soon after the other: of several nodes, some may be dead for good, and none of
-//! them must keep an edge from those that are not. Only when all of them have failed is there a longer wait, which grows from round to round.
+//! Nodes are tried in turn, one soon after the other: of several nodes, some may be dead for good, or take an
+//! edge in and then fail it, and none of them must keep it from those that do not. Only when all of them have
+//! failed is there a longer wait, which grows from round to round.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 pub const BACKOFF_MIN: Duration = Duration::from_millis(200);
 
 /// No wait is longer. An edge without any node asks at least this often: when nodes are back, edges follow
-/// within ten seconds, of which a dead node that is asked first takes three.
+/// within ten seconds, of which dead nodes that are asked first take some.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// How long a connection must have served before its loss counts as the first failure again.
@@ -75,9 +76,29 @@ impl Rotation {
         Some(node)
     }
 
-    /// Notes that the node that was taken last could not be reached, or was lost after it
-    /// `served` for so long. Gives the wait before the next one.
-    pub fn failed(&mut self, served: Duration, random: u64) -> Duration {
+    /// How many nodes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is no node.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Notes that none of all nodes could be reached. Gives the wait before they are tried again.
+    pub fn none_reached(&mut self, random: u64) -> Duration {
+        let nodes = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX).max(1);
+        let rounds = (self.failures / nodes).saturating_add(1);
+        self.failures = rounds.saturating_mul(nodes);
+        delay(self.failures, self.nodes.len(), random)
+    }
+
+    /// Notes that a node that was reached was lost after it `served` for so long. Gives the wait before the
+    /// next one.
+    pub fn lost(&mut self, served: Duration, random: u64) -> Duration {
         if served >= STABLE_MIN {
             self.failures = 0;
         }
@@ -144,11 +165,24 @@ mod tests {
     fn a_connection_that_served_long_enough_starts_the_waits_anew() {
         let mut rotation = Rotation::new(names(&["a"]), 0);
         for _ in 0..5 {
-            rotation.failed(Duration::ZERO, 0);
+            rotation.lost(Duration::ZERO, 0);
         }
         assert_eq!(rotation.failures(), 5);
-        assert!(rotation.failed(STABLE_MIN, u64::MAX) <= BACKOFF_MIN);
-        assert!(rotation.failed(STABLE_MIN - Duration::from_millis(1), 0) >= BACKOFF_MIN);
+        assert!(rotation.lost(STABLE_MIN, u64::MAX) <= BACKOFF_MIN);
+        assert!(rotation.lost(STABLE_MIN - Duration::from_millis(1), 0) >= BACKOFF_MIN);
+    }
+
+    #[test]
+    fn a_round_without_any_node_counts_as_the_failure_of_each() {
+        let mut rotation = Rotation::new(names(&["a", "b", "c"]), 0);
+        let waits: Vec<_> = (0..3)
+            .map(|_| rotation.none_reached(0).as_millis())
+            .collect();
+        assert_eq!(waits, [100, 200, 400]);
+        assert_eq!(rotation.failures(), 9);
+        rotation.lost(Duration::ZERO, 0);
+        assert_eq!(rotation.none_reached(0).as_millis(), 800);
+        assert_eq!(rotation.failures(), 12);
     }
 
     proptest! {

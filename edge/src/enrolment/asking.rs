@@ -36,7 +36,7 @@ pub(super) async fn ask<N: Network>(
     asked: &Asked,
 ) -> Result<Papers, AskError> {
     let unavailable = |error: &dyn std::fmt::Display| AskError::Unavailable(error.to_string());
-    let mut dialer = Dialer::with(network, config, entropy).map_err(|error| unavailable(&error))?;
+    let dialer = Dialer::with(network, config, entropy).map_err(|error| unavailable(&error))?;
     let mut last = unavailable(&"no node is known");
     for node in nodes {
         let outcome = match dialer.connect(node).await {

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use platform::tls::{ALPN_EDGE, Identity, NODE_SERVER_NAME, TlsError};
 use platform::{Entropy, Network};
 use quinn::crypto::rustls::QuicClientConfig;
@@ -61,9 +62,24 @@ pub(crate) enum DialError {
 pub(crate) struct Dialer<N> {
     network: N,
     config: ClientConfig,
-    /// One for each family, bound when it is first needed.
+    sockets: Mutex<Sockets>,
+}
+
+/// One for each family, bound when it is first needed.
+#[derive(Default)]
+struct Sockets {
     v4: Option<Endpoint>,
     v6: Option<Endpoint>,
+}
+
+impl Sockets {
+    fn of_family(&mut self, towards: SocketAddr) -> &mut Option<Endpoint> {
+        if towards.is_ipv4() {
+            &mut self.v4
+        } else {
+            &mut self.v6
+        }
+    }
 }
 
 impl<N> fmt::Debug for Dialer<N> {
@@ -99,13 +115,12 @@ impl<N: Network> Dialer<N> {
         Ok(Self {
             network,
             config,
-            v4: None,
-            v6: None,
+            sockets: Mutex::default(),
         })
     }
 
     /// Connects to `host:port`, at whichever of its addresses answers first in their order.
-    pub(crate) async fn connect(&mut self, node: &str) -> Result<Connection, DialError> {
+    pub(crate) async fn connect(&self, node: &str) -> Result<Connection, DialError> {
         let resolving = timeout(STEP_MAX, self.network.resolve(node)).await;
         let addresses = resolving
             .map_err(|_| DialError::Timeout)?
@@ -120,7 +135,7 @@ impl<N: Network> Dialer<N> {
         Err(last)
     }
 
-    async fn connect_to(&mut self, address: SocketAddr) -> Result<Connection, DialError> {
+    async fn connect_to(&self, address: SocketAddr) -> Result<Connection, DialError> {
         let endpoint = self.endpoint(address)?;
         let connecting = endpoint.connect_with(self.config.clone(), address, NODE_SERVER_NAME);
         if let Err(ConnectError::EndpointStopping) = &connecting {
@@ -131,31 +146,30 @@ impl<N: Network> Dialer<N> {
             .map_err(|_| DialError::Timeout)??)
     }
 
-    fn endpoint(&mut self, towards: SocketAddr) -> Result<Endpoint, DialError> {
-        let (slot, any) = if towards.is_ipv4() {
-            (&mut self.v4, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))
-        } else {
-            (&mut self.v6, SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)))
-        };
+    fn endpoint(&self, towards: SocketAddr) -> Result<Endpoint, DialError> {
+        let mut sockets = self.sockets.lock();
+        let slot = sockets.of_family(towards);
         if let Some(endpoint) = slot {
             return Ok(endpoint.clone());
         }
+        let any = if towards.is_ipv4() {
+            SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
+        } else {
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))
+        };
         let endpoint = self.network.quic(any, None).map_err(DialError::Bind)?;
         Ok(slot.insert(endpoint).clone())
     }
 
     /// The socket failed; the next attempt binds another one.
-    fn forget(&mut self, towards: SocketAddr) {
-        *(if towards.is_ipv4() {
-            &mut self.v4
-        } else {
-            &mut self.v6
-        }) = None;
+    fn forget(&self, towards: SocketAddr) {
+        *self.sockets.lock().of_family(towards) = None;
     }
 
     /// Closes what is open, and lets nodes know.
     pub(crate) async fn close(self) {
-        for endpoint in [self.v4, self.v6].into_iter().flatten() {
+        let Sockets { v4, v6 } = self.sockets.into_inner();
+        for endpoint in [v4, v6].into_iter().flatten() {
             endpoint.close(VarInt::from_u32(0), b"the edge is shutting down");
             let _ = timeout(CLOSE_MAX, endpoint.wait_idle()).await;
         }

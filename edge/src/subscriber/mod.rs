@@ -14,6 +14,7 @@
 mod applying;
 mod certificates;
 mod dialer;
+mod reach;
 mod restore;
 mod session;
 mod status;
@@ -233,42 +234,47 @@ impl<N: Network> Subscriber<N> {
     }
 
     async fn follow_on(&mut self, stop: &CancellationToken) {
+        if self.core.rotation.is_empty() {
+            tracing::error!("there is no node to follow");
+            return stop.cancelled().await;
+        }
         while !stop.is_cancelled() {
-            let Some(node) = self.core.rotation.take() else {
-                tracing::error!("there is no node to follow");
-                return stop.cancelled().await;
-            };
-            let ended = self.follow(&node, stop).await;
+            let (reason, wait) = self.follow(stop).await;
             if stop.is_cancelled() {
                 break;
             }
-            let wait = self
-                .core
-                .rotation
-                .failed(ended.served, self.entropy.next_u64());
             tracing::warn!(
-                node,
-                reason = ended.reason,
+                reason,
                 wait_ms = wait.as_millis(),
                 "not following a node; trying the next"
             );
-            self.core.disconnected(ended.reason);
+            self.core.disconnected(reason);
             self.core.pause(Instant::now() + wait, stop).await;
         }
     }
 
-    async fn follow(&mut self, node: &str, stop: &CancellationToken) -> Ended {
-        let connected = tokio::select! {
-            connected = self.dialer.connect(node) => connected,
-            () = stop.cancelled() => return Ended { reason: String::new(), served: Duration::ZERO },
+    /// Follows the first node that is reached for as long as that goes. Gives why it ended, and how long to
+    /// wait before the next one.
+    async fn follow(&mut self, stop: &CancellationToken) -> (String, Duration) {
+        let dialer = &self.dialer;
+        let connect = |node: String| async move { dialer.connect(&node).await };
+        let reached = tokio::select! {
+            reached = reach::reach(&mut self.core.rotation, connect) => reached,
+            () = stop.cancelled() => return (String::new(), Duration::ZERO),
         };
-        match connected {
-            Ok(connection) => session::run(&mut self.core, &connection, stop).await,
-            Err(error) => Ended {
-                reason: error.to_string(),
-                served: Duration::ZERO,
-            },
-        }
+        let (node, connection) = match reached {
+            Ok(reached) => reached,
+            Err(failed) => {
+                let failed = failed
+                    .iter()
+                    .map(|(node, error)| format!("{node}: {error}"));
+                let wait = self.core.rotation.none_reached(self.entropy.next_u64());
+                return (failed.collect::<Vec<_>>().join("; "), wait);
+            }
+        };
+        let Ended { reason, served } = session::run(&mut self.core, &connection, stop).await;
+        let wait = self.core.rotation.lost(served, self.entropy.next_u64());
+        (format!("{node}: {reason}"), wait)
     }
 }
 
