@@ -35,10 +35,13 @@ fn lost((book, times): (&Book<'_>, &LogTime), attempt: &Attempt, done: &Done) ->
     let forgotten = under
         .iter()
         .all(|committed| times.may_be_forgotten(committed.revision, done.revision));
+    // Who sets something again finds it as it was set before.
+    let set_before = sets(attempt.call.operation) && !under.is_empty();
+    let nothing_to_do = set_before || may_change_nothing(attempt.call.operation, done);
     if under
         .iter()
         .any(|committed| committed.revision == done.revision)
-        || (forgotten && may_change_nothing(attempt.call.operation, done))
+        || (forgotten && nothing_to_do)
     {
         return None;
     }
@@ -63,6 +66,14 @@ fn may_change_nothing(operation: Operation, done: &Done) -> bool {
         | Operation::RevokeKey => true,
         _ => false,
     }
+}
+
+/// Whether it gives what is there a value, so that doing it again right after changes nothing.
+fn sets(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::RenameRule | Operation::MarkRules | Operation::ChangeRoute | Operation::Batch
+    )
 }
 
 /// How a node's rules differ from what the journal says of them.
@@ -149,5 +160,18 @@ mod tests {
             check(&history(attempts, journal(), &[("r1", "new")])).len(),
             1
         );
+    }
+
+    #[test]
+    fn a_name_that_was_given_a_day_of_the_log_ago_under_the_same_key_needs_no_entry() {
+        let found = |at_ms| {
+            let attempts = vec![renamed("r1", "new", 20, 6), renamed("r1", "new", 40, 9)];
+            let mut journal = journal();
+            journal.push(commits_name(8, "r2", "other"));
+            journal[2].at_ms = at_ms;
+            check(&history(attempts, journal, &[("r1", "new")])).len()
+        };
+        let with_nothing_forgotten = found(24 * 60 * 60 * 1_000 - 1);
+        assert_eq!(found(24 * 60 * 60 * 1_000) + 1, with_nothing_forgotten);
     }
 }

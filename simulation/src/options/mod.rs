@@ -23,6 +23,13 @@ pub use fault::{Badness, Behaviour, DiskOperation, Fault, INSTALLING, Whom};
 /// How long the cluster is left alone at first, to form and to get its first configuration.
 pub const CALM: Duration = Duration::from_secs(6);
 
+/// How far a world may go on at once.
+const TICKS: [Duration; 3] = [
+    Duration::from_millis(1),
+    Duration::from_millis(2),
+    Duration::from_millis(4),
+];
+
 /// How many edges a herd is.
 const HERD: usize = 30;
 
@@ -57,6 +64,9 @@ pub struct Options {
     pub clients: usize,
     /// How many receivers of webhooks there are.
     pub receivers: usize,
+    /// How far the world goes on at once: hosts hear of what others sent between two of these. A coarse
+    /// one has more happen at the same time, and goes faster.
+    pub tick: Duration,
     /// The least time a message is under way.
     pub latency_min: Duration,
     /// The longest time a message is under way.
@@ -172,6 +182,7 @@ impl Options {
             faults.extend(change::draw(seed, duration, voters));
         }
         faults.sort_by_key(|planned| planned.at);
+        let tick = TICKS[rng.random_range(0..TICKS.len())];
         Self {
             seed,
             duration,
@@ -182,6 +193,7 @@ impl Options {
             herd,
             clients,
             receivers,
+            tick,
             latency_min,
             latency_max,
             clocks,
@@ -252,8 +264,8 @@ impl fmt::Display for Options {
         writeln!(f, "  {raft:?}, blocks of {} bytes", self.block_bytes)?;
         writeln!(
             f,
-            "  latency {:?} to {:?}, clocks {:?}",
-            self.latency_min, self.latency_max, self.clocks
+            "  ticks of {:?}, latency {:?} to {:?}, clocks {:?}",
+            self.tick, self.latency_min, self.latency_max, self.clocks
         )?;
         write!(f, "  {} faults", self.faults.len())?;
         for Planned { at, lasts, fault } in &self.faults {

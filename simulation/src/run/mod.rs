@@ -32,8 +32,6 @@ const OBSERVE_EVERY: Duration = Duration::from_millis(5);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How often whole states are hashed.
 const HASH_EVERY: Duration = Duration::from_secs(4);
-/// How far the world goes on at once. Hosts hear of what others sent between two of these.
-const TICK: Duration = Duration::from_millis(1);
 /// Connections and datagrams that wait at a host: turmoil panics where there is no room.
 const WAITING_MAX: usize = 8_192;
 
@@ -129,7 +127,7 @@ impl Run<'_> {
             .rng_seed(options.seed)
             .epoch(SystemTime::UNIX_EPOCH + Duration::from_millis(START_UNIX_MS))
             .simulation_duration(CALM + options.duration + HEALED * 3)
-            .tick_duration(TICK)
+            .tick_duration(options.tick)
             .min_message_latency(options.latency_min)
             .max_message_latency(options.latency_max)
             .tcp_capacity(WAITING_MAX)
