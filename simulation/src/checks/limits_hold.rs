@@ -1,6 +1,6 @@
 //! In no minute does a key get more requests through than its limit allows, and a fiftieth. What
 //! nodes let through that are in trouble comes on top, as is documented, and is not counted; nor is
-//! a minute in which two nodes were started anew, since counts live in memory.
+//! a minute in which two nodes were started anew or joined, since counts live in memory.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,9 @@ use crate::history::{Answer, Attempt, History, Host};
 const WINDOW_US: u64 = 60_000_000;
 /// A node that is cut off notices it so late.
 const NOTICED_US: u64 = 3_000_000;
+
+/// Whose process began before this, did so with the run.
+const FORMED_US: u64 = 1_000_000;
 
 /// The violations in `history`.
 pub(crate) fn check(history: &History) -> Vec<String> {
@@ -72,26 +75,15 @@ fn busiest(history: &History, times: &[(u64, u64)], most: u64) -> Option<(u64, u
 }
 
 /// How many nodes' processes began in the minute, or so shortly before that counts may be missing.
+/// Those that began with the run lost none.
 fn restarts(history: &History, from_us: u64) -> usize {
-    let from = from_us.saturating_sub(WINDOW_US);
+    let from = from_us.saturating_sub(WINDOW_US).max(FORMED_US);
     let began = history
         .lives
         .iter()
         .filter(|life| matches!(life.host, Host::Node(_)))
-        .filter(|life| life.began_us > 0 && (from..=from_us + WINDOW_US).contains(&life.began_us));
-    began.count().saturating_sub(first_starts(history, from))
-}
-
-/// Processes that began with the run lost no counts.
-fn first_starts(history: &History, from_us: u64) -> usize {
-    let mut first: BTreeMap<&Host, u64> = BTreeMap::new();
-    for life in &history.lives {
-        first.entry(&life.host).or_insert(life.began_us);
-    }
-    first
-        .iter()
-        .filter(|(host, began)| matches!(host, Host::Node(_)) && **began > 0 && **began >= from_us)
-        .count()
+        .filter(|life| (from..=from_us + WINDOW_US).contains(&life.began_us));
+    began.count()
 }
 
 #[cfg(test)]
@@ -156,5 +148,15 @@ mod tests {
                 .push(life(Host::Node(node), 31 * SECOND, None));
         }
         assert!(check(&restarted).is_empty());
+    }
+
+    #[test]
+    fn nodes_that_join_have_no_counts_and_those_that_began_with_the_run_have() {
+        for (began, found) in [(5_000, 1), (31 * SECOND, 0)] {
+            let mut joined = history(&[(10, 60), (50, 60)]);
+            let joining = [4, 5].map(|node| life(Host::Node(node), began, None));
+            joined.lives.extend(joining);
+            assert_eq!(check(&joined).len(), found, "{began}");
+        }
     }
 }

@@ -138,7 +138,7 @@ impl Options {
             receivers,
         };
         let mut clocks: Vec<_> = (0..voters).map(|_| draw_clock(&mut rng)).collect();
-        let clients = rng.random_range(3..=5);
+        let clients = rng.random_range(4..=6);
         let raft = draw_raft(&mut rng);
         let block_bytes = if rng.random() { 512 } else { 4096 };
         let mut faults = match chaos {
@@ -308,8 +308,8 @@ fn draw_raft(rng: &mut ChaCha8Rng) -> RaftOptions {
         election_timeout_min_ms: heartbeat_ms * 5 / 2,
         election_timeout_max_ms: heartbeat_ms * 5,
         checkpoint_every,
-        // Nothing is kept in a fifth of all runs, so that whoever was away needs a checkpoint.
-        kept: if rng.random_range(0..5) == 0 {
+        // Nothing is kept in a third of all runs, so that whoever was away needs a checkpoint.
+        kept: if rng.random_range(0..3) == 0 {
             0
         } else {
             checkpoint_every / 2
