@@ -51,6 +51,9 @@ pub struct Options {
     /// Numbers of rules on a route
     #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 10_000, 100_000])]
     pub rules: Vec<u64>,
+    /// Of how many rules the paths are asked for at most
+    #[arg(long, default_value_t = 100)]
+    pub paths: u64,
     /// GiB that are sent through one connection
     #[arg(long, default_value_t = 10)]
     pub gibibytes: u64,

@@ -1,9 +1,10 @@
 //! Requests per second against the number of rules that the request's route has, and how long an
 //! edge takes to start with all of them from its disk.
 //!
-//! One edge has a route for each number, so that they are measured in turn. Requests are for paths
-//! of a thousand rules, spread evenly over all: what is asked for over and over would stay in the
-//! processor's caches, however many rules there are.
+//! One edge has a route for each number, so that they are measured in turn. Requests are for the paths of
+//! so many rules at most as `--paths` says, spread evenly over all, so that routes with more rules than that differ
+//! in nothing else: each rule that takes requests has counts of its own, and its path a place in other tables,
+//! which costs the same however many rules there are beside it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,9 +19,6 @@ use super::turns::{Comparison, Contender, Course, compare, take};
 use crate::benchmarks::blocking;
 use crate::figures::{Table, median, number};
 use crate::tools::{Load, Shape};
-
-/// How many different paths are asked for at most.
-const PATHS: u64 = 1000;
 
 /// How often the edge is started.
 const STARTS: usize = 5;
@@ -59,7 +57,7 @@ fn race(ground: &Ground, options: &Options) -> Result<Vec<Course>> {
     let scripts = options
         .rules
         .iter()
-        .map(|rules| script(&ground.folder, *rules))
+        .map(|rules| script(&ground.folder, *rules, options.paths))
         .collect::<Result<Vec<_>>>()?;
     let mut contenders = Vec::new();
     for ((rules, host), script) in options.rules.iter().zip(&hosts).zip(&scripts) {
@@ -101,9 +99,9 @@ fn shown(rules: u64) -> String {
     format!("{rules} rules")
 }
 
-/// A script that has wrk ask for one rule's path after the other.
-fn script(folder: &Path, rules: u64) -> Result<PathBuf> {
-    let paths = rules.clamp(1, PATHS);
+/// A script that has wrk ask for one rule's path after the other, of so many rules at most.
+fn script(folder: &Path, rules: u64, most: u64) -> Result<PathBuf> {
+    let paths = rules.min(most).max(1);
     let paths = (0..paths).map(|number| path(number * rules / paths));
     scripts::one_after_the_other(&folder.join(format!("rules-{rules}.lua")), paths)
 }
@@ -144,7 +142,7 @@ mod tests {
     fn paths_are_spread_over_all_rules() {
         let folder = tempfile::tempdir().expect("a folder");
         for (rules, lines, last) in [(1, 1, 0), (100, 100, 99), (100_000, 1000, 99_900)] {
-            let file = script(folder.path(), rules).expect("a script");
+            let file = script(folder.path(), rules, 1000).expect("a script");
             let text = fs::read_to_string(file).expect("text");
             let paths: Vec<&str> = text.lines().filter(|line| line.contains("/r/")).collect();
             assert_eq!(paths.len(), lines);
