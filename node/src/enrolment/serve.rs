@@ -13,6 +13,10 @@ use super::Desk;
 /// How long an edge may take to ask, and an answer to arrive.
 const STEP_MAX: Duration = Duration::from_secs(5);
 
+/// The same for somebody who shows no certificate: it has a place that others wait for, and its question fits in the first packet that it
+/// sends after the handshake.
+const STRANGERS_STEP_MAX: Duration = Duration::from_secs(2);
+
 /// What is taken from the stream at once.
 const READ_BYTES: usize = 4 * 1024;
 
@@ -22,7 +26,11 @@ const CLOSE_SILENT: VarInt = VarInt::from_u32(1);
 /// Serves a connection to its end. `shown` is the certificate of the handshake, if there was one.
 pub(crate) async fn serve(desk: Desk, connection: Connection, shown: Option<EdgeCertificate>) {
     let from = connection.remote_address().ip();
-    let asked = timeout(STEP_MAX, async {
+    let step_max = match shown {
+        Some(_) => STEP_MAX,
+        None => STRANGERS_STEP_MAX,
+    };
+    let asked = timeout(step_max, async {
         let (send, mut receive) = connection.accept_bi().await.ok()?;
         Some((send, ask(&mut receive).await?))
     });
@@ -42,7 +50,7 @@ pub(crate) async fn serve(desk: Desk, connection: Connection, shown: Option<Edge
     let Ok(bytes) = encode(&answered) else {
         return connection.close(CLOSE_SILENT, b"the answer is too long");
     };
-    let _ = timeout(STEP_MAX, async {
+    let _ = timeout(step_max, async {
         send.write_all(&bytes).await.ok()?;
         send.finish().ok()?;
         send.stopped().await.ok()

@@ -13,6 +13,7 @@ mod admission;
 mod certificates;
 mod connection;
 mod feed;
+mod lobby;
 mod metrics;
 mod shelf;
 mod transport;
@@ -29,13 +30,13 @@ use platform::{Clock, Network};
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connection, Endpoint, Incoming, VarInt};
 use rustls::pki_types::CertificateDer;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::feed::Feeds;
+use self::lobby::Lobby;
 use self::shelf::Shelf;
 use crate::control_plane::ControlPlane;
 use crate::enrolment::{self, Desk};
@@ -51,10 +52,6 @@ const EDGES_MAX: usize = 10_000;
 /// Handshakes under way beyond which an address has to prove itself first, so that a flood from
 /// forged addresses costs them a round trip and this node nothing.
 const UNPROVEN_HANDSHAKES_MAX: usize = 64;
-
-/// Connections of edges that want a certificate, who may be anybody: each waits for one entry of the log at
-/// most. More are closed at once.
-const ENROLMENTS_MAX: usize = 64;
 
 /// How long a handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
@@ -129,8 +126,8 @@ struct Shared {
     keys: KeyRing,
     desk: Option<Desk>,
     clock: Arc<dyn Clock>,
-    /// Room for connections of edges that want a certificate.
-    enrolments: Arc<Semaphore>,
+    /// Where those wait who want a certificate.
+    lobby: Lobby,
     /// Handshakes under way.
     handshakes: Arc<AtomicUsize>,
 }
@@ -173,7 +170,7 @@ impl Publisher {
             keys,
             desk,
             clock,
-            enrolments: Arc::new(Semaphore::new(ENROLMENTS_MAX)),
+            lobby: Lobby::default(),
             handshakes: Arc::default(),
         };
         let accepting = tokio::spawn(accept(
@@ -247,12 +244,12 @@ async fn greet(incoming: Incoming, shared: Shared, draining: CancellationToken) 
     shared.handshakes.fetch_sub(1, Ordering::Relaxed);
     match connected {
         Ok(Ok(connection)) if wants_certificate(&connection) => {
-            let Ok(_room) = Arc::clone(&shared.enrolments).try_acquire_owned() else {
+            let shown = shown(&connection);
+            let Some(_chair) = shared.lobby.enter(from.ip(), shown.is_some()) else {
                 shared.metrics.refused.inc();
                 return connection.close(VarInt::from_u32(1), b"too many edges ask at once");
             };
             if let Some(desk) = shared.desk {
-                let shown = shown(&connection);
                 enrolment::serve(desk, connection, shown).await;
             }
         }

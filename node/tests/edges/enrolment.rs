@@ -279,6 +279,54 @@ async fn who_shows_no_certificate_gets_to_the_desk_alone_and_only_where_there_is
     );
 }
 
+/// Connects, and says nothing.
+async fn silent(node: &Node, tls: rustls::ClientConfig) -> quinn::Connection {
+    let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    let any = "127.0.0.1:0".parse().unwrap();
+    let endpoint = TokioNetwork.quic(any, None).unwrap();
+    let address = node.address.parse().unwrap();
+    let connecting = endpoint.connect_with(config, address, NODE_SERVER_NAME);
+    connecting.unwrap().await.unwrap()
+}
+
+/// Why the node has closed a connection, in its words.
+async fn why(connection: quinn::Connection) -> String {
+    match timeout(PATIENCE, connection.closed()).await.unwrap() {
+        quinn::ConnectionError::ApplicationClosed(closed) => {
+            String::from_utf8_lossy(&closed.reason).into_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn strangers_who_say_nothing_keep_no_edge_from_renewing_and_are_sent_away() {
+    let state = State::with_rules(1);
+    let node = Node::lets_in(1, &state, Letting::for_(DAY));
+    let secret = state.token(1, None, now());
+    let came = come(&token(secret, &[&node]), "edge-1").await.0.unwrap();
+    let authorities = token([0; 32], &[]).authorities;
+    let mut strangers = Vec::new();
+    for _ in 0..70 {
+        let tls = Identity::stranger(&authorities, ALPN_ENROL).unwrap();
+        strangers.push(silent(&node, tls).await);
+    }
+    let identity = came.identity().unwrap();
+    let renewing = identity.client(ALPN_ENROL).unwrap();
+    connect(&node, renewing).await.unwrap();
+    // One address has a part of the places alone, and those that have one do not keep it.
+    let mut told = std::collections::BTreeMap::new();
+    for stranger in strangers {
+        *told.entry(why(stranger).await).or_insert(0) += 1;
+    }
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told["nothing was asked"] >= 16, "{told:?}");
+    assert!(told["too many edges ask at once"] >= 1, "{told:?}");
+    // There is room again.
+    let secret = state.token(2, None, now());
+    come(&token(secret, &[&node]), "edge-2").await.0.unwrap();
+}
+
 /// Contract: D-64.
 #[tokio::test]
 async fn an_edge_gets_what_its_certificate_names_whatever_it_asks() {
