@@ -254,10 +254,14 @@ async fn greet(incoming: Incoming, shared: Shared, draining: CancellationToken) 
             }
         }
         Ok(Ok(connection)) => {
+            // The handshake lets strangers in where edges come by tokens. They have no business here.
+            let Some(shown) = shown(&connection) else {
+                shared.metrics.refused.inc();
+                return connection.close(VarInt::from_u32(1), b"an edge shows its certificate");
+            };
             let edges = shared.metrics.edges.clone();
             edges.inc();
-            let shown = shown(&connection);
-            connection::serve(shared, connection, shown, draining).await;
+            connection::serve(shared, connection, Some(shown), draining).await;
             edges.dec();
         }
         Ok(Err(reason)) => {

@@ -265,6 +265,7 @@ async fn who_shows_no_certificate_gets_to_the_desk_alone_and_only_where_there_is
     assert!(connect(&closed, stranger(ALPN_ENROL)).await.is_err());
     assert!(connect(&closed, stranger(ALPN_EDGE)).await.is_err());
     assert!(connect(&open, stranger(ALPN_ENROL)).await.is_ok());
+    assert!(connect(&open, stranger(ALPN_EDGE)).await.is_err());
     // What somebody shows is verified there, too.
     let other = TestAuthority::new("another");
     let mut pems = other.edge("edge-1");
