@@ -229,6 +229,7 @@ fn start_publisher<N: Network>(
     let trusted = ports.enrolment.as_ref();
     let parts = publisher::Parts {
         listen: settings.publisher.listen,
+        connections_of_address_max: settings.publisher.connections_of_address_max,
         identity: trusted.map_or(&ports.identity, |enrolment| &enrolment.identity),
         desk,
         clock: Arc::clone(&ports.clock),

@@ -42,6 +42,7 @@ use crate::control_plane::ControlPlane;
 use crate::enrolment::{self, Desk};
 use crate::fleet::Fleet;
 use crate::keys::KeyRing;
+use crate::sources::Places;
 
 pub use metrics::PublisherMetrics;
 
@@ -63,6 +64,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(2);
 pub struct Parts<'a> {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// How many connections one address, or one /64 of IPv6, may have.
+    pub connections_of_address_max: usize,
     /// The node's certificate.
     pub identity: &'a Identity,
     /// Where manifests and chunks are read.
@@ -130,6 +133,9 @@ struct Shared {
     lobby: Lobby,
     /// Handshakes under way.
     handshakes: Arc<AtomicUsize>,
+    /// What each address has of connections, and what it may have.
+    of_address: Places,
+    of_address_max: usize,
 }
 
 impl Publisher {
@@ -140,6 +146,7 @@ impl Publisher {
     pub fn start<N: Network>(network: &N, parts: Parts<'_>) -> Result<Self, StartError> {
         let Parts {
             listen,
+            connections_of_address_max,
             identity,
             control,
             fleet,
@@ -172,6 +179,8 @@ impl Publisher {
             clock,
             lobby: Lobby::default(),
             handshakes: Arc::default(),
+            of_address: Places::default(),
+            of_address_max: connections_of_address_max,
         };
         let accepting = tokio::spawn(accept(
             endpoint.clone(),
@@ -242,7 +251,17 @@ async fn greet(incoming: Incoming, shared: Shared, draining: CancellationToken) 
     shared.handshakes.fetch_add(1, Ordering::Relaxed);
     let connected = timeout(HANDSHAKE_MAX, connecting).await;
     shared.handshakes.fetch_sub(1, Ordering::Relaxed);
+    // Before the handshake anybody may have written that address.
+    let place = shared.of_address.take(from.ip(), shared.of_address_max);
     match connected {
+        Ok(Ok(connection)) if place.is_none() => {
+            shared.metrics.refused.inc();
+            tracing::warn!(%from, max = shared.of_address_max, "an address has as many connections as publisher.connections_of_address_max allows");
+            connection.close(
+                VarInt::from_u32(1),
+                b"too many connections from this address",
+            );
+        }
         Ok(Ok(connection)) if wants_certificate(&connection) => {
             let shown = shown(&connection);
             let Some(_chair) = shared.lobby.enter(from.ip(), shown.is_some()) else {

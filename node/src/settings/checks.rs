@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    EnrolmentSettings, LimitSettings, MemberSettings, RaftSettings, RestSettings, Settings,
-    SettingsError,
+    EnrolmentSettings, LimitSettings, MemberSettings, PublisherSettings, RaftSettings,
+    RestSettings, Settings, SettingsError,
 };
 
 /// Region names longer than this fit no table and no label.
@@ -16,6 +16,7 @@ const LIMIT_MAX: u32 = 1_000_000_000;
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     region("node.region", &settings.node.region)?;
     rest(&settings.rest)?;
+    publisher(&settings.publisher)?;
     settings.enrolment.as_ref().map_or(Ok(()), enrolment)?;
     members(settings)?;
     raft(&settings.raft)?;
@@ -46,6 +47,16 @@ fn rest(rest: &RestSettings) -> Result<(), SettingsError> {
             "is missing beside rest.key_file",
         )),
     }
+}
+
+fn publisher(publisher: &PublisherSettings) -> Result<(), SettingsError> {
+    if publisher.connections_of_address_max > 0 {
+        return Ok(());
+    }
+    Err(SettingsError::field(
+        "publisher.connections_of_address_max",
+        "must be at least 1",
+    ))
 }
 
 /// A certificate that lasts for longer than a week is not one that is renewed by itself.

@@ -328,6 +328,25 @@ async fn strangers_who_say_nothing_keep_no_edge_from_renewing_and_are_sent_away(
     come(&token(secret, &[&node]), "edge-2").await.0.unwrap();
 }
 
+#[tokio::test]
+async fn an_address_has_so_many_connections() {
+    let state = State::with_rules(1);
+    let node = Node::crowded(1, &state, 2);
+    let edges = || TestAuthority::default().edge("edge-1").identity();
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        open.push(silent(&node, edges().client(ALPN_EDGE).unwrap()).await);
+    }
+    let third = silent(&node, edges().client(ALPN_EDGE).unwrap()).await;
+    assert_eq!(why(third).await, "too many connections from this address");
+    for connection in open {
+        connection.close(0_u32.into(), b"");
+    }
+    let mut edge = Edge::start("edge-1", &[&node]);
+    edge.applies(state.manifest()).await;
+    edge.stop().await;
+}
+
 /// Contract: D-64.
 #[tokio::test]
 async fn an_edge_gets_what_its_certificate_names_whatever_it_asks() {

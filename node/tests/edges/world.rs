@@ -108,19 +108,26 @@ impl Node {
     }
 
     pub(crate) fn start_with(id: MemberId, state: &Arc<State>, authority: &TestAuthority) -> Self {
-        Self::start_as(id, state, authority, None)
+        Self::start_as(id, state, authority, (None, 1024))
+    }
+
+    /// One of which an address has so many connections at most.
+    pub(crate) fn crowded(id: MemberId, state: &Arc<State>, of_address_max: usize) -> Self {
+        let authority = TestAuthority::default();
+        Self::start_as(id, state, &authority, (None, of_address_max))
     }
 
     /// One that lets edges in.
     pub(crate) fn lets_in(id: MemberId, state: &Arc<State>, enrolment: Letting) -> Self {
-        Self::start_as(id, state, &TestAuthority::default(), Some(enrolment))
+        let authority = TestAuthority::default();
+        Self::start_as(id, state, &authority, (Some(enrolment), 1024))
     }
 
     fn start_as(
         id: MemberId,
         state: &Arc<State>,
         authority: &TestAuthority,
-        letting: Option<Letting>,
+        (letting, connections_of_address_max): (Option<Letting>, usize),
     ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -147,6 +154,7 @@ impl Node {
         });
         let parts = Parts {
             listen: "127.0.0.1:0".parse().unwrap(),
+            connections_of_address_max,
             identity: &trusted.unwrap_or_else(|| identity(&pems)),
             control: control.clone(),
             fleet: fleet.clone(),
