@@ -39,6 +39,9 @@ const USAGE: u8 = 64;
 /// Exit code for what the operating system refused (`EX_OSERR`).
 const OS_ERROR: u8 = 71;
 
+/// What is wrong with an authority for edges that can sign for nodes.
+const SHARED_AUTHORITY: &str = "it holds an authority of tls.ca_file; edges have an authority of their own, which signs for no node: make one with vectorgate-node ca init --dir DIR";
+
 /// A VectorGate control-plane node.
 #[derive(Debug, Parser)]
 #[command(name = "vectorgate-node", version)]
@@ -324,8 +327,12 @@ fn enrolment(settings: &Settings) -> Result<Option<Enrolment>, Failure> {
     let bundle = read("enrolment.ca_file", &enrolment.ca_file)?;
     let fails = |error: &dyn Error| Failure::file("enrolment.ca_file", with_cause(error));
     let text = std::str::from_utf8(&bundle).map_err(|error| fails(&error))?;
+    let nodes = read("tls.ca_file", &tls.ca_file)?;
+    if certificate::share_authority(&nodes, &bundle) {
+        return Err(Failure::file("enrolment.ca_file", SHARED_AUTHORITY));
+    }
     let authority = EdgeAuthority::read(text, &key).map_err(|error| fails(&error))?;
-    let both = [&read("tls.ca_file", &tls.ca_file)?[..], b"\n", &bundle].concat();
+    let both = [&nodes[..], b"\n", &bundle].concat();
     let cert = read("tls.cert_file", &tls.cert_file)?;
     let key = Zeroizing::new(read("tls.key_file", &tls.key_file)?);
     let identity = Identity::from_pem(&both, &cert, &key).map_err(|error| fails(&error))?;

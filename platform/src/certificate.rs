@@ -108,6 +108,19 @@ pub fn pem_not_after_s(pem: &[u8]) -> Option<u64> {
     not_after_s(&CertificateDer::from_pem_slice(pem).ok()?)
 }
 
+/// Whether two bundles in PEM have an authority in common: a certificate with the same key. What cannot be read has none.
+#[must_use]
+pub fn share_authority(one: &[u8], other: &[u8]) -> bool {
+    let keys = |bundle| {
+        let certificates = CertificateDer::pem_slice_iter(bundle).filter_map(Result::ok);
+        certificates
+            .filter_map(|certificate| spki(&certificate))
+            .collect::<Vec<_>>()
+    };
+    let known = keys(one);
+    keys(other).iter().any(|key| known.contains(key))
+}
+
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, FactsError> {
     x509_parser::parse_x509_certificate(der)
         .map(|(_, parsed)| parsed)
@@ -157,6 +170,17 @@ mod tests {
         let der = CertificateDer::from(facts.der);
         let again = CertificateDer::from_pem_slice(pem(&der).as_bytes());
         assert_eq!(again.unwrap(), der);
+    }
+
+    #[test]
+    fn bundles_with_an_authority_in_common_are_told() {
+        let bundle = |names: &[&str]| {
+            let cas = names.iter().map(|name| TestAuthority::new(name).node(1).ca);
+            cas.collect::<String>().into_bytes()
+        };
+        assert!(share_authority(&bundle(&["a", "b"]), &bundle(&["c", "b"])));
+        assert!(!share_authority(&bundle(&["a", "b"]), &bundle(&["c"])));
+        assert!(!share_authority(b"", b"nothing"));
     }
 
     #[test]

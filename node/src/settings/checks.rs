@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     EnrolmentSettings, LimitSettings, MemberSettings, PublisherSettings, RaftSettings,
-    RestSettings, Settings, SettingsError,
+    RestSettings, Settings, SettingsError, TlsSettings,
 };
 
 /// Region names longer than this fit no table and no label.
@@ -17,7 +17,9 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     region("node.region", &settings.node.region)?;
     rest(&settings.rest)?;
     publisher(&settings.publisher)?;
-    settings.enrolment.as_ref().map_or(Ok(()), enrolment)?;
+    if let Some(enrolment) = &settings.enrolment {
+        self::enrolment(enrolment, &settings.tls)?;
+    }
     members(settings)?;
     raft(&settings.raft)?;
     limits(&settings.limits)
@@ -59,8 +61,15 @@ fn publisher(publisher: &PublisherSettings) -> Result<(), SettingsError> {
     ))
 }
 
-/// A certificate that lasts for longer than a week is not one that is renewed by itself.
-fn enrolment(enrolment: &EnrolmentSettings) -> Result<(), SettingsError> {
+/// A certificate that lasts for longer than a week is not one that is renewed by itself. That the authorities are others than the
+/// nodes' where the files are, is looked at when they are read.
+fn enrolment(enrolment: &EnrolmentSettings, tls: &TlsSettings) -> Result<(), SettingsError> {
+    if enrolment.ca_file == tls.ca_file {
+        return Err(SettingsError::field(
+            "enrolment.ca_file",
+            "must not be tls.ca_file: edges have an authority of their own, which signs for no node (vectorgate-node ca init)",
+        ));
+    }
     if (1..=7 * 24).contains(&enrolment.certificate_hours) {
         return Ok(());
     }

@@ -134,6 +134,11 @@ fn what_is_wrong_is_named() {
             "enrolment.certificate_hours",
         ),
         (
+            "[security]",
+            "[enrolment]\nca_file = \"ca.pem\"\nkey_file = \"k\"\n[security]",
+            "enrolment.ca_file",
+        ),
+        (
             "listen = \"127.0.0.1:7301\"",
             "listen = \"127.0.0.1:7301\"\nconnections_of_address_max = 0",
             "publisher.connections_of_address_max",
