@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use edge_protocol::enrolment::{Answered, Asked};
-use edge_protocol::frame::{Decoder, FrameError, encode};
+use edge_protocol::enrolment::{Answered, Asked, encode};
+use edge_protocol::frame::{Decoder, FrameError};
 use platform::tls::EdgeCertificate;
 use quinn::{Connection, RecvStream, VarInt};
 use tokio::time::timeout;
@@ -47,8 +47,12 @@ pub(crate) async fn serve(desk: Desk, connection: Connection, shown: Option<Edge
     if let Answered::Refused(reason) = &answered {
         tracing::warn!(%from, reason, "an edge got no certificate");
     }
-    let Ok(bytes) = encode(&answered) else {
-        return connection.close(CLOSE_SILENT, b"the answer is too long");
+    let bytes = match encode(&answered) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::error!(%error, "an edge gets no certificate: what it would get is too large");
+            return connection.close(CLOSE_SILENT, b"the answer is too long");
+        }
     };
     let _ = timeout(step_max, async {
         send.write_all(&bytes).await.ok()?;
