@@ -17,6 +17,7 @@ use edge::network::SharedPorts;
 use edge::settings::{AccessLogSettings, LogFormat, LogSettings, Settings, SettingsError};
 use edge::store::{DiskDirectory, StoreKey};
 use edge::workers::Placement;
+use platform::certificate::Term;
 use platform::process::{Process, Who};
 use platform::renewal::{self, OwnCertificate};
 use platform::tls::{Identity, Peer, PublicCertificate, TlsError};
@@ -145,7 +146,7 @@ async fn enrolled(
     }
     let folder = DiskDirectory::open(&settings.edge.data_dir.join("identity"))
         .map_err(|error| SettingsError::field("edge.data_dir", error))?;
-    let folder = Folder(Box::new(folder));
+    let folder = Folder(Arc::new(folder));
     let now_s = SystemClock.now().0 / 1000;
     let kept = folder.find().map_err(EnrolError::Keep)?;
     let enrolled = match kept.filter(|kept| kept.edge_id == settings.edge.id) {
@@ -258,12 +259,12 @@ fn keep_certificates_current(
     shown: Option<PublicCertificate>,
     enrolled: Option<(Enrolled, Folder)>,
 ) -> Vec<Arc<OwnCertificate>> {
-    let own = |use_for, until_s: Option<u64>| {
-        Arc::new(OwnCertificate::new(use_for, until_s.unwrap_or_default()))
+    let own = |use_for, term: Option<Term>| {
+        Arc::new(OwnCertificate::new(use_for, term.unwrap_or_default()))
     };
     let mut certificates = Vec::new();
     if let Some(tls) = &settings.tls {
-        let internal = own("internal", identity.not_after_s());
+        let internal = own("internal", identity.term());
         certificates.push(Arc::clone(&internal));
         tokio::spawn(renewal::keep_identity_current(
             identity.clone(),
@@ -273,22 +274,29 @@ fn keep_certificates_current(
         ));
     }
     if let Some((enrolled, folder)) = enrolled {
-        let renewed = own("enrolled", identity.not_after_s());
+        let renewed = own("enrolled", Some(enrolled.term()));
         certificates.push(Arc::clone(&renewed));
-        tokio::spawn(enrolment::keep_renewed(
-            SharedPorts::default(),
-            (Arc::new(SystemClock), Arc::new(SystemEntropy)),
-            folder,
-            (enrolled, identity.clone()),
-            renewed,
-        ));
+        let identity = identity.clone();
+        let counted = Arc::clone(&renewed);
+        let renewing = move || {
+            // What was kept since counts.
+            let kept = folder.find().ok().flatten();
+            enrolment::keep_renewed(
+                SharedPorts::default(),
+                (Arc::new(SystemClock), Arc::new(SystemEntropy)),
+                folder.clone(),
+                (kept.unwrap_or_else(|| enrolled.clone()), identity.clone()),
+                Arc::clone(&counted),
+            )
+        };
+        tokio::spawn(renewal::restarted(renewed, renewing));
     }
     let files = settings
         .https
         .as_ref()
         .and_then(|https| https.cert_file.clone().zip(https.key_file.clone()));
     if let Some((shown, (cert_file, key_file))) = shown.zip(files) {
-        let https = own("https", shown.not_after_s());
+        let https = own("https", shown.term());
         certificates.push(Arc::clone(&https));
         tokio::spawn(renewal::keep_public_current(
             shown,

@@ -19,11 +19,12 @@ use node::enrolment::{EdgeAuthority, Enrolment};
 use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{LogFormat, LogSettings, Settings, SettingsError};
+use platform::certificate::{self, Term};
 use platform::process::{Process, Who};
 use platform::renewal::{self, OwnCertificate};
 use platform::tls::{Identity, Peer, PublicCertificate};
 use platform::{SystemClock, SystemEntropy, TokioNetwork};
-use platform::{certificate, notify, secret_file};
+use platform::{notify, secret_file};
 use raft_store::Storage;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -250,10 +251,10 @@ fn keep_certificates_current(
     identity: &Identity,
     public: Option<PublicCertificate>,
 ) -> Vec<Arc<OwnCertificate>> {
-    let own = |use_for, until_s: Option<u64>| {
-        Arc::new(OwnCertificate::new(use_for, until_s.unwrap_or_default()))
+    let own = |use_for, term: Option<Term>| {
+        Arc::new(OwnCertificate::new(use_for, term.unwrap_or_default()))
     };
-    let internal = own("internal", identity.not_after_s());
+    let internal = own("internal", identity.term());
     let tls = &settings.tls;
     tokio::spawn(renewal::keep_identity_current(
         identity.clone(),
@@ -267,7 +268,7 @@ fn keep_certificates_current(
         .zip(rest.cert_file.clone())
         .zip(rest.key_file.clone())
     {
-        let shown = own("rest", public.not_after_s());
+        let shown = own("rest", public.term());
         certificates.push(Arc::clone(&shown));
         tokio::spawn(renewal::keep_public_current(
             public,
@@ -349,9 +350,9 @@ fn keep_enrolment_current(
     enrolment: Option<&Enrolment>,
 ) -> Option<Arc<OwnCertificate>> {
     let (files, enrolment) = settings.enrolment.as_ref().zip(enrolment)?;
-    let ends = std::fs::read(&files.ca_file).ok();
-    let ends = ends.and_then(|pem| certificate::pem_not_after_s(&pem));
-    let own = Arc::new(OwnCertificate::new("enrolment", ends.unwrap_or_default()));
+    let bundle = std::fs::read(&files.ca_file).ok();
+    let term = bundle.and_then(|pem| certificate::pem_term(&pem));
+    let own = Arc::new(OwnCertificate::new("enrolment", term.unwrap_or_default()));
     let tls = &settings.tls;
     let authority = enrolment.authority.clone();
     tokio::spawn(renewal::keep_authority_current(

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use edge_protocol::enrolment::Papers;
+use platform::certificate::Term;
 use platform::tls::{Identity, TlsError};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -19,8 +21,9 @@ const FILE_BYTES_MAX: usize = 256 * 1024;
 const FILE: &str = "identity";
 const UNFINISHED: &str = "identity.new";
 
-/// Where it is kept.
-pub struct Folder(pub Box<dyn Directory>);
+/// Where it is kept. Clones share it.
+#[derive(Clone)]
+pub struct Folder(pub Arc<dyn Directory>);
 
 impl fmt::Debug for Folder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,8 +78,7 @@ impl Folder {
     /// # Errors
     /// When it cannot be read or is damaged.
     pub fn find(&self) -> Result<Option<Enrolled>, KeepError> {
-        let names = self.0.list()?;
-        if !names.iter().any(|name| name == FILE) {
+        if !self.has(FILE)? {
             return Ok(None);
         }
         let bytes = Zeroizing::new(self.0.read(FILE, 0, FILE_BYTES_MAX)?);
@@ -102,6 +104,10 @@ impl Folder {
         self.0.rename(UNFINISHED, FILE)?;
         self.0.sync()?;
         Ok(())
+    }
+
+    fn has(&self, file: &str) -> Result<bool, KeepError> {
+        Ok(self.0.list()?.iter().any(|name| name == file))
     }
 }
 
@@ -129,6 +135,15 @@ impl Enrolled {
             self.papers.certificate.as_bytes(),
             self.key.as_bytes(),
         )
+    }
+
+    /// For how long it holds, by its own clock: what a renewal is due by.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        Term {
+            since_s: self.obtained_s,
+            until_s: self.papers.until_s,
+        }
     }
 
     /// When it is to be renewed: after two thirds of the time for which it holds.
@@ -174,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_found_and_does_not_show() {
-        let folder = Folder(Box::new(MemoryDirectory::default()));
+        let folder = Folder(Arc::new(MemoryDirectory::default()));
         assert_eq!(folder.find().unwrap(), None);
         folder.keep(&enrolled()).unwrap();
         assert_eq!(folder.find().unwrap(), Some(enrolled()));
@@ -191,7 +206,7 @@ mod tests {
     fn a_damaged_file_is_told_from_none() {
         let directory = MemoryDirectory::default();
         directory.write(FILE, b"\x02rest").unwrap();
-        let folder = Folder(Box::new(directory));
+        let folder = Folder(Arc::new(directory));
         assert!(matches!(folder.find(), Err(KeepError::Damaged)));
     }
 

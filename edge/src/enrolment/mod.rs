@@ -99,6 +99,12 @@ fn check(enrolled: &Enrolled, before: Option<&Papers>) -> Result<Identity, Enrol
         return Err(EnrolError::Unusable(format!("it is for {named:?}")));
     }
     let environment = &enrolled.papers.environment;
+    let named = identity.environment();
+    if named.as_ref() != Some(environment) {
+        return Err(EnrolError::Unusable(format!(
+            "the certificate is for the environment {named:?}"
+        )));
+    }
     if before.is_some_and(|before| before.environment != *environment) {
         return Err(EnrolError::Unusable(format!(
             "it is for the environment {environment}"

@@ -9,7 +9,7 @@ use platform::tls::{ALPN_ENROL, Identity};
 use platform::{Clock, Entropy, Network};
 use tokio::time::sleep;
 
-use super::asking::ask;
+use super::asking::{AskError, ask};
 use super::{EnrolError, Enrolled, Folder, check};
 
 /// The longest that the wall clock goes unlooked at: it may be set.
@@ -21,6 +21,17 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The wait after a renewal by which the certificate looks as if it had ended: the clocks of edge and node are that far
 /// apart.
 const CLOCKS_APART: Duration = Duration::from_secs(10 * 60);
+
+/// Why a certificate was not renewed.
+#[derive(Debug, thiserror::Error)]
+enum RenewError {
+    /// A node says no, or what came cannot be used or kept.
+    #[error(transparent)]
+    Refused(#[from] EnrolError),
+    /// No node could do it now.
+    #[error("no node renews it: {0}")]
+    Unavailable(String),
+}
 
 /// Renews what `enrolled` has whenever it is due: what comes is kept first, and then used. It never
 /// returns.
@@ -43,7 +54,7 @@ pub async fn keep_renewed<N: Network>(
         let to = (network.clone(), Arc::clone(&entropy));
         match renew(to, &*clock, &folder, (&enrolled, &identity)).await {
             Ok(next) => {
-                own.renewed(next.papers.until_s);
+                own.renewed(next.term());
                 tracing::info!(until_s = next.papers.until_s, "the certificate was renewed");
                 enrolled = next;
                 failed = 0;
@@ -52,6 +63,10 @@ pub async fn keep_renewed<N: Network>(
                 }
             }
             Err(error) => {
+                match &error {
+                    RenewError::Refused(_) => own.refused(),
+                    RenewError::Unavailable(_) => own.unavailable(),
+                }
                 tracing::error!(%error, until_s = enrolled.papers.until_s, "the certificate could not be renewed; it is tried again");
                 sleep(pause(&enrolled, now_s, failed, entropy.next_u64())).await;
                 failed = failed.saturating_add(u32::from(enrolled.papers.until_s <= now_s));
@@ -79,15 +94,17 @@ async fn renew<N: Network>(
     clock: &dyn Clock,
     folder: &Folder,
     (enrolled, identity): (&Enrolled, &Identity),
-) -> Result<Enrolled, EnrolError> {
+) -> Result<Enrolled, RenewError> {
     let unusable = |error: &dyn std::fmt::Display| EnrolError::Unusable(error.to_string());
     let config = identity
         .client(ALPN_ENROL)
         .map_err(|error| unusable(&error))?;
     let nodes = &enrolled.papers.nodes;
-    let papers = ask(to, config, nodes, &Asked::Renew)
-        .await
-        .map_err(|error| EnrolError::Refused(error.to_string()))?;
+    let asked = ask(to, config, nodes, &Asked::Renew).await;
+    let papers = asked.map_err(|error| match error {
+        AskError::Refused(reason) => EnrolError::Refused(reason).into(),
+        AskError::Unavailable(reason) => RenewError::Unavailable(reason),
+    })?;
     let next = Enrolled {
         edge_id: enrolled.edge_id.clone(),
         key: enrolled.key.clone(),
@@ -95,7 +112,7 @@ async fn renew<N: Network>(
         papers,
     };
     let other = check(&next, Some(&enrolled.papers))?;
-    folder.keep(&next)?;
+    folder.keep(&next).map_err(EnrolError::from)?;
     identity.replace(&other).map_err(|error| unusable(&error))?;
     Ok(next)
 }

@@ -248,8 +248,9 @@ impl Desk {
             .authority
             .issue(&subject, &EdgeKey(*key), validity, &**entropy)
             .map_err(unavailable)?;
-        let until_s = certificate::pem_not_after_s(certificate.as_bytes())
-            .ok_or_else(|| unavailable("the certificate cannot be read"))?;
+        let until_s = certificate::pem_term(certificate.as_bytes())
+            .ok_or_else(|| unavailable("the certificate cannot be read"))?
+            .until_s;
         let members = control.members().into_iter();
         Ok(Papers {
             certificate,

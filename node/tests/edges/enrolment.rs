@@ -36,7 +36,7 @@ fn token(secret: [u8; 32], nodes: &[&Node]) -> JoinToken {
 /// Comes by a certificate; the disk that it is on, too.
 async fn come(token: &JoinToken, edge_id: &str) -> (Result<Enrolled, EnrolError>, MemoryDirectory) {
     let directory = MemoryDirectory::default();
-    let folder = Folder(Box::new(directory.clone()));
+    let folder = Folder(Arc::new(directory.clone()));
     let outside = (
         &SystemClock as &dyn Clock,
         Arc::new(SystemEntropy) as Arc<dyn Entropy>,
@@ -84,7 +84,7 @@ async fn an_edge_comes_by_a_token_and_follows_by_what_it_got() {
     assert_eq!(shown.environment.as_deref(), Some("production"));
     let lasts_s = shown.not_after_s - now().0 / 1000;
     assert!(lasts_s <= 7 * DAY.as_secs(), "{lasts_s}");
-    assert_eq!(Folder(Box::new(disk)).find().unwrap(), Some(came.clone()));
+    assert_eq!(Folder(Arc::new(disk)).find().unwrap(), Some(came.clone()));
 
     let mut edge = edge(&came, &[&node]);
     edge.applies(state.manifest()).await;
@@ -171,9 +171,8 @@ async fn an_edge_that_is_revoked_is_dropped_and_does_not_come_back() {
     let named = come(&token(state.token(2, None, now()), &[&node]), "edge-1").await;
     assert!(refusal(named.0).contains("never used again"));
     // Nor is its certificate renewed.
-    let own = OwnCertificate::new("enrolled", came.papers.until_s);
-    let own = Arc::new(own);
-    let folder = Folder(Box::new(MemoryDirectory::default()));
+    let own = Arc::new(OwnCertificate::new("enrolled", came.term()));
+    let folder = Folder(Arc::new(MemoryDirectory::default()));
     let identity = came.identity().unwrap();
     let renewing = keep_renewed(
         TokioNetwork,
@@ -182,8 +181,13 @@ async fn an_edge_that_is_revoked_is_dropped_and_does_not_come_back() {
         (came, identity),
         Arc::clone(&own),
     );
-    assert!(timeout(Duration::from_secs(4), renewing).await.is_err());
-    assert_eq!(own.taken(), 0);
+    let mut standing = own.subscribe();
+    tokio::select! {
+        () = renewing => {}
+        refused = timeout(PATIENCE, standing.wait_for(|standing| standing.refused > 1)) => {
+            assert_eq!(refused.unwrap().unwrap().taken, 0);
+        }
+    }
 }
 
 #[tokio::test]
@@ -194,25 +198,49 @@ async fn a_certificate_is_renewed_in_time_by_the_edge_itself() {
     let (came, disk) = come(&token(secret, &[&node]), "edge-1").await;
     let came = came.unwrap();
     let identity = came.identity().unwrap();
-    let own = Arc::new(OwnCertificate::new("enrolled", came.papers.until_s));
+    let own = Arc::new(OwnCertificate::new("enrolled", came.term()));
     let renewing = tokio::spawn(keep_renewed(
         TokioNetwork,
         (Arc::new(SystemClock), Arc::new(SystemEntropy)),
-        Folder(Box::new(disk.clone())),
+        Folder(Arc::new(disk.clone())),
         (came.clone(), identity.clone()),
         Arc::clone(&own),
     ));
-    let deadline = Instant::now() + PATIENCE;
-    while own.taken() < 2 {
-        assert!(Instant::now() < deadline, "it is not renewed twice");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let mut standing = own.subscribe();
+    let renewed = timeout(PATIENCE, standing.wait_for(|standing| standing.taken >= 2)).await;
+    let until_s = renewed.unwrap().unwrap().term.until_s;
     renewing.abort();
-    assert!(own.until_s() > came.papers.until_s);
-    let kept = Folder(Box::new(disk)).find().unwrap().unwrap();
+    assert!(until_s > came.papers.until_s);
+    let kept = Folder(Arc::new(disk)).find().unwrap().unwrap();
     assert_eq!(kept.key, came.key);
-    assert_eq!(kept.papers.until_s, own.until_s());
-    assert_eq!(identity.not_after_s(), Some(own.until_s()));
+    assert_eq!(kept.papers.until_s, until_s);
+    assert_eq!(identity.term().unwrap().until_s, until_s);
+}
+
+#[tokio::test]
+async fn a_renewal_that_no_node_answers_is_counted() {
+    let state = State::with_rules(1);
+    let node = Node::lets_in(1, &state, Letting::for_(Duration::from_secs(3)));
+    let secret = state.token(1, None, now());
+    let came = come(&token(secret, &[&node]), "edge-1").await.0.unwrap();
+    node.shut_down().await;
+    let own = Arc::new(OwnCertificate::new("enrolled", came.term()));
+    let identity = came.identity().unwrap();
+    let renewing = tokio::spawn(keep_renewed(
+        TokioNetwork,
+        (Arc::new(SystemClock), Arc::new(SystemEntropy)),
+        Folder(Arc::new(MemoryDirectory::default())),
+        (came, identity),
+        Arc::clone(&own),
+    ));
+    let mut standing = own.subscribe();
+    let counted = timeout(
+        PATIENCE,
+        standing.wait_for(|standing| standing.unavailable >= 1),
+    );
+    let counted = *counted.await.unwrap().unwrap();
+    assert_eq!((counted.taken, counted.refused), (0, 0));
+    renewing.abort();
 }
 
 #[tokio::test]

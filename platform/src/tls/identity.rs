@@ -5,20 +5,22 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use domain::time::Timestamp;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WantsClientCert, WebPkiServerVerifier};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig};
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::sync::watch;
 
 use super::current::{Admits, Clients, Servers, Shown};
-use super::peer::Peer;
-use super::{TlsError, certificates, private_key, provider};
-use crate::certificate;
+use super::peer::{EdgeCertificate, Peer};
+use super::{NODE_SERVER_NAME, TlsError, certificates, private_key, provider};
+use crate::certificate::{self, Term};
 
 /// A process's certificate chain and key, and the authorities that it trusts. Clones share them: what
 /// [replaces](Self::replace) them is what every handshake after that uses.
@@ -90,13 +92,46 @@ impl Identity {
     /// so.
     ///
     /// # Errors
-    /// When it names somebody else; nothing changes then.
+    /// When it names somebody else, or another environment; nothing changes then.
     pub fn replace(&self, other: &Self) -> Result<(), TlsError> {
-        if self.peer() != other.peer() {
+        if self.peer() != other.peer() || self.environment() != other.environment() {
             return Err(TlsError::SomebodyElse);
         }
         self.current.send_replace(other.material());
         Ok(())
+    }
+
+    /// Whether `other` has the same certificates. Keys belong to those.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let (own, other) = (self.material(), other.material());
+        own.shown.cert == other.shown.cert && own.authorities == other.authorities
+    }
+
+    /// Fails unless others that trust the same authorities would believe the certificate at that time.
+    ///
+    /// # Errors
+    /// When it does not lead to one of them, does not hold, or names nobody of ours.
+    pub fn verify(&self, at: Timestamp) -> Result<(), TlsError> {
+        let material = self.material();
+        let Some((first, rest)) = material.shown.cert.split_first() else {
+            return Err(TlsError::SomebodyElse);
+        };
+        let now = UnixTime::since_unix_epoch(Duration::from_millis(at.0));
+        let clients = &material.clients;
+        let as_client = clients.verify_client_cert(first, rest, now).map(drop);
+        let outcome = match Peer::of(first) {
+            Some(Peer::Edge(_)) => as_client,
+            Some(Peer::Node(_)) => as_client.and_then(|()| {
+                let name = ServerName::try_from(NODE_SERVER_NAME)
+                    .map_err(|error| rustls::Error::General(error.to_string()))?;
+                let servers = &material.servers;
+                let verified = servers.verify_server_cert(first, rest, &name, &[], now);
+                verified.map(drop)
+            }),
+            None => return Err(TlsError::SomebodyElse),
+        };
+        outcome.map_err(TlsError::Unbelievable)
     }
 
     /// Who the certificate says that this process is.
@@ -105,10 +140,16 @@ impl Identity {
         self.certificate().and_then(|first| Peer::of(&first))
     }
 
-    /// Until when the certificate holds, in seconds since the Unix epoch.
+    /// The environment that an edge's certificate names.
     #[must_use]
-    pub fn not_after_s(&self) -> Option<u64> {
-        certificate::not_after_s(&self.certificate()?)
+    pub fn environment(&self) -> Option<String> {
+        EdgeCertificate::of(&self.certificate()?)?.environment
+    }
+
+    /// For how long the certificate holds.
+    #[must_use]
+    pub fn term(&self) -> Option<Term> {
+        certificate::term(&self.certificate()?)
     }
 
     /// The certificate itself.
