@@ -14,6 +14,7 @@ use edge::access_log::{AccessLog, Writing};
 use edge::assembly::{self, Own, OwnHttps, Ports, StartError};
 use edge::enrolment::{self, EnrolError, Enrolled, Folder};
 use edge::network::SharedPorts;
+use edge::nodes::KnownNodes;
 use edge::settings::{AccessLogSettings, LogFormat, LogSettings, Settings, SettingsError};
 use edge::store::{DiskDirectory, StoreKey};
 use edge::workers::Placement;
@@ -123,6 +124,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let key = store_key(&settings)?;
     let own = Own {
         identity: identity(&settings, enrolled.as_ref())?,
+        nodes: nodes(&settings, enrolled.as_ref()),
         https: https(&settings, &key)?,
         directory: Box::new(directory.sealed(&key, "configurations")),
         access_log: writing.as_ref().map(Writing::log),
@@ -217,7 +219,7 @@ async fn serve(
         .and_then(|https| https.certificate.clone());
     let process = process(
         &settings,
-        keep_certificates_current(&settings, &own.identity, shown, enrolled),
+        keep_certificates_current(&settings, (&own.identity, &own.nodes), shown, enrolled),
     );
     let mut edge = assembly::start(settings, ports, own, Placement::Threads).await?;
     edge.metrics().show_process(process);
@@ -255,7 +257,7 @@ fn process(settings: &Settings, certificates: Vec<Arc<OwnCertificate>>) -> Proce
 /// Follows the certificates' files for as long as the process runs.
 fn keep_certificates_current(
     settings: &Settings,
-    identity: &Identity,
+    (identity, nodes): (&Identity, &KnownNodes),
     shown: Option<PublicCertificate>,
     enrolled: Option<(Enrolled, Folder)>,
 ) -> Vec<Arc<OwnCertificate>> {
@@ -276,7 +278,7 @@ fn keep_certificates_current(
     if let Some((enrolled, folder)) = enrolled {
         let renewed = own("enrolled", Some(enrolled.term()));
         certificates.push(Arc::clone(&renewed));
-        let identity = identity.clone();
+        let (identity, nodes) = (identity.clone(), nodes.clone());
         let counted = Arc::clone(&renewed);
         let renewing = move || {
             // What was kept since counts.
@@ -286,7 +288,7 @@ fn keep_certificates_current(
                 (Arc::new(SystemClock), Arc::new(SystemEntropy)),
                 folder.clone(),
                 (kept.unwrap_or_else(|| enrolled.clone()), identity.clone()),
-                Arc::clone(&counted),
+                (Arc::clone(&counted), nodes.clone()),
             )
         };
         tokio::spawn(renewal::restarted(renewed, renewing));
@@ -378,6 +380,12 @@ fn identity(
             ))
         }
     }
+}
+
+/// Where nodes are: those of the settings first, and behind them those that came with the certificate.
+fn nodes(settings: &Settings, enrolled: Option<&(Enrolled, Folder)>) -> KnownNodes {
+    let told = enrolled.map(|(enrolled, _)| enrolled.papers.nodes.clone());
+    KnownNodes::new(settings.control.nodes.clone(), told.unwrap_or_default())
 }
 
 /// What clients are shown, where the edge speaks TLS with them.

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use super::asking::{AskError, ask};
 use super::{EnrolError, Enrolled, Folder, check};
+use crate::nodes::KnownNodes;
 
 /// The longest that the wall clock goes unlooked at: it may be set.
 const LOOK_MAX: Duration = Duration::from_secs(10 * 60);
@@ -33,14 +34,14 @@ enum RenewError {
     Unavailable(String),
 }
 
-/// Renews what `enrolled` has whenever it is due: what comes is kept first, and then used. It never
-/// returns.
+/// Renews what `enrolled` has whenever it is due: what comes is kept first, and then used. It asks the nodes that are known, and tells
+/// of those that it learns. It never returns.
 pub async fn keep_renewed<N: Network>(
     network: N,
     (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
     folder: Folder,
     (mut enrolled, identity): (Enrolled, Identity),
-    own: Arc<OwnCertificate>,
+    (own, known): (Arc<OwnCertificate>, KnownNodes),
 ) {
     // Attempts that failed since the certificate ended.
     let mut failed = 0_u32;
@@ -52,8 +53,10 @@ pub async fn keep_renewed<N: Network>(
             continue;
         }
         let to = (network.clone(), Arc::clone(&entropy));
-        match renew(to, &*clock, &folder, (&enrolled, &identity)).await {
+        let nodes = known.all();
+        match renew(to, &*clock, (&folder, &nodes), (&enrolled, &identity)).await {
             Ok(next) => {
+                known.tell(&next.papers.nodes);
                 own.renewed(next.term());
                 tracing::info!(until_s = next.papers.until_s, "the certificate was renewed");
                 enrolled = next;
@@ -92,14 +95,13 @@ fn pause(enrolled: &Enrolled, now_s: u64, failed: u32, random: u64) -> Duration 
 async fn renew<N: Network>(
     to: (N, Arc<dyn Entropy>),
     clock: &dyn Clock,
-    folder: &Folder,
+    (folder, nodes): (&Folder, &[String]),
     (enrolled, identity): (&Enrolled, &Identity),
 ) -> Result<Enrolled, RenewError> {
     let unusable = |error: &dyn std::fmt::Display| EnrolError::Unusable(error.to_string());
     let config = identity
         .client(ALPN_ENROL)
         .map_err(|error| unusable(&error))?;
-    let nodes = &enrolled.papers.nodes;
     let asked = ask(to, config, nodes, &Asked::Renew).await;
     let papers = asked.map_err(|error| match error {
         AskError::Refused(reason) => EnrolError::Refused(reason).into(),

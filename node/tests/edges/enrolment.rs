@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::time::Timestamp;
 use edge::enrolment::{EnrolError, Enrolled, Folder, enrol, keep_renewed};
+use edge::nodes::KnownNodes;
 use edge::store::MemoryDirectory;
 use edge_protocol::enrolment::JoinToken;
 use platform::renewal::OwnCertificate;
@@ -43,6 +44,12 @@ async fn come(token: &JoinToken, edge_id: &str) -> (Result<Enrolled, EnrolError>
     );
     let coming = enrol(&TokioNetwork, outside, &folder, (token, edge_id));
     (timeout(PATIENCE, coming).await.unwrap(), directory)
+}
+
+/// Nodes as an edge knows them.
+fn known(nodes: &[&Node]) -> KnownNodes {
+    let addresses = nodes.iter().map(|node| node.address.clone());
+    KnownNodes::new(addresses.collect(), Vec::new())
 }
 
 fn pems(enrolled: &Enrolled) -> Pems {
@@ -179,7 +186,7 @@ async fn an_edge_that_is_revoked_is_dropped_and_does_not_come_back() {
         (Arc::new(SystemClock), Arc::new(SystemEntropy)),
         folder,
         (came, identity),
-        Arc::clone(&own),
+        (Arc::clone(&own), known(&[&node])),
     );
     let mut standing = own.subscribe();
     tokio::select! {
@@ -199,12 +206,17 @@ async fn a_certificate_is_renewed_in_time_by_the_edge_itself() {
     let came = came.unwrap();
     let identity = came.identity().unwrap();
     let own = Arc::new(OwnCertificate::new("enrolled", came.term()));
+    // The nodes that came with the certificate are gone; the edge knows of another one.
+    let gone = vec!["127.0.0.1:9".to_owned()];
+    let nodes = KnownNodes::new(vec![node.address.clone()], gone.clone());
+    let mut stale = came.clone();
+    stale.papers.nodes = gone;
     let renewing = tokio::spawn(keep_renewed(
         TokioNetwork,
         (Arc::new(SystemClock), Arc::new(SystemEntropy)),
         Folder(Arc::new(disk.clone())),
-        (came.clone(), identity.clone()),
-        Arc::clone(&own),
+        (stale, identity.clone()),
+        (Arc::clone(&own), nodes.clone()),
     ));
     let mut standing = own.subscribe();
     let renewed = timeout(PATIENCE, standing.wait_for(|standing| standing.taken >= 2)).await;
@@ -215,6 +227,8 @@ async fn a_certificate_is_renewed_in_time_by_the_edge_itself() {
     assert_eq!(kept.key, came.key);
     assert_eq!(kept.papers.until_s, until_s);
     assert_eq!(identity.term().unwrap().until_s, until_s);
+    // And what the node told of takes the place of what was told before.
+    assert_eq!(nodes.all(), [node.address.as_str()]);
 }
 
 #[tokio::test]
@@ -223,7 +237,6 @@ async fn a_renewal_that_no_node_answers_is_counted() {
     let node = Node::lets_in(1, &state, Letting::for_(Duration::from_secs(3)));
     let secret = state.token(1, None, now());
     let came = come(&token(secret, &[&node]), "edge-1").await.0.unwrap();
-    node.shut_down().await;
     let own = Arc::new(OwnCertificate::new("enrolled", came.term()));
     let identity = came.identity().unwrap();
     let renewing = tokio::spawn(keep_renewed(
@@ -231,7 +244,7 @@ async fn a_renewal_that_no_node_answers_is_counted() {
         (Arc::new(SystemClock), Arc::new(SystemEntropy)),
         Folder(Arc::new(MemoryDirectory::default())),
         (came, identity),
-        Arc::clone(&own),
+        (Arc::clone(&own), KnownNodes::default()),
     ));
     let mut standing = own.subscribe();
     let counted = timeout(

@@ -10,6 +10,7 @@ use edge::active::Active;
 use edge::assembly::Serving;
 use edge::certificates::{Keyring, Vault};
 use edge::configuration::{Apply, ApplyError, ApplyReport};
+use edge::nodes::KnownNodes;
 use edge::store::MemoryDirectory;
 use edge::subscriber::{ApplyOn, Certificates, Options, Ports, Status, Subscriber};
 use edge::telemetry::Hub;
@@ -334,7 +335,7 @@ impl Maker {
             region: "eu".to_owned(),
             labels: BTreeMap::new(),
             software: "test".to_owned(),
-            nodes: self.nodes.clone(),
+            nodes: KnownNodes::new(self.nodes.clone(), Vec::new()),
             apply_on: ApplyOn::Thread,
             breaker: true,
             telemetry_period: Duration::from_millis(50),
