@@ -118,9 +118,10 @@ pub(super) fn enrol<V: View + ?Sized>(
         .ok_or_else(|| refused("The token is not known."))?;
     let before = EDGE_RECORDS.get(context.view, (environment, &command.edge_id));
     if let Some(record) = &before
+        && context.at < token.expires_at
         && came_by(record, &token, command)
     {
-        // It has not heard the answer.
+        // It has not heard the answer, or has forgotten it.
         return nothing(Outcome::Edge(record.clone()));
     }
     check_token(context, &token, &command.edge_id)?;

@@ -1,4 +1,5 @@
-//! What an edge came by, on its disk: one file, mode 0600, replaced whole.
+//! What an edge came by, on its disk: one file, mode 0600, replaced whole; and before it came by anything, the key that it asks with, in
+//! another one.
 
 use std::fmt;
 use std::io;
@@ -20,6 +21,7 @@ const FILE_BYTES_MAX: usize = 256 * 1024;
 
 const FILE: &str = "identity";
 const UNFINISHED: &str = "identity.new";
+const PENDING: &str = "identity.pending";
 
 /// Where it is kept. Clones share it.
 #[derive(Clone)]
@@ -72,6 +74,12 @@ struct Stored {
     papers: Papers,
 }
 
+#[derive(Serialize, Deserialize)]
+struct Pending {
+    edge_id: String,
+    key: String,
+}
+
 impl Folder {
     /// What is kept, if anything is.
     ///
@@ -102,6 +110,45 @@ impl Folder {
         let bytes = encode(enrolled)?;
         self.0.write(UNFINISHED, &bytes)?;
         self.0.rename(UNFINISHED, FILE)?;
+        self.0.sync()?;
+        if self.has(PENDING)? {
+            self.0.remove(PENDING)?;
+            self.0.sync()?;
+        }
+        Ok(())
+    }
+
+    /// The key, in PEM, that this edge asked with and has no certificate for yet.
+    ///
+    /// # Errors
+    /// When it cannot be read. One that is damaged, or another edge's, is none: nobody asks with it.
+    pub fn pending(&self, edge_id: &str) -> Result<Option<Zeroizing<String>>, KeepError> {
+        if !self.has(PENDING)? {
+            return Ok(None);
+        }
+        let bytes = Zeroizing::new(self.0.read(PENDING, 0, FILE_BYTES_MAX)?);
+        let Some((&FORMAT, content)) = bytes.split_first() else {
+            return Ok(None);
+        };
+        let Ok(Pending { edge_id: of, key }) = postcard::from_bytes(content) else {
+            return Ok(None);
+        };
+        Ok(Some(Zeroizing::new(key)).filter(|_| of == edge_id))
+    }
+
+    /// Keeps the key, in PEM, that this edge is about to ask with.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn keep_pending(&self, edge_id: &str, key: &Zeroizing<String>) -> Result<(), KeepError> {
+        let pending = Pending {
+            edge_id: edge_id.to_owned(),
+            key: key.as_str().to_owned(),
+        };
+        let bytes = postcard::to_extend(&pending, vec![FORMAT]).map(Zeroizing::new);
+        drop(Zeroizing::new(pending.key));
+        self.0
+            .write(PENDING, &bytes.map_err(|_| KeepError::Damaged)?)?;
         self.0.sync()?;
         Ok(())
     }
@@ -185,6 +232,23 @@ mod tests {
         let expected = "01 06656467652d31 036b6579 e807 0463657274 026361 a01f 0a70726f64756374696f6e \
                         026575 01 047261636b 0137 01 0b6e6f64652d313a37333030";
         assert_eq!(hex, expected.replace(' ', ""));
+    }
+
+    #[test]
+    fn a_key_is_kept_until_there_is_a_certificate_for_it() {
+        let folder = Folder(Arc::new(MemoryDirectory::default()));
+        assert_eq!(folder.pending("edge-1").unwrap(), None);
+        let key = Zeroizing::new("key".to_owned());
+        folder.keep_pending("edge-1", &key).unwrap();
+        assert_eq!(folder.pending("edge-1").unwrap(), Some(key));
+        assert_eq!(folder.pending("edge-2").unwrap(), None);
+        let bytes = folder.0.read(PENDING, 0, FILE_BYTES_MAX).unwrap();
+        assert_eq!(bytes, b"\x01\x06edge-1\x03key");
+        folder.keep(&enrolled()).unwrap();
+        assert_eq!(folder.pending("edge-1").unwrap(), None);
+        assert_eq!(folder.0.list().unwrap(), [FILE]);
+        folder.0.write(PENDING, b"\x01\x06ed").unwrap();
+        assert_eq!(folder.pending("edge-1").unwrap(), None);
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Edges that come by a join token, over real QUIC: who gets in, who does not, and what becomes of them.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::model::EdgePublicKey;
 use domain::time::Timestamp;
 use edge::enrolment::{EnrolError, Enrolled, Folder, enrol, keep_renewed};
 use edge::nodes::KnownNodes;
-use edge::store::MemoryDirectory;
+use edge::store::{Directory, MemoryDirectory};
 use edge_protocol::enrolment::JoinToken;
 use platform::renewal::OwnCertificate;
 use platform::testing::{Pems, TestAuthority};
@@ -254,6 +256,70 @@ async fn a_renewal_that_no_node_answers_is_counted() {
     let counted = *counted.await.unwrap().unwrap();
     assert_eq!((counted.taken, counted.refused), (0, 0));
     renewing.abort();
+}
+
+/// A disk on which no certificate can be kept.
+struct Failing(MemoryDirectory);
+
+impl Directory for Failing {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+
+    fn read(&self, name: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        self.0.read(name, offset, length)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        if name == "identity.new" {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.0.write(name, bytes)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+}
+
+/// Contract: D-64.
+#[tokio::test]
+async fn an_edge_that_dies_before_it_has_kept_its_certificate_asks_again_by_the_same_token() {
+    let state = State::with_rules(1);
+    let node = Node::lets_in(1, &state, Letting::for_(DAY));
+    let token = token(state.token(1, None, now()), &[&node]);
+    let disk = MemoryDirectory::default();
+    let come_on = async |directory: Arc<dyn Directory>| {
+        let folder = Folder(directory);
+        let outside = (
+            &SystemClock as &dyn Clock,
+            Arc::new(SystemEntropy) as Arc<dyn Entropy>,
+        );
+        let coming = enrol(&TokioNetwork, outside, &folder, (&token, "edge-1"));
+        timeout(PATIENCE, coming).await.unwrap()
+    };
+    let first = come_on(Arc::new(Failing(disk.clone()))).await;
+    assert!(matches!(first, Err(EnrolError::Keep(_))), "{first:?}");
+    let known = state.edge("edge-1").unwrap();
+    // Another key does not get in by it.
+    let other = come(&token, "edge-1").await.0;
+    assert_eq!(refusal(other), "The token was used already.");
+    let again = come_on(Arc::new(disk.clone())).await.unwrap();
+    assert_eq!(state.edge("edge-1").unwrap(), known);
+    let identity = again.identity().unwrap();
+    let shown = EdgeCertificate::of(&identity.certificate().unwrap()).unwrap();
+    assert!(known.admits(shown.key.map(|key| EdgePublicKey(key.0)).as_ref()));
+    let mut edge = edge(&again, &[&node]);
+    edge.applies(state.manifest()).await;
+    edge.stop().await;
 }
 
 #[tokio::test]

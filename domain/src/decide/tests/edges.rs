@@ -137,8 +137,17 @@ fn a_token_works_once_and_again_for_whoever_did_not_hear_the_answer() {
         why(world.enrol(1, "edge-1", key(2))),
         "The token was used already."
     );
-    assert_eq!(edge(world.enrol(1, "edge-1", key(1))), first);
+    let made = query::edge_token(&world.rows, &world.actor.environment_id, &id(1)).unwrap();
+    for at in [world.now, made.expires_at.0 - 1] {
+        world.now = at;
+        assert_eq!(edge(world.enrol(1, "edge-1", key(1))), first);
+    }
     assert_eq!(world.edge_record("edge-2"), None);
+    world.now = made.expires_at.0;
+    assert_eq!(
+        why(world.enrol(1, "edge-1", key(1))),
+        "The token was used already."
+    );
 }
 
 #[test]
