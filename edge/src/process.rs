@@ -151,9 +151,11 @@ async fn enrolled(
     let folder = Folder(Arc::new(folder));
     let now_s = SystemClock.now().0 / 1000;
     let kept = folder.find().map_err(EnrolError::Keep)?;
-    let enrolled = match kept.filter(|kept| kept.edge_id == settings.edge.id) {
-        // A token that is left over is not even looked at.
-        Some(kept) if kept.papers.until_s > now_s => kept,
+    let enrolled = match kept.filter(|kept| is_for(kept, settings)) {
+        Some(kept) if kept.papers.until_s > now_s => {
+            tell_of_token(settings, &kept);
+            kept
+        }
         Some(kept) if may_wait => {
             let again = timeout(ENROLLED_WITHIN, enrol(settings, &folder));
             match again.await {
@@ -172,6 +174,30 @@ async fn enrolled(
     };
     settings.take_papers(&enrolled.papers)?;
     Ok(Some((enrolled, folder)))
+}
+
+/// Whether what is kept is what the settings want: this edge, in the environment that they name, if they name one. For another one,
+/// the edge comes by another certificate.
+fn is_for(kept: &Enrolled, settings: &Settings) -> bool {
+    let edge = &settings.edge;
+    kept.edge_id == edge.id
+        && (edge.environment.is_empty() || edge.environment == kept.papers.environment)
+}
+
+/// A token that is left over does nothing while the certificate holds. Whoever has just put it there would wait for it.
+fn tell_of_token(settings: &Settings, kept: &Enrolled) {
+    let has_token = settings.enrolment.as_ref().is_some_and(|enrolment| {
+        let file = enrolment.token_file.as_ref();
+        enrolment.token.is_some() || file.is_some_and(|path| path.exists())
+    });
+    if has_token {
+        tracing::info!(
+            edge = kept.edge_id,
+            environment = kept.papers.environment,
+            until_s = kept.papers.until_s,
+            "the join token is not used: the edge has a certificate that holds; to come by another one, remove edge.data_dir/identity first"
+        );
+    }
 }
 
 /// Comes by a certificate with the join token of the settings.
