@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::world::{World, actor, refused, world};
 use crate::command::{Command, CreateEdgeToken, DeleteEdgeToken, EnrolEdge, RevokeEdge};
-use crate::decide::{EDGE_LABELS_MAX, EDGE_TOKENS_MAX};
+use crate::decide::{EDGE_LABELS_MAX, EDGE_RECORDS_MAX, EDGE_TOKENS_MAX};
 use crate::id::{EdgeTokenId, Seed};
 use crate::model::{
     EDGE_TOKEN_MS, EdgeBinding, EdgePublicKey, EdgeRecord, EdgeToken, KeyHash, KeySalt,
 };
 use crate::outcome::{Outcome, Reply};
 use crate::query;
+use crate::schema::EDGE_RECORDS;
 use crate::time::Timestamp;
 
 fn id(number: u64) -> EdgeTokenId {
@@ -286,4 +287,29 @@ fn tokens_that_expired_a_day_ago_make_room() {
     token(world.create_token(5_000, binding(None)));
     let left = query::edge_tokens(&world.rows, &world.actor.environment_id);
     assert_eq!(left.len(), 1);
+}
+
+#[test]
+fn an_edge_is_turned_away_however_many_there_are_and_makes_room() {
+    let mut world = world();
+    token(world.create_token(1, binding(None)));
+    token(world.create_token(2, binding(None)));
+    let first = edge(world.enrol(1, "edge-0", key(1)));
+    for number in 1..EDGE_RECORDS_MAX {
+        let record = EdgeRecord {
+            edge_id: format!("edge-{number}"),
+            ..first.clone()
+        };
+        let key = (&record.environment_id, &record.edge_id);
+        EDGE_RECORDS.put(&mut world.rows, key, &record);
+    }
+    let refusal = refused(world.enrol(2, "one-more", key(2)));
+    assert_eq!(refusal, ("LimitExceeded", "edge_id".to_owned()));
+    edge(world.revoke_edge("somebody-elses"));
+    assert_eq!(
+        refused(world.enrol(2, "one-more", key(2))).0,
+        "LimitExceeded"
+    );
+    edge(world.revoke_edge("edge-7"));
+    edge(world.enrol(2, "one-more", key(2)));
 }
