@@ -1,5 +1,6 @@
 //! Join tokens and the edges that come by them. A token works once, whoever else shows it at the same
-//! moment: the entry that comes first decides. A name that was turned away is never used again.
+//! moment: the entry that comes first decides. It works for as long as the API key that made it does. A name that was turned away is
+//! never used again.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +10,13 @@ use crate::event::Event;
 use crate::id::{EdgeTokenId, EnvironmentId};
 use crate::machine::Decision;
 use crate::model::{
-    EDGE_TOKEN_MS, EdgeBinding, EdgeEnrolment, EdgeRecord, EdgeToken, EdgeTokenUse,
+    ApiKey, EDGE_TOKEN_MS, EdgeBinding, EdgeEnrolment, EdgeRecord, EdgeToken, EdgeTokenUse,
 };
 use crate::outcome::Outcome;
 use crate::query;
 use crate::rejection::Rejection;
 use crate::rows::View;
-use crate::schema::{EDGE_RECORDS, EDGE_TOKEN_HASHES, EDGE_TOKENS};
+use crate::schema::{API_KEYS, EDGE_RECORDS, EDGE_TOKEN_HASHES, EDGE_TOKENS};
 use crate::time::Timestamp;
 
 /// The most tokens of an environment that have not been forgotten: enough to bring up a large fleet in
@@ -126,6 +127,7 @@ pub(super) fn enrol<V: View + ?Sized>(
         return nothing(Outcome::Edge(record.clone()));
     }
     check_token(context, &token, &command.edge_id)?;
+    check_maker(context, &token)?;
     check_name(context, before.as_ref(), &token)?;
     let record = EdgeRecord {
         edge_id: command.edge_id.clone(),
@@ -231,6 +233,36 @@ fn check_token<V: View + ?Sized>(
         Some(named) if named != edge_id => Err(refused("The token is for another edge.")),
         _ => Ok(()),
     }
+}
+
+/// What a key has made is worth no more than the key. One that was rolled is the same key; what becomes of its tokens was decided then.
+fn check_maker<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    token: &EdgeToken,
+) -> Result<(), Rejection> {
+    let maker = API_KEYS.get(context.view, (&token.created_by,));
+    let works = |key: &ApiKey| {
+        key.revoked_at.is_none() && key.expires_at.is_none_or(|until| context.at < until)
+    };
+    if maker.as_ref().is_some_and(works) {
+        return Ok(());
+    }
+    Err(refused(
+        "The API key that made the token was revoked or has expired.",
+    ))
+}
+
+/// The tokens of a key that somebody may still come by.
+pub(super) fn open_tokens_of<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    key: &ApiKey,
+) -> Vec<EdgeToken> {
+    let tokens = key
+        .environments()
+        .flat_map(|environment| query::edge_tokens(context.view, environment));
+    tokens
+        .filter(|token| token.created_by == key.id && token.is_open(context.at))
+        .collect()
 }
 
 /// A token that names nobody does not replace an edge that is there.

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::world::{World, actor, refused, world};
-use crate::command::{Command, CreateEdgeToken, DeleteEdgeToken, EnrolEdge, RevokeEdge};
+use crate::command::{
+    Actor, Command, CreateApiKey, CreateEdgeToken, DeleteEdgeToken, EnrolEdge, RevokeApiKey,
+    RevokeEdge, RollApiKey,
+};
 use crate::decide::{EDGE_LABELS_MAX, EDGE_RECORDS_MAX, EDGE_TOKENS_MAX};
-use crate::id::{EdgeTokenId, Seed};
+use crate::id::{ApiKeyId, EdgeTokenId, Seed};
 use crate::model::{
-    EDGE_TOKEN_MS, EdgeBinding, EdgePublicKey, EdgeRecord, EdgeToken, KeyHash, KeySalt,
+    EDGE_TOKEN_MS, EdgeBinding, EdgePublicKey, EdgeRecord, EdgeToken, KeyHash, KeyKind, KeySalt,
 };
 use crate::outcome::{Outcome, Reply};
 use crate::query;
@@ -312,4 +315,85 @@ fn an_edge_is_turned_away_however_many_there_are_and_makes_room() {
     );
     edge(world.revoke_edge("edge-7"));
     edge(world.enrol(2, "one-more", key(2)));
+}
+
+/// Another key of the actor's environment.
+fn second_key(world: &mut World) -> Actor {
+    let id = ApiKeyId::new(Seed {
+        unix_ms: 1,
+        random: 77,
+    });
+    let command = CreateApiKey {
+        id: id.clone(),
+        hash: KeyHash([77; 32]),
+        salt: KeySalt([1; 16]),
+        kind: KeyKind::Live,
+        name: "second".to_owned(),
+        environments: vec![world.actor.environment_id.clone()],
+        routes: Vec::new(),
+        methods: Vec::new(),
+        resources: Vec::new(),
+        ip_allowlist: Vec::new(),
+        expires_at: None,
+    };
+    world
+        .apply(Command::CreateApiKey(world.actor.clone(), command))
+        .unwrap();
+    Actor {
+        api_key_id: id,
+        ..world.actor.clone()
+    }
+}
+
+#[test]
+fn a_token_is_worth_no_more_than_the_key_that_made_it() {
+    let mut world = world();
+    let (own, second) = (world.actor.clone(), second_key(&mut world));
+    world.actor = second.clone();
+    token(world.create_token(1, binding(None)));
+    token(world.create_token(2, binding(None)));
+    let first = edge(world.enrol(1, "edge-1", key(1)));
+    world.actor = own.clone();
+    let revoke = RevokeApiKey {
+        id: second.api_key_id.clone(),
+    };
+    world.apply(Command::RevokeApiKeyFor(own, revoke)).unwrap();
+    world.actor = second;
+    assert_eq!(
+        why(world.enrol(2, "edge-2", key(2))),
+        "The API key that made the token was revoked or has expired."
+    );
+    // Who has come stays, and may not have heard it.
+    assert_eq!(edge(world.enrol(1, "edge-1", key(1))), first);
+}
+
+#[test]
+fn a_key_that_is_rolled_without_an_overlap_takes_its_open_tokens_along() {
+    let mut world = world();
+    let roll = |world: &mut World, overlap_ms, number| {
+        let command = RollApiKey {
+            id: world.actor.api_key_id.clone(),
+            hash: KeyHash([number; 32]),
+            salt: KeySalt([1; 16]),
+            overlap_ms,
+        };
+        world
+            .apply(Command::RollApiKey(world.actor.clone(), command))
+            .unwrap();
+    };
+    for number in 1..=3 {
+        token(world.create_token(number, binding(None)));
+    }
+    roll(&mut world, 60_000, 70);
+    edge(world.enrol(1, "edge-1", key(1)));
+    roll(&mut world, 0, 71);
+    assert_eq!(
+        why(world.enrol(2, "edge-2", key(2))),
+        "The token is not known."
+    );
+    let left = query::edge_tokens(&world.rows, &world.actor.environment_id);
+    let left: Vec<_> = left.into_iter().map(|token| token.id).collect();
+    assert_eq!(left, [id(1)]);
+    token(world.create_token(4, binding(None)));
+    edge(world.enrol(4, "edge-2", key(2)));
 }
