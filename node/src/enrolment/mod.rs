@@ -16,9 +16,11 @@ use std::time::Duration;
 
 use domain::command::{Actor, Command, EnrolEdge, Origin, Stamped};
 use domain::id::RequestId;
-use domain::model::{EdgeEnrolment, EdgePublicKey, EdgeRecord};
+use domain::model::{EdgeEnrolment, EdgePublicKey, EdgeRecord, EdgeToken, KeyHash};
 use domain::outcome::Outcome;
 use domain::query;
+use domain::rows::View;
+use domain::time::Timestamp;
 use edge_protocol::enrolment::{Answered, Asked, Papers};
 use edge_protocol::message::reason;
 use platform::authority::{EdgeKey, Subject, Validity};
@@ -138,23 +140,8 @@ impl Desk {
     ) -> Result<Papers, No> {
         let Parts { control, keys, .. } = &*self.parts;
         let now = self.parts.clock.now();
-        let wait_ms = self.bad_tokens.wait_ms(from, now, BAD_TOKENS_PER_MINUTE);
-        if wait_ms.is_some() {
-            return Err(No::Unavailable(
-                "too many bad tokens came from this address".to_owned(),
-            ));
-        }
         let hash = keys.join_hash(secret);
-        let find = |view: &dyn domain::rows::View| query::edge_token_by_hash(view, &hash);
-        let (token, _) = control
-            .read(Consistency::Linearizable, find)
-            .await
-            .map_err(unavailable)?;
-        let Some(token) = token else {
-            // Strangers write nothing into the log.
-            self.bad_tokens.note(from, now);
-            return Err(No::Refused("The token is not known.".to_owned()));
-        };
+        let token = self.token(&hash, &edge_id, (from, now)).await?;
         let actor = Actor {
             workspace_id: token.workspace_id,
             environment_id: token.environment_id,
@@ -181,6 +168,45 @@ impl Desk {
         }
     }
 
+    /// The token that is recognised by this hash. One that this node knows to be good for that edge is taken from every address, so that nobody is
+    /// locked out by others behind the same one; after many bad ones, no other is worth a question to the leader or an entry of the log.
+    async fn token(
+        &self,
+        hash: &KeyHash,
+        edge_id: &str,
+        (from, now): (IpAddr, Timestamp),
+    ) -> Result<EdgeToken, No> {
+        let control = &self.parts.control;
+        let find = |view: &dyn View| query::edge_token_by_hash(view, hash);
+        let good = |view: &dyn View| {
+            let token = find(view).filter(|token| token.is_open(now))?;
+            let is_for_it = match &token.binding.edge_id {
+                Some(named) => named == edge_id,
+                None => query::edge_record(view, &token.environment_id, edge_id).is_none(),
+            };
+            is_for_it.then_some(token)
+        };
+        let (known, _) = control.read_local(good).map_err(unavailable)?;
+        if let Some(token) = known {
+            return Ok(token);
+        }
+        let wait_ms = self.bad_tokens.wait_ms(from, now, BAD_TOKENS_PER_MINUTE);
+        if wait_ms.is_some() {
+            return Err(No::Unavailable(
+                "too many bad tokens came from this address".to_owned(),
+            ));
+        }
+        let (token, _) = control
+            .read(Consistency::Linearizable, find)
+            .await
+            .map_err(unavailable)?;
+        token.ok_or_else(|| {
+            // Strangers write nothing into the log.
+            self.bad_tokens.note(from, now);
+            No::Refused("The token is not known.".to_owned())
+        })
+    }
+
     async fn renew(&self, shown: Option<EdgeCertificate>) -> Result<Papers, No> {
         let nobody = || No::Refused("No certificate was shown.".to_owned());
         let EdgeCertificate {
@@ -191,7 +217,7 @@ impl Desk {
         } = shown.ok_or_else(nobody)?;
         let environment = environment.ok_or_else(nobody)?;
         let key = key.map(|EdgeKey(key)| EdgePublicKey(key));
-        let find = |view: &dyn domain::rows::View| {
+        let find = |view: &dyn View| {
             let environment = query::environment_by_name(view, &environment)?;
             query::edge_record(view, &environment.id, &id)
         };
@@ -231,7 +257,7 @@ impl Desk {
         else {
             return Err(unavailable("the edge is not known"));
         };
-        let find = |view: &dyn domain::rows::View| query::environment(view, &record.environment_id);
+        let find = |view: &dyn View| query::environment(view, &record.environment_id);
         let (environment, _) = control.read_local(find).map_err(unavailable)?;
         let environment = environment
             .ok_or_else(|| unavailable("the environment is not known here yet"))?

@@ -152,6 +152,18 @@ async fn a_token_that_is_old_unknown_or_for_another_edge_lets_nobody_in() {
     come(&token(named, &[&node]), "edge-1").await.0.unwrap();
 }
 
+#[tokio::test]
+async fn a_good_token_is_taken_from_an_address_that_many_bad_ones_came_from() {
+    let state = State::with_rules(1);
+    let node = Node::lets_in(1, &state, Letting::for_(DAY));
+    let secret = state.token(1, None, now());
+    for _ in 0..20 {
+        let came = come(&token([9; 32], &[&node]), "edge-1").await.0;
+        assert_eq!(refusal(came), "The token is not known.");
+    }
+    come(&token(secret, &[&node]), "edge-1").await.0.unwrap();
+}
+
 /// Contract: D-64.
 #[tokio::test]
 async fn an_edge_that_is_revoked_is_dropped_and_does_not_come_back() {
