@@ -23,7 +23,7 @@ use crate::bootstrap::Bootstrapper;
 use crate::consensus::peers::{Peers, TlsDialer};
 use crate::consensus::{Consensus, Parts, server};
 use crate::control_plane::ControlPlane;
-use crate::enrolment::{self, Enrolment};
+use crate::enrolment::{self, Enrolment, EnrolmentMetrics};
 use crate::errands::{self, Errands};
 use crate::fleet::{ClusterFleet, Fleet};
 use crate::halt::{FatalHook, FatalReason, Halt};
@@ -216,6 +216,7 @@ fn start_publisher<N: Network>(
 ) -> Result<(ClusterFleet, Publisher), StartError> {
     let control: Arc<dyn ControlPlane> = Arc::new(consensus.clone());
     let fleet = Fleet::new(settings.node.id, Arc::clone(&ports.clock));
+    let counted = metrics.register(EnrolmentMetrics::register);
     let desk = ports.enrolment.as_ref().map(|enrolment| {
         enrolment::Desk::new(enrolment::Parts {
             control: Arc::clone(&control),
@@ -224,6 +225,7 @@ fn start_publisher<N: Network>(
             entropy: Arc::clone(&ports.entropy),
             nodes: ports.identity.clone(),
             enrolment: enrolment.clone(),
+            metrics: counted,
         })
     });
     let trusted = ports.enrolment.as_ref();

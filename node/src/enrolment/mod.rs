@@ -6,6 +6,7 @@
 //! trust it: who steals it can be an edge, and never a node.
 
 mod authority;
+mod metrics;
 mod secret;
 mod serve;
 
@@ -32,6 +33,7 @@ use crate::keys::KeyRing;
 use crate::rest::BadKeys;
 
 pub use authority::EdgeAuthority;
+pub use metrics::EnrolmentMetrics;
 pub(crate) use serve::serve;
 
 /// The longest that a certificate for an edge may last: a week.
@@ -65,6 +67,8 @@ pub struct Parts {
     pub nodes: Identity,
     /// What signs, and for how long.
     pub enrolment: Enrolment,
+    /// What is counted.
+    pub metrics: EnrolmentMetrics,
 }
 
 /// Answers edges that want to come in, or to stay. Cloning shares it.
@@ -120,6 +124,7 @@ impl Desk {
         shown: Option<EdgeCertificate>,
         from: IpAddr,
     ) -> Answered {
+        let name = metrics::name(&asked);
         let answered = match asked {
             Asked::Enrol {
                 secret,
@@ -128,7 +133,9 @@ impl Desk {
             } => self.enrol(&secret, edge_id, EdgePublicKey(key), from).await,
             Asked::Renew => self.renew(shown).await,
         };
-        answered.map_or_else(Answered::from, Answered::Papers)
+        let answered = answered.map_or_else(Answered::from, Answered::Papers);
+        self.parts.metrics.answered(name, &answered);
+        answered
     }
 
     async fn enrol(

@@ -16,7 +16,7 @@ use edge::subscriber::{ApplyOn, Certificates, Options, Ports, Status, Subscriber
 use edge::telemetry::Hub;
 use edge_protocol::ManifestRef;
 use node::control_plane::{BoxFuture, ControlPlane, LocalFleet, MemberId, PeerError, PeerFleet};
-use node::enrolment::{self, Desk, EdgeAuthority, Enrolment};
+use node::enrolment::{self, Desk, EdgeAuthority, Enrolment, EnrolmentMetrics};
 use node::fleet::{ClusterFleet, Fleet};
 use node::keys::KeyRing;
 use node::publisher::{Parts, Publisher, PublisherMetrics};
@@ -151,6 +151,7 @@ impl Node {
                 entropy: Arc::new(SystemEntropy),
                 nodes: identity(&pems),
                 enrolment,
+                metrics: EnrolmentMetrics::default(),
             })
         });
         let parts = Parts {
