@@ -30,7 +30,7 @@ use platform::{Clock, Entropy, certificate};
 
 use crate::control_plane::{Consistency, ControlPlane};
 use crate::keys::KeyRing;
-use crate::rest::BadKeys;
+use crate::rest::{BadKeys, FleetReader};
 
 pub use authority::EdgeAuthority;
 pub use metrics::EnrolmentMetrics;
@@ -65,6 +65,8 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// Whom edges are to trust.
     pub nodes: Identity,
+    /// Knows the edges that are there.
+    pub fleet: Arc<dyn FleetReader>,
     /// What signs, and for how long.
     pub enrolment: Enrolment,
     /// What is counted.
@@ -149,6 +151,7 @@ impl Desk {
         let now = self.parts.clock.now();
         let hash = keys.join_hash(secret);
         let token = self.token(&hash, &edge_id, (from, now)).await?;
+        self.check_name(&token, &edge_id).await?;
         let actor = Actor {
             workspace_id: token.workspace_id,
             environment_id: token.environment_id,
@@ -212,6 +215,29 @@ impl Desk {
             self.bad_tokens.note(from, now);
             No::Refused("The token is not known.".to_owned())
         })
+    }
+
+    /// Fails where a token that names nobody is shown under the name of an edge that is there and has its certificate from somebody else.
+    /// The log knows nothing of that one: nodes know it for as long as they remember it.
+    async fn check_name(&self, token: &EdgeToken, edge_id: &str) -> Result<(), No> {
+        let Parts { control, fleet, .. } = &*self.parts;
+        let environment = &token.environment_id;
+        if token.binding.edge_id.is_some() {
+            return Ok(());
+        }
+        let find = |view: &dyn View| query::edge_record(view, environment, edge_id);
+        let (record, _) = control.read_local(find).map_err(unavailable)?;
+        if record.is_some() {
+            // The log knows better.
+            return Ok(());
+        }
+        let known = fleet.gather(environment).await;
+        if known.edges.iter().any(|edge| edge.id == edge_id) {
+            return Err(No::Refused(format!(
+                "An edge {edge_id} is there, with a certificate from somebody else; a token that names it lets another one take its place."
+            )));
+        }
+        Ok(())
     }
 
     async fn renew(&self, shown: Option<EdgeCertificate>) -> Result<Papers, No> {

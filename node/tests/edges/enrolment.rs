@@ -164,6 +164,24 @@ async fn a_good_token_is_taken_from_an_address_that_many_bad_ones_came_from() {
     come(&token(secret, &[&node]), "edge-1").await.0.unwrap();
 }
 
+#[tokio::test]
+async fn the_name_of_an_edge_that_its_operator_gave_a_certificate_is_taken_by_a_token_that_names_it_alone()
+ {
+    let state = State::with_rules(1);
+    let node = Node::lets_in(1, &state, Letting::for_(DAY));
+    let mut operators = Edge::start("edge-1", &[&node]);
+    operators.applies(state.manifest()).await;
+    let any = token(state.token(1, None, now()), &[&node]);
+    let why = refusal(come(&any, "edge-1").await.0);
+    assert!(why.starts_with("An edge edge-1 is there"), "{why}");
+    assert!(operators.status().trouble.is_none());
+    // The token is as good as before, for another name.
+    come(&any, "edge-2").await.0.unwrap();
+    operators.stop().await;
+    let named = token(state.token(2, Some("edge-1"), now()), &[&node]);
+    come(&named, "edge-1").await.0.unwrap();
+}
+
 /// Contract: D-64.
 #[tokio::test]
 async fn an_edge_that_is_revoked_is_dropped_and_does_not_come_back() {

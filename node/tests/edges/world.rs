@@ -150,6 +150,12 @@ impl Node {
                 clock: Arc::new(SystemClock),
                 entropy: Arc::new(SystemEntropy),
                 nodes: identity(&pems),
+                fleet: Arc::new(ClusterFleet {
+                    fleet: fleet.clone(),
+                    control: control.clone(),
+                    peers: Arc::new(Peers(BTreeMap::new())),
+                    clock: Arc::new(SystemClock),
+                }),
                 enrolment,
                 metrics: EnrolmentMetrics::default(),
             })
