@@ -151,7 +151,8 @@ async fn enrolled(
     let folder = Folder(Arc::new(folder));
     let now_s = SystemClock.now().0 / 1000;
     let kept = folder.find().map_err(EnrolError::Keep)?;
-    let enrolled = match kept.filter(|kept| is_for(kept, settings)) {
+    let kept = kept.filter(|kept| kept.edge_id == settings.edge.id);
+    let enrolled = match kept.filter(|kept| is_for(kept, settings) || !has_token(settings)) {
         Some(kept) if kept.papers.until_s > now_s => {
             tell_of_token(settings, &kept);
             kept
@@ -176,21 +177,24 @@ async fn enrolled(
     Ok(Some((enrolled, folder)))
 }
 
-/// Whether what is kept is what the settings want: this edge, in the environment that they name, if they name one. For another one,
-/// the edge comes by another certificate.
+/// Whether what is kept is for the environment that the settings name, if they name one. With a token, the edge comes by another certificate
+/// for another one.
 fn is_for(kept: &Enrolled, settings: &Settings) -> bool {
-    let edge = &settings.edge;
-    kept.edge_id == edge.id
-        && (edge.environment.is_empty() || edge.environment == kept.papers.environment)
+    let environment = &settings.edge.environment;
+    environment.is_empty() || *environment == kept.papers.environment
+}
+
+/// Whether there is a token, whatever it is worth.
+fn has_token(settings: &Settings) -> bool {
+    settings.enrolment.as_ref().is_some_and(|enrolment| {
+        let file = enrolment.token_file.as_ref();
+        enrolment.token.is_some() || file.is_some_and(|path| path.exists())
+    })
 }
 
 /// A token that is left over does nothing while the certificate holds. Whoever has just put it there would wait for it.
 fn tell_of_token(settings: &Settings, kept: &Enrolled) {
-    let has_token = settings.enrolment.as_ref().is_some_and(|enrolment| {
-        let file = enrolment.token_file.as_ref();
-        enrolment.token.is_some() || file.is_some_and(|path| path.exists())
-    });
-    if has_token {
+    if has_token(settings) {
         tracing::info!(
             edge = kept.edge_id,
             environment = kept.papers.environment,

@@ -1,6 +1,7 @@
 //! The process as its operator meets it: settings files, exit codes, signals, a restart without
 //! any node.
 
+mod enrolment;
 mod place;
 
 use std::collections::BTreeMap;

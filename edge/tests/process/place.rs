@@ -78,6 +78,7 @@ impl Place {
                 .unwrap(),
         );
         let mut log = BufReader::new(child.0.stderr.take().unwrap());
+        let mut before = String::new();
         loop {
             let mut line = String::new();
             assert!(
@@ -94,12 +95,14 @@ impl Place {
                 return Running {
                     child,
                     log,
+                    before,
                     http: address("http"),
                     admin: address("admin"),
                     https: fields["https"].as_str().map(|at| at.parse().unwrap()),
                     http3: fields["http3"].as_str().map(|at| at.parse().unwrap()),
                 };
             }
+            before.push_str(&line);
         }
     }
 }
@@ -108,6 +111,8 @@ impl Place {
 pub(crate) struct Running {
     child: Guard,
     log: BufReader<ChildStderr>,
+    /// What it logged before it ran.
+    pub(crate) before: String,
     pub(crate) http: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) https: Option<SocketAddr>,
