@@ -150,7 +150,7 @@ impl Desk {
         let Parts { control, keys, .. } = &*self.parts;
         let now = self.parts.clock.now();
         let hash = keys.join_hash(secret);
-        let token = self.token(&hash, &edge_id, (from, now)).await?;
+        let token = self.token(&hash, (&edge_id, &key), (from, now)).await?;
         self.check_name(&token, &edge_id).await?;
         let actor = Actor {
             workspace_id: token.workspace_id,
@@ -183,16 +183,19 @@ impl Desk {
     async fn token(
         &self,
         hash: &KeyHash,
-        edge_id: &str,
+        (edge_id, key): (&str, &EdgePublicKey),
         (from, now): (IpAddr, Timestamp),
     ) -> Result<EdgeToken, No> {
         let control = &self.parts.control;
         let find = |view: &dyn View| query::edge_token_by_hash(view, hash);
         let good = |view: &dyn View| {
-            let token = find(view).filter(|token| token.is_open(now))?;
-            let is_for_it = match &token.binding.edge_id {
-                Some(named) => named == edge_id,
-                None => query::edge_record(view, &token.environment_id, edge_id).is_none(),
+            let token = find(view).filter(|token| now < token.expires_at)?;
+            let record = query::edge_record(view, &token.environment_id, edge_id);
+            let is_for_it = match (&token.used, &token.binding.edge_id) {
+                // It has come by it already, and did not hear the answer.
+                (Some(_), _) => record.is_some_and(|record| record.admits(Some(key))),
+                (None, Some(named)) => named == edge_id,
+                (None, None) => record.is_none(),
             };
             is_for_it.then_some(token)
         };
