@@ -27,6 +27,7 @@ use crate::configuration::Applier;
 use crate::health::{self, Registry};
 use crate::metrics::Metrics;
 use crate::names::{self, Names};
+use crate::nodes::KnownNodes;
 use crate::proxy::{Tls, quic_server};
 use crate::retired;
 use crate::route::Surroundings;
@@ -51,6 +52,8 @@ pub struct Ports<N> {
 pub struct Own {
     /// Its certificate towards nodes.
     pub identity: Identity,
+    /// Where nodes are.
+    pub nodes: KnownNodes,
     /// What it shows to clients, where it speaks TLS with them.
     pub https: Option<OwnHttps>,
     /// Where the last good configurations are.
@@ -230,7 +233,7 @@ fn open<N: Network>(
         region: settings.edge.region.clone(),
         labels: settings.edge.labels.clone(),
         software: env!("CARGO_PKG_VERSION").to_owned(),
-        nodes: settings.control.nodes.clone(),
+        nodes: own.nodes,
         apply_on: match placement {
             Placement::Threads => ApplyOn::Thread,
             Placement::Here => ApplyOn::Task,

@@ -4,7 +4,7 @@
 //! ([`workers`]) runs the [`proxy`] over its own [`upstream`] connections and reads the
 //! configuration in use from [`active`]; [`configuration`] makes it from a manifest, of
 //! [`route`]s; [`cache`] keeps origins' answers; [`health`] knows which targets are fit, [`pace`] which
-//! clients are too slow; [`enrolment`] comes by what nodes know it by; `http1` reads and writes what HTTP/1.1 is made of; [`store`] keeps the last good one.
+//! clients are too slow; [`enrolment`] comes by what nodes know it by, [`nodes`] says where those are; `http1` reads and writes what HTTP/1.1 is made of; [`store`] keeps the last good one.
 #![forbid(unsafe_code)]
 
 pub mod access_log;
@@ -22,6 +22,7 @@ mod http1;
 pub mod metrics;
 pub mod names;
 pub mod network;
+pub mod nodes;
 pub mod pace;
 pub mod proxy;
 mod retired;

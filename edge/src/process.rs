@@ -14,9 +14,11 @@ use edge::access_log::{AccessLog, Writing};
 use edge::assembly::{self, Own, OwnHttps, Ports, StartError};
 use edge::enrolment::{self, EnrolError, Enrolled, Folder};
 use edge::network::SharedPorts;
+use edge::nodes::KnownNodes;
 use edge::settings::{AccessLogSettings, LogFormat, LogSettings, Settings, SettingsError};
 use edge::store::{DiskDirectory, StoreKey};
 use edge::workers::Placement;
+use platform::certificate::Term;
 use platform::process::{Process, Who};
 use platform::renewal::{self, OwnCertificate};
 use platform::tls::{Identity, Peer, PublicCertificate, TlsError};
@@ -122,6 +124,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let key = store_key(&settings)?;
     let own = Own {
         identity: identity(&settings, enrolled.as_ref())?,
+        nodes: nodes(&settings, enrolled.as_ref()),
         https: https(&settings, &key)?,
         directory: Box::new(directory.sealed(&key, "configurations")),
         access_log: writing.as_ref().map(Writing::log),
@@ -145,12 +148,15 @@ async fn enrolled(
     }
     let folder = DiskDirectory::open(&settings.edge.data_dir.join("identity"))
         .map_err(|error| SettingsError::field("edge.data_dir", error))?;
-    let folder = Folder(Box::new(folder));
+    let folder = Folder(Arc::new(folder));
     let now_s = SystemClock.now().0 / 1000;
     let kept = folder.find().map_err(EnrolError::Keep)?;
-    let enrolled = match kept.filter(|kept| kept.edge_id == settings.edge.id) {
-        // A token that is left over is not even looked at.
-        Some(kept) if kept.papers.until_s > now_s => kept,
+    let kept = kept.filter(|kept| kept.edge_id == settings.edge.id);
+    let enrolled = match kept.filter(|kept| is_for(kept, settings) || !has_token(settings)) {
+        Some(kept) if kept.papers.until_s > now_s => {
+            tell_of_token(settings, &kept);
+            kept
+        }
         Some(kept) if may_wait => {
             let again = timeout(ENROLLED_WITHIN, enrol(settings, &folder));
             match again.await {
@@ -169,6 +175,33 @@ async fn enrolled(
     };
     settings.take_papers(&enrolled.papers)?;
     Ok(Some((enrolled, folder)))
+}
+
+/// Whether what is kept is for the environment that the settings name, if they name one. With a token, the edge comes by another certificate
+/// for another one.
+fn is_for(kept: &Enrolled, settings: &Settings) -> bool {
+    let environment = &settings.edge.environment;
+    environment.is_empty() || *environment == kept.papers.environment
+}
+
+/// Whether there is a token, whatever it is worth.
+fn has_token(settings: &Settings) -> bool {
+    settings.enrolment.as_ref().is_some_and(|enrolment| {
+        let file = enrolment.token_file.as_ref();
+        enrolment.token.is_some() || file.is_some_and(|path| path.exists())
+    })
+}
+
+/// A token that is left over does nothing while the certificate holds. Whoever has just put it there would wait for it.
+fn tell_of_token(settings: &Settings, kept: &Enrolled) {
+    if has_token(settings) {
+        tracing::info!(
+            edge = kept.edge_id,
+            environment = kept.papers.environment,
+            until_s = kept.papers.until_s,
+            "the join token is not used: the edge has a certificate that holds; to come by another one, remove edge.data_dir/identity first"
+        );
+    }
 }
 
 /// Comes by a certificate with the join token of the settings.
@@ -216,7 +249,7 @@ async fn serve(
         .and_then(|https| https.certificate.clone());
     let process = process(
         &settings,
-        keep_certificates_current(&settings, &own.identity, shown, enrolled),
+        keep_certificates_current(&settings, (&own.identity, &own.nodes), shown, enrolled),
     );
     let mut edge = assembly::start(settings, ports, own, Placement::Threads).await?;
     edge.metrics().show_process(process);
@@ -254,16 +287,16 @@ fn process(settings: &Settings, certificates: Vec<Arc<OwnCertificate>>) -> Proce
 /// Follows the certificates' files for as long as the process runs.
 fn keep_certificates_current(
     settings: &Settings,
-    identity: &Identity,
+    (identity, nodes): (&Identity, &KnownNodes),
     shown: Option<PublicCertificate>,
     enrolled: Option<(Enrolled, Folder)>,
 ) -> Vec<Arc<OwnCertificate>> {
-    let own = |use_for, until_s: Option<u64>| {
-        Arc::new(OwnCertificate::new(use_for, until_s.unwrap_or_default()))
+    let own = |use_for, term: Option<Term>| {
+        Arc::new(OwnCertificate::new(use_for, term.unwrap_or_default()))
     };
     let mut certificates = Vec::new();
     if let Some(tls) = &settings.tls {
-        let internal = own("internal", identity.not_after_s());
+        let internal = own("internal", identity.term());
         certificates.push(Arc::clone(&internal));
         tokio::spawn(renewal::keep_identity_current(
             identity.clone(),
@@ -273,22 +306,29 @@ fn keep_certificates_current(
         ));
     }
     if let Some((enrolled, folder)) = enrolled {
-        let renewed = own("enrolled", identity.not_after_s());
+        let renewed = own("enrolled", Some(enrolled.term()));
         certificates.push(Arc::clone(&renewed));
-        tokio::spawn(enrolment::keep_renewed(
-            SharedPorts::default(),
-            (Arc::new(SystemClock), Arc::new(SystemEntropy)),
-            folder,
-            (enrolled, identity.clone()),
-            renewed,
-        ));
+        let (identity, nodes) = (identity.clone(), nodes.clone());
+        let counted = Arc::clone(&renewed);
+        let renewing = move || {
+            // What was kept since counts.
+            let kept = folder.find().ok().flatten();
+            enrolment::keep_renewed(
+                SharedPorts::default(),
+                (Arc::new(SystemClock), Arc::new(SystemEntropy)),
+                folder.clone(),
+                (kept.unwrap_or_else(|| enrolled.clone()), identity.clone()),
+                (Arc::clone(&counted), nodes.clone()),
+            )
+        };
+        tokio::spawn(renewal::restarted(renewed, renewing));
     }
     let files = settings
         .https
         .as_ref()
         .and_then(|https| https.cert_file.clone().zip(https.key_file.clone()));
     if let Some((shown, (cert_file, key_file))) = shown.zip(files) {
-        let https = own("https", shown.not_after_s());
+        let https = own("https", shown.term());
         certificates.push(Arc::clone(&https));
         tokio::spawn(renewal::keep_public_current(
             shown,
@@ -370,6 +410,12 @@ fn identity(
             ))
         }
     }
+}
+
+/// Where nodes are: those of the settings first, and behind them those that came with the certificate.
+fn nodes(settings: &Settings, enrolled: Option<&(Enrolled, Folder)>) -> KnownNodes {
+    let told = enrolled.map(|(enrolled, _)| enrolled.papers.nodes.clone());
+    KnownNodes::new(settings.control.nodes.clone(), told.unwrap_or_default())
 }
 
 /// What clients are shown, where the edge speaks TLS with them.

@@ -22,4 +22,5 @@ pub mod publisher;
 pub mod rest;
 pub mod sealing;
 pub mod settings;
+mod sources;
 pub(crate) mod webhooks;

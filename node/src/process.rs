@@ -19,11 +19,12 @@ use node::enrolment::{EdgeAuthority, Enrolment};
 use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{LogFormat, LogSettings, Settings, SettingsError};
+use platform::certificate::{self, Term};
 use platform::process::{Process, Who};
 use platform::renewal::{self, OwnCertificate};
 use platform::tls::{Identity, Peer, PublicCertificate};
 use platform::{SystemClock, SystemEntropy, TokioNetwork};
-use platform::{certificate, notify, secret_file};
+use platform::{notify, secret_file};
 use raft_store::Storage;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -38,6 +39,9 @@ const USAGE: u8 = 64;
 
 /// Exit code for what the operating system refused (`EX_OSERR`).
 const OS_ERROR: u8 = 71;
+
+/// What is wrong with an authority for edges that can sign for nodes.
+const SHARED_AUTHORITY: &str = "it holds an authority of tls.ca_file; edges have an authority of their own, which signs for no node: make one with vectorgate-node ca init --dir DIR";
 
 /// A VectorGate control-plane node.
 #[derive(Debug, Parser)]
@@ -247,10 +251,10 @@ fn keep_certificates_current(
     identity: &Identity,
     public: Option<PublicCertificate>,
 ) -> Vec<Arc<OwnCertificate>> {
-    let own = |use_for, until_s: Option<u64>| {
-        Arc::new(OwnCertificate::new(use_for, until_s.unwrap_or_default()))
+    let own = |use_for, term: Option<Term>| {
+        Arc::new(OwnCertificate::new(use_for, term.unwrap_or_default()))
     };
-    let internal = own("internal", identity.not_after_s());
+    let internal = own("internal", identity.term());
     let tls = &settings.tls;
     tokio::spawn(renewal::keep_identity_current(
         identity.clone(),
@@ -264,7 +268,7 @@ fn keep_certificates_current(
         .zip(rest.cert_file.clone())
         .zip(rest.key_file.clone())
     {
-        let shown = own("rest", public.not_after_s());
+        let shown = own("rest", public.term());
         certificates.push(Arc::clone(&shown));
         tokio::spawn(renewal::keep_public_current(
             public,
@@ -324,8 +328,12 @@ fn enrolment(settings: &Settings) -> Result<Option<Enrolment>, Failure> {
     let bundle = read("enrolment.ca_file", &enrolment.ca_file)?;
     let fails = |error: &dyn Error| Failure::file("enrolment.ca_file", with_cause(error));
     let text = std::str::from_utf8(&bundle).map_err(|error| fails(&error))?;
+    let nodes = read("tls.ca_file", &tls.ca_file)?;
+    if certificate::share_authority(&nodes, &bundle) {
+        return Err(Failure::file("enrolment.ca_file", SHARED_AUTHORITY));
+    }
     let authority = EdgeAuthority::read(text, &key).map_err(|error| fails(&error))?;
-    let both = [&read("tls.ca_file", &tls.ca_file)?[..], b"\n", &bundle].concat();
+    let both = [&nodes[..], b"\n", &bundle].concat();
     let cert = read("tls.cert_file", &tls.cert_file)?;
     let key = Zeroizing::new(read("tls.key_file", &tls.key_file)?);
     let identity = Identity::from_pem(&both, &cert, &key).map_err(|error| fails(&error))?;
@@ -342,9 +350,9 @@ fn keep_enrolment_current(
     enrolment: Option<&Enrolment>,
 ) -> Option<Arc<OwnCertificate>> {
     let (files, enrolment) = settings.enrolment.as_ref().zip(enrolment)?;
-    let ends = std::fs::read(&files.ca_file).ok();
-    let ends = ends.and_then(|pem| certificate::pem_not_after_s(&pem));
-    let own = Arc::new(OwnCertificate::new("enrolment", ends.unwrap_or_default()));
+    let bundle = std::fs::read(&files.ca_file).ok();
+    let term = bundle.and_then(|pem| certificate::pem_term(&pem));
+    let own = Arc::new(OwnCertificate::new("enrolment", term.unwrap_or_default()));
     let tls = &settings.tls;
     let authority = enrolment.authority.clone();
     tokio::spawn(renewal::keep_authority_current(

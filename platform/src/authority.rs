@@ -374,7 +374,7 @@ mod tests {
             let (ca, cert) = (made.cert.as_bytes(), cert.unwrap());
             let identity = Identity::from_pem(ca, cert.as_bytes(), key.pem.as_bytes()).unwrap();
             assert_eq!(identity.peer(), Some(peer));
-            assert_eq!(identity.not_after_s(), Some(1_900_000_060));
+            assert_eq!(identity.term().unwrap().until_s, 1_900_000_060);
             let spki = certificate::spki(&identity.certificate().unwrap()).unwrap();
             assert_eq!(EdgeKey::of_spki(&spki), Some(key.public));
             assert_eq!(NewKey::read(&key.pem).unwrap().public, key.public);

@@ -69,11 +69,24 @@ pub fn read(chain: &str, key: &str) -> Result<Facts, FactsError> {
     })
 }
 
-/// Until when a certificate holds, in seconds since the Unix epoch; nothing where it cannot be read.
+/// From when and until when a certificate holds, in seconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Term {
+    /// From when on.
+    pub since_s: u64,
+    /// Until when.
+    pub until_s: u64,
+}
+
+/// For how long a certificate holds; nothing where it cannot be read.
 #[must_use]
-pub fn not_after_s(der: &CertificateDer<'_>) -> Option<u64> {
+pub fn term(der: &CertificateDer<'_>) -> Option<Term> {
     let parsed = parse(der).ok()?;
-    u64::try_from(parsed.validity().not_after.timestamp()).ok()
+    let validity = parsed.validity();
+    Some(Term {
+        since_s: u64::try_from(validity.not_before.timestamp()).unwrap_or(0),
+        until_s: u64::try_from(validity.not_after.timestamp()).ok()?,
+    })
 }
 
 /// A certificate's public key with its kind (`SubjectPublicKeyInfo`), in DER; nothing where it cannot be
@@ -101,11 +114,23 @@ pub fn pem(der: &CertificateDer<'_>) -> String {
     pem
 }
 
-/// Until when the first certificate of a PEM text holds, in seconds since the Unix epoch; nothing
-/// where there is none that can be read.
+/// For how long the first certificate of a PEM text holds; nothing where there is none that can be read.
 #[must_use]
-pub fn pem_not_after_s(pem: &[u8]) -> Option<u64> {
-    not_after_s(&CertificateDer::from_pem_slice(pem).ok()?)
+pub fn pem_term(pem: &[u8]) -> Option<Term> {
+    term(&CertificateDer::from_pem_slice(pem).ok()?)
+}
+
+/// Whether two bundles in PEM have an authority in common: a certificate with the same key. What cannot be read has none.
+#[must_use]
+pub fn share_authority(one: &[u8], other: &[u8]) -> bool {
+    let keys = |bundle| {
+        let certificates = CertificateDer::pem_slice_iter(bundle).filter_map(Result::ok);
+        certificates
+            .filter_map(|certificate| spki(&certificate))
+            .collect::<Vec<_>>()
+    };
+    let known = keys(one);
+    keys(other).iter().any(|key| known.contains(key))
 }
 
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, FactsError> {
@@ -149,14 +174,24 @@ mod tests {
         assert!(facts.not_before_s < facts.not_after_s);
         let whole = format!("{}{}", pems.cert, pems.ca);
         assert_eq!(read(&whole, &pems.key).unwrap(), facts);
-        assert_eq!(
-            pem_not_after_s(pems.cert.as_bytes()),
-            Some(facts.not_after_s)
-        );
-        assert_eq!(pem_not_after_s(b"nothing"), None);
+        let term = pem_term(pems.cert.as_bytes()).unwrap();
+        assert_eq!(term.since_s, facts.not_before_s);
+        assert_eq!(term.until_s, facts.not_after_s);
+        assert_eq!(pem_term(b"nothing"), None);
         let der = CertificateDer::from(facts.der);
         let again = CertificateDer::from_pem_slice(pem(&der).as_bytes());
         assert_eq!(again.unwrap(), der);
+    }
+
+    #[test]
+    fn bundles_with_an_authority_in_common_are_told() {
+        let bundle = |names: &[&str]| {
+            let cas = names.iter().map(|name| TestAuthority::new(name).node(1).ca);
+            cas.collect::<String>().into_bytes()
+        };
+        assert!(share_authority(&bundle(&["a", "b"]), &bundle(&["c", "b"])));
+        assert!(!share_authority(&bundle(&["a", "b"]), &bundle(&["c"])));
+        assert!(!share_authority(b"", b"nothing"));
     }
 
     #[test]

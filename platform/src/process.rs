@@ -14,7 +14,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSe
 use prometheus_client::metrics::MetricType;
 use rustix::process::{Resource, getrlimit};
 
-use crate::renewal::OwnCertificate;
+use crate::renewal::{OwnCertificate, Standing};
 
 /// Who a process is, in `vectorgate_process_info`.
 #[derive(Clone, Debug, Default)]
@@ -150,6 +150,9 @@ impl Collector for Process {
     }
 }
 
+/// A gauge of certificates: its name, what it says, and its value.
+type Shown = (&'static str, &'static str, fn(&Standing) -> u64);
+
 impl Process {
     fn encode_who(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let who = &self.who;
@@ -172,38 +175,50 @@ impl Process {
     }
 
     fn encode_certificates(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let mut metric = encoder.encode_descriptor(
-            "vectorgate_certificate_expiry_timestamp_seconds",
-            "Until when a certificate of the process's own holds, in seconds since the Unix epoch",
-            None,
-            MetricType::Gauge,
-        )?;
-        for own in &self.certificates {
-            metric
-                .encode_family(&[("certificate", own.use_for)])?
-                .encode_gauge(&own.until_s())?;
-        }
-        let mut metric = encoder.encode_descriptor(
-            "vectorgate_certificate_files_unusable",
-            "Whether a certificate's files hold something that cannot be used, so that what was read before is in use",
-            None,
-            MetricType::Gauge,
-        )?;
-        for own in &self.certificates {
-            metric
-                .encode_family(&[("certificate", own.use_for)])?
-                .encode_gauge(&u64::from(own.is_unusable()))?;
+        let standings: Vec<_> = self
+            .certificates
+            .iter()
+            .map(|own| (own.use_for, own.standing()))
+            .collect();
+        let gauges: [Shown; 3] = [
+            (
+                "vectorgate_certificate_start_timestamp_seconds",
+                "From when on a certificate of the process's own holds, in seconds since the Unix epoch",
+                |standing| standing.term.since_s,
+            ),
+            (
+                "vectorgate_certificate_expiry_timestamp_seconds",
+                "Until when a certificate of the process's own holds, in seconds since the Unix epoch",
+                |standing| standing.term.until_s,
+            ),
+            (
+                "vectorgate_certificate_files_unusable",
+                "Whether a certificate's files hold something that cannot be used, so that what was read before is in use",
+                |standing| u64::from(standing.is_unusable),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (use_for, standing) in &standings {
+                metric
+                    .encode_family(&[("certificate", *use_for)])?
+                    .encode_gauge(&value(standing))?;
+            }
         }
         let mut metric = encoder.encode_descriptor(
             "vectorgate_certificate_renewals",
-            "How often a certificate of the process's own was renewed while it ran, and how often what came could not be used",
+            "How often a certificate of the process's own was renewed while it ran, how often what came could not be used or was refused, and how often nobody answered",
             None,
             MetricType::Counter,
         )?;
-        for own in &self.certificates {
-            for (result, count) in [("taken", own.taken()), ("refused", own.refused())] {
+        for (use_for, standing) in standings {
+            for (result, count) in [
+                ("taken", standing.taken),
+                ("refused", standing.refused),
+                ("unavailable", standing.unavailable),
+            ] {
                 metric
-                    .encode_family(&[("certificate", own.use_for), ("result", result)])?
+                    .encode_family(&[("certificate", use_for), ("result", result)])?
                     .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
             }
         }
@@ -272,6 +287,7 @@ mod tests {
     use prometheus_client::registry::Registry;
 
     use super::*;
+    use crate::certificate::Term;
 
     #[test]
     fn a_name_with_parentheses_and_blanks_is_no_field() {
@@ -304,15 +320,23 @@ mod tests {
                 version: "0.1.0",
             },
             data_dir: folder.path().to_owned(),
-            certificates: vec![Arc::new(OwnCertificate::new("internal", 1_900_000_000))],
+            certificates: vec![Arc::new(OwnCertificate::new(
+                "internal",
+                Term {
+                    since_s: 1_800_000_000,
+                    until_s: 1_900_000_000,
+                },
+            ))],
         }));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
             "vectorgate_process_info{component=\"node\",name=\"1\",region=\"eu-central-1\",environment=\"\",version=\"0.1.0\"} 1",
+            "vectorgate_certificate_start_timestamp_seconds{certificate=\"internal\"} 1800000000",
             "vectorgate_certificate_expiry_timestamp_seconds{certificate=\"internal\"} 1900000000",
             "vectorgate_certificate_files_unusable{certificate=\"internal\"} 0",
             "vectorgate_certificate_renewals_total{certificate=\"internal\",result=\"refused\"} 0",
+            "vectorgate_certificate_renewals_total{certificate=\"internal\",result=\"unavailable\"} 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

@@ -62,9 +62,16 @@ pub enum TlsError {
     /// The verifier could not be built.
     #[error("the TLS verifier cannot be built: {0}")]
     Verifier(String),
-    /// Other material names another process.
-    #[error("the certificate names somebody else than the one that it is to replace")]
+    /// Other material names another process, or another environment.
+    #[error(
+        "the certificate names somebody else, or another environment, than the one that it is to replace"
+    )]
     SomebodyElse,
+    /// Others would not believe it now.
+    #[error(
+        "the certificate does not lead to one of the authorities beside it, or does not hold now"
+    )]
+    Unbelievable(#[source] rustls::Error),
 }
 
 /// For clients of any kind, which show no certificate of their own: HTTP/1.1 and HTTP/2 over TLS

@@ -35,7 +35,8 @@ async fn connect(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> (Met
     let (near, far) = tokio::io::duplex(64 * 1024);
     let accepting = async {
         let mut stream = acceptor.accept(far).await.ok()?;
-        let peer = stream.get_ref().1.peer_certificates()?.first().cloned();
+        let shown = stream.get_ref().1.peer_certificates();
+        let peer = shown.and_then(|chain| chain.first().cloned());
         stream.write_all(b"!").await.ok()?;
         stream.flush().await.ok()?;
         peer
@@ -102,6 +103,29 @@ async fn a_certificate_that_names_two_of_ours_is_nobody() {
     let both = authority.issue("both", names);
     assert_eq!(meet(&both, &authority.node(1)).await, (None, None));
     assert_eq!(meet(&authority.node(1), &both).await, (None, None));
+}
+
+/// Authorities of edges sign for names, too, and an edge that could call itself a node would be told join tokens.
+#[tokio::test]
+async fn who_has_no_certificate_yet_believes_nodes_alone() {
+    let authority = TestAuthority::default();
+    let names = vec![uri("vg://edge/edge-1"), dns(NODE_SERVER_NAME)];
+    let pretender = authority.issue("pretender", names);
+    let nobody = authority.issue("nobody", vec![dns(NODE_SERVER_NAME)]);
+    let trusted = authority.node(1).identity().authorities();
+    let trusted: Vec<_> = trusted.iter().map(|der| der.to_vec()).collect();
+    let stranger = Arc::new(Identity::stranger(&trusted, ALPN_H2).unwrap());
+    for (server, is_believed) in [
+        (authority.node(1), true),
+        (pretender, false),
+        (nobody, false),
+        (TestAuthority::new("another").node(1), false),
+    ] {
+        let config = server.identity();
+        let config = config.server_for_strangers(&[ALPN_H2], Peer::is_edge);
+        let (met, _) = connect(&stranger, &Arc::new(config.unwrap())).await;
+        assert_eq!(met.is_some(), is_believed);
+    }
 }
 
 #[tokio::test]

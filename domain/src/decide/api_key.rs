@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 
 use super::access::manager;
+use super::edge::open_tokens_of;
 use super::{Context, Judgement, check, id_taken, not_found, nothing};
 use crate::command::{Actor, RecordKeyUses, RevokeApiKey, RollApiKey, UpdateApiKey};
 use crate::event::Event;
@@ -110,7 +111,13 @@ pub(super) fn roll<V: View + ?Sized>(
         previous,
         ..before.clone()
     };
-    changed(context.at, &before, after)
+    let mut decision = changed(context.at, &before, after)?;
+    if command.overlap_ms == 0 {
+        // The secret leaked, or may have: what whoever had it has made lets nobody in any more.
+        let tokens = open_tokens_of(context, &before).into_iter();
+        decision.events.extend(tokens.map(Event::EdgeTokenDeleted));
+    }
+    Ok(decision)
 }
 
 pub(super) fn revoke<V: View + ?Sized>(

@@ -1,5 +1,6 @@
 //! Join tokens and the edges that come by them. A token works once, whoever else shows it at the same
-//! moment: the entry that comes first decides. A name that was turned away is never used again.
+//! moment: the entry that comes first decides. It works for as long as the API key that made it does. A name that was turned away is
+//! never used again.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +10,13 @@ use crate::event::Event;
 use crate::id::{EdgeTokenId, EnvironmentId};
 use crate::machine::Decision;
 use crate::model::{
-    EDGE_TOKEN_MS, EdgeBinding, EdgeEnrolment, EdgeRecord, EdgeToken, EdgeTokenUse,
+    ApiKey, EDGE_TOKEN_MS, EdgeBinding, EdgeEnrolment, EdgeRecord, EdgeToken, EdgeTokenUse,
 };
 use crate::outcome::Outcome;
 use crate::query;
 use crate::rejection::Rejection;
 use crate::rows::View;
-use crate::schema::{EDGE_RECORDS, EDGE_TOKEN_HASHES, EDGE_TOKENS};
+use crate::schema::{API_KEYS, EDGE_RECORDS, EDGE_TOKEN_HASHES, EDGE_TOKENS};
 use crate::time::Timestamp;
 
 /// The most tokens of an environment that have not been forgotten: enough to bring up a large fleet in
@@ -25,7 +26,8 @@ pub const EDGE_TOKENS_MAX: usize = 1000;
 /// How long a token is remembered after it has expired: as long as somebody asks why it did not work.
 const TOKEN_KEPT_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// The most edges of an environment that came by tokens or were turned away.
+/// The most edges of an environment that came by tokens and were not turned away. Those that were have no part in it: turning one away is
+/// always possible, makes room, and costs a row that stays, for each request of a key that may do that.
 pub const EDGE_RECORDS_MAX: usize = 20_000;
 
 /// The most labels of an edge, and the longest of them, as the protocol carries them.
@@ -118,12 +120,14 @@ pub(super) fn enrol<V: View + ?Sized>(
         .ok_or_else(|| refused("The token is not known."))?;
     let before = EDGE_RECORDS.get(context.view, (environment, &command.edge_id));
     if let Some(record) = &before
+        && context.at < token.expires_at
         && came_by(record, &token, command)
     {
-        // It has not heard the answer.
+        // It has not heard the answer, or has forgotten it.
         return nothing(Outcome::Edge(record.clone()));
     }
     check_token(context, &token, &command.edge_id)?;
+    check_maker(context, &token)?;
     check_name(context, before.as_ref(), &token)?;
     let record = EdgeRecord {
         edge_id: command.edge_id.clone(),
@@ -167,17 +171,14 @@ pub(super) fn revoke<V: View + ?Sized>(
         Some(record) if record.revoked_at.is_some() => return nothing(Outcome::Edge(record)),
         Some(record) => record,
         // It has its certificate from somebody else.
-        None => {
-            check_count(context, environment)?;
-            EdgeRecord {
-                edge_id: command.edge_id.clone(),
-                workspace_id: actor.workspace_id.clone(),
-                environment_id: environment.clone(),
-                enrolment: None,
-                revoked_at: None,
-                revision: context.revision,
-            }
-        }
+        None => EdgeRecord {
+            edge_id: command.edge_id.clone(),
+            workspace_id: actor.workspace_id.clone(),
+            environment_id: environment.clone(),
+            enrolment: None,
+            revoked_at: None,
+            revision: context.revision,
+        },
     };
     let record = EdgeRecord {
         revoked_at: Some(context.at),
@@ -234,6 +235,36 @@ fn check_token<V: View + ?Sized>(
     }
 }
 
+/// What a key has made is worth no more than the key. One that was rolled is the same key; what becomes of its tokens was decided then.
+fn check_maker<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    token: &EdgeToken,
+) -> Result<(), Rejection> {
+    let maker = API_KEYS.get(context.view, (&token.created_by,));
+    let works = |key: &ApiKey| {
+        key.revoked_at.is_none() && key.expires_at.is_none_or(|until| context.at < until)
+    };
+    if maker.as_ref().is_some_and(works) {
+        return Ok(());
+    }
+    Err(refused(
+        "The API key that made the token was revoked or has expired.",
+    ))
+}
+
+/// The tokens of a key that somebody may still come by.
+pub(super) fn open_tokens_of<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    key: &ApiKey,
+) -> Vec<EdgeToken> {
+    let tokens = key
+        .environments()
+        .flat_map(|environment| query::edge_tokens(context.view, environment));
+    tokens
+        .filter(|token| token.created_by == key.id && token.is_open(context.at))
+        .collect()
+}
+
 /// A token that names nobody does not replace an edge that is there.
 fn check_name<V: View + ?Sized>(
     context: &Context<'_, V>,
@@ -257,12 +288,16 @@ fn check_count<V: View + ?Sized>(
     environment: &EnvironmentId,
 ) -> Result<(), Rejection> {
     let span = EDGE_RECORDS.under((environment,));
-    if EDGE_RECORDS.walk(context.view, span).count() < EDGE_RECORDS_MAX {
+    let records = EDGE_RECORDS.walk(context.view, span);
+    let welcome = records.filter(|(_, record)| record.revoked_at.is_none());
+    if welcome.count() < EDGE_RECORDS_MAX {
         return Ok(());
     }
     Err(Rejection::LimitExceeded {
         param: "edge_id".to_owned(),
-        message: format!("An environment may have {EDGE_RECORDS_MAX} edges."),
+        message: format!(
+            "An environment may have {EDGE_RECORDS_MAX} edges; revoke those that are gone."
+        ),
     })
 }
 

@@ -54,19 +54,23 @@ impl Rotation {
             next: 0,
             failures: 0,
         };
-        rotation.learn(nodes);
+        rotation.replace(nodes);
         let count = u64::try_from(rotation.nodes.len()).unwrap_or(1).max(1);
         rotation.next = usize::try_from(random % count).unwrap_or(0);
         rotation
     }
 
-    /// Adds addresses that are not known yet, behind the known ones.
-    pub fn learn(&mut self, nodes: impl IntoIterator<Item = String>) {
+    /// Has these in their order from now on, each once. The one that was to come next still does, if it is one of them.
+    pub fn replace(&mut self, nodes: impl IntoIterator<Item = String>) {
+        let next = self.nodes.get(self.next).cloned();
+        self.nodes.clear();
         for node in nodes {
             if self.nodes.len() < NODES_MAX && !self.nodes.contains(&node) {
                 self.nodes.push(node);
             }
         }
+        let place = |next| self.nodes.iter().position(|node| *node == next);
+        self.next = next.and_then(place).unwrap_or(0);
     }
 
     /// The node to try now; the one after it comes next. `None` without any node.
@@ -152,12 +156,16 @@ mod tests {
     }
 
     #[test]
-    fn nodes_are_taken_in_turn_and_learned_ones_come_last() {
+    fn nodes_are_taken_in_turn_and_others_may_take_their_place() {
         let mut rotation = Rotation::new(names(&["a", "b"]), 1);
         assert_eq!(rotation.take().as_deref(), Some("b"));
-        rotation.learn(names(&["b", "c", "a"]));
+        rotation.replace(names(&["a", "b", "c", "b"]));
         let taken: Vec<_> = std::iter::from_fn(|| rotation.take()).take(4).collect();
         assert_eq!(taken, ["a", "b", "c", "a"]);
+        rotation.replace(names(&["c", "b"]));
+        assert_eq!(rotation.take().as_deref(), Some("b"));
+        rotation.replace(names(&["d", "e"]));
+        assert_eq!(rotation.take().as_deref(), Some("d"));
         assert_eq!(Rotation::new([], 7).take(), None);
     }
 

@@ -5,7 +5,7 @@
 //! ```text
 //! edge                                                node
 //!  │ Asked::Enrol {secret, edge, public key} ──▶       │  is the token good? is the name free?
-//!  │   or Asked::Renew {public key} ──▶                │  is the edge still welcome?
+//!  │   or Asked::Renew ──▶                             │  is the edge still welcome?
 //!  │ ◀── Answered::Papers {certificate, authorities}   │
 //!  │   or Answered::Refused {why} | Unavailable {why}  │
 //! ```
@@ -19,6 +19,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use crate::frame::{self, FrameError};
 use crate::limits::{
     LABEL_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, PUBLISHERS_MAX, REASON_BYTES_MAX,
 };
@@ -32,6 +33,18 @@ pub const TOKEN_CHARS_MAX: usize = 16 * 1024;
 
 /// Certificates in PEM, in bytes: a bundle of a few authorities.
 pub const BUNDLE_BYTES_MAX: usize = 64 * 1024;
+
+/// Where a node is, in bytes: the longest name that there is, and a port.
+pub const NODE_BYTES_MAX: usize = 253 + 6;
+
+/// A message of this conversation as a frame. What the other side would refuse is not sent.
+///
+/// # Errors
+/// When the message breaks a bound; the sentence names it.
+pub fn encode<M: Serialize + Bounded>(message: &M) -> Result<Vec<u8>, FrameError> {
+    message.check().map_err(FrameError::Bound)?;
+    frame::encode(message)
+}
 
 /// What an operator hands to a new edge. Whoever has it is the edge that it lets in, once.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +198,9 @@ impl Papers {
         if self.nodes.len() > PUBLISHERS_MAX {
             return Err("too many nodes");
         }
+        if self.nodes.iter().any(|node| node.len() > NODE_BYTES_MAX) {
+            return Err("a node's address is too long");
+        }
         Ok(())
     }
 }
@@ -192,7 +208,7 @@ impl Papers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Decoder, encode};
+    use crate::frame::Decoder;
 
     fn token() -> JoinToken {
         JoinToken {
@@ -300,8 +316,9 @@ mod tests {
             edge_id: "e".repeat(NAME_BYTES_MAX + 1),
             key: [9; 32],
         };
-        decoder.push(&encode(&long).unwrap());
+        decoder.push(&frame::encode(&long).unwrap());
         assert!(decoder.next_message::<Asked>().is_err());
+        assert!(matches!(encode(&long), Err(FrameError::Bound(_))));
         let wrong = [
             Answered::Refused("x".repeat(REASON_BYTES_MAX + 1)),
             Answered::Papers(Papers {
@@ -312,11 +329,20 @@ mod tests {
                 nodes: vec![String::new(); PUBLISHERS_MAX + 1],
                 ..papers()
             }),
+            Answered::Papers(Papers {
+                nodes: vec!["n".repeat(NODE_BYTES_MAX + 1)],
+                ..papers()
+            }),
+            Answered::Papers(Papers {
+                labels: BTreeMap::from([("l".repeat(LABEL_BYTES_MAX + 1), String::new())]),
+                ..papers()
+            }),
         ];
         for answered in wrong {
             let mut decoder = Decoder::default();
-            decoder.push(&encode(&answered).unwrap());
+            decoder.push(&frame::encode(&answered).unwrap());
             assert!(decoder.next_message::<Answered>().is_err());
+            assert!(matches!(encode(&answered), Err(FrameError::Bound(_))));
         }
     }
 }

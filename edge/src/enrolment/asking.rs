@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use edge_protocol::enrolment::{Answered, Asked, Papers};
-use edge_protocol::frame::{Decoder, encode};
+use edge_protocol::enrolment::{Answered, Asked, Papers, encode};
+use edge_protocol::frame::Decoder;
 use platform::{Entropy, Network};
 use quinn::{Connection, VarInt};
 use tokio::time::timeout;

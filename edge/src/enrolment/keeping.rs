@@ -1,9 +1,12 @@
-//! What an edge came by, on its disk: one file, mode 0600, replaced whole.
+//! What an edge came by, on its disk: one file, mode 0600, replaced whole; and before it came by anything, the key that it asks with, in
+//! another one.
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use edge_protocol::enrolment::Papers;
+use platform::certificate::Term;
 use platform::tls::{Identity, TlsError};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -18,9 +21,11 @@ const FILE_BYTES_MAX: usize = 256 * 1024;
 
 const FILE: &str = "identity";
 const UNFINISHED: &str = "identity.new";
+const PENDING: &str = "identity.pending";
 
-/// Where it is kept.
-pub struct Folder(pub Box<dyn Directory>);
+/// Where it is kept. Clones share it.
+#[derive(Clone)]
+pub struct Folder(pub Arc<dyn Directory>);
 
 impl fmt::Debug for Folder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,14 +74,19 @@ struct Stored {
     papers: Papers,
 }
 
+#[derive(Serialize, Deserialize)]
+struct Pending {
+    edge_id: String,
+    key: String,
+}
+
 impl Folder {
     /// What is kept, if anything is.
     ///
     /// # Errors
     /// When it cannot be read or is damaged.
     pub fn find(&self) -> Result<Option<Enrolled>, KeepError> {
-        let names = self.0.list()?;
-        if !names.iter().any(|name| name == FILE) {
+        if !self.has(FILE)? {
             return Ok(None);
         }
         let bytes = Zeroizing::new(self.0.read(FILE, 0, FILE_BYTES_MAX)?);
@@ -101,7 +111,50 @@ impl Folder {
         self.0.write(UNFINISHED, &bytes)?;
         self.0.rename(UNFINISHED, FILE)?;
         self.0.sync()?;
+        if self.has(PENDING)? {
+            self.0.remove(PENDING)?;
+            self.0.sync()?;
+        }
         Ok(())
+    }
+
+    /// The key, in PEM, that this edge asked with and has no certificate for yet.
+    ///
+    /// # Errors
+    /// When it cannot be read. One that is damaged, or another edge's, is none: nobody asks with it.
+    pub fn pending(&self, edge_id: &str) -> Result<Option<Zeroizing<String>>, KeepError> {
+        if !self.has(PENDING)? {
+            return Ok(None);
+        }
+        let bytes = Zeroizing::new(self.0.read(PENDING, 0, FILE_BYTES_MAX)?);
+        let Some((&FORMAT, content)) = bytes.split_first() else {
+            return Ok(None);
+        };
+        let Ok(Pending { edge_id: of, key }) = postcard::from_bytes(content) else {
+            return Ok(None);
+        };
+        Ok(Some(Zeroizing::new(key)).filter(|_| of == edge_id))
+    }
+
+    /// Keeps the key, in PEM, that this edge is about to ask with.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn keep_pending(&self, edge_id: &str, key: &Zeroizing<String>) -> Result<(), KeepError> {
+        let pending = Pending {
+            edge_id: edge_id.to_owned(),
+            key: key.as_str().to_owned(),
+        };
+        let bytes = postcard::to_extend(&pending, vec![FORMAT]).map(Zeroizing::new);
+        drop(Zeroizing::new(pending.key));
+        self.0
+            .write(PENDING, &bytes.map_err(|_| KeepError::Damaged)?)?;
+        self.0.sync()?;
+        Ok(())
+    }
+
+    fn has(&self, file: &str) -> Result<bool, KeepError> {
+        Ok(self.0.list()?.iter().any(|name| name == file))
     }
 }
 
@@ -129,6 +182,15 @@ impl Enrolled {
             self.papers.certificate.as_bytes(),
             self.key.as_bytes(),
         )
+    }
+
+    /// For how long it holds, by its own clock: what a renewal is due by.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        Term {
+            since_s: self.obtained_s,
+            until_s: self.papers.until_s,
+        }
     }
 
     /// When it is to be renewed: after two thirds of the time for which it holds.
@@ -173,8 +235,25 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_kept_until_there_is_a_certificate_for_it() {
+        let folder = Folder(Arc::new(MemoryDirectory::default()));
+        assert_eq!(folder.pending("edge-1").unwrap(), None);
+        let key = Zeroizing::new("key".to_owned());
+        folder.keep_pending("edge-1", &key).unwrap();
+        assert_eq!(folder.pending("edge-1").unwrap(), Some(key));
+        assert_eq!(folder.pending("edge-2").unwrap(), None);
+        let bytes = folder.0.read(PENDING, 0, FILE_BYTES_MAX).unwrap();
+        assert_eq!(bytes, b"\x01\x06edge-1\x03key");
+        folder.keep(&enrolled()).unwrap();
+        assert_eq!(folder.pending("edge-1").unwrap(), None);
+        assert_eq!(folder.0.list().unwrap(), [FILE]);
+        folder.0.write(PENDING, b"\x01\x06ed").unwrap();
+        assert_eq!(folder.pending("edge-1").unwrap(), None);
+    }
+
+    #[test]
     fn what_is_kept_is_found_and_does_not_show() {
-        let folder = Folder(Box::new(MemoryDirectory::default()));
+        let folder = Folder(Arc::new(MemoryDirectory::default()));
         assert_eq!(folder.find().unwrap(), None);
         folder.keep(&enrolled()).unwrap();
         assert_eq!(folder.find().unwrap(), Some(enrolled()));
@@ -191,7 +270,7 @@ mod tests {
     fn a_damaged_file_is_told_from_none() {
         let directory = MemoryDirectory::default();
         directory.write(FILE, b"\x02rest").unwrap();
-        let folder = Folder(Box::new(directory));
+        let folder = Folder(Arc::new(directory));
         assert!(matches!(folder.find(), Err(KeepError::Damaged)));
     }
 

@@ -42,7 +42,8 @@ pub enum EnrolError {
 }
 
 /// Comes by a certificate with a token, and keeps it. It asks the nodes that the token names again and
-/// again, until one answers.
+/// again, until one answers. The key that it asks with is kept before: if this edge dies after the cluster has let it in and before it has
+/// kept the certificate, it asks with the same key and token once more, and gets one.
 ///
 /// # Errors
 /// When the token is not good, or what came cannot be used or kept.
@@ -53,7 +54,14 @@ pub async fn enrol<N: Network>(
     (token, edge_id): (&JoinToken, &str),
 ) -> Result<Enrolled, EnrolError> {
     let unusable = |error: &dyn std::fmt::Display| EnrolError::Unusable(error.to_string());
-    let key = NewKey::draw(&*entropy).map_err(|error| unusable(&error))?;
+    let key = match folder.pending(edge_id)? {
+        Some(pem) => NewKey::read(&pem).map_err(|error| unusable(&error))?,
+        None => {
+            let key = NewKey::draw(&*entropy).map_err(|error| unusable(&error))?;
+            folder.keep_pending(edge_id, &key.pem)?;
+            key
+        }
+    };
     let asked = Asked::Enrol {
         secret: token.secret,
         edge_id: edge_id.to_owned(),
@@ -99,6 +107,12 @@ fn check(enrolled: &Enrolled, before: Option<&Papers>) -> Result<Identity, Enrol
         return Err(EnrolError::Unusable(format!("it is for {named:?}")));
     }
     let environment = &enrolled.papers.environment;
+    let named = identity.environment();
+    if named.as_ref() != Some(environment) {
+        return Err(EnrolError::Unusable(format!(
+            "the certificate is for the environment {named:?}"
+        )));
+    }
     if before.is_some_and(|before| before.environment != *environment) {
         return Err(EnrolError::Unusable(format!(
             "it is for the environment {environment}"

@@ -9,8 +9,9 @@ use platform::tls::{ALPN_ENROL, Identity};
 use platform::{Clock, Entropy, Network};
 use tokio::time::sleep;
 
-use super::asking::ask;
+use super::asking::{AskError, ask};
 use super::{EnrolError, Enrolled, Folder, check};
+use crate::nodes::KnownNodes;
 
 /// The longest that the wall clock goes unlooked at: it may be set.
 const LOOK_MAX: Duration = Duration::from_secs(10 * 60);
@@ -22,14 +23,25 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// apart.
 const CLOCKS_APART: Duration = Duration::from_secs(10 * 60);
 
-/// Renews what `enrolled` has whenever it is due: what comes is kept first, and then used. It never
-/// returns.
+/// Why a certificate was not renewed.
+#[derive(Debug, thiserror::Error)]
+enum RenewError {
+    /// A node says no, or what came cannot be used or kept.
+    #[error(transparent)]
+    Refused(#[from] EnrolError),
+    /// No node could do it now.
+    #[error("no node renews it: {0}")]
+    Unavailable(String),
+}
+
+/// Renews what `enrolled` has whenever it is due: what comes is kept first, and then used. It asks the nodes that are known, and tells
+/// of those that it learns. It never returns.
 pub async fn keep_renewed<N: Network>(
     network: N,
     (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
     folder: Folder,
     (mut enrolled, identity): (Enrolled, Identity),
-    own: Arc<OwnCertificate>,
+    (own, known): (Arc<OwnCertificate>, KnownNodes),
 ) {
     // Attempts that failed since the certificate ended.
     let mut failed = 0_u32;
@@ -41,9 +53,11 @@ pub async fn keep_renewed<N: Network>(
             continue;
         }
         let to = (network.clone(), Arc::clone(&entropy));
-        match renew(to, &*clock, &folder, (&enrolled, &identity)).await {
+        let nodes = known.all();
+        match renew(to, &*clock, (&folder, &nodes), (&enrolled, &identity)).await {
             Ok(next) => {
-                own.renewed(next.papers.until_s);
+                known.tell(&next.papers.nodes);
+                own.renewed(next.term());
                 tracing::info!(until_s = next.papers.until_s, "the certificate was renewed");
                 enrolled = next;
                 failed = 0;
@@ -52,6 +66,10 @@ pub async fn keep_renewed<N: Network>(
                 }
             }
             Err(error) => {
+                match &error {
+                    RenewError::Refused(_) => own.refused(),
+                    RenewError::Unavailable(_) => own.unavailable(),
+                }
                 tracing::error!(%error, until_s = enrolled.papers.until_s, "the certificate could not be renewed; it is tried again");
                 sleep(pause(&enrolled, now_s, failed, entropy.next_u64())).await;
                 failed = failed.saturating_add(u32::from(enrolled.papers.until_s <= now_s));
@@ -77,17 +95,18 @@ fn pause(enrolled: &Enrolled, now_s: u64, failed: u32, random: u64) -> Duration 
 async fn renew<N: Network>(
     to: (N, Arc<dyn Entropy>),
     clock: &dyn Clock,
-    folder: &Folder,
+    (folder, nodes): (&Folder, &[String]),
     (enrolled, identity): (&Enrolled, &Identity),
-) -> Result<Enrolled, EnrolError> {
+) -> Result<Enrolled, RenewError> {
     let unusable = |error: &dyn std::fmt::Display| EnrolError::Unusable(error.to_string());
     let config = identity
         .client(ALPN_ENROL)
         .map_err(|error| unusable(&error))?;
-    let nodes = &enrolled.papers.nodes;
-    let papers = ask(to, config, nodes, &Asked::Renew)
-        .await
-        .map_err(|error| EnrolError::Refused(error.to_string()))?;
+    let asked = ask(to, config, nodes, &Asked::Renew).await;
+    let papers = asked.map_err(|error| match error {
+        AskError::Refused(reason) => EnrolError::Refused(reason).into(),
+        AskError::Unavailable(reason) => RenewError::Unavailable(reason),
+    })?;
     let next = Enrolled {
         edge_id: enrolled.edge_id.clone(),
         key: enrolled.key.clone(),
@@ -95,7 +114,7 @@ async fn renew<N: Network>(
         papers,
     };
     let other = check(&next, Some(&enrolled.papers))?;
-    folder.keep(&next)?;
+    folder.keep(&next).map_err(EnrolError::from)?;
     identity.replace(&other).map_err(|error| unusable(&error))?;
     Ok(next)
 }

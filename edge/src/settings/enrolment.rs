@@ -80,9 +80,6 @@ impl Settings {
             says.clone_from(is);
         }
         edge.labels.clone_from(&papers.labels);
-        if self.control.nodes.is_empty() {
-            self.control.nodes.clone_from(&papers.nodes);
-        }
         Ok(())
     }
 }

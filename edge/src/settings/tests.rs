@@ -208,12 +208,6 @@ fn an_edge_with_a_token_needs_to_know_little_and_may_not_contradict_it() {
     assert_eq!(settings.edge.region, "eu-central-1");
     assert_eq!(settings.edge.environment, "production");
     assert_eq!(settings.edge.labels["rack"], "7");
-    assert_eq!(settings.control.nodes, ["node-1:7300"]);
-
-    let own = [("VECTORGATE_CONTROL__NODES", r#"["other:7300"]"#)];
-    let mut settings = parse(BARE, &own).unwrap();
-    settings.take_papers(&papers()).unwrap();
-    assert_eq!(settings.control.nodes, ["other:7300"]);
     for (variable, named) in [
         ("VECTORGATE_EDGE__REGION", "`edge.region`"),
         ("VECTORGATE_EDGE__ENVIRONMENT", "`edge.environment`"),

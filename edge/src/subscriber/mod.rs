@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::applying::Applying;
 use crate::configuration::Apply;
+use crate::nodes::KnownNodes;
 use crate::store::{Directory, Opened, Store};
 use crate::telemetry::Hub;
 
@@ -56,8 +57,8 @@ pub struct Options {
     pub labels: BTreeMap<String, String>,
     /// The software's version.
     pub software: String,
-    /// `host:port` of nodes; one that answers names the others.
-    pub nodes: Vec<String>,
+    /// Where nodes are; one that answers names the others.
+    pub nodes: KnownNodes,
     /// Where manifests are compiled and stored.
     pub apply_on: ApplyOn,
     /// Whether a manifest is refused on which the process crashed again and again.
@@ -114,6 +115,7 @@ pub struct Subscriber<N> {
 struct Core {
     follower: Follower,
     applying: Applying,
+    nodes: KnownNodes,
     rotation: Rotation,
     status: watch::Sender<Status>,
     start: Instant,
@@ -192,7 +194,8 @@ impl<N: Network> Subscriber<N> {
             core: Core {
                 follower,
                 applying: Applying::new(store, applier, options.apply_on, options.breaker),
-                rotation: Rotation::new(options.nodes, entropy.next_u64()),
+                rotation: Rotation::new(options.nodes.all(), entropy.next_u64()),
+                nodes: options.nodes,
                 status,
                 start: Instant::now(),
                 welcomed: None,
@@ -239,6 +242,8 @@ impl<N: Network> Subscriber<N> {
             return stop.cancelled().await;
         }
         while !stop.is_cancelled() {
+            // What a node or a renewal has told of meanwhile counts from here on.
+            self.core.rotation.replace(self.core.nodes.all());
             let (reason, wait) = self.follow(stop).await;
             if stop.is_cancelled() {
                 break;

@@ -43,7 +43,7 @@ impl Core {
             log(&event);
             if let Event::Welcomed(welcome) = &event {
                 self.welcomed = Some(Instant::now());
-                self.rotation.learn(welcome.publishers.iter().cloned());
+                self.nodes.tell(&welcome.publishers);
             }
             self.status.send_modify(|status| status.note(event));
         }

@@ -23,7 +23,7 @@ use crate::bootstrap::Bootstrapper;
 use crate::consensus::peers::{Peers, TlsDialer};
 use crate::consensus::{Consensus, Parts, server};
 use crate::control_plane::ControlPlane;
-use crate::enrolment::{self, Enrolment};
+use crate::enrolment::{self, Enrolment, EnrolmentMetrics};
 use crate::errands::{self, Errands};
 use crate::fleet::{ClusterFleet, Fleet};
 use crate::halt::{FatalHook, FatalReason, Halt};
@@ -128,7 +128,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         entropy: Arc::clone(&ports.entropy),
         metrics: metrics.register(WebhookMetrics::register),
     };
-    let fleet: Arc<dyn FleetReader> = Arc::new(fleet);
+    let fleet: Arc<dyn FleetReader> = fleet;
     let errands = Errands::start(errands::Parts {
         control: Arc::new(consensus.clone()),
         fleet: Arc::clone(&fleet),
@@ -213,9 +213,16 @@ fn start_publisher<N: Network>(
     ports: &Ports<N>,
     metrics: &Metrics,
     consensus: &Consensus,
-) -> Result<(ClusterFleet, Publisher), StartError> {
+) -> Result<(Arc<ClusterFleet>, Publisher), StartError> {
     let control: Arc<dyn ControlPlane> = Arc::new(consensus.clone());
     let fleet = Fleet::new(settings.node.id, Arc::clone(&ports.clock));
+    let gathered = Arc::new(ClusterFleet {
+        fleet: fleet.clone(),
+        control: Arc::clone(&control),
+        peers: Arc::new(consensus.clone()),
+        clock: Arc::clone(&ports.clock),
+    });
+    let counted = metrics.register(EnrolmentMetrics::register);
     let desk = ports.enrolment.as_ref().map(|enrolment| {
         enrolment::Desk::new(enrolment::Parts {
             control: Arc::clone(&control),
@@ -223,12 +230,15 @@ fn start_publisher<N: Network>(
             clock: Arc::clone(&ports.clock),
             entropy: Arc::clone(&ports.entropy),
             nodes: ports.identity.clone(),
+            fleet: Arc::clone(&gathered) as _,
             enrolment: enrolment.clone(),
+            metrics: counted,
         })
     });
     let trusted = ports.enrolment.as_ref();
     let parts = publisher::Parts {
         listen: settings.publisher.listen,
+        connections_of_address_max: settings.publisher.connections_of_address_max,
         identity: trusted.map_or(&ports.identity, |enrolment| &enrolment.identity),
         desk,
         clock: Arc::clone(&ports.clock),
@@ -238,17 +248,8 @@ fn start_publisher<N: Network>(
         keys: ports.keys.clone(),
     };
     let publisher = Publisher::start(&ports.network, parts)?;
-    consensus.set_fleet(Arc::new(fleet.clone()));
-    let peers = Arc::new(consensus.clone());
-    Ok((
-        ClusterFleet {
-            fleet,
-            control,
-            peers,
-            clock: Arc::clone(&ports.clock),
-        },
-        publisher,
-    ))
+    consensus.set_fleet(Arc::new(fleet));
+    Ok((gathered, publisher))
 }
 
 fn start_limits<N: Network>(

@@ -6,6 +6,7 @@
 //! trust it: who steals it can be an edge, and never a node.
 
 mod authority;
+mod metrics;
 mod secret;
 mod serve;
 
@@ -16,9 +17,11 @@ use std::time::Duration;
 
 use domain::command::{Actor, Command, EnrolEdge, Origin, Stamped};
 use domain::id::RequestId;
-use domain::model::{EdgeEnrolment, EdgePublicKey, EdgeRecord};
+use domain::model::{EdgeEnrolment, EdgePublicKey, EdgeRecord, EdgeToken, KeyHash};
 use domain::outcome::Outcome;
 use domain::query;
+use domain::rows::View;
+use domain::time::Timestamp;
 use edge_protocol::enrolment::{Answered, Asked, Papers};
 use edge_protocol::message::reason;
 use platform::authority::{EdgeKey, Subject, Validity};
@@ -27,9 +30,10 @@ use platform::{Clock, Entropy, certificate};
 
 use crate::control_plane::{Consistency, ControlPlane};
 use crate::keys::KeyRing;
-use crate::rest::BadKeys;
+use crate::rest::{BadKeys, FleetReader};
 
 pub use authority::EdgeAuthority;
+pub use metrics::EnrolmentMetrics;
 pub(crate) use serve::serve;
 
 /// The longest that a certificate for an edge may last: a week.
@@ -61,8 +65,12 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// Whom edges are to trust.
     pub nodes: Identity,
+    /// Knows the edges that are there.
+    pub fleet: Arc<dyn FleetReader>,
     /// What signs, and for how long.
     pub enrolment: Enrolment,
+    /// What is counted.
+    pub metrics: EnrolmentMetrics,
 }
 
 /// Answers edges that want to come in, or to stay. Cloning shares it.
@@ -118,6 +126,7 @@ impl Desk {
         shown: Option<EdgeCertificate>,
         from: IpAddr,
     ) -> Answered {
+        let name = metrics::name(&asked);
         let answered = match asked {
             Asked::Enrol {
                 secret,
@@ -126,7 +135,9 @@ impl Desk {
             } => self.enrol(&secret, edge_id, EdgePublicKey(key), from).await,
             Asked::Renew => self.renew(shown).await,
         };
-        answered.map_or_else(Answered::from, Answered::Papers)
+        let answered = answered.map_or_else(Answered::from, Answered::Papers);
+        self.parts.metrics.answered(name, &answered);
+        answered
     }
 
     async fn enrol(
@@ -138,23 +149,9 @@ impl Desk {
     ) -> Result<Papers, No> {
         let Parts { control, keys, .. } = &*self.parts;
         let now = self.parts.clock.now();
-        let wait_ms = self.bad_tokens.wait_ms(from, now, BAD_TOKENS_PER_MINUTE);
-        if wait_ms.is_some() {
-            return Err(No::Unavailable(
-                "too many bad tokens came from this address".to_owned(),
-            ));
-        }
         let hash = keys.join_hash(secret);
-        let find = |view: &dyn domain::rows::View| query::edge_token_by_hash(view, &hash);
-        let (token, _) = control
-            .read(Consistency::Linearizable, find)
-            .await
-            .map_err(unavailable)?;
-        let Some(token) = token else {
-            // Strangers write nothing into the log.
-            self.bad_tokens.note(from, now);
-            return Err(No::Refused("The token is not known.".to_owned()));
-        };
+        let token = self.token(&hash, (&edge_id, &key), (from, now)).await?;
+        self.check_name(&token, &edge_id).await?;
         let actor = Actor {
             workspace_id: token.workspace_id,
             environment_id: token.environment_id,
@@ -181,6 +178,71 @@ impl Desk {
         }
     }
 
+    /// The token that is recognised by this hash. One that this node knows to be good for that edge is taken from every address, so that nobody is
+    /// locked out by others behind the same one; after many bad ones, no other is worth a question to the leader or an entry of the log.
+    async fn token(
+        &self,
+        hash: &KeyHash,
+        (edge_id, key): (&str, &EdgePublicKey),
+        (from, now): (IpAddr, Timestamp),
+    ) -> Result<EdgeToken, No> {
+        let control = &self.parts.control;
+        let find = |view: &dyn View| query::edge_token_by_hash(view, hash);
+        let good = |view: &dyn View| {
+            let token = find(view).filter(|token| now < token.expires_at)?;
+            let record = query::edge_record(view, &token.environment_id, edge_id);
+            let is_for_it = match (&token.used, &token.binding.edge_id) {
+                // It has come by it already, and did not hear the answer.
+                (Some(_), _) => record.is_some_and(|record| record.admits(Some(key))),
+                (None, Some(named)) => named == edge_id,
+                (None, None) => record.is_none(),
+            };
+            is_for_it.then_some(token)
+        };
+        let (known, _) = control.read_local(good).map_err(unavailable)?;
+        if let Some(token) = known {
+            return Ok(token);
+        }
+        let wait_ms = self.bad_tokens.wait_ms(from, now, BAD_TOKENS_PER_MINUTE);
+        if wait_ms.is_some() {
+            return Err(No::Unavailable(
+                "too many bad tokens came from this address".to_owned(),
+            ));
+        }
+        let (token, _) = control
+            .read(Consistency::Linearizable, find)
+            .await
+            .map_err(unavailable)?;
+        token.ok_or_else(|| {
+            // Strangers write nothing into the log.
+            self.bad_tokens.note(from, now);
+            No::Refused("The token is not known.".to_owned())
+        })
+    }
+
+    /// Fails where a token that names nobody is shown under the name of an edge that is there and has its certificate from somebody else.
+    /// The log knows nothing of that one: nodes know it for as long as they remember it.
+    async fn check_name(&self, token: &EdgeToken, edge_id: &str) -> Result<(), No> {
+        let Parts { control, fleet, .. } = &*self.parts;
+        let environment = &token.environment_id;
+        if token.binding.edge_id.is_some() {
+            return Ok(());
+        }
+        let find = |view: &dyn View| query::edge_record(view, environment, edge_id);
+        let (record, _) = control.read_local(find).map_err(unavailable)?;
+        if record.is_some() {
+            // The log knows better.
+            return Ok(());
+        }
+        let known = fleet.gather(environment).await;
+        if known.edges.iter().any(|edge| edge.id == edge_id) {
+            return Err(No::Refused(format!(
+                "An edge {edge_id} is there, with a certificate from somebody else; a token that names it lets another one take its place."
+            )));
+        }
+        Ok(())
+    }
+
     async fn renew(&self, shown: Option<EdgeCertificate>) -> Result<Papers, No> {
         let nobody = || No::Refused("No certificate was shown.".to_owned());
         let EdgeCertificate {
@@ -191,7 +253,7 @@ impl Desk {
         } = shown.ok_or_else(nobody)?;
         let environment = environment.ok_or_else(nobody)?;
         let key = key.map(|EdgeKey(key)| EdgePublicKey(key));
-        let find = |view: &dyn domain::rows::View| {
+        let find = |view: &dyn View| {
             let environment = query::environment_by_name(view, &environment)?;
             query::edge_record(view, &environment.id, &id)
         };
@@ -231,7 +293,7 @@ impl Desk {
         else {
             return Err(unavailable("the edge is not known"));
         };
-        let find = |view: &dyn domain::rows::View| query::environment(view, &record.environment_id);
+        let find = |view: &dyn View| query::environment(view, &record.environment_id);
         let (environment, _) = control.read_local(find).map_err(unavailable)?;
         let environment = environment
             .ok_or_else(|| unavailable("the environment is not known here yet"))?
@@ -248,8 +310,9 @@ impl Desk {
             .authority
             .issue(&subject, &EdgeKey(*key), validity, &**entropy)
             .map_err(unavailable)?;
-        let until_s = certificate::pem_not_after_s(certificate.as_bytes())
-            .ok_or_else(|| unavailable("the certificate cannot be read"))?;
+        let until_s = certificate::pem_term(certificate.as_bytes())
+            .ok_or_else(|| unavailable("the certificate cannot be read"))?
+            .until_s;
         let members = control.members().into_iter();
         Ok(Papers {
             certificate,

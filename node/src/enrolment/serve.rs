@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use edge_protocol::enrolment::{Answered, Asked};
-use edge_protocol::frame::{Decoder, FrameError, encode};
+use edge_protocol::enrolment::{Answered, Asked, encode};
+use edge_protocol::frame::{Decoder, FrameError};
 use platform::tls::EdgeCertificate;
 use quinn::{Connection, RecvStream, VarInt};
 use tokio::time::timeout;
@@ -12,6 +12,10 @@ use super::Desk;
 
 /// How long an edge may take to ask, and an answer to arrive.
 const STEP_MAX: Duration = Duration::from_secs(5);
+
+/// The same for somebody who shows no certificate: it has a place that others wait for, and its question fits in the first packet that it
+/// sends after the handshake.
+const STRANGERS_STEP_MAX: Duration = Duration::from_secs(2);
 
 /// What is taken from the stream at once.
 const READ_BYTES: usize = 4 * 1024;
@@ -22,7 +26,11 @@ const CLOSE_SILENT: VarInt = VarInt::from_u32(1);
 /// Serves a connection to its end. `shown` is the certificate of the handshake, if there was one.
 pub(crate) async fn serve(desk: Desk, connection: Connection, shown: Option<EdgeCertificate>) {
     let from = connection.remote_address().ip();
-    let asked = timeout(STEP_MAX, async {
+    let step_max = match shown {
+        Some(_) => STEP_MAX,
+        None => STRANGERS_STEP_MAX,
+    };
+    let asked = timeout(step_max, async {
         let (send, mut receive) = connection.accept_bi().await.ok()?;
         Some((send, ask(&mut receive).await?))
     });
@@ -39,10 +47,14 @@ pub(crate) async fn serve(desk: Desk, connection: Connection, shown: Option<Edge
     if let Answered::Refused(reason) = &answered {
         tracing::warn!(%from, reason, "an edge got no certificate");
     }
-    let Ok(bytes) = encode(&answered) else {
-        return connection.close(CLOSE_SILENT, b"the answer is too long");
+    let bytes = match encode(&answered) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::error!(%error, "an edge gets no certificate: what it would get is too large");
+            return connection.close(CLOSE_SILENT, b"the answer is too long");
+        }
     };
-    let _ = timeout(STEP_MAX, async {
+    let _ = timeout(step_max, async {
         send.write_all(&bytes).await.ok()?;
         send.finish().ok()?;
         send.stopped().await.ok()

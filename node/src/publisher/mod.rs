@@ -13,6 +13,7 @@ mod admission;
 mod certificates;
 mod connection;
 mod feed;
+mod lobby;
 mod metrics;
 mod shelf;
 mod transport;
@@ -29,18 +30,19 @@ use platform::{Clock, Network};
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connection, Endpoint, Incoming, VarInt};
 use rustls::pki_types::CertificateDer;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::feed::Feeds;
+use self::lobby::Lobby;
 use self::shelf::Shelf;
 use crate::control_plane::ControlPlane;
 use crate::enrolment::{self, Desk};
 use crate::fleet::Fleet;
 use crate::keys::KeyRing;
+use crate::sources::Places;
 
 pub use metrics::PublisherMetrics;
 
@@ -52,10 +54,6 @@ const EDGES_MAX: usize = 10_000;
 /// forged addresses costs them a round trip and this node nothing.
 const UNPROVEN_HANDSHAKES_MAX: usize = 64;
 
-/// Connections of edges that want a certificate, who may be anybody: each waits for one entry of the log at
-/// most. More are closed at once.
-const ENROLMENTS_MAX: usize = 64;
-
 /// How long a handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 
@@ -66,6 +64,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(2);
 pub struct Parts<'a> {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// How many connections one address, or one /64 of IPv6, may have.
+    pub connections_of_address_max: usize,
     /// The node's certificate.
     pub identity: &'a Identity,
     /// Where manifests and chunks are read.
@@ -129,10 +129,13 @@ struct Shared {
     keys: KeyRing,
     desk: Option<Desk>,
     clock: Arc<dyn Clock>,
-    /// Room for connections of edges that want a certificate.
-    enrolments: Arc<Semaphore>,
+    /// Where those wait who want a certificate.
+    lobby: Lobby,
     /// Handshakes under way.
     handshakes: Arc<AtomicUsize>,
+    /// What each address has of connections, and what it may have.
+    of_address: Places,
+    of_address_max: usize,
 }
 
 impl Publisher {
@@ -143,6 +146,7 @@ impl Publisher {
     pub fn start<N: Network>(network: &N, parts: Parts<'_>) -> Result<Self, StartError> {
         let Parts {
             listen,
+            connections_of_address_max,
             identity,
             control,
             fleet,
@@ -173,8 +177,10 @@ impl Publisher {
             keys,
             desk,
             clock,
-            enrolments: Arc::new(Semaphore::new(ENROLMENTS_MAX)),
+            lobby: Lobby::default(),
             handshakes: Arc::default(),
+            of_address: Places::default(),
+            of_address_max: connections_of_address_max,
         };
         let accepting = tokio::spawn(accept(
             endpoint.clone(),
@@ -245,22 +251,36 @@ async fn greet(incoming: Incoming, shared: Shared, draining: CancellationToken) 
     shared.handshakes.fetch_add(1, Ordering::Relaxed);
     let connected = timeout(HANDSHAKE_MAX, connecting).await;
     shared.handshakes.fetch_sub(1, Ordering::Relaxed);
+    // Before the handshake anybody may have written that address.
+    let place = shared.of_address.take(from.ip(), shared.of_address_max);
     match connected {
+        Ok(Ok(connection)) if place.is_none() => {
+            shared.metrics.refused.inc();
+            tracing::warn!(%from, max = shared.of_address_max, "an address has as many connections as publisher.connections_of_address_max allows");
+            connection.close(
+                VarInt::from_u32(1),
+                b"too many connections from this address",
+            );
+        }
         Ok(Ok(connection)) if wants_certificate(&connection) => {
-            let Ok(_room) = Arc::clone(&shared.enrolments).try_acquire_owned() else {
+            let shown = shown(&connection);
+            let Some(_chair) = shared.lobby.enter(from.ip(), shown.is_some()) else {
                 shared.metrics.refused.inc();
                 return connection.close(VarInt::from_u32(1), b"too many edges ask at once");
             };
             if let Some(desk) = shared.desk {
-                let shown = shown(&connection);
                 enrolment::serve(desk, connection, shown).await;
             }
         }
         Ok(Ok(connection)) => {
+            // The handshake lets strangers in where edges come by tokens. They have no business here.
+            let Some(shown) = shown(&connection) else {
+                shared.metrics.refused.inc();
+                return connection.close(VarInt::from_u32(1), b"an edge shows its certificate");
+            };
             let edges = shared.metrics.edges.clone();
             edges.inc();
-            let shown = shown(&connection);
-            connection::serve(shared, connection, shown, draining).await;
+            connection::serve(shared, connection, Some(shown), draining).await;
             edges.dec();
         }
         Ok(Err(reason)) => {

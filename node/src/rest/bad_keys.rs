@@ -3,10 +3,12 @@
 //! out by others behind the same one.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use domain::time::Timestamp;
 use parking_lot::Mutex;
+
+use crate::sources::source;
 
 /// For how long bad keys count, from the first of them on.
 const SPAN_MS: u64 = 60_000;
@@ -14,9 +16,6 @@ const SPAN_MS: u64 = 60_000;
 /// From how many sources bad keys are counted at a time, in less than a megabyte. Those of more
 /// sources at once are refused as ever.
 const SOURCES_MAX: usize = 4_096;
-
-/// The prefix of an IPv6 address that one client has to itself.
-const CLIENT_PREFIX: u128 = !(u64::MAX as u128);
 
 /// What came from each source lately.
 #[derive(Debug, Default)]
@@ -65,15 +64,6 @@ impl BadKeys {
         // A clock that went back makes nobody wait for longer.
         let left_ms = counted.ends_at_ms().saturating_sub(now.0).min(SPAN_MS);
         Some(left_ms).filter(|left_ms| *left_ms > 0 && counted.count >= max)
-    }
-}
-
-/// Who an address stands for.
-fn source(address: IpAddr) -> u128 {
-    let bits = |address: Ipv6Addr| u128::from(address);
-    match address.to_canonical() {
-        IpAddr::V4(address) => bits(address.to_ipv6_mapped()),
-        IpAddr::V6(address) => bits(address) & CLIENT_PREFIX,
     }
 }
 

@@ -5,9 +5,8 @@
 //! `axum::serve` is not used because it installs no timer, which leaves hyper's own deadlines
 //! without effect.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use injection::{Point, point};
-use parking_lot::Mutex;
 use platform::Listener;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -29,6 +27,7 @@ use tower::Service;
 use super::HttpMetrics;
 use super::guard::{Activity, Guarded, IDLE, RequestGuard};
 use super::pipeline::{ClientAddress, Streamed};
+use crate::sources::{Place, Places};
 
 /// The buffer for a request's head and for reading bodies: the biggest head we take, and four
 /// times what a big body needs to flow.
@@ -56,7 +55,7 @@ pub struct ServerLimits {
     /// The most connections at once; more wait in the kernel's queue. 4096 with two buffers each
     /// stay below the usual limits of file descriptors and some 100 MB in the worst case.
     pub connections_max: usize,
-    /// The most of them from one address; more are closed at once. A quarter, so that one client that opens
+    /// The most of them from one address, or /64 of IPv6; more are closed at once. A quarter, so that one client that opens
     /// all that it can leaves room for others, and enough for a balancer that stands before the node.
     pub connections_of_address_max: usize,
     /// How long requests under way may take when the server stops.
@@ -101,7 +100,7 @@ where
     /// within the drain time, and returns.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let slots = Arc::new(Semaphore::new(self.limits.connections_max));
-        let addresses = Addresses::default();
+        let addresses = Places::default();
         let graceful = GracefulShutdown::new();
         let builder = builder();
         let mut stop = std::pin::pin!(stop);
@@ -114,9 +113,9 @@ where
             match accepted {
                 Ok((stream, peer, slot)) => {
                     let max = self.limits.connections_of_address_max;
-                    match addresses.seat(peer.ip(), max) {
-                        Some(seat) => {
-                            self.spawn(&builder, &graceful, stream, peer, (slot, seat));
+                    match addresses.take(peer.ip(), max) {
+                        Some(place) => {
+                            self.spawn(&builder, &graceful, stream, peer, (slot, place));
                         }
                         None => {
                             self.metrics.refused().inc();
@@ -159,7 +158,7 @@ where
         graceful: &GracefulShutdown,
         stream: L::Stream,
         peer: SocketAddr,
-        room: (OwnedSemaphorePermit, Seat),
+        room: (OwnedSemaphorePermit, Place),
     ) {
         let activity = Arc::new(Activity::default());
         let io = TokioIo::new(Guarded::new(stream, Arc::clone(&activity)));
@@ -187,45 +186,6 @@ where
             connections.dec();
             drop(room);
         });
-    }
-}
-
-/// How many connections each address has.
-#[derive(Clone, Debug, Default)]
-struct Addresses(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
-
-/// A connection of an address, until it is dropped.
-#[derive(Debug)]
-struct Seat {
-    addresses: Addresses,
-    address: IpAddr,
-}
-
-impl Addresses {
-    fn seat(&self, address: IpAddr, max: usize) -> Option<Seat> {
-        let address = address.to_canonical();
-        let mut counts = self.0.lock();
-        let count = counts.entry(address).or_default();
-        if *count >= max {
-            return None;
-        }
-        *count += 1;
-        Some(Seat {
-            addresses: self.clone(),
-            address,
-        })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut counts = self.addresses.0.lock();
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
-        }
     }
 }
 

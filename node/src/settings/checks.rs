@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    EnrolmentSettings, LimitSettings, MemberSettings, RaftSettings, RestSettings, Settings,
-    SettingsError,
+    EnrolmentSettings, LimitSettings, MemberSettings, PublisherSettings, RaftSettings,
+    RestSettings, Settings, SettingsError, TlsSettings,
 };
 
 /// Region names longer than this fit no table and no label.
@@ -16,7 +16,10 @@ const LIMIT_MAX: u32 = 1_000_000_000;
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     region("node.region", &settings.node.region)?;
     rest(&settings.rest)?;
-    settings.enrolment.as_ref().map_or(Ok(()), enrolment)?;
+    publisher(&settings.publisher)?;
+    if let Some(enrolment) = &settings.enrolment {
+        self::enrolment(enrolment, &settings.tls)?;
+    }
     members(settings)?;
     raft(&settings.raft)?;
     limits(&settings.limits)
@@ -48,8 +51,25 @@ fn rest(rest: &RestSettings) -> Result<(), SettingsError> {
     }
 }
 
-/// A certificate that lasts for longer than a week is not one that is renewed by itself.
-fn enrolment(enrolment: &EnrolmentSettings) -> Result<(), SettingsError> {
+fn publisher(publisher: &PublisherSettings) -> Result<(), SettingsError> {
+    if publisher.connections_of_address_max > 0 {
+        return Ok(());
+    }
+    Err(SettingsError::field(
+        "publisher.connections_of_address_max",
+        "must be at least 1",
+    ))
+}
+
+/// A certificate that lasts for longer than a week is not one that is renewed by itself. That the authorities are others than the
+/// nodes' where the files are, is looked at when they are read.
+fn enrolment(enrolment: &EnrolmentSettings, tls: &TlsSettings) -> Result<(), SettingsError> {
+    if enrolment.ca_file == tls.ca_file {
+        return Err(SettingsError::field(
+            "enrolment.ca_file",
+            "must not be tls.ca_file: edges have an authority of their own, which signs for no node (vectorgate-node ca init)",
+        ));
+    }
     if (1..=7 * 24).contains(&enrolment.certificate_hours) {
         return Ok(());
     }

@@ -30,7 +30,7 @@ pub struct Settings {
     /// gRPC between nodes.
     pub internal: ListenSettings,
     /// QUIC for edges.
-    pub publisher: ListenSettings,
+    pub publisher: PublisherSettings,
     /// The operators' socket; without it, operators use the process's subcommands.
     #[serde(default)]
     pub admin: Option<ListenSettings>,
@@ -100,6 +100,23 @@ pub struct RestSettings {
 pub struct ListenSettings {
     /// Where it listens.
     pub listen: SocketAddr,
+}
+
+/// The socket for edges.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublisherSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How many connections one address, or one /64 of IPv6, may have: more are closed at once. Give more where more edges stand behind
+    /// one address.
+    #[serde(default = "connections_of_address_max")]
+    pub connections_of_address_max: usize,
+}
+
+/// A tenth of what a node takes, so that one address that opens all that it can leaves room for others.
+fn connections_of_address_max() -> usize {
+    1024
 }
 
 /// Mutual TLS between our own processes.

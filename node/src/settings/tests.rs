@@ -48,6 +48,7 @@ fn a_minimal_file_gives_defaults_for_the_rest() {
             format: LogFormat::Text
         }
     );
+    assert_eq!(settings.publisher.connections_of_address_max, 1024);
     assert_eq!(settings.raft, RaftSettings::default());
     assert_eq!(settings.limits, LimitSettings::default());
     assert_eq!(settings.webhooks, WebhookSettings::default());
@@ -74,6 +75,7 @@ fn each_field_can_come_from_the_environment_which_wins() {
             ("VECTORGATE_REST__LISTEN", "127.0.0.1:9"),
             ("VECTORGATE_LOG__FORMAT", "json"),
             ("VECTORGATE_RAFT__HEARTBEAT_MS", "50"),
+            ("VECTORGATE_PUBLISHER__CONNECTIONS_OF_ADDRESS_MAX", "4096"),
             ("VECTORGATE_LIMITS__ENTERPRISE_REQUESTS_PER_MINUTE", "900"),
             (
                 "VECTORGATE_CLUSTER__MEMBERS",
@@ -88,6 +90,7 @@ fn each_field_can_come_from_the_environment_which_wins() {
     assert_eq!(settings.rest.listen.port(), 9);
     assert_eq!(settings.log.format, LogFormat::Json);
     assert_eq!(settings.raft.heartbeat_ms, 50);
+    assert_eq!(settings.publisher.connections_of_address_max, 4096);
     assert_eq!(settings.limits.enterprise_requests_per_minute, 900);
     assert_eq!(settings.initial_members()[&7].publisher, "h:2");
 }
@@ -129,6 +132,16 @@ fn what_is_wrong_is_named() {
             "[security]",
             "[enrolment]\nca_file = \"c\"\nkey_file = \"k\"\ncertificate_hours = 169\n[security]",
             "enrolment.certificate_hours",
+        ),
+        (
+            "[security]",
+            "[enrolment]\nca_file = \"ca.pem\"\nkey_file = \"k\"\n[security]",
+            "enrolment.ca_file",
+        ),
+        (
+            "listen = \"127.0.0.1:7301\"",
+            "listen = \"127.0.0.1:7301\"\nconnections_of_address_max = 0",
+            "publisher.connections_of_address_max",
         ),
         (
             "listen = \"127.0.0.1:7101\"",

@@ -20,7 +20,8 @@ use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{
     ClusterSettings, LimitSettings, ListenSettings, LogSettings, MemberSettings, NodeSettings,
-    RaftSettings, RestSettings, SecuritySettings, Settings, TlsSettings, WebhookSettings,
+    PublisherSettings, RaftSettings, RestSettings, SecuritySettings, Settings, TlsSettings,
+    WebhookSettings,
 };
 use platform::testing::TestAuthority;
 use platform::{SystemClock, SystemEntropy};
@@ -287,8 +288,9 @@ impl World {
             internal: ListenSettings {
                 listen: listen(&member.internal),
             },
-            publisher: ListenSettings {
+            publisher: PublisherSettings {
                 listen: listen(&member.publisher),
+                connections_of_address_max: 1024,
             },
             admin: None,
             tls: TlsSettings {

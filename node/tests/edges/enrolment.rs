@@ -1,11 +1,14 @@
 //! Edges that come by a join token, over real QUIC: who gets in, who does not, and what becomes of them.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::model::EdgePublicKey;
 use domain::time::Timestamp;
 use edge::enrolment::{EnrolError, Enrolled, Folder, enrol, keep_renewed};
-use edge::store::MemoryDirectory;
+use edge::nodes::KnownNodes;
+use edge::store::{Directory, MemoryDirectory};
 use edge_protocol::enrolment::JoinToken;
 use platform::renewal::OwnCertificate;
 use platform::testing::{Pems, TestAuthority};
@@ -36,13 +39,19 @@ fn token(secret: [u8; 32], nodes: &[&Node]) -> JoinToken {
 /// Comes by a certificate; the disk that it is on, too.
 async fn come(token: &JoinToken, edge_id: &str) -> (Result<Enrolled, EnrolError>, MemoryDirectory) {
     let directory = MemoryDirectory::default();
-    let folder = Folder(Box::new(directory.clone()));
+    let folder = Folder(Arc::new(directory.clone()));
     let outside = (
         &SystemClock as &dyn Clock,
         Arc::new(SystemEntropy) as Arc<dyn Entropy>,
     );
     let coming = enrol(&TokioNetwork, outside, &folder, (token, edge_id));
     (timeout(PATIENCE, coming).await.unwrap(), directory)
+}
+
+/// Nodes as an edge knows them.
+fn known(nodes: &[&Node]) -> KnownNodes {
+    let addresses = nodes.iter().map(|node| node.address.clone());
+    KnownNodes::new(addresses.collect(), Vec::new())
 }
 
 fn pems(enrolled: &Enrolled) -> Pems {
@@ -84,7 +93,7 @@ async fn an_edge_comes_by_a_token_and_follows_by_what_it_got() {
     assert_eq!(shown.environment.as_deref(), Some("production"));
     let lasts_s = shown.not_after_s - now().0 / 1000;
     assert!(lasts_s <= 7 * DAY.as_secs(), "{lasts_s}");
-    assert_eq!(Folder(Box::new(disk)).find().unwrap(), Some(came.clone()));
+    assert_eq!(Folder(Arc::new(disk)).find().unwrap(), Some(came.clone()));
 
     let mut edge = edge(&came, &[&node]);
     edge.applies(state.manifest()).await;
@@ -143,6 +152,36 @@ async fn a_token_that_is_old_unknown_or_for_another_edge_lets_nobody_in() {
     come(&token(named, &[&node]), "edge-1").await.0.unwrap();
 }
 
+#[tokio::test]
+async fn a_good_token_is_taken_from_an_address_that_many_bad_ones_came_from() {
+    let state = State::with_rules(1);
+    let node = Node::lets_in(1, &state, Letting::for_(DAY));
+    let secret = state.token(1, None, now());
+    for _ in 0..20 {
+        let came = come(&token([9; 32], &[&node]), "edge-1").await.0;
+        assert_eq!(refusal(came), "The token is not known.");
+    }
+    come(&token(secret, &[&node]), "edge-1").await.0.unwrap();
+}
+
+#[tokio::test]
+async fn the_name_of_an_edge_that_its_operator_gave_a_certificate_is_taken_by_a_token_that_names_it_alone()
+ {
+    let state = State::with_rules(1);
+    let node = Node::lets_in(1, &state, Letting::for_(DAY));
+    let mut operators = Edge::start("edge-1", &[&node]);
+    operators.applies(state.manifest()).await;
+    let any = token(state.token(1, None, now()), &[&node]);
+    let why = refusal(come(&any, "edge-1").await.0);
+    assert!(why.starts_with("An edge edge-1 is there"), "{why}");
+    assert!(operators.status().trouble.is_none());
+    // The token is as good as before, for another name.
+    come(&any, "edge-2").await.0.unwrap();
+    operators.stop().await;
+    let named = token(state.token(2, Some("edge-1"), now()), &[&node]);
+    come(&named, "edge-1").await.0.unwrap();
+}
+
 /// Contract: D-64.
 #[tokio::test]
 async fn an_edge_that_is_revoked_is_dropped_and_does_not_come_back() {
@@ -171,19 +210,23 @@ async fn an_edge_that_is_revoked_is_dropped_and_does_not_come_back() {
     let named = come(&token(state.token(2, None, now()), &[&node]), "edge-1").await;
     assert!(refusal(named.0).contains("never used again"));
     // Nor is its certificate renewed.
-    let own = OwnCertificate::new("enrolled", came.papers.until_s);
-    let own = Arc::new(own);
-    let folder = Folder(Box::new(MemoryDirectory::default()));
+    let own = Arc::new(OwnCertificate::new("enrolled", came.term()));
+    let folder = Folder(Arc::new(MemoryDirectory::default()));
     let identity = came.identity().unwrap();
     let renewing = keep_renewed(
         TokioNetwork,
         (Arc::new(SystemClock), Arc::new(SystemEntropy)),
         folder,
         (came, identity),
-        Arc::clone(&own),
+        (Arc::clone(&own), known(&[&node])),
     );
-    assert!(timeout(Duration::from_secs(4), renewing).await.is_err());
-    assert_eq!(own.taken(), 0);
+    let mut standing = own.subscribe();
+    tokio::select! {
+        () = renewing => {}
+        refused = timeout(PATIENCE, standing.wait_for(|standing| standing.refused > 1)) => {
+            assert_eq!(refused.unwrap().unwrap().taken, 0);
+        }
+    }
 }
 
 #[tokio::test]
@@ -194,25 +237,119 @@ async fn a_certificate_is_renewed_in_time_by_the_edge_itself() {
     let (came, disk) = come(&token(secret, &[&node]), "edge-1").await;
     let came = came.unwrap();
     let identity = came.identity().unwrap();
-    let own = Arc::new(OwnCertificate::new("enrolled", came.papers.until_s));
+    let own = Arc::new(OwnCertificate::new("enrolled", came.term()));
+    // The nodes that came with the certificate are gone; the edge knows of another one.
+    let gone = vec!["127.0.0.1:9".to_owned()];
+    let nodes = KnownNodes::new(vec![node.address.clone()], gone.clone());
+    let mut stale = came.clone();
+    stale.papers.nodes = gone;
     let renewing = tokio::spawn(keep_renewed(
         TokioNetwork,
         (Arc::new(SystemClock), Arc::new(SystemEntropy)),
-        Folder(Box::new(disk.clone())),
-        (came.clone(), identity.clone()),
-        Arc::clone(&own),
+        Folder(Arc::new(disk.clone())),
+        (stale, identity.clone()),
+        (Arc::clone(&own), nodes.clone()),
     ));
-    let deadline = Instant::now() + PATIENCE;
-    while own.taken() < 2 {
-        assert!(Instant::now() < deadline, "it is not renewed twice");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let mut standing = own.subscribe();
+    let renewed = timeout(PATIENCE, standing.wait_for(|standing| standing.taken >= 2)).await;
+    let until_s = renewed.unwrap().unwrap().term.until_s;
     renewing.abort();
-    assert!(own.until_s() > came.papers.until_s);
-    let kept = Folder(Box::new(disk)).find().unwrap().unwrap();
+    assert!(until_s > came.papers.until_s);
+    let kept = Folder(Arc::new(disk)).find().unwrap().unwrap();
     assert_eq!(kept.key, came.key);
-    assert_eq!(kept.papers.until_s, own.until_s());
-    assert_eq!(identity.not_after_s(), Some(own.until_s()));
+    assert_eq!(kept.papers.until_s, until_s);
+    assert_eq!(identity.term().unwrap().until_s, until_s);
+    // And what the node told of takes the place of what was told before.
+    assert_eq!(nodes.all(), [node.address.as_str()]);
+}
+
+#[tokio::test]
+async fn a_renewal_that_no_node_answers_is_counted() {
+    let state = State::with_rules(1);
+    let node = Node::lets_in(1, &state, Letting::for_(Duration::from_secs(3)));
+    let secret = state.token(1, None, now());
+    let came = come(&token(secret, &[&node]), "edge-1").await.0.unwrap();
+    let own = Arc::new(OwnCertificate::new("enrolled", came.term()));
+    let identity = came.identity().unwrap();
+    let renewing = tokio::spawn(keep_renewed(
+        TokioNetwork,
+        (Arc::new(SystemClock), Arc::new(SystemEntropy)),
+        Folder(Arc::new(MemoryDirectory::default())),
+        (came, identity),
+        (Arc::clone(&own), KnownNodes::default()),
+    ));
+    let mut standing = own.subscribe();
+    let counted = timeout(
+        PATIENCE,
+        standing.wait_for(|standing| standing.unavailable >= 1),
+    );
+    let counted = *counted.await.unwrap().unwrap();
+    assert_eq!((counted.taken, counted.refused), (0, 0));
+    renewing.abort();
+}
+
+/// A disk on which no certificate can be kept.
+struct Failing(MemoryDirectory);
+
+impl Directory for Failing {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+
+    fn read(&self, name: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        self.0.read(name, offset, length)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        if name == "identity.new" {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.0.write(name, bytes)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+}
+
+/// Contract: D-64.
+#[tokio::test]
+async fn an_edge_that_dies_before_it_has_kept_its_certificate_asks_again_by_the_same_token() {
+    let state = State::with_rules(1);
+    let node = Node::lets_in(1, &state, Letting::for_(DAY));
+    let token = token(state.token(1, None, now()), &[&node]);
+    let disk = MemoryDirectory::default();
+    let come_on = async |directory: Arc<dyn Directory>| {
+        let folder = Folder(directory);
+        let outside = (
+            &SystemClock as &dyn Clock,
+            Arc::new(SystemEntropy) as Arc<dyn Entropy>,
+        );
+        let coming = enrol(&TokioNetwork, outside, &folder, (&token, "edge-1"));
+        timeout(PATIENCE, coming).await.unwrap()
+    };
+    let first = come_on(Arc::new(Failing(disk.clone()))).await;
+    assert!(matches!(first, Err(EnrolError::Keep(_))), "{first:?}");
+    let known = state.edge("edge-1").unwrap();
+    // Another key does not get in by it.
+    let other = come(&token, "edge-1").await.0;
+    assert_eq!(refusal(other), "The token was used already.");
+    let again = come_on(Arc::new(disk.clone())).await.unwrap();
+    assert_eq!(state.edge("edge-1").unwrap(), known);
+    let identity = again.identity().unwrap();
+    let shown = EdgeCertificate::of(&identity.certificate().unwrap()).unwrap();
+    assert!(known.admits(shown.key.map(|key| EdgePublicKey(key.0)).as_ref()));
+    let mut edge = edge(&again, &[&node]);
+    edge.applies(state.manifest()).await;
+    edge.stop().await;
 }
 
 #[tokio::test]
@@ -265,6 +402,7 @@ async fn who_shows_no_certificate_gets_to_the_desk_alone_and_only_where_there_is
     assert!(connect(&closed, stranger(ALPN_ENROL)).await.is_err());
     assert!(connect(&closed, stranger(ALPN_EDGE)).await.is_err());
     assert!(connect(&open, stranger(ALPN_ENROL)).await.is_ok());
+    assert!(connect(&open, stranger(ALPN_EDGE)).await.is_err());
     // What somebody shows is verified there, too.
     let other = TestAuthority::new("another");
     let mut pems = other.edge("edge-1");
@@ -277,6 +415,73 @@ async fn who_shows_no_certificate_gets_to_the_desk_alone_and_only_where_there_is
             .await
             .is_err()
     );
+}
+
+/// Connects, and says nothing.
+async fn silent(node: &Node, tls: rustls::ClientConfig) -> quinn::Connection {
+    let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    let any = "127.0.0.1:0".parse().unwrap();
+    let endpoint = TokioNetwork.quic(any, None).unwrap();
+    let address = node.address.parse().unwrap();
+    let connecting = endpoint.connect_with(config, address, NODE_SERVER_NAME);
+    connecting.unwrap().await.unwrap()
+}
+
+/// Why the node has closed a connection, in its words.
+async fn why(connection: quinn::Connection) -> String {
+    match timeout(PATIENCE, connection.closed()).await.unwrap() {
+        quinn::ConnectionError::ApplicationClosed(closed) => {
+            String::from_utf8_lossy(&closed.reason).into_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn strangers_who_say_nothing_keep_no_edge_from_renewing_and_are_sent_away() {
+    let state = State::with_rules(1);
+    let node = Node::lets_in(1, &state, Letting::for_(DAY));
+    let secret = state.token(1, None, now());
+    let came = come(&token(secret, &[&node]), "edge-1").await.0.unwrap();
+    let authorities = token([0; 32], &[]).authorities;
+    let mut strangers = Vec::new();
+    for _ in 0..70 {
+        let tls = Identity::stranger(&authorities, ALPN_ENROL).unwrap();
+        strangers.push(silent(&node, tls).await);
+    }
+    let identity = came.identity().unwrap();
+    let renewing = identity.client(ALPN_ENROL).unwrap();
+    connect(&node, renewing).await.unwrap();
+    // One address has a part of the places alone, and those that have one do not keep it.
+    let mut told = std::collections::BTreeMap::new();
+    for stranger in strangers {
+        *told.entry(why(stranger).await).or_insert(0) += 1;
+    }
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told["nothing was asked"] >= 16, "{told:?}");
+    assert!(told["too many edges ask at once"] >= 1, "{told:?}");
+    // There is room again.
+    let secret = state.token(2, None, now());
+    come(&token(secret, &[&node]), "edge-2").await.0.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_connections() {
+    let state = State::with_rules(1);
+    let node = Node::crowded(1, &state, 2);
+    let edges = || TestAuthority::default().edge("edge-1").identity();
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        open.push(silent(&node, edges().client(ALPN_EDGE).unwrap()).await);
+    }
+    let third = silent(&node, edges().client(ALPN_EDGE).unwrap()).await;
+    assert_eq!(why(third).await, "too many connections from this address");
+    for connection in open {
+        connection.close(0_u32.into(), b"");
+    }
+    let mut edge = Edge::start("edge-1", &[&node]);
+    edge.applies(state.manifest()).await;
+    edge.stop().await;
 }
 
 /// Contract: D-64.

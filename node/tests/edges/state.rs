@@ -14,8 +14,8 @@ use domain::id::{
 };
 use domain::machine;
 use domain::model::{
-    Algorithm, ApiVersion, CertificateMaterial, EdgeBinding, KeyHash, KeySalt, Mode, Plan,
-    Priority, Target,
+    Algorithm, ApiVersion, CertificateMaterial, EdgeBinding, EdgeRecord, KeyHash, KeySalt, Mode,
+    Plan, Priority, Target,
 };
 use domain::outcome::{Applied, Outcome};
 use domain::query;
@@ -277,6 +277,11 @@ impl State {
         let applied = self.apply_at(at, Command::CreateEdgeToken(actor(), command));
         assert!(applied.reply.is_ok(), "{applied:?}");
         secret
+    }
+
+    /// What is decided of an edge.
+    pub(crate) fn edge(&self, edge_id: &str) -> Option<EdgeRecord> {
+        query::edge_record(&*self.rows.lock(), &production(), edge_id)
     }
 
     /// Turns an edge away.

@@ -10,12 +10,13 @@ use edge::active::Active;
 use edge::assembly::Serving;
 use edge::certificates::{Keyring, Vault};
 use edge::configuration::{Apply, ApplyError, ApplyReport};
+use edge::nodes::KnownNodes;
 use edge::store::MemoryDirectory;
 use edge::subscriber::{ApplyOn, Certificates, Options, Ports, Status, Subscriber};
 use edge::telemetry::Hub;
 use edge_protocol::ManifestRef;
 use node::control_plane::{BoxFuture, ControlPlane, LocalFleet, MemberId, PeerError, PeerFleet};
-use node::enrolment::{self, Desk, EdgeAuthority, Enrolment};
+use node::enrolment::{self, Desk, EdgeAuthority, Enrolment, EnrolmentMetrics};
 use node::fleet::{ClusterFleet, Fleet};
 use node::keys::KeyRing;
 use node::publisher::{Parts, Publisher, PublisherMetrics};
@@ -108,19 +109,26 @@ impl Node {
     }
 
     pub(crate) fn start_with(id: MemberId, state: &Arc<State>, authority: &TestAuthority) -> Self {
-        Self::start_as(id, state, authority, None)
+        Self::start_as(id, state, authority, (None, 1024))
+    }
+
+    /// One of which an address has so many connections at most.
+    pub(crate) fn crowded(id: MemberId, state: &Arc<State>, of_address_max: usize) -> Self {
+        let authority = TestAuthority::default();
+        Self::start_as(id, state, &authority, (None, of_address_max))
     }
 
     /// One that lets edges in.
     pub(crate) fn lets_in(id: MemberId, state: &Arc<State>, enrolment: Letting) -> Self {
-        Self::start_as(id, state, &TestAuthority::default(), Some(enrolment))
+        let authority = TestAuthority::default();
+        Self::start_as(id, state, &authority, (Some(enrolment), 1024))
     }
 
     fn start_as(
         id: MemberId,
         state: &Arc<State>,
         authority: &TestAuthority,
-        letting: Option<Letting>,
+        (letting, connections_of_address_max): (Option<Letting>, usize),
     ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -142,11 +150,19 @@ impl Node {
                 clock: Arc::new(SystemClock),
                 entropy: Arc::new(SystemEntropy),
                 nodes: identity(&pems),
+                fleet: Arc::new(ClusterFleet {
+                    fleet: fleet.clone(),
+                    control: control.clone(),
+                    peers: Arc::new(Peers(BTreeMap::new())),
+                    clock: Arc::new(SystemClock),
+                }),
                 enrolment,
+                metrics: EnrolmentMetrics::default(),
             })
         });
         let parts = Parts {
             listen: "127.0.0.1:0".parse().unwrap(),
+            connections_of_address_max,
             identity: &trusted.unwrap_or_else(|| identity(&pems)),
             control: control.clone(),
             fleet: fleet.clone(),
@@ -326,7 +342,7 @@ impl Maker {
             region: "eu".to_owned(),
             labels: BTreeMap::new(),
             software: "test".to_owned(),
-            nodes: self.nodes.clone(),
+            nodes: KnownNodes::new(self.nodes.clone(), Vec::new()),
             apply_on: ApplyOn::Thread,
             breaker: true,
             telemetry_period: Duration::from_millis(50),

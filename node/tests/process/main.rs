@@ -140,6 +140,18 @@ fn bad_settings_end_with_64_and_the_field_before_a_port_opens() {
         64,
         "node.id",
     );
+    // The nodes' own authority, in another file.
+    fs::copy(place.path("ca.pem"), place.path("edges.pem")).unwrap();
+    let edges = format!(
+        "{good}\n[enrolment]\nca_file = \"{}\"\nkey_file = \"{}\"\n",
+        place.path("edges.pem").display(),
+        place.path("other.key").display()
+    );
+    fails(
+        place.command(&edges),
+        64,
+        "enrolment.ca_file: it holds an authority of tls.ca_file",
+    );
     let mut from_environment = place.command(&good);
     from_environment.env("VECTORGATE_REST__LISTEN", "0.0.0.0:80");
     fails(from_environment, 64, "rest.listen");

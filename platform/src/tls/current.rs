@@ -1,12 +1,13 @@
 //! What rustls asks in each handshake: which certificate is shown, whom is believed. All of it is
 //! answered from what an [`Identity`] holds at that moment, so that renewed certificates and another
 //! bundle of authorities are in use without a restart. Peers are held to their role here, before
-//! a byte of theirs is read.
+//! a byte of theirs is read. Signatures are checked as the one crypto provider does, whoever vouches for the certificate.
 
 use std::sync::Arc;
 
 use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -15,6 +16,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::identity::Identity;
 use super::peer::Peer;
+use super::provider;
 
 /// Whether a client of this name is let in.
 pub type Admits = fn(&Peer) -> bool;
@@ -32,9 +34,14 @@ pub(super) struct Clients {
     pub(super) strangers: bool,
 }
 
-/// Believes nodes that the current authorities vouch for.
+/// Believes nodes that authorities vouch for.
 #[derive(Debug)]
-pub(super) struct Servers(pub(super) Identity);
+pub(super) enum Servers {
+    /// Those that are current.
+    Of(Identity),
+    /// Always the same, for somebody who has no identity yet.
+    Fixed(Arc<dyn ServerCertVerifier>),
+}
 
 /// Fails unless the certificate names a peer of the right role.
 fn check(certificate: &CertificateDer<'_>, admits: Admits) -> Result<(), Error> {
@@ -44,6 +51,11 @@ fn check(certificate: &CertificateDer<'_>, admits: Admits) -> Result<(), Error> 
             CertificateError::ApplicationVerificationFailure,
         )),
     }
+}
+
+/// How signatures of handshakes are checked.
+fn algorithms() -> WebPkiSupportedAlgorithms {
+    provider().signature_verification_algorithms
 }
 
 impl ResolvesServerCert for Shown {
@@ -96,8 +108,7 @@ impl ClientCertVerifier for Clients {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let material = self.identity.material();
-        material.clients.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &algorithms())
     }
 
     fn verify_tls13_signature(
@@ -106,12 +117,11 @@ impl ClientCertVerifier for Clients {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let material = self.identity.material();
-        material.clients.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &algorithms())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.identity.material().clients.supported_verify_schemes()
+        algorithms().supported_schemes()
     }
 }
 
@@ -124,7 +134,11 @@ impl ServerCertVerifier for Servers {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.0.material().servers.verify_server_cert(
+        let verifier = match self {
+            Self::Of(identity) => Arc::clone(&identity.material().servers),
+            Self::Fixed(verifier) => Arc::clone(verifier),
+        };
+        let verified = verifier.verify_server_cert(
             end_entity,
             intermediates,
             server_name,
@@ -141,8 +155,7 @@ impl ServerCertVerifier for Servers {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let material = self.0.material();
-        material.servers.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &algorithms())
     }
 
     fn verify_tls13_signature(
@@ -151,11 +164,10 @@ impl ServerCertVerifier for Servers {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let material = self.0.material();
-        material.servers.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &algorithms())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.material().servers.supported_verify_schemes()
+        algorithms().supported_schemes()
     }
 }

@@ -5,20 +5,22 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use domain::time::Timestamp;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{Resumption, WantsClientCert, WebPkiServerVerifier};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use rustls_pki_types::CertificateDer;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::sync::watch;
 
 use super::current::{Admits, Clients, Servers, Shown};
-use super::peer::Peer;
-use super::{TlsError, certificates, private_key, provider};
-use crate::certificate;
+use super::peer::{EdgeCertificate, Peer};
+use super::{NODE_SERVER_NAME, TlsError, certificates, private_key, provider};
+use crate::certificate::{self, Term};
 
 /// A process's certificate chain and key, and the authorities that it trusts. Clones share them: what
 /// [replaces](Self::replace) them is what every handshake after that uses.
@@ -65,25 +67,16 @@ impl Identity {
     /// When one of them holds something else, or certificate and key do not fit.
     pub fn from_pem(ca: &[u8], cert: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let authorities = certificates("the CA certificate", ca)?;
-        let mut roots = RootCertStore::empty();
-        for certificate in &authorities {
-            roots.add(certificate.clone())?;
-        }
-        let roots = Arc::new(roots);
+        let roots = roots(authorities.iter().cloned())?;
         let chain = certificates("the certificate", cert)?;
         let shown = CertifiedKey::from_der(chain, private_key(key)?, &provider())?;
-        let verifier =
-            |error: rustls::server::VerifierBuilderError| TlsError::Verifier(error.to_string());
         let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider())
             .build()
-            .map_err(verifier)?;
-        let servers = WebPkiServerVerifier::builder_with_provider(roots, provider())
-            .build()
-            .map_err(verifier)?;
+            .map_err(|error| TlsError::Verifier(error.to_string()))?;
         let material = Material {
             shown: Arc::new(shown),
             clients,
-            servers,
+            servers: servers(roots)?,
             authorities,
         };
         Ok(Self {
@@ -99,13 +92,46 @@ impl Identity {
     /// so.
     ///
     /// # Errors
-    /// When it names somebody else; nothing changes then.
+    /// When it names somebody else, or another environment; nothing changes then.
     pub fn replace(&self, other: &Self) -> Result<(), TlsError> {
-        if self.peer() != other.peer() {
+        if self.peer() != other.peer() || self.environment() != other.environment() {
             return Err(TlsError::SomebodyElse);
         }
         self.current.send_replace(other.material());
         Ok(())
+    }
+
+    /// Whether `other` has the same certificates. Keys belong to those.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let (own, other) = (self.material(), other.material());
+        own.shown.cert == other.shown.cert && own.authorities == other.authorities
+    }
+
+    /// Fails unless others that trust the same authorities would believe the certificate at that time.
+    ///
+    /// # Errors
+    /// When it does not lead to one of them, does not hold, or names nobody of ours.
+    pub fn verify(&self, at: Timestamp) -> Result<(), TlsError> {
+        let material = self.material();
+        let Some((first, rest)) = material.shown.cert.split_first() else {
+            return Err(TlsError::SomebodyElse);
+        };
+        let now = UnixTime::since_unix_epoch(Duration::from_millis(at.0));
+        let clients = &material.clients;
+        let as_client = clients.verify_client_cert(first, rest, now).map(drop);
+        let outcome = match Peer::of(first) {
+            Some(Peer::Edge(_)) => as_client,
+            Some(Peer::Node(_)) => as_client.and_then(|()| {
+                let name = ServerName::try_from(NODE_SERVER_NAME)
+                    .map_err(|error| rustls::Error::General(error.to_string()))?;
+                let servers = &material.servers;
+                let verified = servers.verify_server_cert(first, rest, &name, &[], now);
+                verified.map(drop)
+            }),
+            None => return Err(TlsError::SomebodyElse),
+        };
+        outcome.map_err(TlsError::Unbelievable)
     }
 
     /// Who the certificate says that this process is.
@@ -114,10 +140,16 @@ impl Identity {
         self.certificate().and_then(|first| Peer::of(&first))
     }
 
-    /// Until when the certificate holds, in seconds since the Unix epoch.
+    /// The environment that an edge's certificate names.
     #[must_use]
-    pub fn not_after_s(&self) -> Option<u64> {
-        certificate::not_after_s(&self.certificate()?)
+    pub fn environment(&self) -> Option<String> {
+        EdgeCertificate::of(&self.certificate()?)?.environment
+    }
+
+    /// For how long the certificate holds.
+    #[must_use]
+    pub fn term(&self) -> Option<Term> {
+        certificate::term(&self.certificate()?)
     }
 
     /// The certificate itself.
@@ -185,22 +217,15 @@ impl Identity {
     }
 
     /// For connecting to nodes without a certificate, by [`super::NODE_SERVER_NAME`], where these
-    /// authorities (in DER) vouch for them.
+    /// authorities (in DER) vouch for them. Who answers must show a node's certificate all the same.
     ///
     /// # Errors
     /// When an authority's certificate cannot be read.
     pub fn stranger(authorities: &[Vec<u8>], alpn: &[u8]) -> Result<ClientConfig, TlsError> {
-        let mut roots = RootCertStore::empty();
-        for authority in authorities {
-            roots.add(CertificateDer::from(authority.clone()))?;
-        }
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![alpn.to_vec()];
-        config.resumption = Resumption::disabled();
-        Ok(config)
+        let authorities = authorities.iter().cloned().map(CertificateDer::from);
+        let verifier = servers(roots(authorities)?)?;
+        let builder = nodes_only(Servers::Fixed(verifier))?;
+        Ok(towards_nodes(builder.with_no_client_auth(), alpn))
     }
 
     /// For connecting to nodes, by [`super::NODE_SERVER_NAME`].
@@ -208,14 +233,40 @@ impl Identity {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn client(&self, alpn: &[u8]) -> Result<ClientConfig, TlsError> {
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .dangerous()
-            // It judges as rustls' own verifier does, which it asks, and is stricter.
-            .with_custom_certificate_verifier(Arc::new(Servers(self.clone())))
-            .with_client_cert_resolver(Arc::new(Shown(self.clone())));
-        config.alpn_protocols = vec![alpn.to_vec()];
-        config.resumption = Resumption::disabled();
-        Ok(config)
+        let builder = nodes_only(Servers::Of(self.clone()))?;
+        let config = builder.with_client_cert_resolver(Arc::new(Shown(self.clone())));
+        Ok(towards_nodes(config, alpn))
     }
+}
+
+fn roots(
+    authorities: impl IntoIterator<Item = CertificateDer<'static>>,
+) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority)?;
+    }
+    Ok(Arc::new(roots))
+}
+
+fn servers(roots: Arc<RootCertStore>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+    let built = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
+    let verifier = built.map_err(|error| TlsError::Verifier(error.to_string()))?;
+    Ok(verifier)
+}
+
+/// TLS as a client that believes nodes alone.
+fn nodes_only(verifier: Servers) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        // It judges as rustls' own verifier does, which it asks, and is stricter.
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(builder)
+}
+
+fn towards_nodes(mut config: ClientConfig, alpn: &[u8]) -> ClientConfig {
+    config.alpn_protocols = vec![alpn.to_vec()];
+    config.resumption = Resumption::disabled();
+    config
 }

@@ -81,7 +81,7 @@ impl EdgeCertificate {
             id,
             environment,
             key: EdgeKey::of_spki(&certificate::spki(certificate)?),
-            not_after_s: certificate::not_after_s(certificate)?,
+            not_after_s: certificate::term(certificate)?.until_s,
         })
     }
 }

@@ -10,7 +10,7 @@ use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
 use super::{ALPN_H2, TlsError, certified_key, provider};
-use crate::certificate;
+use crate::certificate::{self, Term};
 
 /// A certificate for clients. Clones share it: what [replaces](Self::replace) it is what every handshake
 /// after that shows.
@@ -48,10 +48,10 @@ impl PublicCertificate {
         Arc::clone(&self.current.borrow())
     }
 
-    /// Until when it holds, in seconds since the Unix epoch.
+    /// For how long it holds.
     #[must_use]
-    pub fn not_after_s(&self) -> Option<u64> {
-        certificate::not_after_s(self.current().cert.first()?)
+    pub fn term(&self) -> Option<Term> {
+        certificate::term(self.current().cert.first()?)
     }
 
     /// Shows what `other` shows, from now on. Connections that are open stay so.

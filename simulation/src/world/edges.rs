@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use edge::assembly::{Own, Ports};
+use edge::nodes::KnownNodes;
 use edge::store::MemoryDirectory;
 use edge::subscriber::Status;
 use edge::workers::Placement;
@@ -47,13 +48,14 @@ impl Fleet {
             clock: Arc::new(SimClock::default()),
             entropy,
         };
+        let settings = self.edge_settings(index)?;
         let own = Own {
             identity: self.authority.edge(&name).identity(),
+            nodes: KnownNodes::new(settings.control.nodes.clone(), Vec::new()),
             https: None,
             directory: Box::new(self.directories[index].clone()),
             access_log: None,
         };
-        let settings = self.edge_settings(index)?;
         let started = edge::assembly::start(settings, ports, own, Placement::Here).await;
         if self.directories[index].is_dead() {
             // The machine died while the process started.

@@ -11,7 +11,8 @@ use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{
     ClusterSettings, LimitSettings, ListenSettings, LogSettings, MemberSettings, NodeSettings,
-    RaftSettings, RestSettings, SecuritySettings, Settings, TlsSettings, WebhookSettings,
+    PublisherSettings, RaftSettings, RestSettings, SecuritySettings, Settings, TlsSettings,
+    WebhookSettings,
 };
 use raft_store::Storage;
 use tokio::sync::mpsc;
@@ -137,7 +138,10 @@ impl Fleet {
                 plain_http_beyond_loopback: true,
             },
             internal: any(INTERNAL_PORT),
-            publisher: any(PUBLISHER_PORT),
+            publisher: PublisherSettings {
+                listen: any(PUBLISHER_PORT).listen,
+                connections_of_address_max: 1024,
+            },
             admin: None,
             tls: TlsSettings {
                 ca_file: PathBuf::new(),

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::world::{World, actor, refused, world};
-use crate::command::{Command, CreateEdgeToken, DeleteEdgeToken, EnrolEdge, RevokeEdge};
-use crate::decide::{EDGE_LABELS_MAX, EDGE_TOKENS_MAX};
-use crate::id::{EdgeTokenId, Seed};
+use crate::command::{
+    Actor, Command, CreateApiKey, CreateEdgeToken, DeleteEdgeToken, EnrolEdge, RevokeApiKey,
+    RevokeEdge, RollApiKey,
+};
+use crate::decide::{EDGE_LABELS_MAX, EDGE_RECORDS_MAX, EDGE_TOKENS_MAX};
+use crate::id::{ApiKeyId, EdgeTokenId, Seed};
 use crate::model::{
-    EDGE_TOKEN_MS, EdgeBinding, EdgePublicKey, EdgeRecord, EdgeToken, KeyHash, KeySalt,
+    EDGE_TOKEN_MS, EdgeBinding, EdgePublicKey, EdgeRecord, EdgeToken, KeyHash, KeyKind, KeySalt,
 };
 use crate::outcome::{Outcome, Reply};
 use crate::query;
+use crate::schema::EDGE_RECORDS;
 use crate::time::Timestamp;
 
 fn id(number: u64) -> EdgeTokenId {
@@ -137,8 +141,17 @@ fn a_token_works_once_and_again_for_whoever_did_not_hear_the_answer() {
         why(world.enrol(1, "edge-1", key(2))),
         "The token was used already."
     );
-    assert_eq!(edge(world.enrol(1, "edge-1", key(1))), first);
+    let made = query::edge_token(&world.rows, &world.actor.environment_id, &id(1)).unwrap();
+    for at in [world.now, made.expires_at.0 - 1] {
+        world.now = at;
+        assert_eq!(edge(world.enrol(1, "edge-1", key(1))), first);
+    }
     assert_eq!(world.edge_record("edge-2"), None);
+    world.now = made.expires_at.0;
+    assert_eq!(
+        why(world.enrol(1, "edge-1", key(1))),
+        "The token was used already."
+    );
 }
 
 #[test]
@@ -277,4 +290,110 @@ fn tokens_that_expired_a_day_ago_make_room() {
     token(world.create_token(5_000, binding(None)));
     let left = query::edge_tokens(&world.rows, &world.actor.environment_id);
     assert_eq!(left.len(), 1);
+}
+
+#[test]
+fn an_edge_is_turned_away_however_many_there_are_and_makes_room() {
+    let mut world = world();
+    token(world.create_token(1, binding(None)));
+    token(world.create_token(2, binding(None)));
+    let first = edge(world.enrol(1, "edge-0", key(1)));
+    for number in 1..EDGE_RECORDS_MAX {
+        let record = EdgeRecord {
+            edge_id: format!("edge-{number}"),
+            ..first.clone()
+        };
+        let key = (&record.environment_id, &record.edge_id);
+        EDGE_RECORDS.put(&mut world.rows, key, &record);
+    }
+    let refusal = refused(world.enrol(2, "one-more", key(2)));
+    assert_eq!(refusal, ("LimitExceeded", "edge_id".to_owned()));
+    edge(world.revoke_edge("somebody-elses"));
+    assert_eq!(
+        refused(world.enrol(2, "one-more", key(2))).0,
+        "LimitExceeded"
+    );
+    edge(world.revoke_edge("edge-7"));
+    edge(world.enrol(2, "one-more", key(2)));
+}
+
+/// Another key of the actor's environment.
+fn second_key(world: &mut World) -> Actor {
+    let id = ApiKeyId::new(Seed {
+        unix_ms: 1,
+        random: 77,
+    });
+    let command = CreateApiKey {
+        id: id.clone(),
+        hash: KeyHash([77; 32]),
+        salt: KeySalt([1; 16]),
+        kind: KeyKind::Live,
+        name: "second".to_owned(),
+        environments: vec![world.actor.environment_id.clone()],
+        routes: Vec::new(),
+        methods: Vec::new(),
+        resources: Vec::new(),
+        ip_allowlist: Vec::new(),
+        expires_at: None,
+    };
+    world
+        .apply(Command::CreateApiKey(world.actor.clone(), command))
+        .unwrap();
+    Actor {
+        api_key_id: id,
+        ..world.actor.clone()
+    }
+}
+
+#[test]
+fn a_token_is_worth_no_more_than_the_key_that_made_it() {
+    let mut world = world();
+    let (own, second) = (world.actor.clone(), second_key(&mut world));
+    world.actor = second.clone();
+    token(world.create_token(1, binding(None)));
+    token(world.create_token(2, binding(None)));
+    let first = edge(world.enrol(1, "edge-1", key(1)));
+    world.actor = own.clone();
+    let revoke = RevokeApiKey {
+        id: second.api_key_id.clone(),
+    };
+    world.apply(Command::RevokeApiKeyFor(own, revoke)).unwrap();
+    world.actor = second;
+    assert_eq!(
+        why(world.enrol(2, "edge-2", key(2))),
+        "The API key that made the token was revoked or has expired."
+    );
+    // Who has come stays, and may not have heard it.
+    assert_eq!(edge(world.enrol(1, "edge-1", key(1))), first);
+}
+
+#[test]
+fn a_key_that_is_rolled_without_an_overlap_takes_its_open_tokens_along() {
+    let mut world = world();
+    let roll = |world: &mut World, overlap_ms, number| {
+        let command = RollApiKey {
+            id: world.actor.api_key_id.clone(),
+            hash: KeyHash([number; 32]),
+            salt: KeySalt([1; 16]),
+            overlap_ms,
+        };
+        world
+            .apply(Command::RollApiKey(world.actor.clone(), command))
+            .unwrap();
+    };
+    for number in 1..=3 {
+        token(world.create_token(number, binding(None)));
+    }
+    roll(&mut world, 60_000, 70);
+    edge(world.enrol(1, "edge-1", key(1)));
+    roll(&mut world, 0, 71);
+    assert_eq!(
+        why(world.enrol(2, "edge-2", key(2))),
+        "The token is not known."
+    );
+    let left = query::edge_tokens(&world.rows, &world.actor.environment_id);
+    let left: Vec<_> = left.into_iter().map(|token| token.id).collect();
+    assert_eq!(left, [id(1)]);
+    token(world.create_token(4, binding(None)));
+    edge(world.enrol(4, "edge-2", key(2)));
 }

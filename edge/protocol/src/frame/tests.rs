@@ -246,6 +246,12 @@ fn messages_of_a_node_keep_their_bytes() {
             Refusal::Violation("v".to_owned()),
             "00000005 01 04 05 01 76",
         ),
+        (
+            Refusal::Revoked {
+                edge_id: "e".to_owned(),
+            },
+            "00000005 01 04 06 01 65",
+        ),
     ] {
         golden(&ToEdge::Refused(refusal), expect);
     }
