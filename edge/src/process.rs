@@ -125,6 +125,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         https: https(&settings, &key)?,
         directory: Box::new(directory.sealed(&key, "configurations")),
         access_log: writing.as_ref().map(Writing::log),
+        trust: settings.trusted()?,
     };
     let outcome = LocalSet::new().block_on(&runtime, serve(settings, own, enrolled));
     if let Some(writing) = writing {

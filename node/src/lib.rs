@@ -22,4 +22,5 @@ pub mod publisher;
 pub mod rest;
 pub mod sealing;
 pub mod settings;
+pub mod signing;
 pub(crate) mod webhooks;

@@ -41,6 +41,7 @@ use crate::control_plane::ControlPlane;
 use crate::enrolment::{self, Desk};
 use crate::fleet::Fleet;
 use crate::keys::KeyRing;
+use crate::signing::Signer;
 
 pub use metrics::PublisherMetrics;
 
@@ -127,6 +128,7 @@ struct Shared {
     fleet: Fleet,
     metrics: PublisherMetrics,
     keys: KeyRing,
+    signer: Signer,
     desk: Option<Desk>,
     clock: Arc<dyn Clock>,
     /// Room for connections of edges that want a certificate.
@@ -160,9 +162,10 @@ impl Publisher {
             .map_err(fail)?;
         let address = endpoint.local_addr().map_err(fail)?;
         let feeds = Feeds::default();
+        let signer = Signer::new(keys.clone());
         let draining = CancellationToken::new();
         let connections = TaskTracker::new();
-        let feeding = tokio::spawn(feeds.clone().run(Arc::clone(&control)));
+        let feeding = tokio::spawn(feeds.clone().run(Arc::clone(&control), signer.clone()));
         let shelf = Shelf::new(Arc::clone(&control));
         let shared = Shared {
             control,
@@ -171,6 +174,7 @@ impl Publisher {
             fleet,
             metrics,
             keys,
+            signer,
             desk,
             clock,
             enrolments: Arc::new(Semaphore::new(ENROLMENTS_MAX)),

@@ -119,6 +119,9 @@ impl State {
             key_id: ApiKeyId::new(seed(number)),
             key_hash: KeyHash([u8::try_from(number).unwrap(); 32]),
         };
+        let founding =
+            node::signing::founding(&crate::world::keys(), Timestamp(1), &SystemEntropy).unwrap();
+        self.apply(founding);
         self.apply(Command::Bootstrap(Box::new(Bootstrap {
             org_id: OrgId::new(seed(0)),
             workspace_id: WorkspaceId::new(seed(0)),

@@ -330,6 +330,7 @@ impl Maker {
             apply_on: ApplyOn::Thread,
             breaker: true,
             telemetry_period: Duration::from_millis(50),
+            trust: None,
         };
         let ports = Ports {
             network: TokioNetwork,

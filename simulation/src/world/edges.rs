@@ -52,6 +52,7 @@ impl Fleet {
             https: None,
             directory: Box::new(self.directories[index].clone()),
             access_log: None,
+            trust: None,
         };
         let settings = self.edge_settings(index)?;
         let started = edge::assembly::start(settings, ports, own, Placement::Here).await;

@@ -47,7 +47,11 @@ impl View {
     /// Whether every voter answered the leader at least once since it leads. Before that, who does not
     /// count as alive may just not have been asked yet.
     pub(super) fn has_heard_voters(&self) -> bool {
-        let heard = |id| self.members.get(id).is_some_and(|known| known.heard.is_some());
+        let heard = |id| {
+            self.members
+                .get(id)
+                .is_some_and(|known| known.heard.is_some())
+        };
         self.voters.iter().all(|id| *id == self.leader || heard(id))
     }
 
