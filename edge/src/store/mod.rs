@@ -89,6 +89,7 @@ pub struct Store {
     starts: Starts,
     /// Likewise.
     trusted: Option<TrustSet>,
+    trusted_is_written: bool,
 }
 
 impl fmt::Debug for Store {
@@ -145,6 +146,7 @@ impl Store {
         if self.kept().next() == Some(&pointer) {
             return Ok(());
         }
+        self.write_trusted()?;
         let (packs, candidates) = self.pack_up(chunks)?;
         if let Some(missing) = self.index.missing(manifest.root, &candidates)
             && !mutant::active(Mutant::PartialAccepted)

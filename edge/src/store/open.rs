@@ -38,6 +38,7 @@ impl Store {
             next: 0,
             damaged: AtomicBool::new(false),
             starts,
+            trusted_is_written: trusted.is_some(),
             trusted,
         };
         let mut findings = Vec::new();

@@ -27,13 +27,26 @@ impl Store {
         self.trusted.as_ref()
     }
 
-    /// Believes these from now on. It is durable on return; after an error it is forgotten with the process.
+    /// Believes these from now on. It is durable on return; after an error it is tried again before a manifest
+    /// is kept, which would mean nothing without it.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn keep_trusted(&mut self, set: &TrustSet) -> Result<(), StoreError> {
-        self.trusted = Some(set.clone());
-        self.replace(NAME, &record::encode(FORMAT, set)?)
+        if self.trusted.as_ref() != Some(set) {
+            self.trusted = Some(set.clone());
+            self.trusted_is_written = false;
+        }
+        self.write_trusted()
+    }
+
+    /// Makes durable whom the edge believes, if that is not so yet.
+    pub(super) fn write_trusted(&mut self) -> Result<(), StoreError> {
+        if let Some(set) = self.trusted.as_ref().filter(|_| !self.trusted_is_written) {
+            self.replace(NAME, &record::encode(FORMAT, set)?)?;
+            self.trusted_is_written = true;
+        }
+        Ok(())
     }
 }
 
@@ -87,9 +100,27 @@ mod tests {
         let opened = open(&directory);
         assert!(opened.findings.is_empty(), "{:?}", opened.findings);
         assert_eq!(opened.store.trusted(), Some(&set()));
+        let writes = directory.writes();
+        store.keep_trusted(&set()).unwrap();
+        assert_eq!(directory.writes(), writes, "nothing changed");
         directory.corrupt(NAME, |bytes| bytes[20] ^= 1);
         let opened = open(&directory);
         assert_eq!(opened.store.trusted(), None);
         assert_eq!(opened.findings.len(), 1, "{:?}", opened.findings);
+    }
+
+    #[test]
+    fn no_manifest_is_kept_whose_signature_nobody_could_verify_after_a_restart() {
+        let directory = MemoryDirectory::default();
+        let mut store = open(&directory).store;
+        directory.set_bytes_max(Some(0));
+        assert!(store.keep_trusted(&set()).is_err());
+        assert!(crate::store::tests::publish(&mut store, 1, &[]).is_err());
+        directory.set_bytes_max(None);
+        crate::store::tests::publish(&mut store, 1, &[]).unwrap();
+        directory.crash(u64::MAX);
+        let store = open(&directory).store;
+        assert_eq!(store.trusted(), Some(&set()));
+        assert_eq!(crate::store::tests::versions(&store), [1]);
     }
 }

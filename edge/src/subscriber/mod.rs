@@ -170,8 +170,16 @@ impl<N: Network> Subscriber<N> {
         for finding in findings {
             tracing::warn!(finding, "something is wrong with the configuration on disk");
         }
-        let kept = || store.trusted().cloned().map(Trust::kept);
-        let trust = options.trust.map(Trust::fixed).or_else(kept);
+        let trust = match options.trust {
+            Some(set) => {
+                // So that it goes on from there should the operator say nothing any more.
+                if let Err(error) = store.keep_trusted(&set) {
+                    tracing::warn!(%error, "whose signatures to believe cannot be written down");
+                }
+                Some(Trust::fixed(set))
+            }
+            None => store.trusted().cloned().map(Trust::kept),
+        };
         let restored = restore::restore(
             &mut store,
             trust.as_ref(),

@@ -73,9 +73,9 @@ pub enum Badness {
     Missing,
     /// Bytes that are no frame.
     Garbage,
-    /// What was published, as a newer version that its signature is not of.
+    /// What could have been published, with a signature that is of something else.
     Forged,
-    /// What was published, as a newer version that somebody else has signed.
+    /// What could have been published, signed by somebody else.
     Stranger,
 }
 

@@ -187,20 +187,8 @@ impl Offers {
                 let large = Bytes::from(vec![0; CHUNK_BYTES_MAX + 1]);
                 (Hash::of(&large), Chunks::new(), Some(large))
             }
-            Badness::Forged | Badness::Stranger => match self.stock.newest() {
-                Some((root, chunks)) => {
-                    return Offer {
-                        badness,
-                        manifest: ManifestRef {
-                            epoch: self.held.epoch,
-                            version: newer,
-                            root: *root,
-                        },
-                        bad_root: None,
-                        chunks: chunks.clone(),
-                        other: None,
-                    };
-                }
+            Badness::Forged | Badness::Stranger => match self.stock.newest().and_then(altered) {
+                Some((root, chunks)) => (root, chunks, None),
                 None => (Hash::of(b"forged"), Chunks::new(), Some(garbage)),
             },
             Badness::Missing => (Hash::of(b"missing"), Chunks::new(), None),
@@ -236,11 +224,24 @@ fn meaningless() -> Option<(Hash, Bytes)> {
 }
 
 /// What was published, but for the settings of one route, which mean nothing any more.
-fn spoilt((root, chunks): &(Hash, Chunks)) -> Option<(Hash, Chunks)> {
+fn spoilt(published: &(Hash, Chunks)) -> Option<(Hash, Chunks)> {
+    rewritten(published, |content| content.config = "{".to_owned())
+}
+
+/// What was published, but for one route's name: good, and of nobody's doing.
+fn altered(published: &(Hash, Chunks)) -> Option<(Hash, Chunks)> {
+    rewritten(published, |content| content.name.push_str(", altered"))
+}
+
+/// What was published, but for what is done to one route.
+fn rewritten(
+    (root, chunks): &(Hash, Chunks),
+    change: impl FnOnce(&mut RouteContent),
+) -> Option<(Hash, Chunks)> {
     let (_, value) = tree::iter(chunks, TreeKind::Routes, *root).last()?.ok()?;
     let mut entry = RouteEntry::decode(&value).ok()?;
     let mut content = RouteContent::decode(chunks.get(&entry.head)?).ok()?;
-    content.config = "{".to_owned();
+    change(&mut content);
     let head = content.encode();
     entry.head = Hash::of(&head);
     let mut chunks = chunks.clone();
