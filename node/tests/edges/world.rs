@@ -14,6 +14,7 @@ use edge::store::MemoryDirectory;
 use edge::subscriber::{ApplyOn, Certificates, Options, Ports, Status, Subscriber};
 use edge::telemetry::Hub;
 use edge_protocol::ManifestRef;
+use edge_protocol::signing::TrustSet;
 use node::control_plane::{BoxFuture, ControlPlane, LocalFleet, MemberId, PeerError, PeerFleet};
 use node::enrolment::{self, Desk, EdgeAuthority, Enrolment};
 use node::fleet::{ClusterFleet, Fleet};
@@ -278,6 +279,8 @@ pub(crate) struct Maker {
     pub(crate) nodes: Vec<String>,
     pub(crate) directory: MemoryDirectory,
     pub(crate) vault: MemoryDirectory,
+    /// Whom the operator says to trust.
+    pub(crate) trust: Option<TrustSet>,
 }
 
 fn certificates(vault: &MemoryDirectory, serving: &Serving) -> Certificates {
@@ -309,6 +312,7 @@ impl Maker {
             nodes: nodes.iter().map(|node| node.address.clone()).collect(),
             directory: MemoryDirectory::default(),
             vault: MemoryDirectory::default(),
+            trust: None,
         }
     }
 
@@ -330,7 +334,7 @@ impl Maker {
             apply_on: ApplyOn::Thread,
             breaker: true,
             telemetry_period: Duration::from_millis(50),
-            trust: None,
+            trust: self.trust.clone(),
         };
         let ports = Ports {
             network: TokioNetwork,

@@ -4,7 +4,7 @@
 //! ```text
 //! statement   what is signed: bytes that say one thing and nothing else
 //! key         the node's half: draws, signs, vouches for the key that comes after
-//! document    whom to trust, as JSON
+//! document    whom to trust, and what was signed, as JSON
 //! trust       the edge's half: whom it believes, and how that changes
 //! ```
 //!
@@ -20,7 +20,9 @@ mod key;
 mod statement;
 mod trust;
 
-pub use document::{BadDocument, TrustDocument, TrustedKeyDocument};
+pub use document::{
+    BadDocument, SignatureDocument, StatementDocument, TrustDocument, TrustedKeyDocument, Unproven,
+};
 pub use key::{BadKey, KeyPair};
 pub use statement::{FORMAT, Scope, Statement};
 pub use trust::{Trust, TrustSet, TrustedKey, Untrusted};

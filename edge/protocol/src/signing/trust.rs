@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::key::voucher_bytes;
 use super::statement::join;
-use super::{Signature, SignedManifest, SignedTrust};
+use super::{Signature, SignedManifest, SignedTrust, Statement};
 use crate::ManifestRef;
 use crate::manifest::Standing;
 
@@ -145,6 +145,20 @@ pub enum Untrusted {
 }
 
 impl Untrusted {
+    /// All [words](Self::word).
+    pub const WORDS: [&str; 10] = [
+        "foreign_cluster",
+        "foreign_environment",
+        "unknown_key",
+        "retired_key",
+        "bad_signature",
+        "older_epoch",
+        "older_version",
+        "unvouched_key",
+        "too_many_keys",
+        "no_trust_set",
+    ];
+
     /// A word for programs.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -286,12 +300,17 @@ impl Trust {
         self.verify_as(environment, kept, true)
     }
 
-    /// Believes a signature by a key that is trusted now.
+    /// Believes any statement of the cluster that is signed by a key that is trusted now.
     ///
     /// # Errors
-    /// When it is by nobody who is trusted, or of something else.
-    pub fn verify_bytes(&self, signature: Signature, bytes: &[u8]) -> Result<(), Untrusted> {
-        check(&self.set, signature, bytes, false)
+    /// When it is another cluster's, or by nobody who is trusted, or something else was signed.
+    pub fn verify_statement(
+        &self,
+        statement: &Statement,
+        signature: Signature,
+    ) -> Result<(), Untrusted> {
+        self.check_cluster(&statement.cluster_id)?;
+        check(&self.set, signature, &statement.bytes(), false)
     }
 
     fn verify_as(
