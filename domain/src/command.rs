@@ -15,6 +15,7 @@ mod outage;
 mod purge;
 mod several;
 mod shift;
+mod signing;
 mod webhook;
 
 use std::fmt;
@@ -30,6 +31,7 @@ pub use outage::{OutageChange, RecordOutages};
 pub use purge::PurgeCache;
 pub use several::{BatchRules, ReorderRules, RuleOperation, RuleOrder};
 pub use shift::{CancelShift, ShiftTurn, StartShift, StepShift};
+pub use signing::{ChangeSigningKeys, NewSigningKey, SigningChange};
 pub use webhook::{
     CreateWebhookEndpoint, DeleteWebhookEndpoint, RecordDeliveries, RecordedAttempt, ReplayEvent,
     RetryDelivery, RotateWebhookSecret, UpdateWebhookEndpoint,
@@ -165,6 +167,7 @@ pub enum Command {
     DeleteEdgeToken(Actor, DeleteEdgeToken),
     EnrolEdge(Actor, EnrolEdge),
     RevokeEdge(Actor, RevokeEdge),
+    ChangeSigningKeys(ChangeSigningKeys),
 }
 
 impl Command {
@@ -218,6 +221,7 @@ impl Command {
             Self::DeleteEdgeToken(..) => "delete_edge_token",
             Self::EnrolEdge(..) => "enrol_edge",
             Self::RevokeEdge(..) => "revoke_edge",
+            Self::ChangeSigningKeys(_) => "change_signing_keys",
         }
     }
 
@@ -232,7 +236,8 @@ impl Command {
             | Self::RecordOutages(_)
             | Self::StepShift(_)
             | Self::TellExpiries(_)
-            | Self::ChangeCluster(_) => None,
+            | Self::ChangeCluster(_)
+            | Self::ChangeSigningKeys(_) => None,
             Self::CreateUpstream(actor, _)
             | Self::UpdateUpstream(actor, _)
             | Self::DeleteUpstream(actor, _)

@@ -9,8 +9,8 @@ use crate::model::{
     ApiKey, Certificate, ClusterRecord, ClusterSettings, DeliveryState, EdgeRecord, EdgeToken,
     Environment, Expiring, ExpiryNotice, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash,
     Manifest, ManifestVersion, MemberId, Outage, Priority, RetiredMember, Route, Rule, RuleStatus,
-    RuleVersion, RuleVersionNumber, Shift, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint,
-    Workspace,
+    RuleVersion, RuleVersionNumber, Shift, Signing, SigningKey, SigningKeyId, Snapshot, Upstream,
+    WebhookDelivery, WebhookEndpoint, Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, History, LogClock, Uses};
 use crate::time::{Revision, Timestamp};
@@ -269,6 +269,15 @@ pub enum Event {
     },
     /// What operators want of the cluster, and how many of their changes are kept.
     ClusterSettled(ClusterSettings),
+    /// How the cluster signs.
+    SigningSettled(Box<Signing>),
+    /// A signing key was made or retired.
+    SigningKeyChanged(SigningKey),
+    /// A signing key that was retired long ago is not remembered any more.
+    SigningKeyForgotten {
+        /// Which.
+        key: SigningKeyId,
+    },
     /// A join token was made.
     EdgeTokenCreated(EdgeToken),
     /// An edge came by a join token.

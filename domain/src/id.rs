@@ -186,6 +186,8 @@ ids! {
     CertificateId = "cert";
     /// A token by which an edge joins.
     EdgeTokenId = "etok";
+    /// A cluster, as its edges know it.
+    ClusterId = "cl";
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge_protocol::signing::TrustSet;
 use parking_lot::Mutex;
 use platform::tls::{Identity, PublicCertificate};
 use platform::{Clock, Entropy, Listener, Network};
@@ -60,6 +61,8 @@ pub struct Own {
     pub directory: Box<dyn Directory>,
     /// Where its requests are logged, if anywhere.
     pub access_log: Option<AccessLog>,
+    /// Whose signatures it believes, where its operator says so.
+    pub trust: Option<TrustSet>,
 }
 
 /// What an edge shows to clients.
@@ -240,6 +243,7 @@ fn open<N: Network>(
         },
         breaker: settings.breaker.enabled,
         telemetry_period: SEND_PERIOD,
+        trust: own.trust,
     };
     let ports = subscriber::Ports {
         network: ports.network.clone(),

@@ -1,5 +1,7 @@
 //! The process around an edge: arguments, files, logging, signals, exit codes.
 
+mod verify;
+
 use std::error::Error;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
@@ -28,6 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tracing_subscriber::EnvFilter;
+use verify::VerifyError;
 
 /// Exit code for wrong arguments and settings (`EX_USAGE`).
 const USAGE: u8 = 64;
@@ -53,16 +56,20 @@ const KEY: &str = "key";
 pub(crate) struct Arguments {
     /// The settings file (TOML). Variables named `VECTORGATE_SECTION__FIELD` go before it.
     #[arg(long, value_name = "FILE")]
-    settings: PathBuf,
+    settings: Option<PathBuf>,
     #[command(subcommand)]
     task: Option<Task>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Task {
     /// Comes by a certificate with the join token of the settings, keeps it in `edge.data_dir`, and ends. An edge
     /// that is started without one does the same first.
     Enrol,
+    /// Verifies a snapshot's signature, as `GET /v2/snapshots/{id}/signature` gives it, without any node. Needs no
+    /// settings.
+    #[command(after_help = verify::EXITS)]
+    Verify(verify::Verification),
 }
 
 /// Why the process ends before its time.
@@ -78,12 +85,17 @@ pub(crate) enum Failure {
     Thread,
     #[error(transparent)]
     Enrolment(#[from] EnrolError),
+    #[error("--settings FILE is missing")]
+    NoSettings,
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
 }
 
 impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Settings(_) => USAGE,
+            Self::Settings(_) | Self::NoSettings => USAGE,
+            Self::Verify(error) => error.exit_code(),
             Self::Runtime(_) | Self::Start(_) | Self::Enrolment(EnrolError::Keep(_)) => OS_ERROR,
             Self::Enrolment(EnrolError::Token(_)) => USAGE,
             Self::Enrolment(_) => NO_PERMISSION,
@@ -106,7 +118,11 @@ pub(crate) fn explain(told: &clap::Error) -> ExitCode {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let mut settings = Settings::load(&arguments.settings)?;
+    if let Some(Task::Verify(verification)) = &arguments.task {
+        return Ok(verification.run()?);
+    }
+    let file = arguments.settings.as_ref().ok_or(Failure::NoSettings)?;
+    let mut settings = Settings::load(file)?;
     start_logging(&settings.log)?;
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -128,6 +144,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         https: https(&settings, &key)?,
         directory: Box::new(directory.sealed(&key, "configurations")),
         access_log: writing.as_ref().map(Writing::log),
+        trust: settings.trusted()?,
     };
     let outcome = LocalSet::new().block_on(&runtime, serve(settings, own, enrolled));
     if let Some(writing) = writing {

@@ -4,6 +4,7 @@
 
 mod enrolment;
 mod observing;
+mod trust;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use crate::pace::Rate;
 
 pub use enrolment::{EnrolmentSettings, Token};
 pub use observing::{AccessLogSettings, BreakerSettings, DebugSettings};
+pub use trust::{TrustSettings, read_trust};
 mod listeners;
 
 pub use listeners::{Http3Settings, HttpSettings, HttpsSettings, ProxyProtocol, Trust};
@@ -67,6 +69,8 @@ pub struct Settings {
     /// To whom it shows its decisions.
     #[serde(default)]
     pub debug: DebugSettings,
+    /// Whose signatures it believes, if not those of the first node that it meets.
+    pub trust: Option<TrustSettings>,
 }
 
 /// `[edge]`.

@@ -8,15 +8,18 @@ use bytes::Bytes;
 use domain::content::{
     Action, Criteria, PathPattern, RouteContent, RouteEntry, RuleContent, route_key, rule_key,
 };
-use domain::id::{EnvironmentId, RouteId, RuleId, Seed, SnapshotId};
-use domain::model::{Epoch, ManifestVersion, Mode, Priority, SnapshotVersion};
+use domain::id::{ClusterId, EnvironmentId, RouteId, RuleId, Seed, SnapshotId};
+use domain::model::{Epoch, Manifest, ManifestVersion, Mode, Priority, SnapshotVersion};
+use domain::time::{Revision, Timestamp};
 use domain::tree::{self, Edits, Hash, TreeKind};
 use edge::store::{MemoryDirectory, Store};
 use edge_protocol::feeder::{self, ChunkReader};
 use edge_protocol::follower::Action as Does;
 use edge_protocol::frame::encode;
+use edge_protocol::signing::{KeyPair, Trust, TrustSet, TrustedKey};
 use edge_protocol::{
-    Feeder, Follower, Hello, ManifestRef, Moment, PROTOCOL, Patch, ToEdge, Welcome,
+    Feeder, Follower, Hello, ManifestRef, Moment, Offer, PROTOCOL, Patch, SignedManifest,
+    SignedTrust, ToEdge, Welcome,
 };
 
 const RULES: u32 = 100_000;
@@ -118,6 +121,35 @@ impl Plane {
         }
     }
 
+    /// The manifest as the cluster signs it.
+    fn offer(&self) -> Offer {
+        let key = KeyPair::new(&[7; 32]).unwrap();
+        let set = TrustSet {
+            cluster_id: ClusterId::new(seed(8)),
+            epoch: Epoch(1),
+            serial: 1,
+            keys: vec![TrustedKey {
+                public: key.public(),
+                voucher: None,
+                retired: false,
+            }],
+        };
+        let manifest = self.manifest();
+        let manifest = Manifest {
+            environment_id: environment(),
+            epoch: manifest.epoch,
+            version: manifest.version,
+            root: manifest.root,
+            updated_at: Timestamp(1),
+            revision: Revision(1),
+            previous: Hash([0; 32]),
+        };
+        Offer {
+            manifest: SignedManifest::sign(&set.cluster_id, &manifest, &key),
+            trust: SignedTrust::sign(set, &key),
+        }
+    }
+
     /// How long the chunk is that comes of a patch.
     fn size(&self, patch: &Patch) -> usize {
         self.chunks[&patch.wanted.hash].len()
@@ -202,10 +234,11 @@ impl Edge {
             software: "test".to_owned(),
             have,
         };
+        let trust = store.trusted().cloned().map(Trust::kept);
         Self {
             directory,
             store,
-            follower: Follower::new(hello, have.map(|_| environment())),
+            follower: Follower::new(hello, have.map(|_| environment()), trust),
         }
     }
 
@@ -222,13 +255,16 @@ impl Edge {
         loop {
             let mut moved = false;
             self.follower.advance(now, &self.store);
-            while let Some(Does::Apply {
-                manifest,
-                environment_id,
-                chunks,
-            }) = self.follower.poll_action()
-            {
-                self.store.keep(&environment_id, manifest, &chunks).unwrap();
+            while let Some(does) = self.follower.poll_action() {
+                let (manifest, chunks) = match does {
+                    Does::Apply { manifest, chunks } => (manifest, chunks),
+                    Does::Trust(set) => {
+                        self.store.keep_trusted(&set).unwrap();
+                        continue;
+                    }
+                    Does::Close(reason) => panic!("{reason}"),
+                };
+                self.store.keep(&manifest, &chunks).unwrap();
                 assert!(self.store.tidy().is_none());
                 self.follower.handle_applied(now, Duration::ZERO, Ok(()));
                 moved = true;
@@ -245,7 +281,7 @@ impl Edge {
                         environment_id: environment(),
                         publishers: Vec::new(),
                     };
-                    feeder.handle_admitted(now, welcome, plane.manifest());
+                    feeder.handle_admitted(now, welcome, plane.offer());
                 }
             }
             if let Some(frame) = feeder.poll_transmit(plane) {

@@ -22,5 +22,6 @@ pub mod publisher;
 pub mod rest;
 pub mod sealing;
 pub mod settings;
+pub mod signing;
 mod sources;
 pub(crate) mod webhooks;

@@ -28,7 +28,7 @@ pub use public::PublicCertificate;
 pub const NODE_SERVER_NAME: &str = "vectorgate-node";
 
 /// ALPN of the protocol between nodes and edges.
-pub const ALPN_EDGE: &[u8] = b"vg-edge/1";
+pub const ALPN_EDGE: &[u8] = b"vg-edge/2";
 
 /// ALPN of the conversation by which an edge comes by a certificate.
 pub const ALPN_ENROL: &[u8] = b"vg-enrol/1";

@@ -107,7 +107,7 @@ pub async fn follow(
     let mut subscriber = Subscriber {
         number: subscription.number,
         began: Instant::now(),
-        follower: Follower::new(hello, None),
+        follower: Follower::new(hello, None, None),
         memory: Memory::default(),
         send,
         applied,
@@ -149,8 +149,11 @@ impl Subscriber {
         let now = self.now();
         self.follower.advance(now, &self.memory);
         while let Some(action) = self.follower.poll_action() {
-            let Action::Apply { chunks, .. } = action else {
-                bail!("the subscriber gave up: {action:?}");
+            let chunks = match action {
+                Action::Apply { chunks, .. } => chunks,
+                // It is forgotten with the subscriber.
+                Action::Trust(_) => continue,
+                Action::Close(reason) => bail!("the subscriber gave up: {reason}"),
             };
             self.memory.0.extend(chunks);
             self.follower.handle_applied(now, Duration::ZERO, Ok(()));

@@ -38,27 +38,48 @@ pub(super) fn change<V: View + ?Sized>(
             return nothing();
         }
         ClusterChange::RegionPreferred { region } => after.preferred_region.clone_from(region),
+        // A command of their own does them.
+        ClusterChange::SigningKeyAdded { .. } | ClusterChange::SigningKeyRetired { .. } => {
+            return nothing();
+        }
         ClusterChange::MemberAdded { .. }
         | ClusterChange::MemberPromoted { .. }
         | ClusterChange::MemberDemoted { .. }
         | ClusterChange::LeaderMoved { .. } => {}
     }
+    write_down(
+        context,
+        (request_id, origin),
+        &command.change,
+        after,
+        &mut events,
+    );
+    Ok(Decision {
+        events,
+        outcome: Outcome::Recorded,
+    })
+}
+
+/// Remembers what an operator asked for.
+pub(super) fn write_down<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    (request_id, origin): (&RequestId, &Origin),
+    change: &ClusterChange,
+    mut settings: ClusterSettings,
+    events: &mut Vec<Event>,
+) {
     events.push(Event::ClusterChanged {
         revision: context.revision,
         record: Box::new(ClusterRecord {
             at: context.at,
             request_id: request_id.clone(),
             origin: origin.clone(),
-            change: command.change.clone(),
+            change: change.clone(),
         }),
     });
-    after.changes += 1;
-    forget_oldest(context, &mut after, &mut events);
-    events.push(Event::ClusterSettled(after));
-    Ok(Decision {
-        events,
-        outcome: Outcome::Recorded,
-    })
+    settings.changes += 1;
+    forget_oldest(context, &mut settings, events);
+    events.push(Event::ClusterSettled(settings));
 }
 
 fn nothing() -> Judgement {

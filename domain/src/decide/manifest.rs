@@ -5,7 +5,7 @@ use super::Context;
 use crate::event::Event;
 use crate::id::EnvironmentId;
 use crate::model::{Manifest, ManifestVersion};
-use crate::query::{ViewChunks, manifest};
+use crate::query::{ViewChunks, epoch, manifest};
 use crate::rejection::Rejection;
 use crate::rows::View;
 use crate::schema::{MANIFEST_ROOTS, MANIFEST_ROOTS_KEPT};
@@ -40,7 +40,9 @@ pub(super) fn move_manifest<V: View + ?Sized>(
         root: edited.root,
         updated_at: context.at,
         revision: context.revision,
-        ..current
+        epoch: epoch(context.view),
+        previous: current.link(),
+        environment_id: current.environment_id,
     };
     let oldest = version
         .0

@@ -27,6 +27,7 @@ mod rollback;
 mod route;
 mod rule;
 mod shift;
+mod signing;
 mod switch;
 mod target;
 #[cfg(test)]
@@ -139,6 +140,9 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
         Command::DeleteEdgeToken(actor, command) => edge::delete_token(context, actor, command),
         Command::EnrolEdge(actor, command) => edge::enrol(context, actor, command),
         Command::RevokeEdge(actor, command) => edge::revoke(context, actor, command),
+        Command::ChangeSigningKeys(command) => {
+            signing::change(context, (&stamped.request_id, &stamped.origin), command)
+        }
     }
 }
 

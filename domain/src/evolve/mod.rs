@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::rows::Rows;
 use crate::schema::{
     CLOCK, CLUSTER, CLUSTER_CHANGES, DRAFTS, EXPIRY_NOTICES, HISTORIES, JOURNAL, RETIRED_MEMBERS,
-    RULE_VERSION_SNAPSHOTS, RULE_VERSIONS, UPSTREAM_OUTAGES,
+    RULE_VERSION_SNAPSHOTS, RULE_VERSIONS, SIGNING, SIGNING_KEYS, UPSTREAM_OUTAGES,
 };
 
 /// Writes `event` into `rows`.
@@ -148,6 +148,9 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
         }
         Event::ClusterChangeForgotten { revision } => CLUSTER_CHANGES.delete(rows, (revision,)),
         Event::ClusterSettled(settings) => CLUSTER.put(rows, (), settings),
+        Event::SigningSettled(signing) => SIGNING.put(rows, (), signing),
+        Event::SigningKeyChanged(key) => SIGNING_KEYS.put(rows, (&key.public.id(),), key),
+        Event::SigningKeyForgotten { key } => SIGNING_KEYS.delete(rows, (key,)),
         Event::EdgeTokenCreated(token) | Event::EdgeTokenUsed(token) => {
             edges::token_written(rows, token);
         }

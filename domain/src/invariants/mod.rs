@@ -24,6 +24,7 @@
 //! | join tokens are found by their hashes, and whoever came by one is known | `edges` |
 //! | deliveries are listed under their times and counted | `webhooks` |
 //! | what operators asked of the cluster is kept up to a number | `cluster` |
+//! | the cluster signs with a key that it has not retired | `signing` |
 //! | the journal is whole from where it begins, can be told in full, and is a chain | `journal` |
 
 mod access;
@@ -39,6 +40,7 @@ mod outages;
 mod routes;
 mod rules;
 mod shifts;
+mod signing;
 mod snapshots;
 mod state;
 mod uses;
@@ -71,6 +73,7 @@ pub fn check(view: &(impl View + ?Sized)) -> Result<(), String> {
     expiries::check(&state)?;
     shifts::derive(&state, &mut expected)?;
     cluster::check(&state)?;
+    signing::check(&state)?;
     edges::derive(&state, &mut expected)?;
     expected.compare(&state.rows)
 }

@@ -264,6 +264,9 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             | Event::ClusterChanged { .. }
             | Event::ClusterChangeForgotten { .. }
             | Event::ClusterSettled(_)
+            | Event::SigningSettled(_)
+            | Event::SigningKeyChanged(_)
+            | Event::SigningKeyForgotten { .. }
             | Event::EdgeTokenForgotten(_)
             | Event::Journaled { .. } => {}
         }

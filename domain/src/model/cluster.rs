@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Origin;
 use crate::id::RequestId;
+use crate::model::SigningKeyId;
 use crate::time::{Revision, Timestamp};
 
 /// A node's number. It stands for one disk, and is never given to another one.
@@ -57,6 +58,10 @@ pub enum ClusterChange {
     LeaderMoved { to: MemberId },
     /// The leader should be in this region; `None` where it does not matter.
     RegionPreferred { region: Option<String> },
+    /// Another key signs what is published.
+    SigningKeyAdded { key: SigningKeyId },
+    /// What a key signed is not believed any more.
+    SigningKeyRetired { key: SigningKeyId },
 }
 
 /// A change with who asked for it and when.

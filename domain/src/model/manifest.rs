@@ -34,4 +34,78 @@ pub struct Manifest {
     pub updated_at: Timestamp,
     /// The entry that made it.
     pub revision: Revision,
+    /// The [link](Self::link) of the one before, so that the last one stands for all; zeros of the first.
+    pub previous: Hash,
+}
+
+/// What links are of, and of nothing else.
+const LINK_PURPOSE: &[u8] = b"vectorgate manifest link v1";
+
+impl Manifest {
+    /// What the next manifest says of this one: a hash of all that a client can see of it.
+    #[must_use]
+    pub fn link(&self) -> Hash {
+        let environment = self.environment_id.as_str().as_bytes();
+        let length = u32::try_from(environment.len()).unwrap_or(u32::MAX);
+        let parts: [&[u8]; 8] = [
+            LINK_PURPOSE,
+            &length.to_be_bytes(),
+            environment,
+            &self.epoch.0.to_be_bytes(),
+            &self.version.0.to_be_bytes(),
+            &self.previous.0,
+            &self.root.0,
+            &self.updated_at.0.to_be_bytes(),
+        ];
+        Hash::of(&parts.concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Seed;
+
+    fn manifest() -> Manifest {
+        let seed = Seed {
+            unix_ms: 1,
+            random: 2,
+        };
+        Manifest {
+            environment_id: EnvironmentId::new(seed),
+            epoch: Epoch(1),
+            version: ManifestVersion(2),
+            root: Hash([3; 32]),
+            updated_at: Timestamp(4),
+            revision: Revision(5),
+            previous: Hash([6; 32]),
+        }
+    }
+
+    #[test]
+    fn a_link_is_of_everything_that_is_published_and_keeps_its_bytes() {
+        let link = manifest().link();
+        assert_eq!(
+            link.to_string(),
+            "4e14a9859c2c1bf635a7b323994b8e86ebd2f8ff80e748edbbebc074703aa892"
+        );
+        let others: [fn(&mut Manifest); 6] = [
+            |manifest| {
+                manifest.environment_id = EnvironmentId::new(Seed {
+                    unix_ms: 1,
+                    random: 3,
+                });
+            },
+            |manifest| manifest.epoch.0 += 1,
+            |manifest| manifest.version.0 += 1,
+            |manifest| manifest.root.0[31] ^= 1,
+            |manifest| manifest.updated_at.0 += 1,
+            |manifest| manifest.previous.0[0] ^= 1,
+        ];
+        for change in others {
+            let mut other = manifest();
+            change(&mut other);
+            assert_ne!(other.link(), link, "{other:?}");
+        }
+    }
 }

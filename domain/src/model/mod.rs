@@ -20,6 +20,7 @@ mod rule;
 mod rule_version;
 mod scopes;
 mod shift;
+mod signing;
 mod snapshot;
 mod upstream;
 mod upstream_settings;
@@ -57,6 +58,9 @@ pub use rule::{
 pub use rule_version::{FieldChange, RuleVersion, RuleVersionNumber};
 pub use scopes::{Grant, Resource, ResourceScope, Scopes, Verb};
 pub use shift::{AbortCause, AbortOn, SHARE_WHOLE, Shift, ShiftState, ShiftWeights};
+pub use signing::{
+    SIGNING_KEYS_MAX, SignatureBytes, Signing, SigningKey, SigningKeyId, SigningPublicKey, Voucher,
+};
 pub use snapshot::{Snapshot, SnapshotState, SnapshotVersion};
 pub use upstream::{Algorithm, Target, Upstream, WEIGHT_MAX};
 pub use upstream_settings::{

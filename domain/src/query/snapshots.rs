@@ -2,8 +2,9 @@
 
 use crate::content::{RouteEntry, route_key};
 use crate::id::{EnvironmentId, RouteId, SnapshotId};
-use crate::model::{Epoch, Manifest, ManifestVersion, Snapshot, SnapshotVersion};
+use crate::model::{Manifest, ManifestVersion, Snapshot, SnapshotVersion};
 use crate::query::page::Page;
+use crate::query::signing::epoch;
 use crate::rows::View;
 use crate::schema::{MANIFESTS, SNAPSHOT_VERSIONS, SNAPSHOTS, SNAPSHOTS_BY_TIME, get_chunk};
 use crate::table::after as key_after;
@@ -81,11 +82,12 @@ pub fn manifest(view: &(impl View + ?Sized), environment: &EnvironmentId) -> Man
         .get(view, (environment,))
         .unwrap_or_else(|| Manifest {
             environment_id: environment.clone(),
-            epoch: Epoch(1),
+            epoch: epoch(view),
             version: ManifestVersion(0),
             root: Hash::EMPTY_TREE,
             updated_at: Timestamp(0),
             revision: Revision(0),
+            previous: Hash([0; 32]),
         })
 }
 

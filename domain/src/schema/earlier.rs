@@ -5,10 +5,13 @@ use serde::Deserialize;
 
 use super::History;
 use crate::command::Origin;
-use crate::id::{ApiKeyId, RequestId};
-use crate::model::{AuditChain, Change, IdempotencyKey, JournalEntry, Notice};
+use crate::id::{ApiKeyId, EnvironmentId, RequestId};
+use crate::model::{
+    AuditChain, Change, Epoch, IdempotencyKey, JournalEntry, Manifest, ManifestVersion, Notice,
+};
 use crate::table::whole;
-use crate::time::Timestamp;
+use crate::time::{Revision, Timestamp};
+use crate::tree::Hash;
 
 /// A row of the journal before the audit log was a chain.
 #[derive(Deserialize)]
@@ -59,5 +62,32 @@ pub(super) fn history(version: u8, payload: &[u8]) -> Option<History> {
         pending_from: before.pending_from,
         pending: before.pending,
         audit: AuditChain::START,
+    })
+}
+
+/// A manifest before each had a link to the one before.
+#[derive(Deserialize)]
+struct Manifest1 {
+    environment_id: EnvironmentId,
+    epoch: Epoch,
+    version: ManifestVersion,
+    root: Hash,
+    updated_at: Timestamp,
+    revision: Revision,
+}
+
+pub(super) fn manifest(version: u8, payload: &[u8]) -> Option<Manifest> {
+    if version != 1 {
+        return None;
+    }
+    let before: Manifest1 = whole(payload)?;
+    Some(Manifest {
+        environment_id: before.environment_id,
+        epoch: before.epoch,
+        version: before.version,
+        root: before.root,
+        updated_at: before.updated_at,
+        revision: before.revision,
+        previous: Hash([0; 32]),
     })
 }

@@ -55,6 +55,8 @@
 //! 60   CLUSTER                –                                      ClusterSettings
 //! 61   RETIRED_MEMBERS        member                                 RetiredMember
 //! 62   CLUSTER_CHANGES        revision                               ClusterRecord  the newest thousand
+//! 63   SIGNING                –                                      Signing
+//! 64   SIGNING_KEYS           key                                    SigningKey
 //! 70   EDGE_TOKENS            env, token                             EdgeToken
 //! 71   EDGE_TOKEN_HASHES      keyed hash                             EnvironmentId
 //! 72   EDGE_RECORDS           env, edge                              EdgeRecord
@@ -76,8 +78,8 @@ use crate::model::{
     ApiKey, Certificate, ClusterRecord, ClusterSettings, EdgeRecord, EdgeToken, Environment,
     ExpiryNotice, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, Manifest,
     ManifestVersion, MemberId, Outage, Priority, RetiredMember, Route, Rule, RuleStatus,
-    RuleVersion, RuleVersionNumber, Shift, Snapshot, SnapshotVersion, Upstream, WebhookDelivery,
-    WebhookEndpoint, Workspace,
+    RuleVersion, RuleVersionNumber, Shift, Signing, SigningKey, SigningKeyId, Snapshot,
+    SnapshotVersion, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
 };
 use crate::table::Table;
 use crate::time::{Revision, Timestamp};
@@ -180,7 +182,8 @@ pub const ROUTE_SNAPSHOTS: Table<(EnvironmentId, RouteId, Timestamp, SnapshotId)
     Table::new(0x2b, "route_snapshots");
 
 /// Current manifests.
-pub const MANIFESTS: Table<(EnvironmentId,), Manifest> = Table::new(0x30, "manifests");
+pub const MANIFESTS: Table<(EnvironmentId,), Manifest> =
+    Table::versioned(0x30, "manifests", 2, earlier::manifest);
 /// The roots of the newest manifests, the current one included.
 pub const MANIFEST_ROOTS: Table<(EnvironmentId, ManifestVersion), Hash> =
     Table::new(0x31, "manifest_roots");
@@ -239,6 +242,10 @@ pub const CLUSTER: Table<(), ClusterSettings> = Table::new(0x60, "cluster");
 pub const RETIRED_MEMBERS: Table<(MemberId,), RetiredMember> = Table::new(0x61, "retired_members");
 /// What operators asked of the cluster, by the entry that told of it.
 pub const CLUSTER_CHANGES: Table<(Revision,), ClusterRecord> = Table::new(0x62, "cluster_changes");
+/// How the cluster signs.
+pub const SIGNING: Table<(), Signing> = Table::new(0x63, "signing");
+/// The public parts of all keys that ever signed, up to a number.
+pub const SIGNING_KEYS: Table<(SigningKeyId,), SigningKey> = Table::new(0x64, "signing_keys");
 
 /// Tokens by which edges join.
 pub const EDGE_TOKENS: Table<(EnvironmentId, EdgeTokenId), EdgeToken> =

@@ -6,7 +6,7 @@ use crate::id::{
 };
 use crate::model::{
     IdempotencyKey, KeyHash, ManifestVersion, MemberId, Priority, RuleStatus, RuleVersionNumber,
-    SnapshotVersion,
+    SigningKeyId, SnapshotVersion,
 };
 use crate::time::{Revision, Timestamp};
 use crate::tree::Hash;
@@ -135,6 +135,16 @@ macro_rules! hash_parts {
 }
 
 hash_parts!(Hash, KeyHash);
+
+impl Part for SigningKeyId {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Self(take(bytes, 16)?.try_into().ok()?))
+    }
+}
 
 impl Part for bool {
     fn write(&self, out: &mut Vec<u8>) {

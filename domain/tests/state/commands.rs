@@ -220,7 +220,8 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         18 => crate::webhooks::command(),
         14 => crate::certificates::arbitrary(),
         17 => crate::shifts::arbitrary(),
-        3 => crate::cluster::arbitrary(),
+        2 => crate::cluster::arbitrary(),
+        1 => crate::signing::arbitrary(),
         14 => crate::edges::arbitrary(),
     ]
 }

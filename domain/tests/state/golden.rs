@@ -14,7 +14,7 @@ use domain::time::{Revision, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{certificates, cluster, edges, history, replies, samples, several, shifts};
+use crate::{certificates, cluster, edges, history, replies, samples, several, shifts, signing};
 
 /// Compares lines of `name hex` with those on file.
 fn check(file: &str, lines: &[(String, Vec<u8>)]) {
@@ -254,6 +254,12 @@ fn rows_have_their_bytes() {
                 (&Revision(300),),
                 cluster::record(),
             ),
+            row(&schema::SIGNING, (), signing::signing()),
+            row(
+                &schema::SIGNING_KEYS,
+                (&signing::signing_key().public.id(),),
+                signing::signing_key(),
+            ),
             row(
                 &schema::EDGE_TOKENS,
                 (&environment, &edges::id()),
@@ -295,6 +301,13 @@ fn golden_rows_of_earlier_versions_are_still_read() {
         Some(domain::schema::History {
             audit: domain::model::AuditChain::START,
             ..history::history()
+        })
+    );
+    assert_eq!(
+        schema::MANIFESTS.read(&earlier(golden, "manifests")),
+        Some(domain::model::Manifest {
+            previous: domain::tree::Hash([0; 32]),
+            ..samples::manifest()
         })
     );
 }

@@ -14,5 +14,6 @@ mod replies;
 mod samples;
 mod several;
 mod shifts;
+mod signing;
 mod webhooks;
 mod weights;

@@ -336,6 +336,7 @@ pub(crate) fn manifest() -> Manifest {
         root: hash(),
         updated_at: Timestamp(28),
         revision: Revision(29),
+        previous: Hash([0xcd; 32]),
     }
 }
 
@@ -467,6 +468,7 @@ pub(crate) fn commands() -> Vec<Command> {
     commands.extend(crate::certificates::commands());
     commands.extend(crate::shifts::commands());
     commands.extend(crate::cluster::commands());
+    commands.extend(crate::signing::commands());
     commands.extend(crate::edges::commands());
     commands
 }

@@ -10,7 +10,8 @@
 //! edge                                   node
 //!  │ Hello {edge, environment, have} ──▶  │  is the certificate this edge's? which environment?
 //!  │ ◀── Welcome {node, environment}      │
-//!  │ ◀── Manifest {epoch, version, root}  │  at once, and again whenever it changes
+//!  │ ◀── Trust {keys}, signed             │  at once, and again whenever it changes
+//!  │ ◀── Manifest {epoch, version, root}, signed   likewise
 //!  │ Report Received ──▶                  │
 //!  │ Want {hashes} | WantPatches ──▶      │  walks down from the root, asks for what it lacks
 //!  │ ◀── Chunks {bytes} | Gone {hashes}   │
@@ -37,6 +38,7 @@ pub mod manifest;
 pub mod message;
 pub mod moment;
 pub mod patch;
+pub mod signing;
 pub mod telemetry;
 
 pub use feeder::Feeder;
@@ -46,9 +48,10 @@ pub use manifest::ManifestRef;
 pub use message::{Hello, Refusal, Report, ReportState, ToEdge, ToNode, Welcome};
 pub use moment::Moment;
 pub use patch::{Patch, Wanted};
+pub use signing::{Offer, SignedManifest, SignedTrust};
 
 /// The version of the conversation that this software speaks. ALPN carries the incompatible
-/// part (`vg-edge/1`); this one is for what may be added within it.
+/// part (`vg-edge/2`); this one is for what may be added within it.
 pub const PROTOCOL: u16 = 2;
 
 /// The oldest version of the conversation that a node still takes.

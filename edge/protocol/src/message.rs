@@ -15,6 +15,7 @@ use crate::limits::{
     WANT_HASHES_MAX,
 };
 use crate::patch::{Patch, Wanted};
+use crate::signing::{SignedManifest, SignedTrust};
 use crate::telemetry::Batch;
 
 /// From an edge to a node.
@@ -43,7 +44,7 @@ pub enum ToEdge {
     /// The edge is let in; the first frame, unless it is a refusal.
     Welcome(Welcome),
     /// The manifest to follow.
-    Manifest(ManifestRef),
+    Manifest(SignedManifest),
     /// Chunks that were asked for.
     Chunks(Vec<Bytes>),
     /// Chunks that were asked for and are no longer kept: the manifest that needs them is no
@@ -56,6 +57,8 @@ pub enum ToEdge {
     /// Chunks that were asked for, as what differs from others. What is not worth it, or has no base
     /// here, comes whole.
     Patches(Vec<Patch>),
+    /// Whom to trust; it comes before the first manifest.
+    Trust(SignedTrust),
 }
 
 /// Who an edge is and what it has.

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use domain::tree::Hash;
 use edge_protocol::follower::{CloseReason, Event};
 use edge_protocol::limits::{RETRY_INTERVAL, SILENCE_MAX};
+use edge_protocol::signing::Trust;
 use edge_protocol::{Follower, HealthReport, Hello, Refusal, ReportState, ToEdge, ToNode};
-use pair::{Outcome, Pair, environment, hello, manifest, tree};
+use pair::{Outcome, Pair, environment, hello, manifest, offer, signed, tree};
 
 #[test]
 fn a_new_edge_fetches_everything_and_says_how_far_it_is() {
@@ -49,7 +50,7 @@ fn a_manifest_without_routes_is_applied_without_a_fetch() {
 #[test]
 fn a_root_that_is_not_trusted_is_refused_with_the_reason_and_never_fetched() {
     let (root, chunks) = tree(10, &[]);
-    let mut follower = Follower::new(hello(), None);
+    let mut follower = Follower::new(hello(), None, None);
     follower.distrust(root, "the edge crashed on it".to_owned());
     let mut pair = Pair::resume(follower, manifest(1, 1, root), chunks);
     pair.settle();
@@ -313,7 +314,7 @@ fn an_older_manifest_is_ignored_with_a_reason() {
     for (epoch, version) in [(2, 4), (1, 99)] {
         let offered = manifest(epoch, version, Hash([9; 32]));
         pair.follower
-            .handle_frame(pair.now, ToEdge::Manifest(offered));
+            .handle_frame(pair.now, ToEdge::Manifest(signed(offered)));
         pair.edge_turn();
         let current = manifest(2, 5, root);
         assert_eq!(
@@ -358,7 +359,11 @@ fn a_node_that_is_behind_keeps_quiet_until_it_has_caught_up() {
         ..hello()
     };
     let mut pair = Pair::resume(
-        Follower::new(ahead, Some(environment(1))),
+        Follower::new(
+            ahead,
+            Some(environment(1)),
+            Some(Trust::kept(pair::trust().set)),
+        ),
         manifest(1, 6, newer),
         chunks.clone(),
     );
@@ -394,10 +399,13 @@ fn a_slow_edge_is_sent_the_newest_manifest_and_none_between() {
     let mut pair = Pair::new(manifest(1, 1, root), chunks);
     pair.settle();
     for version in 2..50 {
-        pair.feeder.handle_manifest(manifest(1, version, root));
+        pair.feeder.handle_offer(offer(manifest(1, version, root)));
     }
     pair.node_turn();
-    assert_eq!(pair.to_edge, [ToEdge::Manifest(manifest(1, 49, root))]);
+    assert_eq!(
+        pair.to_edge,
+        [ToEdge::Manifest(signed(manifest(1, 49, root)))]
+    );
 }
 
 #[test]

@@ -11,11 +11,15 @@ use edge_protocol::follower::{self, ApplyFailure, Follower};
 use edge_protocol::limits::{
     GREETING_MAX, PING_INTERVAL, SILENCE_MAX, STALL_MAX, WANTS_IN_FLIGHT_MAX,
 };
+use edge_protocol::signing::KeyPair;
 use edge_protocol::telemetry::Batch;
 use edge_protocol::{
-    HealthReport, Hello, ManifestRef, Moment, Refusal, Report, ReportState, ToEdge, ToNode,
+    HealthReport, Hello, ManifestRef, Moment, Refusal, Report, ReportState, SignedManifest, ToEdge,
+    ToNode,
 };
-use pair::{Disk, Shelf, hello, manifest, tree, welcome};
+use pair::{
+    Disk, Shelf, hello, key, manifest, offer, signed, signed_by, tree, trust, trust_of, welcome,
+};
 
 fn start() -> Moment {
     Moment::default()
@@ -48,7 +52,7 @@ fn feeder_in(state: NodeState) -> Feeder {
     }
     feeder.handle_frame(start(), ToNode::Hello(hello()));
     if !matches!(state, NodeState::Admitting) {
-        feeder.handle_admitted(start(), welcome(), manifest(1, 1, Hash([1; 32])));
+        feeder.handle_admitted(start(), welcome(), offer(manifest(1, 1, Hash([1; 32]))));
     }
     if let NodeState::Closed = state {
         feeder.handle_refused(Refusal::Draining);
@@ -73,7 +77,8 @@ fn drain_feeder(feeder: &mut Feeder) -> String {
     while let Some(frame) = feeder.poll_transmit(&Shelf::default()) {
         said.push(match frame {
             ToEdge::Welcome(_) => "> welcome".to_owned(),
-            ToEdge::Manifest(manifest) => format!("> manifest {manifest}"),
+            ToEdge::Manifest(signed) => format!("> manifest {}", signed.manifest),
+            ToEdge::Trust(_) => "> trust".to_owned(),
             ToEdge::Chunks(_) => "> chunks".to_owned(),
             ToEdge::Gone(hashes) => format!("> gone {}", hashes.len()),
             ToEdge::Refused(_) => "> refused".to_owned(),
@@ -173,7 +178,7 @@ fn the_node_does_this_as_time_passes_and_manifests_change() {
         (Closed, ""),
     ] {
         let mut feeder = feeder_in(state);
-        feeder.handle_manifest(manifest(1, 2, Hash([2; 32])));
+        feeder.handle_offer(offer(manifest(1, 2, Hash([2; 32]))));
         assert_eq!(drain_feeder(&mut feeder), expect, "{state:?}");
     }
 }
@@ -189,12 +194,12 @@ fn what_is_spoken_is_the_newest_that_both_know_and_telemetry_is_part_of_it_or_no
                 ..hello()
             }),
         );
-        feeder.handle_admitted(start(), welcome(), manifest(1, 1, Hash([1; 32])));
+        feeder.handle_admitted(start(), welcome(), offer(manifest(1, 1, Hash([1; 32]))));
         let Some(ToEdge::Welcome(welcome)) = feeder.poll_transmit(&Shelf::default()) else {
             panic!("no welcome came first");
         };
         assert_eq!(welcome.protocol, spoken);
-        let mut follower = Follower::new(hello(), None);
+        let mut follower = Follower::new(hello(), None, None);
         follower.handle_connected(start());
         assert!(!follower.may_send_telemetry(), "before the welcome");
         follower.handle_frame(start(), ToEdge::Welcome(welcome));
@@ -215,8 +220,11 @@ fn what_is_spoken_is_the_newest_that_both_know_and_telemetry_is_part_of_it_or_no
 #[test]
 fn an_edge_that_is_let_in_hears_the_welcome_and_then_the_manifest() {
     let mut feeder = feeder_in(NodeState::Admitting);
-    feeder.handle_admitted(start(), welcome(), manifest(1, 3, Hash([1; 32])));
-    assert_eq!(drain_feeder(&mut feeder), "> welcome, > manifest 1.3");
+    feeder.handle_admitted(start(), welcome(), offer(manifest(1, 3, Hash([1; 32]))));
+    assert_eq!(
+        drain_feeder(&mut feeder),
+        "> welcome, > trust, > manifest 1.3"
+    );
     let mut feeder = feeder_in(NodeState::Admitting);
     feeder.handle_refused(Refusal::UnknownEnvironment {
         name: "x".to_owned(),
@@ -256,7 +264,7 @@ fn target() -> (ManifestRef, Bytes) {
 }
 
 fn follower_in(state: EdgeState) -> Follower {
-    let mut follower = Follower::new(hello(), None);
+    let mut follower = Follower::new(hello(), None, None);
     if let EdgeState::Down = state {
         return follower;
     }
@@ -266,11 +274,12 @@ fn follower_in(state: EdgeState) -> Follower {
         return follower;
     }
     follower.handle_frame(start(), ToEdge::Welcome(welcome()));
+    follower.handle_frame(start(), ToEdge::Trust(trust()));
     match state {
         EdgeState::Closing => follower.handle_frame(start(), ToEdge::Refused(Refusal::Full)),
         EdgeState::Fetching | EdgeState::Applying | EdgeState::Waiting => {
             let (manifest, chunk) = target();
-            follower.handle_frame(start(), ToEdge::Manifest(manifest));
+            follower.handle_frame(start(), ToEdge::Manifest(signed(manifest)));
             drain_follower(&mut follower);
             if !matches!(state, EdgeState::Fetching) {
                 follower.handle_frame(start(), ToEdge::Chunks(vec![chunk]));
@@ -312,7 +321,8 @@ fn drain_follower(follower: &mut Follower) -> String {
     }
     while let Some(action) = follower.poll_action() {
         said.push(match action {
-            follower::Action::Apply { manifest, .. } => format!("apply {manifest}"),
+            follower::Action::Apply { manifest, .. } => format!("apply {}", manifest.manifest),
+            follower::Action::Trust(set) => format!("trust {}", set.serial),
             follower::Action::Close(reason) => {
                 format!("close: {reason}").chars().take(22).collect()
             }
@@ -328,19 +338,28 @@ fn the_edge_does_this_on_each_frame() {
     let newer = manifest(1, 6, Hash([6; 32]));
     let conflicting = manifest(1, 5, Hash([5; 32]));
     let violation = "close: the node broke ";
+    let (rejected, foreign) = (
+        "> rejected, close: the node broke ",
+        "close: the node is of ",
+    );
+    let stranger = KeyPair::new(&[9; 32]).unwrap();
+    let unsigned = SignedManifest {
+        manifest: newer,
+        ..signed_by(conflicting, &key())
+    };
     let refused = "close: the node refuse";
     // In the order of EDGE_STATES: Down, Greeting, Idle, Fetching, Applying, Waiting, Closing.
-    let table: [(ToEdge, [&str; 7]); 9] = [
+    let table: [(ToEdge, [&str; 7]); 13] = [
         (
             ToEdge::Welcome(welcome()),
             ["", "", violation, violation, violation, violation, ""],
         ),
         (
-            ToEdge::Manifest(manifest_5),
+            ToEdge::Manifest(signed(manifest_5)),
             ["", violation, "> received, > want 1", "", "", "", ""],
         ),
         (
-            ToEdge::Manifest(newer),
+            ToEdge::Manifest(signed(newer)),
             [
                 "",
                 violation,
@@ -352,7 +371,7 @@ fn the_edge_does_this_on_each_frame() {
             ],
         ),
         (
-            ToEdge::Manifest(conflicting),
+            ToEdge::Manifest(signed(conflicting)),
             [
                 "",
                 violation,
@@ -394,6 +413,27 @@ fn the_edge_does_this_on_each_frame() {
         (
             ToEdge::Refused(Refusal::Draining),
             ["", refused, refused, refused, refused, refused, ""],
+        ),
+        (
+            ToEdge::Manifest(unsigned),
+            ["", violation, rejected, rejected, rejected, rejected, ""],
+        ),
+        (
+            ToEdge::Manifest(signed_by(newer, &stranger)),
+            [
+                "",
+                violation,
+                "> rejected",
+                "> rejected",
+                "> rejected",
+                "> rejected",
+                "",
+            ],
+        ),
+        (ToEdge::Trust(trust()), ["", violation, "", "", "", "", ""]),
+        (
+            ToEdge::Trust(trust_of(pair::cluster(2))),
+            ["", violation, foreign, foreign, foreign, foreign, ""],
         ),
         (
             ToEdge::Ping,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use edge_protocol::signing::Untrusted;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use tokio::sync::watch;
@@ -26,6 +27,14 @@ impl Collector for Subscription {
             "node_connections",
             "How often a node let this edge in",
             status.welcomes,
+        )?;
+        writer.counters(
+            "signatures_refused",
+            "Signatures of manifests and trust sets that were not believed, by why",
+            Untrusted::WORDS.into_iter().map(|word| {
+                let count = status.untrusted.get(word).copied();
+                ([("reason", word)], count.unwrap_or_default())
+            }),
         )?;
         writer.counter(
             "chunks_fetched",

@@ -3,6 +3,7 @@
 //! ```text
 //! pack-…      chunks; one file for what a manifest brought that was not there before
 //! manifest-…  which manifest; the one with the highest number is the newest
+//! trust       whose signatures are believed
 //! starts      how the process began and ended lately, for the breaker
 //! *.new       being written; means nothing
 //! lock        held by the process that uses the directory
@@ -32,10 +33,12 @@ mod memory;
 mod open;
 mod pack;
 mod pointer;
+mod record;
 mod sealed;
 mod starts;
 #[cfg(test)]
 mod tests;
+mod trusted;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,10 +46,10 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use domain::id::EnvironmentId;
 use domain::tree::{self, ChunkSource, Hash};
-use edge_protocol::ManifestRef;
 use edge_protocol::follower::{Chunks, Held, Holdings};
+use edge_protocol::signing::TrustSet;
+use edge_protocol::{ManifestRef, SignedManifest};
 use injection::{Mutant, Point, mutant, point};
 
 pub use directory::{Directory, DiskDirectory};
@@ -84,6 +87,9 @@ pub struct Store {
     damaged: AtomicBool,
     /// As they stand on disk, or should.
     starts: Starts,
+    /// Likewise.
+    trusted: Option<TrustSet>,
+    trusted_is_written: bool,
 }
 
 impl fmt::Debug for Store {
@@ -124,25 +130,23 @@ impl Store {
         self.pointers.values().rev()
     }
 
-    /// Makes `manifest` the newest one, durably. `chunks` must hold what is not held under its
+    /// Makes what was signed the newest manifest, durably. `chunks` must hold what is not held under its
     /// root already; only those are written.
     ///
     /// # Errors
     /// When something is missing or cannot be written. The manifest that was the newest still is.
-    pub fn keep(
-        &mut self,
-        environment_id: &EnvironmentId,
-        manifest: ManifestRef,
-        chunks: &Chunks,
-    ) -> Result<(), StoreError> {
+    pub fn keep(&mut self, signed: &SignedManifest, chunks: &Chunks) -> Result<(), StoreError> {
+        let manifest = signed.manifest;
         let pointer = Pointer {
             environment: self.environment.clone(),
-            environment_id: environment_id.clone(),
+            environment_id: signed.environment_id.clone(),
             manifest,
+            proof: signed.proof.clone(),
         };
         if self.kept().next() == Some(&pointer) {
             return Ok(());
         }
+        self.write_trusted()?;
         let (packs, candidates) = self.pack_up(chunks)?;
         if let Some(missing) = self.index.missing(manifest.root, &candidates)
             && !mutant::active(Mutant::PartialAccepted)

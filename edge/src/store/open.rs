@@ -28,6 +28,7 @@ impl Store {
     pub fn open(directory: Box<dyn Directory>, environment: &str) -> io::Result<Opened> {
         let names = directory.list()?;
         let starts = super::starts::read(&*directory).unwrap_or_default();
+        let (trusted, damaged) = super::trusted::read(&*directory, &names);
         let mut store = Self {
             directory,
             environment: environment.to_owned(),
@@ -37,8 +38,14 @@ impl Store {
             next: 0,
             damaged: AtomicBool::new(false),
             starts,
+            trusted_is_written: trusted.is_some(),
+            trusted,
         };
         let mut findings = Vec::new();
+        if damaged {
+            findings
+                .push("whose signatures to believe is damaged; a node is asked anew".to_owned());
+        }
         for name in names.iter().filter(|name| name.ends_with(UNFINISHED)) {
             store.remove(name);
         }

@@ -1,19 +1,16 @@
 //! Pointers: small files that say which manifest was in use. Each is written beside and renamed
-//! into place; the one with the highest number is the newest.
-//!
-//! ```text
-//! version  1 byte: FORMAT
-//! record   postcard
-//! check    32 bytes: SHA-256 of all before it
-//! ```
+//! into place; the one with the highest number is the newest. Its signature is kept with it: whoever is about
+//! to serve by it verifies that again.
 
 use domain::id::EnvironmentId;
-use domain::tree::Hash;
-use edge_protocol::ManifestRef;
+use edge_protocol::signing::Proof;
+use edge_protocol::{ManifestRef, SignedManifest};
 use serde::{Deserialize, Serialize};
 
-const FORMAT: u8 = 1;
-const CHECK_BYTES: usize = 32;
+use super::record;
+
+/// The version of the record; the first one had no signature.
+const FORMAT: u8 = 2;
 
 /// No pointer is nearly as long; what is longer is none.
 pub(super) const POINTER_BYTES_MAX: usize = 4096;
@@ -27,34 +24,41 @@ pub struct Pointer {
     pub environment_id: EnvironmentId,
     /// The manifest.
     pub manifest: ManifestRef,
+    /// What proves it.
+    pub proof: Proof,
 }
 
 impl Pointer {
+    /// What was in use, as it was offered.
+    #[must_use]
+    pub fn signed(&self) -> SignedManifest {
+        SignedManifest {
+            manifest: self.manifest,
+            environment_id: self.environment_id.clone(),
+            proof: self.proof.clone(),
+        }
+    }
+
     pub(super) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
-        let mut bytes = postcard::to_extend(self, vec![FORMAT])?;
-        let check = Hash::of(&bytes);
-        bytes.extend_from_slice(&check.0);
-        Ok(bytes)
+        record::encode(FORMAT, self)
     }
 
     /// `None` for anything that was not written whole by [`Self::encode`].
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (body, check) = bytes.split_at_checked(bytes.len().checked_sub(CHECK_BYTES)?)?;
-        let (&format, record) = body.split_first()?;
-        if Hash::of(body).0 != check || format != FORMAT {
-            return None;
-        }
-        let (pointer, rest) = postcard::take_from_bytes(record).ok()?;
-        rest.is_empty().then_some(pointer)
+        record::decode(FORMAT, bytes)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::id::Seed;
+    use domain::id::{ClusterId, Seed};
     use domain::model::{Epoch, ManifestVersion};
+    use domain::time::Timestamp;
+    use domain::tree::Hash;
+    use edge_protocol::signing::KeyPair;
 
     use super::*;
+    use crate::store::record::CHECK_BYTES;
 
     fn pointer() -> Pointer {
         Pointer {
@@ -68,6 +72,15 @@ mod tests {
                 version: ManifestVersion(300),
                 root: Hash([0xab; 32]),
             },
+            proof: Proof {
+                cluster_id: ClusterId::new(Seed {
+                    unix_ms: 0,
+                    random: 0,
+                }),
+                previous: Hash([0xcd; 32]),
+                at: Timestamp(7),
+                signature: KeyPair::new(&[7; 32]).unwrap().sign(b""),
+            },
         }
     }
 
@@ -76,10 +89,12 @@ mod tests {
         let bytes = pointer().encode().unwrap();
         let (body, check) = bytes.split_at(bytes.len() - CHECK_BYTES);
         let id = "00".repeat(14);
-        let root = "ab".repeat(32);
+        let (root, previous) = ("ab".repeat(32), "cd".repeat(32));
+        let signature = pointer().proof.signature;
+        let signature = format!("{}{}", signature.key, hex::encode(signature.bytes.bytes()));
         assert_eq!(
             hex::encode(body),
-            format!("010a70726f64756374696f6e0e{id}01ac02{root}")
+            format!("020a70726f64756374696f6e0e{id}01ac02{root}0e{id}{previous}07{signature}")
         );
         assert_eq!(check, Hash::of(body).0);
         assert_eq!(Pointer::decode(&bytes), Some(pointer()));

@@ -1,21 +1,12 @@
-//! The journal of starts on disk: one small file beside the manifests, replaced as a whole.
-//!
-//! ```text
-//! version  1 byte: FORMAT
-//! record   postcard: breaker::Starts
-//! check    32 bytes: SHA-256 of all before it
-//! ```
+//! The journal of starts on disk: one [record](super::record) beside the manifests, of `breaker::Starts`.
 //!
 //! A journal that is damaged or missing is an empty one: the edge then serves by the newest
 //! manifest, as if it had never crashed.
 
-use domain::tree::Hash;
-
-use super::{Directory, Store, StoreError, UNFINISHED};
+use super::{Directory, Store, StoreError, record};
 use crate::breaker::Starts;
 
 const FORMAT: u8 = 1;
-const CHECK_BYTES: usize = 32;
 const NAME: &str = "starts";
 
 /// No journal is nearly as long: a few runs and refusals of some hundred bytes each.
@@ -23,24 +14,7 @@ const BYTES_MAX: usize = 16 * 1024;
 
 /// The journal, if there is one that was written whole.
 pub(super) fn read(directory: &dyn Directory) -> Option<Starts> {
-    decode(&directory.read(NAME, 0, BYTES_MAX).ok()?)
-}
-
-fn encode(starts: &Starts) -> Result<Vec<u8>, postcard::Error> {
-    let mut bytes = postcard::to_extend(starts, vec![FORMAT])?;
-    let check = Hash::of(&bytes);
-    bytes.extend_from_slice(&check.0);
-    Ok(bytes)
-}
-
-fn decode(bytes: &[u8]) -> Option<Starts> {
-    let (body, check) = bytes.split_at_checked(bytes.len().checked_sub(CHECK_BYTES)?)?;
-    let (&format, record) = body.split_first()?;
-    if Hash::of(body).0 != check || format != FORMAT {
-        return None;
-    }
-    let (starts, rest) = postcard::take_from_bytes(record).ok()?;
-    rest.is_empty().then_some(starts)
+    record::read(directory, NAME, FORMAT, BYTES_MAX)
 }
 
 impl Store {
@@ -67,16 +41,7 @@ impl Store {
     }
 
     fn write_starts(&self) -> Result<(), StoreError> {
-        let unfinished = format!("{NAME}{UNFINISHED}");
-        self.write(&unfinished, &encode(&self.starts)?)?;
-        let renamed = self
-            .directory
-            .rename(&unfinished, NAME)
-            .and_then(|()| self.directory.sync());
-        renamed.map_err(|source| StoreError::Write {
-            name: NAME.to_owned(),
-            source,
-        })
+        self.replace(NAME, &record::encode(FORMAT, &self.starts)?)
     }
 }
 
@@ -84,10 +49,20 @@ impl Store {
 mod tests {
     use domain::model::{Epoch, ManifestVersion};
     use domain::time::Timestamp;
+    use domain::tree::Hash;
     use edge_protocol::ManifestRef;
 
     use super::*;
     use crate::store::MemoryDirectory;
+    use crate::store::record::CHECK_BYTES;
+
+    fn encode(starts: &Starts) -> Result<Vec<u8>, postcard::Error> {
+        record::encode(FORMAT, starts)
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Starts> {
+        record::decode(FORMAT, bytes)
+    }
 
     fn manifest() -> ManifestRef {
         ManifestRef {

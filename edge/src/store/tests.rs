@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use domain::id::{EnvironmentId, Seed};
+use domain::id::{ClusterId, EnvironmentId, Seed};
 use domain::model::{Epoch, ManifestVersion};
+use domain::time::Timestamp;
 use domain::tree::{ChunkSource, Edits, Hash, TreeKind, edit, iter};
 use edge_protocol::ManifestRef;
 use edge_protocol::follower::{Chunks, Held, Holdings};
+use edge_protocol::signing::{KeyPair, Proof};
 use proptest::prelude::*;
 
 use super::compact::PACKS_MAX;
@@ -60,6 +62,24 @@ fn manifest(version: u64, root: Hash) -> ManifestRef {
     }
 }
 
+/// The store takes it as it is; whoever serves by it verifies.
+fn signed(manifest: ManifestRef) -> SignedManifest {
+    let seed = Seed {
+        unix_ms: 0,
+        random: 0,
+    };
+    SignedManifest {
+        manifest,
+        environment_id: environment_id(),
+        proof: Proof {
+            cluster_id: ClusterId::new(seed),
+            previous: Hash([0; 32]),
+            at: Timestamp(0),
+            signature: KeyPair::new(&[7; 32]).unwrap().sign(b""),
+        },
+    }
+}
+
 /// Keeps a version of a tree like a publish that changed `changed` does.
 pub(super) fn publish(
     store: &mut Store,
@@ -68,7 +88,7 @@ pub(super) fn publish(
 ) -> Result<ManifestRef, StoreError> {
     let (root, chunks) = tree_of(3000, changed);
     let manifest = manifest(version, root);
-    store.keep(&environment_id(), manifest, &chunks)?;
+    store.keep(&signed(manifest), &chunks)?;
     assert!(store.tidy().is_none());
     Ok(manifest)
 }
@@ -274,7 +294,7 @@ fn a_manifest_that_is_withdrawn_leaves_the_one_before() {
     publish(&mut store, 1, &[]).unwrap();
     let (root, chunks) = tree_of(3000, &[9]);
     let bad = manifest(2, root);
-    store.keep(&environment_id(), bad, &chunks).unwrap();
+    store.keep(&signed(bad), &chunks).unwrap();
     assert!(store.withdraw(&bad).is_none());
     assert!(store.withdraw(&bad).is_none(), "once is enough");
     assert_eq!(versions(&store), [1]);
@@ -292,9 +312,7 @@ fn whatever_step_the_machine_dies_at_the_manifest_before_or_the_new_one_is_there
         publish(&mut store, 2, &[3]).unwrap();
         directory.die_after(step);
         let (root, chunks) = tree_of(3000, &[3, 700]);
-        let kept = store
-            .keep(&environment_id(), manifest(3, root), &chunks)
-            .is_ok();
+        let kept = store.keep(&signed(manifest(3, root)), &chunks).is_ok();
         drop(store);
         if !directory.is_dead() {
             assert!(kept && step > 3, "it died at none of {step} steps");
@@ -333,9 +351,7 @@ fn what_is_incomplete_is_not_kept() {
     let (root, mut chunks) = tree_of(3000, &[]);
     let lost = *chunks.keys().find(|hash| **hash != root).unwrap();
     chunks.remove(&lost);
-    let error = store
-        .keep(&environment_id(), manifest(1, root), &chunks)
-        .unwrap_err();
+    let error = store.keep(&signed(manifest(1, root)), &chunks).unwrap_err();
     assert!(
         matches!(error, StoreError::Missing(hash) if hash == lost),
         "{error}"
@@ -356,7 +372,7 @@ fn a_full_disk_keeps_what_was_kept_and_works_again_with_room() {
     let (root, chunks) = tree_of(3000, &[100, 900, 2000]);
     for spare in [0, 1, 100, 3000, 100_000] {
         directory.set_bytes_max(Some(used + spare));
-        let result = store.keep(&environment_id(), manifest(2, root), &chunks);
+        let result = store.keep(&signed(manifest(2, root)), &chunks);
         if let Err(error) = result {
             assert!(matches!(error, StoreError::Write { .. }), "{error}");
             assert_eq!(versions(&store), [1]);
@@ -403,9 +419,7 @@ fn damage_found_while_running_is_healed_by_fetching_again() {
     );
     let (root, changed) = tree_of(3000, &[0]);
     let fetched = unreadable.into_iter().chain(changed).collect();
-    store
-        .keep(&environment_id(), manifest(2, root), &fetched)
-        .unwrap();
+    store.keep(&signed(manifest(2, root)), &fetched).unwrap();
     assert_whole(&store);
     assert_whole(&opened(&directory));
 }
@@ -473,7 +487,7 @@ proptest! {
                     let (root, chunks) = tree_of(300, &[u32::from(item)]);
                     let offered = manifest(version as u64, root);
                     let missing = chunks.into_iter().filter(|(hash, _)| store.held(hash) != Held::Tree).collect();
-                    match store.keep(&environment_id(), offered, &missing) {
+                    match store.keep(&signed(offered), &missing) {
                         Ok(()) if serve => served = Some(offered),
                         Ok(()) => prop_assert!(store.withdraw(&offered).is_none()),
                         Err(error) => prop_assert!(matches!(error, StoreError::Write { .. }), "{}", error),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::id::EnvironmentId;
 use domain::tree::{ChunkSource, Hash};
-use edge_protocol::ManifestRef;
 use edge_protocol::follower::{ApplyFailure, Chunks, Held, Holdings};
+use edge_protocol::signing::TrustSet;
+use edge_protocol::{ManifestRef, SignedManifest};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
@@ -54,8 +54,7 @@ struct Shared {
 }
 
 struct Job {
-    manifest: ManifestRef,
-    environment_id: EnvironmentId,
+    signed: SignedManifest,
     chunks: Chunks,
 }
 
@@ -75,17 +74,9 @@ impl Applying {
     }
 
     /// Begins. The result comes from [`Self::done`].
-    pub(super) fn begin(
-        &self,
-        manifest: ManifestRef,
-        environment_id: EnvironmentId,
-        chunks: Chunks,
-    ) {
-        let job = Job {
-            manifest,
-            environment_id,
-            chunks,
-        };
+    pub(super) fn begin(&self, signed: SignedManifest, chunks: Chunks) {
+        let manifest = signed.manifest;
+        let job = Job { signed, chunks };
         let (shared, done) = (self.shared.clone(), self.done.clone());
         match self.on {
             ApplyOn::Task => shared.run(job, &done),
@@ -98,6 +89,14 @@ impl Applying {
                     }
                 });
             }
+        }
+    }
+
+    /// Keeps whom to believe, so that it holds after a restart. Nothing is being applied meanwhile, or it is
+    /// about to be done; the file is small.
+    pub(super) fn keep_trusted(&self, set: &TrustSet) {
+        if let Err(error) = self.shared.store.lock().keep_trusted(set) {
+            tracing::error!(%error, "whose signatures to believe cannot be written down; after a restart the edge believes whom it did before");
         }
     }
 
@@ -176,13 +175,10 @@ impl Shared {
     }
 
     fn take_into_use(&self, job: Job) -> Result<(), ApplyFailure> {
-        let Job {
-            manifest,
-            environment_id,
-            chunks,
-        } = job;
+        let Job { signed, chunks } = job;
+        let manifest = signed.manifest;
         let mut store = self.store.lock();
-        if let Err(error) = store.keep(&environment_id, manifest, &chunks) {
+        if let Err(error) = store.keep(&signed, &chunks) {
             return Err(failure(&error, chunks));
         }
         let before = self.applier.active();

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_protocol::backoff::Rotation;
+use edge_protocol::signing::{Trust, TrustSet};
 use edge_protocol::{Follower, HealthReport, Hello, ManifestRef, Moment, PROTOCOL, ToNode};
 use platform::tls::{Identity, TlsError};
 use platform::{Clock, Entropy, Network};
@@ -65,6 +66,8 @@ pub struct Options {
     pub breaker: bool,
     /// How often a node gets what was counted.
     pub telemetry_period: Duration,
+    /// Whose signatures to believe, where the operator says so; otherwise the first node does.
+    pub trust: Option<TrustSet>,
 }
 
 /// What a subscriber takes from outside.
@@ -170,7 +173,23 @@ impl<N: Network> Subscriber<N> {
         for finding in findings {
             tracing::warn!(finding, "something is wrong with the configuration on disk");
         }
-        let restored = restore::restore(&mut store, &*applier, options.breaker, clock.now());
+        let trust = match options.trust {
+            Some(set) => {
+                // So that it goes on from there should the operator say nothing any more.
+                if let Err(error) = store.keep_trusted(&set) {
+                    tracing::warn!(%error, "whose signatures to believe cannot be written down");
+                }
+                Some(Trust::fixed(set))
+            }
+            None => store.trusted().cloned().map(Trust::kept),
+        };
+        let restored = restore::restore(
+            &mut store,
+            trust.as_ref(),
+            &*applier,
+            options.breaker,
+            clock.now(),
+        );
         let have = restored.as_ref().map(|pointer| pointer.manifest);
         let hello = Hello {
             protocol: PROTOCOL,
@@ -181,7 +200,8 @@ impl<N: Network> Subscriber<N> {
             software: options.software,
             have,
         };
-        let mut follower = Follower::new(hello, restored.map(|pointer| pointer.environment_id));
+        let environment_id = restored.map(|pointer| pointer.environment_id);
+        let mut follower = Follower::new(hello, environment_id, trust);
         for refused in store.starts().refused() {
             follower.distrust(refused.manifest.root, refused.reason.clone());
         }

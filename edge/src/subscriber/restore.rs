@@ -1,6 +1,7 @@
-//! The start: back to serving by what is on disk.
+//! The start: back to serving by what is on disk, if its signature is believed.
 
 use domain::time::Timestamp;
+use edge_protocol::signing::{Trust, Untrusted};
 
 use crate::configuration::Apply;
 use crate::store::{Pointer, Store, StoreError};
@@ -10,12 +11,21 @@ use crate::store::{Pointer, Store, StoreError};
 /// goes for one that the process crashed on again and again, if `breaker` says so.
 pub(super) fn restore(
     store: &mut Store,
+    trust: Option<&Trust>,
     applier: &dyn Apply,
     breaker: bool,
     now: Timestamp,
 ) -> Option<Pointer> {
     loop {
         let newest = store.kept().next().cloned();
+        if let Some(newest) = &newest
+            && let Err(untrusted) = verify(trust, newest)
+        {
+            let word = untrusted.word();
+            tracing::error!(manifest = %newest.manifest, word, %untrusted, "a configuration on disk is not believed");
+            withdraw(store, newest);
+            continue;
+        }
         if breaker && !begin(store, newest.as_ref(), now) {
             continue;
         }
@@ -35,6 +45,12 @@ pub(super) fn restore(
             }
         }
     }
+}
+
+/// What is on the disk has to be what was believed when it was taken into use.
+fn verify(trust: Option<&Trust>, kept: &Pointer) -> Result<(), Untrusted> {
+    let trust = trust.ok_or(Untrusted::NoTrust)?;
+    trust.verify_kept(&kept.environment_id, &kept.signed())
 }
 
 /// Writes down what the process is about to serve by. False if it is not to do that: then the

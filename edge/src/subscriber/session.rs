@@ -165,13 +165,8 @@ impl Session<'_> {
         self.core.tell();
         while let Some(action) = self.core.follower.poll_action() {
             match action {
-                Action::Apply {
-                    manifest,
-                    environment_id,
-                    chunks,
-                } => {
-                    self.core.applying.begin(manifest, environment_id, chunks);
-                }
+                Action::Apply { manifest, chunks } => self.core.applying.begin(manifest, chunks),
+                Action::Trust(set) => self.core.applying.keep_trusted(&set),
                 Action::Close(reason) => self.closing = Some((reason, Instant::now())),
             }
         }

@@ -1,5 +1,7 @@
 //! How the subscriber stands, for readiness, metrics and the log.
 
+use std::collections::BTreeMap;
+
 use edge_protocol::follower::Event;
 use edge_protocol::{ManifestRef, Report};
 use tokio::time::Instant;
@@ -23,6 +25,8 @@ pub struct Status {
     pub applied: u64,
     /// How many were refused.
     pub rejections: u64,
+    /// How often a signature was not believed, by the word for why.
+    pub untrusted: BTreeMap<&'static str, u64>,
     /// Chunks fetched for the manifests taken into use.
     pub chunks_fetched: u64,
     /// Bytes of these.
@@ -58,6 +62,16 @@ fn log(event: &Event) {
         }
         Event::Rejected { manifest, reason } => {
             tracing::error!(%manifest, reason, "refused a manifest; serving on by the current one");
+        }
+        Event::Untrusted { word } => tracing::warn!(word, "a signature is not believed"),
+        Event::Trusts { cluster_id, serial } => {
+            tracing::info!(%cluster_id, serial, "believing the signatures of another set of keys");
+        }
+        Event::Distrusted { reason } => {
+            tracing::error!(
+                reason,
+                "a node says whom to believe, and is not believed; believing whom it was before"
+            );
         }
         Event::Fetching(manifest) => tracing::debug!(%manifest, "fetching a manifest"),
         Event::Gone(manifest) => {
@@ -96,7 +110,12 @@ impl Status {
                 self.chunks_fetched += report.chunks_fetched;
                 self.bytes_fetched += report.bytes_fetched;
             }
-            Event::IgnoredOlder { .. } | Event::Fetching(_) | Event::Gone(_) => {}
+            Event::Untrusted { word } => *self.untrusted.entry(word).or_default() += 1,
+            Event::IgnoredOlder { .. }
+            | Event::Trusts { .. }
+            | Event::Distrusted { .. }
+            | Event::Fetching(_)
+            | Event::Gone(_) => {}
         }
     }
 }

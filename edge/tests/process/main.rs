@@ -2,9 +2,9 @@
 //! any node.
 
 mod enrolment;
+mod kept;
 mod place;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,19 +12,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
-use bytes::Bytes;
-use domain::content::{
-    Action, Criteria, RouteContent, RouteEntry, RuleContent, route_key, rule_key,
-};
-use domain::id::{EnvironmentId, RouteId, RuleId, SnapshotId};
-use domain::model::{Epoch, ManifestVersion, Mode, Priority, Purges, SnapshotVersion};
-use domain::tree::{self, Hash, TreeKind};
-use edge::store::{DiskDirectory, Store, StoreKey};
-use edge_protocol::ManifestRef;
-use platform::SystemEntropy;
 use platform::testing::TestAuthority;
 
 use place::{Place, Running, ended, get};
+
+/// Puts a configuration onto the disk as an earlier run would have: everything is answered with
+/// these words.
+fn keep(place: &Place, version: u64, words: &str) {
+    kept::keep(&place.path("data"), version, words);
+}
 
 #[test]
 fn a_setting_that_cannot_be_used_is_named_and_the_exit_code_is_64() {
@@ -244,78 +240,6 @@ fn an_address_or_a_directory_that_another_edge_has_is_refused() {
         "{code}: {text}"
     );
     assert_eq!(edge.stop("-TERM").0, Some(0));
-}
-
-/// Puts a configuration onto the disk as an earlier run would have: everything is answered with
-/// these words.
-fn keep(place: &Place, version: u64, words: &str) {
-    let directory = DiskDirectory::open(&place.path("data")).unwrap();
-    let key = StoreKey::load_or_make(&place.path("data/key"), &SystemEntropy).unwrap();
-    let sealed = directory.sealed(&key, "configurations");
-    let mut store = Store::open(Box::new(sealed), "production").unwrap().store;
-    let mut chunks: BTreeMap<Hash, Vec<u8>> = BTreeMap::new();
-    let mut tree = |kind, key, value| {
-        let edited = tree::edit(
-            &BTreeMap::new(),
-            kind,
-            Hash::EMPTY_TREE,
-            &BTreeMap::from([(key, Some(value))]),
-        )
-        .unwrap();
-        chunks.extend(edited.chunks);
-        edited.root
-    };
-    let rule = RuleContent {
-        id: RuleId::parse("rule_00000001").unwrap(),
-        priority: Priority(1),
-        name: "rule".to_owned(),
-        criteria: Criteria::default(),
-        action: Action::FixedResponse {
-            status: 200,
-            headers: BTreeMap::new(),
-            body: words.to_owned(),
-        },
-        metadata: BTreeMap::new(),
-    };
-    let route = RouteContent {
-        route_id: RouteId::parse("rt_00000001").unwrap(),
-        name: "route".to_owned(),
-        hostname: "api.example.net".to_owned(),
-        mode: Mode::Balanced,
-        enabled: true,
-        default_upstreams: Vec::new(),
-        config: "{}".to_owned(),
-        upstreams: Hash::EMPTY_TREE,
-        rules: tree(
-            TreeKind::Rules,
-            rule_key(rule.priority, &rule.id),
-            rule.encode(),
-        ),
-        rule_count: 1,
-    };
-    let head = route.encode();
-    let entry = RouteEntry {
-        route_id: route.route_id.clone(),
-        hostname: route.hostname.clone(),
-        enabled: true,
-        snapshot_id: SnapshotId::parse("snap_00000001").unwrap(),
-        version: SnapshotVersion(1),
-        head: Hash::of(&head),
-        purges: Purges::default(),
-    };
-    let root = tree(TreeKind::Routes, route_key(&route.route_id), entry.encode());
-    chunks.insert(entry.head, head);
-    let manifest = ManifestRef {
-        epoch: Epoch(1),
-        version: ManifestVersion(version),
-        root,
-    };
-    let environment = EnvironmentId::parse("env_00000001").unwrap();
-    let chunks = chunks
-        .into_iter()
-        .map(|(hash, bytes)| (hash, Bytes::from(bytes)))
-        .collect();
-    store.keep(&environment, manifest, &chunks).unwrap();
 }
 
 #[test]

@@ -12,6 +12,9 @@
 //! POST   /admin/cluster/members/{id}/replace   a learner takes its place
 //! POST   /admin/cluster/transfer_leader        another voter leads
 //! PUT    /admin/cluster/preferred_region       where the leader should be
+//! GET    /admin/signing_keys                   the keys that sign what edges follow
+//! POST   /admin/signing_keys/rotate            another key signs
+//! POST   /admin/signing_keys/{key}/retire      what a key signed is not believed any more
 //! ```
 //!
 //! What comes of a request is decided by [`crate::consensus::membership`]; here it is only read and
@@ -86,6 +89,9 @@ pub(crate) fn router(admin: Admin, plain: bool) -> Router {
         .route("/admin/cluster/members/{id}/replace", post(replace))
         .route("/admin/cluster/transfer_leader", post(transfer_leader))
         .route("/admin/cluster/preferred_region", put(preferred_region))
+        .route("/admin/signing_keys", get(signing_keys))
+        .route("/admin/signing_keys/rotate", post(rotate_signing_key))
+        .route("/admin/signing_keys/{key}/retire", post(retire_signing_key))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .with_state(admin);
@@ -155,6 +161,23 @@ async fn transfer_leader(State(admin): State<Admin>, request: Request) -> Respon
 async fn preferred_region(State(admin): State<Admin>, request: Request) -> Response {
     let prefer = |Region { region }| ClusterRequest::PreferRegion(region);
     with_body(admin, request, prefer).await
+}
+
+async fn signing_keys(State(admin): State<Admin>, request: Request) -> Response {
+    ask(&admin, asker(&request), ClusterRequest::SigningKeys).await
+}
+
+async fn rotate_signing_key(State(admin): State<Admin>, request: Request) -> Response {
+    ask(&admin, asker(&request), ClusterRequest::RotateSigningKey).await
+}
+
+async fn retire_signing_key(
+    State(admin): State<Admin>,
+    Path(key): Path<String>,
+    request: Request,
+) -> Response {
+    let retire = ClusterRequest::RetireSigningKey(key);
+    ask(&admin, asker(&request), retire).await
 }
 
 async fn unknown_path() -> Response {
@@ -242,6 +265,7 @@ async fn ask(admin: &Admin, asker: Asker, wish: ClusterRequest) -> Response {
     match admin.ask(asker, wish).await {
         Ok(ClusterReply::Status(status)) => json(StatusCode::OK, &status),
         Ok(ClusterReply::Changes(changes)) => json(StatusCode::OK, &Listed { changes }),
+        Ok(ClusterReply::SigningKeys(keys)) => json(StatusCode::OK, &keys),
         Ok(ClusterReply::Done(done)) => json(StatusCode::OK, &done),
         Err(error) => failed(&error),
     }

@@ -134,6 +134,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         fleet: Arc::clone(&fleet),
         clock: Arc::clone(&ports.clock),
         entropy: Arc::clone(&ports.entropy),
+        keys: ports.keys.clone(),
     });
     let mut state = rest_state(&ports, &metrics, &consensus, (fleet, limits), sender);
     let scraped = scraped

@@ -19,6 +19,7 @@ use crate::consensus::wire::proto::{BootstrapReply, bootstrap_reply};
 use crate::control_plane::{Consistency, ControlPlane, ProposeError};
 use crate::keys::{KeyRing, Secret};
 use crate::rest;
+use crate::signing;
 
 /// The longest name of a workspace, as of everything else that people name.
 const NAME_CHARS_MAX: usize = 200;
@@ -53,9 +54,10 @@ impl Bootstrapper {
                 "a workspace's name has 1 to 200 characters",
             ));
         }
+        self.found().await?;
         let (command, reply) = self.draw(workspace_name);
         let id = command.workspace_id.clone();
-        let stamped = self.stamp(command);
+        let stamped = self.stamp(Command::Bootstrap(Box::new(command)));
         let mut last = Status::unavailable("not tried");
         for _ in 0..ATTEMPTS_MAX {
             match self.control.propose(stamped.clone()).await {
@@ -78,6 +80,16 @@ impl Bootstrapper {
         Err(last)
     }
 
+    /// Has the cluster begin to sign before there is anything to be signed. Asking twice does no harm.
+    async fn found(&self) -> Result<(), Status> {
+        let founding = signing::founding(&self.keys, self.clock.now(), &*self.entropy)
+            .map_err(|error| Status::internal(error.to_string()))?;
+        match self.control.propose(self.stamp(founding)).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Status::unavailable(error.to_string())),
+        }
+    }
+
     async fn exists(&self, id: &WorkspaceId) -> Result<bool, Status> {
         let found = self
             .control
@@ -90,13 +102,13 @@ impl Bootstrapper {
             .map_err(|error| Status::unknown(error.to_string()))
     }
 
-    fn stamp(&self, command: Bootstrap) -> Stamped {
+    fn stamp(&self, command: Command) -> Stamped {
         let at = self.clock.now();
         Stamped {
             at,
             request_id: RequestId::new(self.entropy.seed(at)),
             idempotency: None,
-            command: Command::Bootstrap(Box::new(command)),
+            command,
             origin: Origin::default(),
             precondition: None,
         }

@@ -4,6 +4,7 @@
 //! whoever leads next goes on where the state stands.
 //!
 //! ```text
+//! signing    the first signing key of a cluster that has none yet
 //! shifts     the next step of a shift of weight, or its end
 //! expiries   that a certificate or an API key expires soon
 //! outages    that an upstream is out of use in a region, or back: the verdict of most edges there
@@ -12,6 +13,7 @@
 mod expiries;
 mod outages;
 mod shifts;
+mod signing;
 mod verdict;
 
 use std::fmt;
@@ -28,6 +30,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::control_plane::ControlPlane;
+use crate::keys::KeyRing;
 use crate::log_time::LogTime;
 use crate::rest::FleetReader;
 use expiries::Ends;
@@ -42,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) fleet: Arc<dyn FleetReader>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) keys: KeyRing,
 }
 
 impl fmt::Debug for Parts {
@@ -123,6 +127,7 @@ impl Runner {
 
     /// Looks once, and proposes what is due.
     pub(crate) async fn look(&mut self) {
+        self.signing().await;
         self.shifts().await;
         self.expiries().await;
     }

@@ -3,7 +3,7 @@
 
 use clap::{Args, Subcommand};
 use node::consensus::membership::command::{
-    Operator, OperatorError, changes_text, done_text, member_table, status_text,
+    Operator, OperatorError, changes_text, done_text, member_table, signing_keys_text, status_text,
 };
 use node::consensus::membership::{ClusterRequest, Done, NewMember};
 use node::settings::Settings;
@@ -37,6 +37,9 @@ pub(crate) enum OperatorTask {
     /// Shows the members of the cluster, and changes who they are.
     #[command(subcommand, after_help = EXITS)]
     Members(MembersTask),
+    /// Shows the keys that sign what edges follow, and changes them.
+    #[command(subcommand, after_help = EXITS)]
+    SigningKeys(SigningKeysTask),
     /// Has another voter lead, and waits until it does.
     #[command(after_help = EXITS)]
     TransferLeader {
@@ -117,6 +120,30 @@ pub(crate) enum MembersTask {
     },
 }
 
+/// What is done with signing keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SigningKeysTask {
+    /// Shows the keys. With `--json` it is what `[trust] file` of an edge's settings takes.
+    List {
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Has a new key sign from now on. The one before is trusted until it is retired.
+    #[command(after_help = EXITS)]
+    Rotate {
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Has edges believe nothing more that a key signed. It must not be the one that signs.
+    #[command(after_help = EXITS)]
+    Retire {
+        /// The key's name.
+        key: String,
+        #[command(flatten)]
+        shown: Shown,
+    },
+}
+
 /// A node that is to join.
 #[derive(Debug, Args)]
 pub(crate) struct NewNode {
@@ -155,6 +182,11 @@ impl OperatorTask {
             Self::Status { .. } => "status",
             Self::TransferLeader { .. } => "transfer-leader",
             Self::PreferRegion { .. } => "prefer-region",
+            Self::SigningKeys(task) => match task {
+                SigningKeysTask::List { .. } => "signing-keys list",
+                SigningKeysTask::Rotate { .. } => "signing-keys rotate",
+                SigningKeysTask::Retire { .. } => "signing-keys retire",
+            },
             Self::Members(task) => match task {
                 MembersTask::List { .. } => "members list",
                 MembersTask::Changes { .. } => "members changes",
@@ -193,6 +225,18 @@ pub(crate) async fn run(
         OperatorTask::PreferRegion { region, shown } => {
             change(ClusterRequest::PreferRegion(region), shown).await
         }
+        OperatorTask::SigningKeys(task) => match task {
+            SigningKeysTask::List { shown } => {
+                let keys = operator.signing_keys().await?;
+                show(shown, &keys, signing_keys_text)
+            }
+            SigningKeysTask::Rotate { shown } => {
+                change(ClusterRequest::RotateSigningKey, shown).await
+            }
+            SigningKeysTask::Retire { key, shown } => {
+                change(ClusterRequest::RetireSigningKey(key), shown).await
+            }
+        },
         OperatorTask::Members(task) => match task {
             MembersTask::List { shown } => {
                 let status = operator.status().await?;

@@ -3,16 +3,18 @@
 //! itself can only agree with it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::id::EnvironmentId;
 use domain::model::EdgePublicKey;
 use domain::query;
-use edge_protocol::{Hello, ManifestRef, PROTOCOL, Refusal, Welcome};
+use edge_protocol::{Hello, Offer, PROTOCOL, Refusal, Welcome};
 use platform::authority::EdgeKey;
 use platform::tls::EdgeCertificate;
 
 use super::feed::{EdgeChanges, Feeds, Manifests};
 use crate::control_plane::ControlPlane;
+use crate::signing::Signer;
 
 /// Where the cluster has put an edge: its region and labels.
 pub(super) type Put = (String, BTreeMap<String, String>);
@@ -21,7 +23,7 @@ pub(super) type Put = (String, BTreeMap<String, String>);
 pub(super) struct Admitted {
     pub(super) welcome: Welcome,
     /// What is current now.
-    pub(super) manifest: ManifestRef,
+    pub(super) offer: Arc<Offer>,
     /// What will be.
     pub(super) manifests: Manifests,
     /// Tells when it may have been turned away.
@@ -34,7 +36,7 @@ pub(super) struct Admitted {
 /// follows that, and whatever this node applies next.
 pub(super) fn admit(
     control: &dyn ControlPlane,
-    feeds: &Feeds,
+    (feeds, signer): (&Feeds, &Signer),
     shown: Option<&EdgeCertificate>,
     hello: &Hello,
 ) -> Result<Admitted, Refusal> {
@@ -65,10 +67,13 @@ pub(super) fn admit(
     let manifests = feeds.follow(&environment_id);
     let edges = feeds.follow_edges(&environment_id);
     let put = welcome(control, &environment_id, shown)?;
-    let current =
-        control.read_local(|view| ManifestRef::from(&query::manifest(view, &environment_id)));
-    let (manifest, _) = current.map_err(|_| Refusal::Draining)?;
-    feeds.seed(&environment_id, manifest);
+    let current = control.read_local(|view| signer.offer(view, &environment_id));
+    let (offer, _) = current.map_err(|_| Refusal::Draining)?;
+    let offer = offer.map(Arc::new).map_err(|error| {
+        tracing::error!(%error, edge = hello.edge_id, "an edge is sent on, because nothing can be signed for it");
+        Refusal::Draining
+    })?;
+    feeds.seed(&environment_id, &offer);
     let publishers = control
         .members()
         .into_iter()
@@ -82,7 +87,7 @@ pub(super) fn admit(
     };
     Ok(Admitted {
         welcome,
-        manifest,
+        offer,
         manifests,
         edges,
         put,

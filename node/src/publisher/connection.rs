@@ -124,7 +124,7 @@ impl Session {
                     Err(error) => return self.lost(&error),
                 },
                 newest = next(&mut self.manifests) => if let Some(newest) = newest {
-                    self.feeder.handle_manifest(newest.manifest);
+                    self.feeder.handle_offer((*newest.offer).clone());
                 },
                 () = sleep_until(deadline) => match &self.refusal {
                     Some((refusal, _)) => return self.lost(refusal),
@@ -215,14 +215,15 @@ impl Session {
     /// Durations are measured here, by one clock, from what this node saw itself.
     fn note_sent(&mut self, frame: &ToEdge) {
         match frame {
-            ToEdge::Manifest(manifest) => {
-                let newest = self.manifests.as_ref().and_then(|it| *it.borrow());
+            ToEdge::Manifest(signed) => {
+                let manifest = signed.manifest;
+                let newest = self.manifests.as_ref().and_then(|it| it.borrow().clone());
                 let learned = newest
-                    .filter(|newest| newest.manifest == *manifest)
+                    .filter(|newest| newest.manifest() == manifest)
                     .and_then(|newest| newest.learned);
-                self.awaited = learned.map(|learned| (*manifest, learned));
+                self.awaited = learned.map(|learned| (manifest, learned));
                 if let Some(seat) = &self.seat {
-                    seat.sent(*manifest, learned);
+                    seat.sent(manifest, learned);
                 }
             }
             ToEdge::Ping => self.pinged = Some(Instant::now()),
@@ -249,13 +250,14 @@ impl Session {
         let Shared {
             control,
             feeds,
+            signer,
             fleet,
             ..
         } = &self.shared;
-        match admit(&**control, feeds, self.shown.as_ref(), hello) {
+        match admit(&**control, (feeds, signer), self.shown.as_ref(), hello) {
             Ok(Admitted {
                 welcome,
-                manifest,
+                offer,
                 manifests,
                 edges,
                 put,
@@ -281,7 +283,8 @@ impl Session {
                     self.connection.clone(),
                     environment,
                 ));
-                self.feeder.handle_admitted(self.now(), welcome, manifest);
+                self.feeder
+                    .handle_admitted(self.now(), welcome, (*offer).clone());
             }
             Err(refusal) => self.feeder.handle_refused(refusal),
         }
@@ -375,7 +378,7 @@ async fn next(manifests: &mut Option<Manifests>) -> Option<Newest> {
     if let Some(followed) = manifests
         && followed.changed().await.is_ok()
     {
-        return *followed.borrow_and_update();
+        return followed.borrow_and_update().clone();
     }
     std::future::pending().await
 }

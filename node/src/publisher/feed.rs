@@ -12,20 +12,22 @@ use domain::id::EnvironmentId;
 use domain::query;
 use domain::rows::View;
 use domain::time::Revision;
-use edge_protocol::ManifestRef;
+use edge_protocol::{ManifestRef, Offer};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::control_plane::ControlPlane;
+use crate::signing::Signer;
 
 /// An environment's newest manifest as it changes; nothing before it was first looked at.
 pub(super) type Manifests = watch::Receiver<Option<Newest>>;
 
 /// An environment's newest manifest, and since when this node knows of it, if it saw it come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Newest {
-    pub(super) manifest: ManifestRef,
+    /// Signed, and with it who may sign.
+    pub(super) offer: Arc<Offer>,
     pub(super) learned: Option<Instant>,
 }
 
@@ -46,6 +48,12 @@ pub(super) struct Feeds {
 /// What is followed of each environment.
 type Feed<T> = Arc<Mutex<BTreeMap<EnvironmentId, watch::Sender<Option<T>>>>>;
 
+impl Newest {
+    pub(super) fn manifest(&self) -> ManifestRef {
+        self.offer.manifest.manifest
+    }
+}
+
 impl Feeds {
     /// Follows an environment from now on. What is current must be read after this.
     pub(super) fn follow(&self, environment_id: &EnvironmentId) -> Manifests {
@@ -64,11 +72,11 @@ impl Feeds {
     }
 
     /// What was current when an environment was first followed: it came at an unknown time.
-    pub(super) fn seed(&self, environment_id: &EnvironmentId, manifest: ManifestRef) {
+    pub(super) fn seed(&self, environment_id: &EnvironmentId, offer: &Arc<Offer>) {
         if let Some(feed) = self.manifests.lock().get(environment_id) {
             feed.send_if_modified(|newest| {
-                newest.get_or_insert(Newest {
-                    manifest,
+                newest.get_or_insert_with(|| Newest {
+                    offer: Arc::clone(offer),
                     learned: None,
                 });
                 // Whoever follows has read it himself.
@@ -78,20 +86,26 @@ impl Feeds {
     }
 
     /// Passes changes on until the node stops.
-    pub(super) async fn run(self, control: Arc<dyn ControlPlane>) {
+    pub(super) async fn run(self, control: Arc<dyn ControlPlane>, signer: Signer) {
         let mut changes = control.changes();
         while changes.changed().await.is_ok() {
-            self.pass_on(&*control);
+            self.pass_on(&*control, &signer);
         }
     }
 
-    fn pass_on(&self, control: &dyn ControlPlane) {
+    fn pass_on(&self, control: &dyn ControlPlane, signer: &Signer) {
         let now = Instant::now();
         pass_on(
             &self.manifests,
             control,
-            |view, id| ManifestRef::from(&query::manifest(view, id)),
-            |told, manifest| pass(told, manifest, now),
+            |view, id| signer.offer(view, id),
+            |told, offer| match offer {
+                Ok(offer) => pass(told, offer, now),
+                Err(error) => {
+                    tracing::error!(%error, "edges hear of nothing new, because it cannot be signed");
+                    false
+                }
+            },
         );
         pass_on(
             &self.certificates,
@@ -139,14 +153,16 @@ fn pass_on<T, F>(
     }
 }
 
-/// Whether the manifest is news.
-fn pass(newest: &mut Option<Newest>, manifest: ManifestRef, now: Instant) -> bool {
-    let news = newest.is_none_or(|newest| newest.manifest != manifest);
-    if news {
-        *newest = Some(Newest {
-            manifest,
-            learned: newest.map(|_| now),
-        });
-    }
-    news
+/// Whether the manifest is news, or who may sign it.
+fn pass(newest: &mut Option<Newest>, offer: Offer, now: Instant) -> bool {
+    let learned = match newest.as_ref() {
+        Some(before) if *before.offer == offer => return false,
+        Some(before) if before.manifest() == offer.manifest.manifest => before.learned,
+        before => before.map(|_| now),
+    };
+    *newest = Some(Newest {
+        offer: Arc::new(offer),
+        learned,
+    });
+    true
 }

@@ -42,6 +42,7 @@ use crate::control_plane::ControlPlane;
 use crate::enrolment::{self, Desk};
 use crate::fleet::Fleet;
 use crate::keys::KeyRing;
+use crate::signing::Signer;
 use crate::sources::Places;
 
 pub use metrics::PublisherMetrics;
@@ -127,6 +128,7 @@ struct Shared {
     fleet: Fleet,
     metrics: PublisherMetrics,
     keys: KeyRing,
+    signer: Signer,
     desk: Option<Desk>,
     clock: Arc<dyn Clock>,
     /// Where those wait who want a certificate.
@@ -164,9 +166,10 @@ impl Publisher {
             .map_err(fail)?;
         let address = endpoint.local_addr().map_err(fail)?;
         let feeds = Feeds::default();
+        let signer = Signer::new(keys.clone());
         let draining = CancellationToken::new();
         let connections = TaskTracker::new();
-        let feeding = tokio::spawn(feeds.clone().run(Arc::clone(&control)));
+        let feeding = tokio::spawn(feeds.clone().run(Arc::clone(&control), signer.clone()));
         let shelf = Shelf::new(Arc::clone(&control));
         let shared = Shared {
             control,
@@ -175,6 +178,7 @@ impl Publisher {
             fleet,
             metrics,
             keys,
+            signer,
             desk,
             clock,
             lobby: Lobby::default(),

@@ -68,6 +68,7 @@ mod rules;
 mod server;
 mod shifts;
 mod slots;
+mod snapshot_signature;
 mod snapshots;
 mod strict_transport;
 mod switches;
@@ -99,6 +100,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::control_plane::{BoxFuture, Consistency, ControlPlane};
 use crate::keys::KeyRing;
 use crate::limits::Limits;
+use crate::signing::Signer;
 use crate::webhooks::courier::Courier;
 pub(crate) use bad_keys::BadKeys;
 pub use edges::{EdgeAck, EdgeSteps, EdgeView, FleetReader, FleetView, RejectedManifest};
@@ -173,6 +175,7 @@ struct Api {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     keys: KeyRing,
+    signer: Signer,
     callers: Callers,
     bad_keys: BadKeys,
     streams: Arc<Slots>,
@@ -281,6 +284,7 @@ impl From<RestState> for Api {
             fleet: state.fleet,
             clock: state.clock,
             entropy: state.entropy,
+            signer: Signer::new(state.keys.clone()),
             keys: state.keys,
             metrics: state.metrics,
             exposition: state.exposition,

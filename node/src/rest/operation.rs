@@ -376,6 +376,11 @@ pub(crate) const SNAPSHOTS_ACKS: Operation = read(
     "/v2/snapshots/{id}/acks",
     Policy::reads(Resource::Snapshots, Target::Snapshot),
 );
+pub(crate) const SNAPSHOTS_SIGNATURE: Operation = read(
+    "snapshots.signature",
+    "/v2/snapshots/{id}/signature",
+    Policy::reads(Resource::Snapshots, Target::Snapshot),
+);
 pub(crate) const MANIFESTS_CURRENT: Operation = read(
     "manifests.current",
     "/v2/manifests/current",

@@ -14,9 +14,9 @@ use super::pipeline::Call;
 use super::{
     Api, RestState, acks, api_keys, audit, certificates, deliveries, edge_tokens, edges,
     environments, event_stream, events, health, manifests, openapi, operation, pipeline, purges,
-    regions, release, routes, rule_sets, rule_versions, rules, shifts, snapshots, switches,
-    targets, telemetry, upstream_health, upstreams, validation, version, webhook_test, webhooks,
-    workspace,
+    regions, release, routes, rule_sets, rule_versions, rules, shifts, snapshot_signature,
+    snapshots, switches, targets, telemetry, upstream_health, upstreams, validation, version,
+    webhook_test, webhooks, workspace,
 };
 
 /// The API as a router: every operation, and the answers for what is none.
@@ -281,6 +281,11 @@ impl Routes {
 
     fn fleet(&mut self) {
         self.add(MethodFilter::GET, operation::SNAPSHOTS_ACKS, acks::list);
+        self.add(
+            MethodFilter::GET,
+            operation::SNAPSHOTS_SIGNATURE,
+            snapshot_signature::get,
+        );
         self.add(
             MethodFilter::GET,
             operation::MANIFESTS_CURRENT,

@@ -13,5 +13,6 @@ mod membership;
 mod metrics;
 mod network;
 mod shifts;
+mod signing;
 mod webhooks;
 mod world;

@@ -4,6 +4,7 @@
 mod certificates;
 mod enrolment;
 mod hostile;
+mod signing;
 mod state;
 mod world;
 

@@ -15,13 +15,14 @@ use domain::id::{
 use domain::machine;
 use domain::model::{
     Algorithm, ApiVersion, CertificateMaterial, EdgeBinding, EdgeRecord, KeyHash, KeySalt, Mode,
-    Plan, Priority, Target,
+    Plan, Priority, Signing, SigningKeyId, Target,
 };
 use domain::outcome::{Applied, Outcome};
 use domain::query;
 use domain::rows::{MemoryRows, Row, View};
 use domain::time::{Revision, Timestamp};
 use edge_protocol::ManifestRef;
+use edge_protocol::signing::TrustSet;
 use node::control_plane::{
     BoxFuture, Consistency, ControlPlane, Member, MemberId, ProposeError, ReadError, Readiness,
     ViewVisitor,
@@ -119,6 +120,9 @@ impl State {
             key_id: ApiKeyId::new(seed(number)),
             key_hash: KeyHash([u8::try_from(number).unwrap(); 32]),
         };
+        let founding =
+            node::signing::founding(&crate::world::keys(), Timestamp(1), &SystemEntropy).unwrap();
+        self.apply(founding);
         self.apply(Command::Bootstrap(Box::new(Bootstrap {
             org_id: OrgId::new(seed(0)),
             workspace_id: WorkspaceId::new(seed(0)),
@@ -254,6 +258,30 @@ impl State {
 
     pub(crate) fn manifest(&self) -> ManifestRef {
         ManifestRef::from(&query::manifest(&*self.rows.lock(), &production()))
+    }
+
+    /// How the cluster signs.
+    pub(crate) fn signing(&self) -> Signing {
+        query::signing(&*self.rows.lock()).unwrap()
+    }
+
+    /// Whom its edges are to trust.
+    pub(crate) fn trust(&self) -> TrustSet {
+        let rows = &*self.rows.lock();
+        TrustSet::of(&query::signing(rows).unwrap(), &query::signing_keys(rows))
+    }
+
+    /// Has another key sign; the one before.
+    pub(crate) fn rotate(&self) -> SigningKeyId {
+        let signing = self.signing();
+        let drawn = node::signing::next_key(&crate::world::keys(), &signing, &SystemEntropy);
+        self.apply(drawn.unwrap().1);
+        signing.active
+    }
+
+    /// Has nobody believe any more what a key signed.
+    pub(crate) fn retire(&self, key: SigningKeyId) {
+        self.apply(node::signing::retirement(key));
     }
 
     fn draft(&self) -> SnapshotId {

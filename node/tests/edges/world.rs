@@ -15,6 +15,7 @@ use edge::store::MemoryDirectory;
 use edge::subscriber::{ApplyOn, Certificates, Options, Ports, Status, Subscriber};
 use edge::telemetry::Hub;
 use edge_protocol::ManifestRef;
+use edge_protocol::signing::TrustSet;
 use node::control_plane::{BoxFuture, ControlPlane, LocalFleet, MemberId, PeerError, PeerFleet};
 use node::enrolment::{self, Desk, EdgeAuthority, Enrolment, EnrolmentMetrics};
 use node::fleet::{ClusterFleet, Fleet};
@@ -294,6 +295,8 @@ pub(crate) struct Maker {
     pub(crate) nodes: Vec<String>,
     pub(crate) directory: MemoryDirectory,
     pub(crate) vault: MemoryDirectory,
+    /// Whom the operator says to trust.
+    pub(crate) trust: Option<TrustSet>,
 }
 
 fn certificates(vault: &MemoryDirectory, serving: &Serving) -> Certificates {
@@ -325,6 +328,7 @@ impl Maker {
             nodes: nodes.iter().map(|node| node.address.clone()).collect(),
             directory: MemoryDirectory::default(),
             vault: MemoryDirectory::default(),
+            trust: None,
         }
     }
 
@@ -346,6 +350,7 @@ impl Maker {
             apply_on: ApplyOn::Thread,
             breaker: true,
             telemetry_period: Duration::from_millis(50),
+            trust: self.trust.clone(),
         };
         let ports = Ports {
             network: TokioNetwork,

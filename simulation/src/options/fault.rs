@@ -73,11 +73,15 @@ pub enum Badness {
     Missing,
     /// Bytes that are no frame.
     Garbage,
+    /// What could have been published, with a signature that is of something else.
+    Forged,
+    /// What could have been published, signed by somebody else.
+    Stranger,
 }
 
 impl Badness {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::WrongHash,
         Self::Truncated,
         Self::Undecodable,
@@ -88,6 +92,8 @@ impl Badness {
         Self::Conflicting,
         Self::Missing,
         Self::Garbage,
+        Self::Forged,
+        Self::Stranger,
     ];
 
     /// Whether an edge breaks off over it, and not only refuses it.
@@ -95,7 +101,12 @@ impl Badness {
     pub fn breaks_off(self) -> bool {
         matches!(
             self,
-            Self::WrongHash | Self::Truncated | Self::Oversize | Self::Missing | Self::Garbage
+            Self::WrongHash
+                | Self::Truncated
+                | Self::Oversize
+                | Self::Missing
+                | Self::Garbage
+                | Self::Forged
         )
     }
 
@@ -113,6 +124,8 @@ impl Badness {
             Self::Conflicting => "conflicting",
             Self::Missing => "missing",
             Self::Garbage => "garbage",
+            Self::Forged => "forged",
+            Self::Stranger => "stranger",
         }
     }
 }

@@ -55,6 +55,7 @@ impl Fleet {
             https: None,
             directory: Box::new(self.directories[index].clone()),
             access_log: None,
+            trust: None,
         };
         let started = edge::assembly::start(settings, ports, own, Placement::Here).await;
         if self.directories[index].is_dead() {

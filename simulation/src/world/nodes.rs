@@ -25,7 +25,7 @@ use crate::network::SimNetwork;
 use crate::workload::REQUESTS_PER_MINUTE;
 
 /// The pepper of every simulated cluster.
-const PEPPER: [u8; 32] = [7; 32];
+pub(super) const PEPPER: [u8; 32] = [7; 32];
 
 impl Fleet {
     /// Lives a node's life, until its host dies, it is told to stop, or it cannot go on. How it

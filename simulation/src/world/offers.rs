@@ -2,34 +2,88 @@
 //! way, of chunks that it made up or was given by honest nodes before.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::content::{RouteContent, RouteEntry, route_key};
-use domain::model::{Epoch, ManifestVersion};
+use domain::id::{ClusterId, EnvironmentId, Seed};
+use domain::model::{Epoch, Manifest, ManifestVersion};
 use domain::query;
 use domain::rows::View;
+use domain::time::{Revision, Timestamp};
 use domain::tree::{self, Chunks, Edits, Hash, TreeKind, edit};
 use edge_protocol::limits::CHUNK_BYTES_MAX;
-use edge_protocol::{Hello, ManifestRef};
+use edge_protocol::signing::{KeyPair, SignedTrust};
+use edge_protocol::{Hello, ManifestRef, SignedManifest};
+use node::keys::KeyRing;
+use node::signing::Signer;
 
 use super::Fleet;
+use super::nodes::PEPPER;
 use crate::options::Badness;
 
 /// So many of the newest manifests are stocked: nodes keep a few more.
 const STOCKED: usize = 6;
 
-/// Manifests that were published, with all their chunks.
+/// Manifests that were published, with all their chunks, and the key that the cluster signs with: whoever has
+/// broken into a node has that as well.
 #[derive(Clone, Debug, Default)]
-pub struct Stock(BTreeMap<(u64, u64), (Hash, Chunks)>);
+pub struct Stock {
+    published: BTreeMap<(u64, u64), (Hash, Chunks)>,
+    pub(super) signs: Option<Signs>,
+}
+
+/// With what is signed.
+#[derive(Clone, Debug)]
+pub(super) struct Signs {
+    pub(super) trust: SignedTrust,
+    key: Arc<KeyPair>,
+}
+
+impl Signs {
+    /// A manifest, signed as is done of this badness.
+    fn sign(
+        signs: Option<&Self>,
+        environment: &EnvironmentId,
+        offer: &Offer,
+    ) -> Option<SignedManifest> {
+        let manifest = Manifest {
+            environment_id: environment.clone(),
+            epoch: offer.manifest.epoch,
+            version: offer.manifest.version,
+            root: offer.manifest.root,
+            updated_at: Timestamp(1),
+            revision: Revision(1),
+            previous: Hash([0; 32]),
+        };
+        let stranger = KeyPair::new(&[0x66; 32]).ok()?;
+        let nobody = ClusterId::new(Seed {
+            unix_ms: 0,
+            random: 0,
+        });
+        let cluster = signs.map_or(&nobody, |signs| &signs.trust.set.cluster_id);
+        let key = match signs {
+            Some(signs) if offer.badness != Badness::Stranger => &*signs.key,
+            _ => &stranger,
+        };
+        let mut signed = SignedManifest::sign(cluster, &manifest, key);
+        if offer.badness == Badness::Forged {
+            signed.proof.at.0 += 1;
+        }
+        Some(signed)
+    }
+}
 
 impl Stock {
     fn newest(&self) -> Option<&(Hash, Chunks)> {
-        self.0.last_key_value().map(|(_, published)| published)
+        self.published
+            .last_key_value()
+            .map(|(_, published)| published)
     }
 
     fn before(&self, held: &ManifestRef) -> Option<(ManifestRef, &Chunks)> {
         let held = (held.epoch.0, held.version.0);
-        let ((epoch, version), (root, chunks)) = self.0.range(..held).next_back()?;
+        let ((epoch, version), (root, chunks)) = self.published.range(..held).next_back()?;
         let older = ManifestRef {
             epoch: Epoch(*epoch),
             version: ManifestVersion(*version),
@@ -51,6 +105,15 @@ pub(super) struct Offer {
 }
 
 impl Offer {
+    /// As it is sent: signed, by whom and of what its badness says.
+    pub(super) fn signed(
+        &self,
+        stock: &Stock,
+        environment: &EnvironmentId,
+    ) -> Option<SignedManifest> {
+        Signs::sign(stock.signs.as_ref(), environment, self)
+    }
+
     /// What comes for a chunk that is asked for.
     pub(super) fn chunk(&self, hash: &Hash) -> Option<Bytes> {
         let chunk = self.chunks.get(hash).cloned().map(Bytes::from);
@@ -124,6 +187,10 @@ impl Offers {
                 let large = Bytes::from(vec![0; CHUNK_BYTES_MAX + 1]);
                 (Hash::of(&large), Chunks::new(), Some(large))
             }
+            Badness::Forged | Badness::Stranger => match self.stock.newest().and_then(altered) {
+                Some((root, chunks)) => (root, chunks, None),
+                None => (Hash::of(b"forged"), Chunks::new(), Some(garbage)),
+            },
             Badness::Missing => (Hash::of(b"missing"), Chunks::new(), None),
             Badness::WrongHash | Badness::Conflicting | Badness::Garbage => {
                 (Hash::of(b"another"), Chunks::new(), Some(garbage))
@@ -157,11 +224,24 @@ fn meaningless() -> Option<(Hash, Bytes)> {
 }
 
 /// What was published, but for the settings of one route, which mean nothing any more.
-fn spoilt((root, chunks): &(Hash, Chunks)) -> Option<(Hash, Chunks)> {
+fn spoilt(published: &(Hash, Chunks)) -> Option<(Hash, Chunks)> {
+    rewritten(published, |content| content.config = "{".to_owned())
+}
+
+/// What was published, but for one route's name: good, and of nobody's doing.
+fn altered(published: &(Hash, Chunks)) -> Option<(Hash, Chunks)> {
+    rewritten(published, |content| content.name.push_str(", altered"))
+}
+
+/// What was published, but for what is done to one route.
+fn rewritten(
+    (root, chunks): &(Hash, Chunks),
+    change: impl FnOnce(&mut RouteContent),
+) -> Option<(Hash, Chunks)> {
     let (_, value) = tree::iter(chunks, TreeKind::Routes, *root).last()?.ok()?;
     let mut entry = RouteEntry::decode(&value).ok()?;
     let mut content = RouteContent::decode(chunks.get(&entry.head)?).ok()?;
-    content.config = "{".to_owned();
+    change(&mut content);
     let head = content.encode();
     entry.head = Hash::of(&head);
     let mut chunks = chunks.clone();
@@ -183,7 +263,19 @@ impl Fleet {
             let chunks = found.into_iter().find_map(|(_, _, chunks)| chunks)?;
             Some((*place, (root, chunks)))
         });
-        Stock(whole.collect())
+        let signer = KeyRing::new(&PEPPER).ok().map(Signer::new);
+        let signs = signer.and_then(|signer| {
+            let found = self.each_node(|view| {
+                let trust = signer.trust(view).ok()?;
+                let (_, key) = signer.sign(view, |_| Vec::new()).ok()?;
+                Some(Signs { trust, key })
+            });
+            found.into_iter().find_map(|(_, _, signs)| signs)
+        });
+        Stock {
+            published: whole.collect(),
+            signs,
+        }
     }
 }
 

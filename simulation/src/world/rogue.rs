@@ -1,6 +1,6 @@
 //! A node that edges trust and that serves what is bad: what a node with a broken disk, a broken
 //! build or a thief at its keyboard could say to edges. It has a node's certificate and speaks
-//! their protocol; nothing that it offers may ever come into use.
+//! their protocol, and signs as the cluster does, but for what it forges; nothing that it offers may ever come into use.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -157,7 +157,12 @@ impl Rogue {
             environment_id,
             publishers: Vec::new(),
         };
-        say(send, &ToEdge::Welcome(welcome)).await
+        say(send, &ToEdge::Welcome(welcome)).await?;
+        let signs = self.stock.lock().signs.clone();
+        match signs {
+            Some(signs) => say(send, &ToEdge::Trust(signs.trust)).await,
+            None => Ok(()),
+        }
     }
 
     /// Makes an offer, and notes it.
@@ -171,7 +176,9 @@ impl Rogue {
         if offer.badness == Badness::Garbage {
             send.write_all(&[0xff; 64]).await.map_err(gone)?;
         } else {
-            say(send, &ToEdge::Manifest(offer.manifest)).await?;
+            let environment = self.environment.lock().clone().ok_or(Ended::Off)?;
+            let signed = offer.signed(&self.stock.lock(), &environment);
+            say(send, &ToEdge::Manifest(signed.ok_or(Ended::Off)?)).await?;
         }
         Ok(offer)
     }

@@ -9,6 +9,7 @@ pub mod objects;
 pub mod propagation;
 pub mod reads;
 pub mod scale;
+pub mod signatures;
 pub mod writes;
 
 /// Runs what blocks (starting processes, waiting for them) from asynchronous code.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use bench::benchmarks::{
-    api, compare, edge, failover, matching, propagation, reads, scale, writes,
+    api, compare, edge, failover, matching, propagation, reads, scale, signatures, writes,
 };
 use bench::stage::House;
 use clap::{Parser, Subcommand};
@@ -39,6 +39,8 @@ enum Benchmark {
     Failover(failover::Options),
     /// Rules of one route: nanoseconds to the one that takes a request, and compiling them
     Matching(matching::Options),
+    /// Signing and verifying what edges follow: microseconds
+    Signatures(signatures::Options),
     /// Requests through an edge, beside nginx and HAProxy
     Edge(edge::Options),
 }
@@ -81,6 +83,7 @@ async fn run(house: &House, benchmark: &Benchmark) -> Result<()> {
         Benchmark::Propagation(options) => propagation::run(house, options).await,
         Benchmark::Failover(options) => failover::run(house, options).await,
         Benchmark::Matching(options) => matching::run(house, options),
+        Benchmark::Signatures(options) => signatures::run(house, options),
         Benchmark::Edge(options) => edge::run(house, options).await,
     }
 }

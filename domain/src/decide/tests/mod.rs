@@ -22,6 +22,7 @@ mod routes;
 mod rules;
 mod several;
 mod shifts;
+mod signing;
 mod upstreams;
 mod validation;
 mod webhooks;

@@ -26,8 +26,8 @@ use crate::manifest::Standing;
 use crate::patch::{Patch, Wanted};
 use crate::telemetry::Batch;
 use crate::{
-    HealthReport, Hello, ManifestRef, Moment, PROTOCOL, PROTOCOL_MIN, Refusal, Report, ReportState,
-    TELEMETRY_SINCE, ToEdge, ToNode, Welcome,
+    HealthReport, Hello, ManifestRef, Moment, Offer, PROTOCOL, PROTOCOL_MIN, Refusal, Report,
+    ReportState, TELEMETRY_SINCE, ToEdge, ToNode, Welcome,
 };
 
 /// The node's state machine for one edge.
@@ -36,9 +36,11 @@ pub struct Feeder {
     state: State,
     /// What is spoken, once the edge said what it speaks.
     protocol: u16,
-    newest: Option<ManifestRef>,
+    newest: Option<Offer>,
     /// Whether the newest manifest has yet to be sent.
     offer: bool,
+    /// Whether it has yet to be said whom to trust.
+    tell_trust: bool,
     /// What the edge said that it serves by.
     edge_has: Option<ManifestRef>,
     wants: VecDeque<Want>,
@@ -97,6 +99,7 @@ impl Feeder {
             protocol: PROTOCOL_MIN,
             newest: None,
             offer: false,
+            tell_trust: false,
             edge_has: None,
             wants: VecDeque::new(),
             ping_at: now.plus(PING_INTERVAL),
@@ -144,7 +147,7 @@ impl Feeder {
     }
 
     /// The edge is served, by the manifest that is the newest now.
-    pub fn handle_admitted(&mut self, now: Moment, welcome: Welcome, newest: ManifestRef) {
+    pub fn handle_admitted(&mut self, now: Moment, welcome: Welcome, newest: Offer) {
         if self.state != State::Admitting {
             return;
         }
@@ -155,10 +158,11 @@ impl Feeder {
         }));
         self.ping_at = now.plus(PING_INTERVAL);
         if mutant::active(Mutant::OfferDropped) && self.edge_has.is_some() {
+            self.tell_trust = true;
             self.newest = Some(newest);
             return;
         }
-        self.handle_manifest(newest);
+        self.handle_offer(newest);
     }
 
     /// The edge is not, or no longer, served.
@@ -169,22 +173,29 @@ impl Feeder {
         self.state = State::Closed;
         self.wants.clear();
         self.offer = false;
+        self.tell_trust = false;
         self.farewell = Some(refusal.clone());
         self.actions.push_back(Action::Close(refusal));
     }
 
-    /// The environment's manifest is now this one. Only the newest is ever sent; one that comes
-    /// late, because it was read before another, changes nothing.
-    pub fn handle_manifest(&mut self, newest: ManifestRef) {
-        if self.state != State::Serving
-            || matches!(
-                newest.standing(self.newest.as_ref()),
-                Standing::Same | Standing::Older
-            )
-        {
+    /// The environment's manifest is now this one, and those are to be trusted. Only the newest is ever
+    /// sent; one that comes late, because it was read before another, changes nothing.
+    pub fn handle_offer(&mut self, newest: Offer) {
+        if self.state != State::Serving {
             return;
         }
+        let before = self.newest.as_ref();
+        let told = before.map(|before| before.trust.set.serial);
+        let trusts = told.is_none_or(|told| newest.trust.set.serial > told);
+        let current = before.map(|before| before.manifest.manifest);
+        match newest.manifest.manifest.standing(current.as_ref()) {
+            Standing::Older => return,
+            Standing::Same if !trusts => return,
+            Standing::Same | Standing::Newer | Standing::Conflicting => {}
+        }
+        self.tell_trust |= trusts;
         self.newest = Some(newest);
+        // By another key's signature an edge may take what it has refused.
         self.consider_offer();
     }
 
@@ -232,8 +243,13 @@ impl Feeder {
         if std::mem::take(&mut self.ping) {
             return Some(ToEdge::Ping);
         }
-        if let Some(newest) = self.newest.filter(|_| std::mem::take(&mut self.offer)) {
-            return Some(ToEdge::Manifest(newest));
+        if let Some(newest) = &self.newest {
+            if std::mem::take(&mut self.tell_trust) {
+                return Some(ToEdge::Trust(newest.trust.clone()));
+            }
+            if std::mem::take(&mut self.offer) {
+                return Some(ToEdge::Manifest(newest.manifest.clone()));
+            }
         }
         self.poll_patches(chunks)
             .or_else(|| self.poll_chunks(chunks))
@@ -324,6 +340,7 @@ impl Feeder {
     /// ignore it.
     fn consider_offer(&mut self) {
         let Some(newest) = &self.newest else { return };
+        let newest = newest.manifest.manifest;
         self.offer = newest.standing(self.edge_has.as_ref()) != Standing::Older;
     }
 

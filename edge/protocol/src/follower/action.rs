@@ -1,8 +1,9 @@
 //! What the edge's machine asks of its driver, is answered, and tells.
 
-use domain::id::EnvironmentId;
+use domain::id::{ClusterId, EnvironmentId};
 
 use super::Chunks;
+use crate::signing::{SignedManifest, TrustSet};
 use crate::{ManifestRef, Refusal, Report, Welcome};
 
 /// What the driver is asked to do.
@@ -11,13 +12,13 @@ pub enum Action {
     /// Apply `manifest`, whose chunks are all held or in `chunks`, and answer by
     /// [`Follower::handle_applied`](super::Follower::handle_applied). There is never more than one at a time.
     Apply {
-        /// Which.
-        manifest: ManifestRef,
-        /// The environment that it belongs to.
-        environment_id: EnvironmentId,
+        /// Which, with what proves it.
+        manifest: SignedManifest,
         /// Those that were fetched; each has been checked against its hash.
         chunks: Chunks,
     },
+    /// Keep whom to trust from now on, so that it holds after a restart.
+    Trust(TrustSet),
     /// Close the connection: the reason is for the node and the log.
     Close(CloseReason),
 }
@@ -39,6 +40,17 @@ pub enum CloseReason {
         followed: EnvironmentId,
         /// The node's.
         offered: EnvironmentId,
+    },
+    /// The node is of another cluster. What that publishes means nothing here, whoever has signed it.
+    #[error(
+        "the node is of cluster {offered}, this edge follows {followed}; if that is wanted, stop the edge, \
+         empty its data directory, and start it again"
+    )]
+    ForeignCluster {
+        /// The one that this edge follows.
+        followed: ClusterId,
+        /// The node's.
+        offered: ClusterId,
     },
     /// Nothing came in time.
     #[error("the node has been silent for too long while the edge waited for {0}")]
@@ -78,6 +90,23 @@ pub enum Event {
     Rejected {
         /// Which.
         manifest: ManifestRef,
+        /// Why.
+        reason: String,
+    },
+    /// A signature is not believed; a manifest that bears it was refused, too.
+    Untrusted {
+        /// Why, in a word.
+        word: &'static str,
+    },
+    /// Others are trusted than before.
+    Trusts {
+        /// The cluster.
+        cluster_id: ClusterId,
+        /// Which set it is.
+        serial: u64,
+    },
+    /// Whom to trust was not taken over: what was trusted is.
+    Distrusted {
         /// Why.
         reason: String,
     },

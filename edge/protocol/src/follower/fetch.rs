@@ -13,7 +13,7 @@ use injection::{Mutant, mutant};
 use super::asked::Asked;
 use crate::limits::{FETCH_BYTES_MAX, WANT_HASHES_MAX};
 use crate::patch::{Patch, Wanted};
-use crate::{ManifestRef, Moment};
+use crate::{ManifestRef, Moment, SignedManifest};
 
 /// Chunks by hash.
 pub type Chunks = BTreeMap<Hash, Bytes>;
@@ -48,7 +48,7 @@ pub(super) struct Wants {
 
 #[derive(Debug)]
 pub(super) struct Fetch {
-    manifest: ManifestRef,
+    manifest: SignedManifest,
     /// Found, not looked at yet.
     frontier: Vec<Hash>,
     /// Found under this manifest's root at any time.
@@ -68,16 +68,17 @@ pub(super) struct Fetch {
 }
 
 impl Fetch {
-    pub(super) fn new(manifest: ManifestRef, current: Option<&ManifestRef>) -> Self {
+    pub(super) fn new(manifest: SignedManifest, current: Option<&ManifestRef>) -> Self {
         Self::resume(manifest, current, Chunks::new())
     }
 
     /// A fetch for which `chunks` have been received before, of an edge that serves by `current`.
     pub(super) fn resume(
-        manifest: ManifestRef,
+        manifest: SignedManifest,
         current: Option<&ManifestRef>,
         chunks: Chunks,
     ) -> Self {
+        let root = manifest.manifest.root;
         let known = current.map(|current| current.root);
         let known = known.filter(|root| *root != Hash::EMPTY_TREE);
         let mut fetch = Self {
@@ -86,22 +87,19 @@ impl Fetch {
             seen: BTreeSet::new(),
             missing: BTreeSet::new(),
             queue: VecDeque::new(),
-            bases: known
-                .map(|root| (manifest.root, root))
-                .into_iter()
-                .collect(),
+            bases: known.map(|known| (root, known)).into_iter().collect(),
             patches: Vec::new(),
             bytes: bytes_of(&chunks),
             chunks,
             chunks_received: 0,
             bytes_received: 0,
         };
-        fetch.discover([manifest.root]);
+        fetch.discover([root]);
         fetch
     }
 
     /// The same fetch, for a newer manifest.
-    pub(super) fn redirect(self, manifest: ManifestRef, current: Option<&ManifestRef>) -> Self {
+    pub(super) fn redirect(self, manifest: SignedManifest, current: Option<&ManifestRef>) -> Self {
         Self {
             chunks_received: self.chunks_received,
             bytes_received: self.bytes_received,
@@ -110,6 +108,11 @@ impl Fetch {
     }
 
     pub(super) fn manifest(&self) -> &ManifestRef {
+        &self.manifest.manifest
+    }
+
+    /// The same, with what proves it.
+    pub(super) fn signed(&self) -> &SignedManifest {
         &self.manifest
     }
 

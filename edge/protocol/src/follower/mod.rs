@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Invariants: what is current never goes back in (epoch, version), and never changes its root
-//! within one; nothing is handed over to be applied before every chunk under its root is there
+//! within one; nothing is followed that is not signed for this cluster and environment by somebody who is
+//! trusted; nothing is handed over to be applied before every chunk under its root is there
 //! and has the hash that names it; a root that was refused is not fetched again.
 //!
 //! What a chunk means, where chunks are kept and how a manifest is applied is left to the driver.
@@ -36,9 +37,10 @@ use self::fetch::Fetch;
 use self::rejected::RejectedRoots;
 use crate::limits::{GREETING_MAX, OUTBOX_FRAMES_MAX, RETRY_INTERVAL, SILENCE_MAX, STALL_MAX};
 use crate::message::reason as cut;
+use crate::signing::Trust;
 use crate::{
-    HealthReport, Hello, ManifestRef, Moment, PATCHES_SINCE, Report, ReportState, TELEMETRY_SINCE,
-    ToEdge, ToNode, Welcome,
+    HealthReport, Hello, ManifestRef, Moment, PATCHES_SINCE, Report, ReportState, SignedManifest,
+    TELEMETRY_SINCE, ToEdge, ToNode, Welcome,
 };
 
 /// The edge's state machine.
@@ -46,9 +48,11 @@ use crate::{
 pub struct Follower {
     hello: Hello,
     environment_id: Option<EnvironmentId>,
+    /// Whose signatures are believed; nothing before a node or the operator has said so.
+    trust: Option<Trust>,
     current: Option<ManifestRef>,
     /// The newest acceptable manifest that was offered while another one was being applied.
-    next: Option<ManifestRef>,
+    next: Option<SignedManifest>,
     link: Link,
     work: Work,
     rejected: RejectedRoots,
@@ -83,7 +87,7 @@ enum Work {
     Idle,
     Fetching(Fetch),
     Applying {
-        manifest: ManifestRef,
+        manifest: SignedManifest,
         chunks_fetched: u64,
         bytes_fetched: u64,
     },
@@ -97,13 +101,15 @@ enum Work {
 const EVENTS_MAX: usize = 64;
 
 impl Follower {
-    /// An edge that serves by `hello.have`, of `environment_id` if it followed one before.
+    /// An edge that serves by `hello.have`, of `environment_id` if it followed one before, and believes whom
+    /// it did then.
     #[must_use]
-    pub fn new(hello: Hello, environment_id: Option<EnvironmentId>) -> Self {
+    pub fn new(hello: Hello, environment_id: Option<EnvironmentId>, trust: Option<Trust>) -> Self {
         Self {
             current: hello.have,
             hello,
             environment_id,
+            trust,
             next: None,
             link: Link::Down,
             work: Work::Idle,
@@ -176,6 +182,7 @@ impl Follower {
             ToEdge::Gone(hashes) => self.handle_gone(&hashes),
             ToEdge::Refused(refusal) => self.close(CloseReason::Refused(refusal)),
             ToEdge::Ping => self.send(ToNode::Pong),
+            ToEdge::Trust(trust) => self.handle_trust(&trust),
         }
     }
 
@@ -212,7 +219,8 @@ impl Follower {
         else {
             return;
         };
-        let manifest = *manifest;
+        let signed = manifest.clone();
+        let manifest = signed.manifest;
         let apply_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let report = |state| Report {
             manifest,
@@ -240,7 +248,7 @@ impl Follower {
                 let report = report(ReportState::Rejected {
                     reason: cut(reason),
                 });
-                let fetch = Fetch::resume(manifest, self.current.as_ref(), chunks);
+                let fetch = Fetch::resume(signed, self.current.as_ref(), chunks);
                 self.work = Work::Waiting {
                     fetch,
                     until: now.plus(RETRY_INTERVAL),

@@ -5,28 +5,109 @@ use bytes::Bytes;
 use domain::tree::Hash;
 
 use super::fetch::Fetch;
-use super::{Action, Event, Follower, Link, Work};
+use super::{Action, CloseReason, Event, Follower, Link, Work};
 use crate::manifest::Standing;
 use crate::message::reason as cut;
 use crate::patch::Patch;
-use crate::{ManifestRef, Moment, Report, ReportState, ToNode};
+use crate::signing::{Trust, Untrusted};
+use crate::{ManifestRef, Moment, Report, ReportState, SignedManifest, SignedTrust, ToNode};
 
 impl Follower {
-    pub(super) fn handle_offer(&mut self, offered: ManifestRef) {
+    /// Whom to trust comes before what. A set that does not follow from what is trusted is not taken over;
+    /// what is signed by those who are trusted goes on to be followed.
+    pub(super) fn handle_trust(&mut self, given: &SignedTrust) {
+        let changed = match &mut self.trust {
+            Some(trust) => trust.follow(given),
+            None => Trust::first(given).map(|first| {
+                self.trust = Some(first);
+                true
+            }),
+        };
+        match (changed, &self.trust) {
+            (Ok(true), Some(trust)) => {
+                let set = trust.set().clone();
+                self.event(Event::Trusts {
+                    cluster_id: set.cluster_id.clone(),
+                    serial: set.serial,
+                });
+                self.actions.push_back(Action::Trust(set));
+            }
+            (Ok(_), _) => {}
+            (Err(untrusted), _) => self.distrust_node(untrusted),
+        }
+    }
+
+    fn distrust_node(&mut self, untrusted: Untrusted) {
+        self.event(Event::Untrusted {
+            word: untrusted.word(),
+        });
+        match untrusted {
+            Untrusted::ForeignCluster { followed, found } => {
+                self.close(CloseReason::ForeignCluster {
+                    followed,
+                    offered: found,
+                });
+            }
+            other => self.event(Event::Distrusted {
+                reason: format!("{}: {other}", other.word()),
+            }),
+        }
+    }
+
+    /// What is offered has to be signed for this cluster and environment by somebody who is trusted. Nothing
+    /// of what is not is looked at any further.
+    pub(super) fn handle_offer(&mut self, offered: SignedManifest) {
+        match self.verify(&offered) {
+            Ok(()) => self.consider(offered),
+            Err(Untrusted::OlderVersion { current }) => self.event(Event::IgnoredOlder {
+                offered: offered.manifest,
+                current,
+            }),
+            Err(untrusted) => self.refuse(offered.manifest, &untrusted),
+        }
+    }
+
+    fn verify(&self, offered: &SignedManifest) -> Result<(), Untrusted> {
+        let (trust, environment) = self
+            .trust
+            .as_ref()
+            .zip(self.environment_id.as_ref())
+            .ok_or(Untrusted::NoTrust)?;
+        trust.verify(environment, self.current.as_ref(), offered)
+    }
+
+    /// The root may be a good one that somebody else offers with a signature that holds, so it is not
+    /// remembered. A node that says what its cluster never signed is left; one that is merely behind, or
+    /// ahead of what this edge trusts, is not.
+    fn refuse(&mut self, offered: ManifestRef, untrusted: &Untrusted) {
+        self.event(Event::Untrusted {
+            word: untrusted.word(),
+        });
+        let reason = format!("{}: {untrusted}", untrusted.word());
+        self.note_rejection(rejection(offered, reason.clone()));
+        match untrusted {
+            Untrusted::BadSignature(_)
+            | Untrusted::ForeignCluster { .. }
+            | Untrusted::ForeignEnvironment { .. }
+            | Untrusted::NoTrust => self.violation(reason),
+            _ => {}
+        }
+    }
+
+    fn consider(&mut self, signed: SignedManifest) {
+        let offered = signed.manifest;
         if matches!(&self.link, Link::Up { gone: Some(root), .. } if *root == offered.root) {
             return self.violation("it offers a manifest whose chunks it does not have");
         }
         if let Work::Applying { .. } = self.work {
-            if offered.standing(self.next.as_ref()) == Standing::Newer {
-                self.next = Some(offered);
+            let next = self.next.as_ref().map(|next| next.manifest);
+            if offered.standing(next.as_ref()) == Standing::Newer {
+                self.next = Some(signed);
             }
             return;
         }
         match (offered.standing(self.current.as_ref()), self.current) {
-            (Standing::Newer, _) => self.follow(offered),
-            (Standing::Older, Some(current)) => {
-                self.event(Event::IgnoredOlder { offered, current })
-            }
+            (Standing::Newer, _) => self.follow(signed),
             (Standing::Conflicting, Some(current)) => {
                 let reason = format!(
                     "manifest {offered} has root {}, and {} is applied",
@@ -38,7 +119,8 @@ impl Follower {
         }
     }
 
-    fn follow(&mut self, offered: ManifestRef) {
+    fn follow(&mut self, signed: SignedManifest) {
+        let offered = signed.manifest;
         if let Some(reason) = self.rejected.reason(&offered.root) {
             let reason = reason.to_owned();
             self.work = Work::Idle;
@@ -60,9 +142,9 @@ impl Follower {
         }
         self.work = match std::mem::replace(&mut self.work, Work::Idle) {
             Work::Fetching(fetch) | Work::Waiting { fetch, .. } => {
-                Work::Fetching(fetch.redirect(offered, self.current.as_ref()))
+                Work::Fetching(fetch.redirect(signed, self.current.as_ref()))
             }
-            _ => Work::Fetching(Fetch::new(offered, self.current.as_ref())),
+            _ => Work::Fetching(Fetch::new(signed, self.current.as_ref())),
         };
         self.event(Event::Fetching(offered));
         self.send(ToNode::Report(Report {
@@ -130,16 +212,13 @@ impl Follower {
     }
 
     pub(super) fn hand_over(&mut self) {
-        let Some(environment_id) = self.environment_id.clone() else {
-            return;
-        };
         let Work::Fetching(fetch) = std::mem::replace(&mut self.work, Work::Idle) else {
             return;
         };
-        let manifest = *fetch.manifest();
+        let (manifest, signed) = (*fetch.manifest(), fetch.signed().clone());
         let (chunks_fetched, bytes_fetched) = fetch.received();
         self.work = Work::Applying {
-            manifest,
+            manifest: signed.clone(),
             chunks_fetched,
             bytes_fetched,
         };
@@ -151,8 +230,7 @@ impl Follower {
             bytes_fetched,
         }));
         self.actions.push_back(Action::Apply {
-            manifest,
-            environment_id,
+            manifest: signed,
             chunks: fetch.into_chunks(),
         });
     }

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use domain::id::{EnvironmentId, RouteId, RuleId, Seed, SnapshotId, TargetId, UpstreamId};
-use domain::model::{Epoch, ManifestVersion};
-use domain::time::Timestamp;
+use domain::id::{
+    ClusterId, EnvironmentId, RouteId, RuleId, Seed, SnapshotId, TargetId, UpstreamId,
+};
+use domain::model::{Epoch, Manifest, ManifestVersion};
+use domain::time::{Revision, Timestamp};
 use domain::tree::Hash;
 use proptest::prelude::*;
 
 use super::*;
 use crate::limits::{CHUNK_BYTES_MAX, WANT_HASHES_MAX};
 use crate::message::{Hello, Refusal, Report, ReportState, ToEdge, ToNode, Welcome};
+use crate::signing::{KeyPair, SignedManifest, SignedTrust, TrustSet, TrustedKey};
 use crate::telemetry::{Batch, Counts, Decision, Outcome, SeriesKey, Taker, TargetKey};
 use crate::{HealthReport, ManifestRef, OutCause, PROTOCOL, Patch, TargetOut, Wanted};
 
@@ -189,6 +192,19 @@ fn messages_of_a_node_keep_their_bytes() {
         unix_ms: 0,
         random: 0,
     });
+    let cluster_id = ClusterId::new(Seed {
+        unix_ms: 0,
+        random: 0,
+    });
+    let whole = Manifest {
+        environment_id: environment_id.clone(),
+        epoch: Epoch(1),
+        version: ManifestVersion(300),
+        root: Hash([0xab; 32]),
+        updated_at: Timestamp(300),
+        revision: Revision(1),
+        previous: Hash([0xcd; 32]),
+    };
     golden(
         &ToEdge::Welcome(Welcome {
             protocol: PROTOCOL,
@@ -198,9 +214,33 @@ fn messages_of_a_node_keep_their_bytes() {
         }),
         &format!("00000018 01 00 02 03 0e {} 01 03613a31", "00".repeat(14)),
     );
+    let key = KeyPair::new(&[7; 32]).unwrap();
+    let signed = SignedManifest::sign(&cluster_id, &whole, &key);
+    let (id, signature) = (key.id(), hex(&signed.proof.signature.bytes.bytes()));
+    let cluster = format!("0e {}", "00".repeat(14));
     golden(
-        &ToEdge::Manifest(manifest()),
-        &format!("00000025 01 01 01 ac02 {root}"),
+        &ToEdge::Manifest(signed),
+        &format!(
+            "000000b5 01 01 01 ac02 {root} 0e {} {cluster} {} ac02 {id} {signature}",
+            "00".repeat(14),
+            "cd".repeat(32)
+        ),
+    );
+    let set = TrustSet {
+        cluster_id,
+        epoch: Epoch(1),
+        serial: 300,
+        keys: vec![TrustedKey {
+            public: key.public(),
+            voucher: None,
+            retired: true,
+        }],
+    };
+    let trust = SignedTrust::sign(set, &key);
+    let (public, signature) = (hex(&key.public().0), hex(&trust.signature.bytes.bytes()));
+    golden(
+        &ToEdge::Trust(trust),
+        &format!("00000087 01 07 {cluster} 01 ac02 01 {public} 00 01 {id} {signature}"),
     );
     golden(
         &ToEdge::Chunks(vec![Bytes::from_static(b"xy")]),

@@ -7,16 +7,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::id::{EnvironmentId, Seed};
-use domain::model::{Epoch, ManifestVersion};
+use domain::id::{ClusterId, EnvironmentId, Seed};
+use domain::model::{Epoch, Manifest, ManifestVersion};
+use domain::time::{Revision, Timestamp};
 use domain::tree::{self, Edits, Hash, TreeKind};
 use edge_protocol::feeder::{self, ChunkReader};
 use edge_protocol::follower::{self, ApplyFailure, Chunks, CloseReason, Event, Held, Holdings};
 use edge_protocol::frame::{Decoder, encode};
+use edge_protocol::signing::{KeyPair, TrustSet, TrustedKey};
 use edge_protocol::telemetry::Batch;
 use edge_protocol::{
-    Feeder, Follower, HealthReport, Hello, ManifestRef, Moment, PROTOCOL, Refusal, Report,
-    ReportState, ToEdge, ToNode, Welcome,
+    Feeder, Follower, HealthReport, Hello, ManifestRef, Moment, Offer, PROTOCOL, Refusal, Report,
+    ReportState, SignedManifest, SignedTrust, ToEdge, ToNode, Welcome,
 };
 
 pub(crate) fn hello() -> Hello {
@@ -49,6 +51,59 @@ pub(crate) fn manifest(epoch: u64, version: u64, root: Hash) -> ManifestRef {
         epoch: Epoch(epoch),
         version: ManifestVersion(version),
         root,
+    }
+}
+
+/// The key that signs.
+pub(crate) fn key() -> KeyPair {
+    KeyPair::new(&[7; 32]).unwrap()
+}
+
+pub(crate) fn cluster(random: u64) -> ClusterId {
+    ClusterId::new(Seed { unix_ms: 0, random })
+}
+
+/// A manifest as the cluster signs it.
+pub(crate) fn signed(manifest: ManifestRef) -> SignedManifest {
+    signed_by(manifest, &key())
+}
+
+pub(crate) fn signed_by(manifest: ManifestRef, key: &KeyPair) -> SignedManifest {
+    let manifest = Manifest {
+        environment_id: environment(1),
+        epoch: manifest.epoch,
+        version: manifest.version,
+        root: manifest.root,
+        updated_at: Timestamp(1),
+        revision: Revision(1),
+        previous: Hash([0; 32]),
+    };
+    SignedManifest::sign(&cluster(1), &manifest, key)
+}
+
+/// Whom the cluster trusts: one key, the first of `cluster`.
+pub(crate) fn trust_of(cluster: ClusterId) -> SignedTrust {
+    let set = TrustSet {
+        cluster_id: cluster,
+        epoch: Epoch(0),
+        serial: 1,
+        keys: vec![TrustedKey {
+            public: key().public(),
+            voucher: None,
+            retired: false,
+        }],
+    };
+    SignedTrust::sign(set, &key())
+}
+
+pub(crate) fn trust() -> SignedTrust {
+    trust_of(cluster(1))
+}
+
+pub(crate) fn offer(manifest: ManifestRef) -> Offer {
+    Offer {
+        trust: trust(),
+        manifest: signed(manifest),
     }
 }
 
@@ -148,6 +203,7 @@ pub(crate) struct Pair {
     pub(crate) counted: Vec<Batch>,
     pub(crate) health: Vec<HealthReport>,
     pub(crate) events: Vec<Event>,
+    pub(crate) trusts: Vec<TrustSet>,
     pub(crate) edge_closed: Option<CloseReason>,
     pub(crate) node_closed: Option<Refusal>,
     pub(crate) to_node: VecDeque<ToNode>,
@@ -159,7 +215,7 @@ pub(crate) struct Pair {
 impl Pair {
     /// A connected pair that has not said anything yet.
     pub(crate) fn new(newest: ManifestRef, chunks: Chunks) -> Self {
-        Self::resume(Follower::new(hello(), None), newest, chunks)
+        Self::resume(Follower::new(hello(), None, None), newest, chunks)
     }
 
     pub(crate) fn resume(follower: Follower, newest: ManifestRef, chunks: Chunks) -> Self {
@@ -183,6 +239,7 @@ impl Pair {
             counted: Vec::new(),
             health: Vec::new(),
             events: Vec::new(),
+            trusts: Vec::new(),
             edge_closed: None,
             node_closed: None,
             to_node: VecDeque::new(),
@@ -212,7 +269,7 @@ impl Pair {
     pub(crate) fn publish(&mut self, newest: ManifestRef, chunks: Chunks) {
         self.shelf.chunks.extend(chunks);
         self.newest = newest;
-        self.feeder.handle_manifest(newest);
+        self.feeder.handle_offer(offer(newest));
     }
 
     /// Lets time pass, without anything being delivered meanwhile.
@@ -253,7 +310,8 @@ impl Pair {
             match action {
                 follower::Action::Apply {
                     manifest, chunks, ..
-                } => self.applying = Some((manifest, chunks)),
+                } => self.applying = Some((manifest.manifest, chunks)),
+                follower::Action::Trust(set) => self.trusts.push(set),
                 follower::Action::Close(reason) => self.edge_closed = Some(reason),
             }
         }
@@ -308,7 +366,8 @@ impl Pair {
                         environment_id: self.environment.clone(),
                         ..welcome()
                     };
-                    self.feeder.handle_admitted(self.now, welcome, self.newest);
+                    self.feeder
+                        .handle_admitted(self.now, welcome, offer(self.newest));
                 }
                 feeder::Action::Note(report) => self.reports.push(report),
                 feeder::Action::Count(batch) => self.counted.push(batch),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge_protocol::signing::TrustDocument;
 use platform::Network;
 use platform::tls::{Identity, TlsError};
 use raft_store::types::{Member, NodeId};
@@ -152,6 +153,17 @@ impl Operator {
         }
     }
 
+    /// Asks for the keys that sign what edges follow.
+    ///
+    /// # Errors
+    /// When no node can answer.
+    pub async fn signing_keys(&self) -> Result<TrustDocument, OperatorError> {
+        match self.ask(&ClusterRequest::SigningKeys).await? {
+            ClusterReply::SigningKeys(keys) => Ok(*keys),
+            other => Err(strange(&other)),
+        }
+    }
+
     /// Replaces a member: adds the new one, waits until it has caught up, and has it take the other's
     /// place. It goes on where it was when it is run again.
     ///
@@ -246,6 +258,24 @@ pub fn status_text(status: &ClusterStatus) -> String {
     }
     text.push('\n');
     text.push_str(&member_table(status));
+    text
+}
+
+/// The signing keys for people.
+#[must_use]
+pub fn signing_keys_text(keys: &TrustDocument) -> String {
+    let mut text = format!(
+        "cluster {}, epoch {}\n{:<32}  {:<8}  PUBLIC KEY\n",
+        keys.cluster_id, keys.epoch, "KEY", "STATE"
+    );
+    for key in &keys.keys {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{:<32}  {:<8}  {}",
+            key.key_id, key.state, key.public_key
+        );
+    }
     text
 }
 

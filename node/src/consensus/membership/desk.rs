@@ -130,7 +130,9 @@ pub(super) async fn put(
     let mut client = client(connection);
     let asking = client.cluster(proto::ClusterMessage { data: data.into() });
     let lost = |reason: &str| match request {
-        ClusterRequest::Status | ClusterRequest::Changes => unavailable(&reason),
+        ClusterRequest::Status | ClusterRequest::Changes | ClusterRequest::SigningKeys => {
+            unavailable(&reason)
+        }
         _ => unfinished(reason),
     };
     let reply = match tokio::time::timeout(ANSWER_DEADLINE, asking).await {

@@ -9,6 +9,7 @@
 //! newcomer     a node that is to join is asked who it is, and admitted
 //! handover     leadership goes to another voter; preference: when, by itself
 //! errand       what was left half done is finished by whoever leads
+//! signing      the keys that sign what edges follow
 //! own          what a node finds out about itself: that it has joined, that it was removed
 //! status       how the cluster stands, in words
 //! command      the subcommands
@@ -28,6 +29,7 @@ mod plan;
 mod preference;
 mod refusal;
 mod request;
+mod signing;
 mod status;
 mod steward;
 mod view;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use edge_protocol::signing::TrustDocument;
 use raft_store::types::{Member, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,12 @@ pub enum ClusterRequest {
     TransferLeader(Option<NodeId>),
     /// The leader should be in this region; `None` where it does not matter.
     PreferRegion(Option<String>),
+    /// The keys that sign what edges follow.
+    SigningKeys,
+    /// Another key signs from now on.
+    RotateSigningKey,
+    /// Nothing is believed any more that the key with this name signed.
+    RetireSigningKey(String),
 }
 
 impl fmt::Display for ClusterRequest {
@@ -48,6 +55,9 @@ impl fmt::Display for ClusterRequest {
             Self::TransferLeader(None) => f.write_str("transferring leadership"),
             Self::TransferLeader(Some(to)) => write!(f, "transferring leadership to node {to}"),
             Self::PreferRegion(_) => f.write_str("preferring a region"),
+            Self::SigningKeys => f.write_str("signing keys"),
+            Self::RotateSigningKey => f.write_str("rotating the signing key"),
+            Self::RetireSigningKey(key) => write!(f, "retiring the signing key {key}"),
         }
     }
 }
@@ -92,6 +102,8 @@ pub enum ClusterReply {
     Changes(Vec<ChangeRecord>),
     /// It is done.
     Done(Done),
+    /// The keys that sign what edges follow.
+    SigningKeys(Box<TrustDocument>),
 }
 
 /// What was done.

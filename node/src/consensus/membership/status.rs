@@ -185,5 +185,7 @@ fn words(change: &ClusterChange) -> String {
         ClusterChange::RegionPreferred { region: None } => {
             "prefer no region for the leader".to_owned()
         }
+        ClusterChange::SigningKeyAdded { key } => format!("sign with key {key}"),
+        ClusterChange::SigningKeyRetired { key } => format!("retire signing key {key}"),
     }
 }

@@ -125,6 +125,9 @@ impl Steward {
                 .status()
                 .map(|status| ClusterReply::Status(status.into())),
             ClusterRequest::Changes => self.changes().map(ClusterReply::Changes),
+            ClusterRequest::SigningKeys => self
+                .signing_keys()
+                .map(|keys| ClusterReply::SigningKeys(keys.into())),
             change => {
                 let turn = self.take_turn(change.to_string())?;
                 let this = self.clone();
@@ -163,6 +166,10 @@ impl Steward {
     ) -> Result<Done, ClusterError> {
         let mut newcomer = None;
         let wish = match request {
+            ClusterRequest::RotateSigningKey => return self.rotate_signing_key(&asker).await,
+            ClusterRequest::RetireSigningKey(key) => {
+                return self.retire_signing_key(&asker, &key).await;
+            }
             ClusterRequest::Add(new) => {
                 let (member, found) = self.meet(&new).await?;
                 newcomer = found;
@@ -174,7 +181,7 @@ impl Steward {
             ClusterRequest::Replace { id, with } => Wish::Replace { id, with },
             ClusterRequest::TransferLeader(to) => Wish::Transfer(to),
             ClusterRequest::PreferRegion(region) => Wish::Prefer(region),
-            ClusterRequest::Status | ClusterRequest::Changes => {
+            ClusterRequest::Status | ClusterRequest::Changes | ClusterRequest::SigningKeys => {
                 return Err(unfinished("the question is no change"));
             }
         };
@@ -441,12 +448,22 @@ impl Steward {
                 region: region.clone(),
             },
         };
+        let command = Command::ChangeCluster(ChangeCluster { change });
+        self.write_down(asker, command).await
+    }
+
+    /// Has the log take what an operator asks.
+    pub(super) async fn write_down(
+        &self,
+        asker: &Asker,
+        command: Command,
+    ) -> Result<(), ClusterError> {
         let at = self.parts.clock.now();
         let stamped = Stamped {
             at,
             request_id: RequestId::new(self.parts.entropy.seed(at)),
             idempotency: None,
-            command: Command::ChangeCluster(ChangeCluster { change }),
+            command,
             origin: Origin {
                 method: asker.method.clone(),
                 path: asker.path.clone(),

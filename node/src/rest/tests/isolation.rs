@@ -161,6 +161,7 @@ fn changes_alone_and_of_several(
         ),
         asked(Method::DELETE, format!("/v2/upstreams/{upstream}/shift")),
         asked(Method::GET, format!("/v2/snapshots/{snapshot}/acks")),
+        asked(Method::GET, format!("/v2/snapshots/{snapshot}/signature")),
     ]
 }
 

@@ -34,6 +34,7 @@ mod routes;
 mod rule_sets;
 mod rules;
 mod shifts;
+mod signatures;
 mod strangers;
 mod streams;
 mod support;

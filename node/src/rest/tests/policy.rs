@@ -93,6 +93,7 @@ const TABLE: &[(&str, &str)] = &[
     ("upstreams.shift", "++ +-+ ------ - --"),
     ("upstreams.cancel_shift", "++ +-- ----+- - --"),
     ("snapshots.acks", "++ ++- ---+-- - +-"),
+    ("snapshots.signature", "++ ++- ---+-- - +-"),
     ("manifests.current", "++ ++- ---+-- - ++"),
     ("edges.get", "++ ++- -----+ - ++"),
     ("edges.revoke", "++ --- ------ - --"),

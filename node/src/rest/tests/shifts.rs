@@ -7,7 +7,7 @@ use http::Method;
 use platform::Clock;
 use serde_json::{Value, json};
 
-use super::support::{START_MS, World};
+use super::support::{START_MS, World, keys};
 use crate::errands::{Parts, Runner};
 
 impl World {
@@ -18,6 +18,7 @@ impl World {
             fleet: self.fleet.clone(),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
+            keys: keys(),
         })
     }
 }

@@ -10,6 +10,7 @@ use super::super::super::manifests::{CurrentManifest, MemberObject};
 use super::super::super::object::SnapshotObject;
 use super::super::super::operation::*;
 use super::super::super::propagation::Propagation;
+use super::super::super::snapshot_signature::SignatureObject;
 use super::super::described::{
     Content, Described, Paging, Parameter, by, get, post, query, text, under,
 };
@@ -127,6 +128,9 @@ fn snapshots() -> Vec<Described> {
                 Code::ParameterMissing,
                 Code::ResponseTooLarge,
             ]),
+        get(SNAPSHOTS_SIGNATURE, "Get a snapshot's signature")
+            .about("What the cluster states of it, signed with its signing key. `vectorgate-edge verify` takes the answer as a file.")
+            .gives::<SignatureObject<'_>>(),
         get(SNAPSHOTS_PROPAGATION, "See how far a snapshot has come")
             .about(
                 "Which edges serve by it, which refused it and why, and which have not got there.",
