@@ -22,4 +22,6 @@ pub mod publisher;
 pub mod rest;
 pub mod sealing;
 pub mod settings;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub(crate) mod webhooks;
