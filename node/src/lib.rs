@@ -24,4 +24,6 @@ pub mod sealing;
 pub mod settings;
 pub mod signing;
 mod sources;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub(crate) mod webhooks;

@@ -1,13 +1,14 @@
 //! The command line of `cargo xtask`.
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::commands::{
-    bench, caches, chaos, conformance, deploy_check, down, env, lint, openapi, package, process,
-    sim, status, test, up,
+    bench, caches, chaos, conformance, deploy_check, down, env, fuzz, lint, openapi, package,
+    process, security, sim, status, test, up,
 };
 use xtask::local::Name;
 use xtask::local::process::End;
@@ -105,6 +106,36 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Tries what reads bytes from outside with made-up inputs, each target for some time.
+    ///
+    /// An input for which a property does not hold is written to target/fuzz/TARGET, and it says how to try
+    /// it again. Without a seed each run makes other inputs; the one it has is printed.
+    Fuzz {
+        /// How long each target is tried
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Only these, such as key,audit: snapshot, raft, rule, matcher, cursor, key, hostname, webhook, frame,
+        /// audit
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+        /// What the inputs follow from
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Tries the input in this file, with the one target of --only
+        #[arg(long, requires = "only")]
+        replay: Option<PathBuf>,
+        /// Adds inputs that led to something new to fuzz/corpus
+        #[arg(long)]
+        keep: bool,
+        /// Writes each input to target/fuzz/TARGET.last before it is tried: for one that ends the process
+        #[arg(long)]
+        trace: bool,
+    },
+    /// Runs the security checks and prints what came of each, and what shows it.
+    ///
+    /// The table of them is deploy/security.toml. Most are tests, which run in one go; a check passes if each
+    /// of the tests that it names is there and passed. Fails if one fails.
+    Security,
     /// Does real things to real processes: kills, power cuts, partitions, full disks, clocks that jump.
     ///
     /// Nodes and edges are hosts of their own, in network namespaces and with disks on loop devices, which takes
@@ -201,6 +232,25 @@ fn run(command: Command) -> Result<()> {
         ),
         Command::ConformanceCache { alone } => caches::run(repository, caches::Options { alone }),
         Command::Sim { arguments } => sim::run(repository, &arguments),
+        Command::Fuzz {
+            seconds,
+            only,
+            seed,
+            replay,
+            keep,
+            trace,
+        } => fuzz::run(
+            repository,
+            &fuzz::Options {
+                seconds,
+                only,
+                seed,
+                replay,
+                keep,
+                trace,
+            },
+        ),
+        Command::Security => security::run(repository),
         Command::Chaos {
             list,
             long,

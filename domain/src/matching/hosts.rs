@@ -51,6 +51,10 @@ pub fn normalise_host(authority: &str) -> Result<Cow<'_, str>, HostRefusal> {
     if host.len() > HOST_BYTES_MAX {
         return Err(HostRefusal::TooLong);
     }
+    // One dot says that a name is whole. A second one would be taken off by the next who looks.
+    if host.ends_with('.') {
+        return Err(HostRefusal::Malformed);
+    }
     if !host.bytes().all(is_host_byte) && !is_ip_literal(host) {
         return Err(HostRefusal::Malformed);
     }
@@ -207,6 +211,9 @@ mod tests {
             ("[]", Malformed),
             ("[::1]x", Malformed),
             ("*.example.net", Malformed),
+            ("..", Malformed),
+            ("example.net..", Malformed),
+            ("example.net..:80", Malformed),
         ] {
             assert_eq!(normalise_host(sent), Err(refusal), "{sent}");
         }

@@ -115,7 +115,8 @@ impl Cursors {
         self.keyed_to(scope, &position)
             .verify_truncated_left(&mac)
             .ok()?;
-        (inner.f == digest(scope)).then_some(position)
+        // The JSON and its encoding could be written otherwise and say the same; nobody was given that.
+        (self.encode(scope, &position) == text).then_some(position)
     }
 
     fn mac(&self, scope: &Scope<'_>, position: &Position) -> [u8; MAC_BYTES] {
@@ -239,6 +240,29 @@ mod tests {
                 cursors(ring).decode(&scope, &text).unwrap_err().code,
                 Code::InvalidCursor
             );
+        }
+    }
+
+    #[test]
+    fn another_spelling_of_a_cursor_is_refused() {
+        let environment_id = environment(1);
+        let scope = Scope {
+            environment_id: &environment_id,
+            list: "rules",
+            filter: String::new(),
+        };
+        let text = cursors(1).encode(&scope, &position());
+        let inner = String::from_utf8(URL_SAFE_NO_PAD.decode(&text[4..]).unwrap()).unwrap();
+        let fields: Vec<_> = inner[1..inner.len() - 1].split(',').collect();
+        for other in [
+            inner.replace(',', ", "),
+            format!(" {inner}\n"),
+            format!("{{{},{},{}}}", fields[2], fields[0], fields[1]),
+            inner.replace("\"id\"", "\"\\u0069d\""),
+        ] {
+            assert_ne!(other, inner);
+            let other = format!("cur_{}", URL_SAFE_NO_PAD.encode(other));
+            assert!(cursors(1).decode(&scope, &other).is_err(), "{other}");
         }
     }
 

@@ -25,7 +25,7 @@ mod bad_keys;
 mod certificates;
 mod comparison;
 mod course;
-mod cursor;
+pub(crate) mod cursor;
 mod deadline;
 mod deliveries;
 mod dry_run;

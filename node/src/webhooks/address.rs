@@ -75,13 +75,13 @@ pub(crate) struct AddressPolicy {
 /// Where a webhook goes: a URL that was taken apart and found good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Receiver {
-    pub(super) scheme: Scheme,
+    pub(crate) scheme: Scheme,
     pub(super) host: Host,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     /// The host, and the port unless it is the scheme's own: what the `Host` header says.
-    pub(super) authority: String,
+    pub(crate) authority: String,
     /// Path and query.
-    pub(super) target: Uri,
+    pub(crate) target: Uri,
     /// Whom the receiver's certificate must name.
     pub(super) server_name: ServerName<'static>,
 }
@@ -234,6 +234,10 @@ fn host(url: &Url) -> Result<Host, String> {
     match url.host() {
         Some(Host::Domain(name)) => {
             let name = name.strip_suffix('.').unwrap_or(name);
+            // `localhost..` would be another name than `localhost` here, and the same one elsewhere.
+            if name.ends_with('.') {
+                return Err("the host is not a name that can be resolved".to_owned());
+            }
             Ok(Host::Domain(name.to_owned()))
         }
         Some(Host::Ipv4(address)) => Ok(Host::Ipv4(address)),

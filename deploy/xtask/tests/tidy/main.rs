@@ -1,10 +1,11 @@
 //! House rules that no compiler checks: how files begin, how long they may be, what may not stay in
 //! them, what may lie at the top of the repository, who may depend on whom, that the contract's
-//! promises have tests, that what is watched is there, and that containers get their secrets.
+//! promises have tests, that what is watched is there, that containers get their secrets, and that security checks name tests.
 
 mod containers;
 mod contract;
 mod observability;
+mod security;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -29,12 +30,14 @@ const TOP_LEVEL: &[&str] = &[
     "Cargo.toml",
     "LICENSE",
     "README.md",
+    "SECURITY.md",
     "clippy.toml",
     "deny.toml",
     "deploy",
     "docs",
     "domain",
     "edge",
+    "fuzz",
     "injection",
     "node",
     "platform",
@@ -77,6 +80,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "edge",
         ],
     ),
+    ("fuzz", &["domain", "raft-store", "edge-protocol", "node"]),
     ("xtask", &[]),
     ("bench", &["domain", "platform", "edge-protocol", "xtask"]),
     ("chaos", &["platform", "simulation", "bench", "xtask"]),

@@ -202,6 +202,8 @@ fn urls_that_no_webhook_may_go_to_are_refused_with_the_reason() {
         ("https:\\\\example.com/", "backslash"),
         ("https://example.com\\@127.0.0.1/", "backslash"),
         ("https://a..example.com/", "not a name"),
+        ("https://example.com../", "not a name"),
+        ("https://localhost../", "not a name"),
         (long.as_str(), "2048 bytes"),
     ] {
         let refused = Receiver::parse(url, &policy(&[])).expect_err(url);
