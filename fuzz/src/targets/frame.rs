@@ -2,15 +2,19 @@
 //! them. A peer that has a certificate may still send anything.
 
 use bytes::Bytes;
-use domain::id::{EnvironmentId, Seed};
-use domain::model::{Epoch, ManifestVersion};
+use domain::id::{ClusterId, EnvironmentId, Seed};
+use domain::model::{Epoch, Manifest, ManifestVersion};
+use domain::time::{Revision, Timestamp};
 use domain::tree::Hash;
 use edge_protocol::certificates::{Given, Wanted};
 use edge_protocol::enrolment::{Answered, Asked, JoinToken};
 use edge_protocol::feeder::{self, ChunkReader};
 use edge_protocol::frame::{Decoder, FrameError, encode};
 use edge_protocol::message::Bounded;
-use edge_protocol::{Feeder, ManifestRef, Moment, PROTOCOL, ToEdge, ToNode, Welcome};
+use edge_protocol::signing::{KeyPair, TrustSet, TrustedKey};
+use edge_protocol::{
+    Feeder, Moment, Offer, PROTOCOL, SignedManifest, SignedTrust, ToEdge, ToNode, Welcome,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -119,11 +123,36 @@ fn fed(messages: Vec<ToNode>) -> Seen {
     Seen::of((did, size(sent), feeder.is_serving()))
 }
 
-fn newest() -> ManifestRef {
-    ManifestRef {
+/// What the node offers, by a key that is always the same.
+fn newest() -> Offer {
+    let seed = Seed {
+        unix_ms: 1,
+        random: 1,
+    };
+    let cluster_id = ClusterId::new(seed);
+    let key = KeyPair::new(&[7; 32]).expect("a key has 32 bytes");
+    let manifest = Manifest {
+        environment_id: EnvironmentId::new(seed),
         epoch: Epoch(1),
         version: ManifestVersion(1),
         root: Hash([0xab; 32]),
+        updated_at: Timestamp(1),
+        revision: Revision(1),
+        previous: Hash([0; 32]),
+    };
+    let set = TrustSet {
+        cluster_id: cluster_id.clone(),
+        epoch: Epoch(1),
+        serial: 1,
+        keys: vec![TrustedKey {
+            public: key.public(),
+            voucher: None,
+            retired: false,
+        }],
+    };
+    Offer {
+        trust: SignedTrust::sign(set, &key),
+        manifest: SignedManifest::sign(&cluster_id, &manifest, &key),
     }
 }
 
