@@ -134,3 +134,21 @@ fn the_oldest_retired_keys_make_room_for_new_ones() {
     assert_eq!(keys.len(), SIGNING_KEYS_MAX);
     assert!(keys.iter().all(|key| key.public != public(1)));
 }
+
+#[test]
+fn a_key_comes_after_the_one_that_vouches_for_it_whatever_their_names() {
+    let mut world = world();
+    let now = world.now;
+    world.change_keys(found(1)).unwrap();
+    let made: Vec<u8> = (1..=20).collect();
+    for pair in made.windows(2) {
+        world.now = now;
+        world.change_keys(rotate(pair[0], pair[1])).unwrap();
+    }
+    let keys = query::signing_keys(&world.rows);
+    let at: std::collections::BTreeSet<_> = keys.iter().map(|key| key.created_at).collect();
+    assert_eq!(at.len(), 1, "all within a millisecond of the log");
+    let keys: Vec<_> = keys.iter().map(|key| key.public).collect();
+    let made: Vec<_> = made.into_iter().map(public).collect();
+    assert_eq!(keys, made);
+}
