@@ -137,17 +137,19 @@ fn signing<V: View + ?Sized>(context: &Context<'_, V>) -> Result<Signing, Reject
         })
 }
 
-/// Forgets the oldest key where there are as many as may be; it must be a retired one.
+/// Forgets the oldest key where there are as many as may be; it must be a retired one. A younger one is not forgotten
+/// while the one that vouches for it is trusted: whoever stole it could have edges believe it again.
 fn make_room<V: View + ?Sized>(context: &Context<'_, V>) -> Result<Vec<Event>, Rejection> {
     let keys = query::signing_keys(context.view);
     if keys.len() < SIGNING_KEYS_MAX {
         return Ok(Vec::new());
     }
-    let retired = keys.iter().find(|key| key.retired_at.is_some());
-    let Some(oldest) = retired else {
+    let Some(oldest) = keys.first().filter(|key| key.retired_at.is_some()) else {
         return Err(Rejection::LimitExceeded {
             param: "key".to_owned(),
-            message: format!("{SIGNING_KEYS_MAX} signing keys are trusted; retire old ones first."),
+            message: format!(
+                "There are {SIGNING_KEYS_MAX} signing keys, and the oldest is trusted; retire it first."
+            ),
         });
     };
     Ok(vec![Event::SigningKeyForgotten {

@@ -8,7 +8,8 @@ use crate::store::{Pointer, Store, StoreError};
 
 /// Takes the newest manifest on disk into use that can be used. One that cannot be used is
 /// forgotten: if it is still current, a node offers it, and refusing it is then reported. The same
-/// goes for one that the process crashed on again and again, if `breaker` says so.
+/// goes for one that the process crashed on again and again, if `breaker` says so. One that is not believed
+/// stays: it may be whom to trust that is missing or wrong, and then it is good again at a later start.
 pub(super) fn restore(
     store: &mut Store,
     trust: Option<&Trust>,
@@ -16,20 +17,16 @@ pub(super) fn restore(
     breaker: bool,
     now: Timestamp,
 ) -> Option<Pointer> {
-    loop {
-        let newest = store.kept().next().cloned();
-        if let Some(newest) = &newest
-            && let Err(untrusted) = verify(trust, newest)
-        {
+    let kept: Vec<Pointer> = store.kept().cloned().collect();
+    for newest in kept {
+        if let Err(untrusted) = verify(trust, &newest) {
             let word = untrusted.word();
             tracing::error!(manifest = %newest.manifest, word, %untrusted, "a configuration on disk is not believed");
-            withdraw(store, newest);
             continue;
         }
-        if breaker && !begin(store, newest.as_ref(), now) {
+        if breaker && !begin(store, Some(&newest), now) {
             continue;
         }
-        let newest = newest?;
         match applier.apply(newest.manifest, &*store) {
             Ok(report) => {
                 let manifest = newest.manifest;
@@ -45,6 +42,10 @@ pub(super) fn restore(
             }
         }
     }
+    if breaker {
+        begin(store, None, now);
+    }
+    None
 }
 
 /// What is on the disk has to be what was believed when it was taken into use.

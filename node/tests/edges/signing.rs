@@ -1,7 +1,7 @@
 //! Whose signatures edges believe: as keys change, as nodes of another cluster call, and as somebody else
 //! writes to their disks.
 
-use edge::store::Store;
+use edge::store::{Directory as _, Store};
 use edge_protocol::follower::Chunks;
 use platform::Entropy;
 use platform::SystemEntropy;
@@ -50,7 +50,8 @@ async fn a_node_of_another_cluster_is_not_followed_and_the_edge_says_what_to_do(
     let status = edge
         .until("refuses", |status| {
             let words = status.trouble.as_deref().unwrap_or_default();
-            words.contains("is of cluster") && words.contains("empty its data directory")
+            words.contains("is of cluster")
+                && words.contains("remove all but `identity` from its data directory")
         })
         .await;
     assert_eq!(status.manifest, Some(good));
@@ -97,6 +98,27 @@ async fn what_the_operator_trusts_rules_and_nodes_hear_what_is_refused() {
     let mut set = state.trust();
     set.keys.retain(|key| key.public.id() == old);
     maker.trust = Some(set);
+    let edge = maker.start();
+    assert_eq!(edge.restored, Some(good));
+    edge.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_verified_stays_for_when_it_can_be() {
+    let state = State::with_rules(3);
+    let node = Node::start(1, &state);
+    let mut edge = Edge::start("edge-1", &[&node]);
+    let good = state.manifest();
+    edge.applies(good).await;
+    let mut maker = edge.stop().await;
+    // Nobody is there to say whom to trust, and what was said is lost.
+    maker.nodes = vec!["127.0.0.1:9".to_owned()];
+    let trust = maker.directory.read("trust", 0, 16 * 1024).unwrap();
+    maker.directory.remove("trust").unwrap();
+    let edge = maker.start();
+    assert_eq!(edge.restored, None);
+    let maker = edge.stop().await;
+    maker.directory.write("trust", &trust).unwrap();
     let edge = maker.start();
     assert_eq!(edge.restored, Some(good));
     edge.stop().await;

@@ -128,6 +128,10 @@ fn the_oldest_retired_keys_make_room_for_new_ones() {
     }
     let (name, _) = refused(world.change_keys(rotate(most, most + 1)));
     assert_eq!(name, "LimitExceeded");
+    // One that a trusted key vouches for is remembered as retired.
+    world.change_keys(retire(2)).unwrap();
+    let (name, _) = refused(world.change_keys(rotate(most, most + 1)));
+    assert_eq!(name, "LimitExceeded");
     world.change_keys(retire(1)).unwrap();
     world.change_keys(rotate(most, most + 1)).unwrap();
     let keys = query::signing_keys(&world.rows);

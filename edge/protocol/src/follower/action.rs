@@ -44,7 +44,7 @@ pub enum CloseReason {
     /// The node is of another cluster. What that publishes means nothing here, whoever has signed it.
     #[error(
         "the node is of cluster {offered}, this edge follows {followed}; if that is wanted, stop the edge, \
-         empty its data directory, and start it again"
+         remove all but `identity` from its data directory, and start it again"
     )]
     ForeignCluster {
         /// The one that this edge follows.

@@ -216,6 +216,10 @@ impl Follower {
             return;
         };
         let (manifest, signed) = (*fetch.manifest(), fetch.signed().clone());
+        // Whom to trust may have changed since it was offered.
+        if let Err(untrusted) = self.verify(&signed) {
+            return self.refuse(manifest, &untrusted);
+        }
         let (chunks_fetched, bytes_fetched) = fetch.received();
         self.work = Work::Applying {
             manifest: signed.clone(),

@@ -48,6 +48,8 @@ pub struct TrustedKeyDocument {
 }
 
 const RETIRED: &str = "retired";
+const ACTIVE: &str = "active";
+const TRUSTED: &str = "trusted";
 
 impl TrustDocument {
     /// As a document; the key that signs is shown as such.
@@ -57,8 +59,8 @@ impl TrustDocument {
             let id = key.public.id();
             let state = match key.retired {
                 true => RETIRED,
-                false if active == Some(id) => "active",
-                false => "trusted",
+                false if active == Some(id) => ACTIVE,
+                false => TRUSTED,
             };
             TrustedKeyDocument {
                 key_id: id.to_string(),
@@ -107,12 +109,26 @@ impl TrustedKeyDocument {
                 by: key_id(&format!("{at}.vouched_by"), by)?,
                 signature: signature(&format!("{at}.voucher"), signed)?,
             }),
-            _ => None,
+            (None, None) => None,
+            _ => {
+                return Err(bad(
+                    &format!("{at}.voucher"),
+                    "the signature of `vouched_by`: both or neither are given",
+                ));
+            }
+        };
+        let retired = match self.state.as_str() {
+            RETIRED => true,
+            ACTIVE | TRUSTED => false,
+            _ => {
+                let field = format!("{at}.state");
+                return Err(bad(&field, "`active`, `trusted` or `retired`"));
+            }
         };
         Ok(TrustedKey {
             public,
             voucher,
-            retired: self.state == RETIRED,
+            retired,
         })
     }
 }
@@ -331,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_document_that_says_something_else_is_refused_by_the_field() {
-        let changes: [(Change<TrustDocument>, &str); 5] = [
+        let changes: [(Change<TrustDocument>, &str); 7] = [
             (|it| it.cluster_id = "env_00000001".to_owned(), "cluster_id"),
             (|it| it.keys[0].public_key.push('0'), "keys[0].public_key"),
             (|it| it.keys[0].key_id = "0".repeat(32), "keys[0].key_id"),
@@ -342,6 +358,11 @@ mod tests {
             (
                 |it| it.keys[1].voucher = Some("00".to_owned()),
                 "keys[1].voucher",
+            ),
+            (|it| it.keys[1].voucher = None, "keys[1].voucher"),
+            (
+                |it| it.keys[0].state = "Retired".to_owned(),
+                "keys[0].state",
             ),
         ];
         for (change, field) in changes {

@@ -27,7 +27,7 @@ pub struct TrustSet {
     pub cluster_id: ClusterId,
     /// What is of an earlier epoch is not followed.
     pub epoch: Epoch,
-    /// Which of two sets is the newer one.
+    /// Which of two sets of an epoch is the newer one.
     pub serial: u64,
     /// The keys, in the order in which they were made; at most [`SIGNING_KEYS_MAX`].
     pub keys: Vec<TrustedKey>,
@@ -221,13 +221,18 @@ impl Trust {
     pub fn follow(&mut self, given: &SignedTrust) -> Result<bool, Untrusted> {
         let SignedTrust { set, signature } = given;
         self.check_cluster(&set.cluster_id)?;
-        if self.fixed || set.serial <= self.set.serial {
+        // A cluster that was restored counts on from what it had been.
+        let age = |set: &TrustSet| (set.epoch, set.serial);
+        if self.fixed {
+            return Ok(false);
+        }
+        self.check_epoch(set.epoch)?;
+        if age(set) <= age(&self.set) {
             return Ok(false);
         }
         check_count(set)?;
         let next = self.joined(set)?;
         check(&next, *signature, &set.bytes(), false)?;
-        self.check_epoch(set.epoch)?;
         self.set = next;
         Ok(true)
     }

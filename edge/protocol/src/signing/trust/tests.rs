@@ -303,6 +303,15 @@ fn an_edge_that_was_away_follows_the_keys_one_after_another() {
 }
 
 #[test]
+fn a_cluster_that_was_restored_counts_on_from_less() {
+    let mut trust = Trust::kept(set(9, 1, vec![trusted(1, None, false)]));
+    let keys = vec![trusted(1, None, false), trusted(2, Some(1), false)];
+    let restored = SignedTrust::sign(set(3, 2, keys), &key(2));
+    assert_eq!(trust.follow(&restored), Ok(true));
+    assert_eq!(trust.follow(&restored), Ok(false));
+}
+
+#[test]
 fn a_set_that_does_not_follow_from_what_is_trusted_changes_nothing() {
     let newer = |keys| set(9, 2, keys);
     let forged = TrustedKey {
