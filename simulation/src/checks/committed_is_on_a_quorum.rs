@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::logs::Logs;
 use crate::history::{History, Host, NodeSight, Place};
 
-/// What nodes hold is looked at so often. Of one that dies in between, in the middle of a write, its
+/// What nodes hold is looked at so often, with the coarsest time. Of one that dies in between, in the middle of a write, its
 /// last entries are not known.
-const LOOKS_APART_US: u64 = 6_000;
+const LOOKS_APART_US: u64 = 9_000;
 
 /// Memberships by the entries that they are of.
 type Memberships<'a> = BTreeMap<Option<Place>, &'a [Vec<u64>]>;

@@ -1,7 +1,8 @@
 //! An event that an endpoint has received is sent to it again once at most for each time since that
 //! somebody takes up leadership: by a new leader that does not know of it yet, or by one that no
 //! quorum followed for a while, whose record of it nobody confirmed; or where the record was made to
-//! fail. What a leader has sent before it hands over may come after that.
+//! fail. What a leader has sent before it hands over may come after that. An attempt after one that the endpoint
+//! refused is no duplicate.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +20,11 @@ pub(crate) fn check(history: &History) -> Vec<String> {
         let Some(first) = course.attempts.iter().position(|it| received(it)) else {
             continue;
         };
-        let again = &course.attempts[first + 1..];
-        let Some(last) = again.last() else { continue };
+        let duplicates = course.attempts.windows(2).filter(|pair| received(&pair[0]));
+        let again = duplicates.count();
+        let Some(last) = course.attempts.last() else {
+            continue;
+        };
         let since = course.attempts[0].at_us;
         let sent = since.saturating_sub(UNDER_WAY_US);
         let changes = history
@@ -36,11 +40,10 @@ pub(crate) fn check(history: &History) -> Vec<String> {
         let unrecorded = unrecorded
             .filter(|at| (since..=last.at_us).contains(at))
             .count();
-        if again.len() > changes + lapsed + unrecorded {
+        if again > changes + lapsed + unrecorded {
             found.push(format!(
-                "{event} was received at {} µs by {endpoint} and sent again {} times, with {changes} changes of leaders and {lapsed} times without a quorum",
+                "{event} was received at {} µs by {endpoint} and sent again {again} times, with {changes} changes of leaders and {lapsed} times without a quorum",
                 course.attempts[first].at_us,
-                again.len()
             ));
         }
     }
@@ -103,6 +106,13 @@ mod tests {
         assert_eq!(found(&[(10, 200), (20, 200)], &[15]), 0);
         assert_eq!(found(&[(10, 200), (20, 200), (30, 200)], &[15]), 1);
         assert_eq!(found(&[(10, 200), (20, 200)], &[25]), 1);
+    }
+
+    #[test]
+    fn what_an_endpoint_refuses_after_it_was_sent_again_is_tried_as_ever() {
+        let sent = [(10, 200), (20, 503), (30, 503), (40, 200)];
+        assert_eq!(found(&sent, &[15]), 0);
+        assert_eq!(found(&sent, &[]), 1);
     }
 
     #[test]
