@@ -47,7 +47,7 @@ pub(crate) enum VerifyError {
     },
     #[error("{path} is not a snapshot's signature: {reason}")]
     Form { path: String, reason: String },
-    #[error("NOT VERIFIED: {0}")]
+    #[error("NOT VERIFIED")]
     Unproven(#[from] Unproven),
     #[error("cannot write the answer")]
     Output(#[source] io::Error),
