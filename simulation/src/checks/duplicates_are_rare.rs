@@ -20,7 +20,7 @@ pub(crate) fn check(history: &History) -> Vec<String> {
         let Some(first) = course.attempts.iter().position(|it| received(it)) else {
             continue;
         };
-        let duplicates = course.attempts.windows(2).filter(|pair| received(&pair[0]));
+        let duplicates = course.attempts.windows(2).filter(|pair| received(pair[0]));
         let again = duplicates.count();
         let Some(last) = course.attempts.last() else {
             continue;
