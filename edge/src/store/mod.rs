@@ -259,23 +259,13 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a file beside its place and renames it. The one sync of the directory also makes
-    /// the packs' names durable: a pointer without its pack is not used at the next start, and
+    /// [Replaces](Self::replace) a file that was not there; after an error it is not. The one sync of the directory
+    /// also makes the packs' names durable: a pointer without its pack is not used at the next start, and
     /// nothing was served by it before.
     fn flip(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let unfinished = format!("{name}{UNFINISHED}");
-        let flipped = self.write(&unfinished, bytes).and_then(|()| {
-            let renamed = self
-                .directory
-                .rename(&unfinished, name)
-                .and_then(|()| self.directory.sync());
-            renamed.map_err(|source| StoreError::Write {
-                name: name.to_owned(),
-                source,
-            })
-        });
+        let flipped = self.replace(name, bytes);
         if flipped.is_err() {
-            self.remove(&unfinished);
+            self.remove(&format!("{name}{UNFINISHED}"));
             self.remove(name);
         }
         flipped
