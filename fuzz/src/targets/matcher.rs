@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use domain::content::{Action, Criteria, PathPattern, RouteContent, RuleContent, ValuePattern};
-use domain::id::{RouteId, RuleId, Seed};
+use domain::content::{Action, Criteria, PathPattern, RuleContent, ValuePattern};
+use domain::id::{RuleId, Seed};
 use domain::matching::{
     CompiledCriteria, CompiledRoute, Request, Shadows, check_path, check_query,
 };
-use domain::model::{IpRange, Metadata, Mode, Priority};
-use domain::tree::Hash;
+use domain::model::{IpRange, Metadata, Priority};
 
+use super::rule::route;
 use crate::Seen;
 use crate::choices::Choices;
 use crate::seen::size;
@@ -89,7 +89,7 @@ pub(super) fn run(input: &[u8]) -> Seen {
     let rules = (0_u64..)
         .zip(&criteria)
         .map(|(place, criteria)| rule(place, criteria));
-    let route = CompiledRoute::compile(route(), rules.collect(), Vec::new())
+    let route = CompiledRoute::compile(route("*.example.net", 0), rules.collect(), Vec::new())
         .expect("each of the rules compiles");
     let mut places = Vec::new();
     for _ in 0..4 {
@@ -217,23 +217,5 @@ fn rule(place: u64, criteria: &Criteria) -> RuleContent {
             body: String::new(),
         },
         metadata: Metadata::default(),
-    }
-}
-
-fn route() -> RouteContent {
-    RouteContent {
-        route_id: RouteId::new(Seed {
-            unix_ms: 1,
-            random: 1,
-        }),
-        name: String::new(),
-        hostname: "*.example.net".to_owned(),
-        mode: Mode::Balanced,
-        enabled: true,
-        default_upstreams: Vec::new(),
-        config: "{}".to_owned(),
-        upstreams: Hash::EMPTY_TREE,
-        rules: Hash::EMPTY_TREE,
-        rule_count: 0,
     }
 }

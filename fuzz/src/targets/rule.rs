@@ -128,28 +128,33 @@ fn served(content: RuleContent) {
             targets: Vec::new(),
         })
         .collect();
-    let alone = CompiledRoute::compile(route(), vec![content.clone()], Vec::new());
+    let alone = CompiledRoute::compile(
+        route("api.example.net", 1),
+        vec![content.clone()],
+        Vec::new(),
+    );
     assert_eq!(alone.is_ok(), upstreams.is_empty());
-    let route = CompiledRoute::compile(route(), vec![content], upstreams)
+    let route = CompiledRoute::compile(route("api.example.net", 1), vec![content], upstreams)
         .expect("a rule with its upstreams compiles");
     assert_eq!(route.rules().len(), 1);
 }
 
-fn route() -> RouteContent {
+/// A route for a hostname, with so many rules.
+pub(super) fn route(hostname: &str, rule_count: u64) -> RouteContent {
     RouteContent {
         route_id: RouteId::new(Seed {
             unix_ms: 1,
             random: 1,
         }),
         name: String::new(),
-        hostname: "api.example.net".to_owned(),
+        hostname: hostname.to_owned(),
         mode: Mode::Balanced,
         enabled: true,
         default_upstreams: Vec::new(),
         config: "{}".to_owned(),
         upstreams: Hash::EMPTY_TREE,
         rules: Hash::EMPTY_TREE,
-        rule_count: 1,
+        rule_count,
     }
 }
 
