@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::id::EnvironmentId;
 use edge_protocol::signing::TrustSet;
 use parking_lot::Mutex;
 use platform::tls::{Identity, PublicCertificate};
@@ -63,6 +64,8 @@ pub struct Own {
     pub access_log: Option<AccessLog>,
     /// Whose signatures it believes, where its operator says so.
     pub trust: Option<TrustSet>,
+    /// Which environment it follows, where its operator or its join token says so.
+    pub environment_id: Option<EnvironmentId>,
 }
 
 /// What an edge shows to clients.
@@ -244,6 +247,7 @@ fn open<N: Network>(
         breaker: settings.breaker.enabled,
         telemetry_period: SEND_PERIOD,
         trust: own.trust,
+        environment_id: own.environment_id,
     };
     let ports = subscriber::Ports {
         network: ports.network.clone(),

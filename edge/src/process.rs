@@ -145,6 +145,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         directory: Box::new(directory.sealed(&key, "configurations")),
         access_log: writing.as_ref().map(Writing::log),
         trust: settings.trusted()?,
+        environment_id: settings.environment_id(
+            enrolled
+                .as_ref()
+                .and_then(|(enrolled, _)| enrolled.environment_id.as_ref()),
+        )?,
     };
     let outcome = LocalSet::new().block_on(&runtime, serve(settings, own, enrolled));
     if let Some(writing) = writing {

@@ -17,6 +17,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::id::EnvironmentId;
 use serde::{Deserialize, Serialize};
 
 use crate::frame::{self, FrameError};
@@ -26,7 +27,7 @@ use crate::limits::{
 use crate::message::Bounded;
 
 /// How the text of a join token begins, its version included.
-pub const TOKEN_PREFIX: &str = "vg_join_v1_";
+pub const TOKEN_PREFIX: &str = "vg_join_v2_";
 
 /// The longest text of a join token: two authorities with large keys and a dozen nodes.
 pub const TOKEN_CHARS_MAX: usize = 16 * 1024;
@@ -55,6 +56,8 @@ pub struct JoinToken {
     pub nodes: Vec<String>,
     /// Whom to believe that it is a node: the authorities' certificates in DER.
     pub authorities: Vec<Vec<u8>>,
+    /// Whose configuration the edge is to follow. The operator hands it over, so that no node is asked.
+    pub environment_id: EnvironmentId,
 }
 
 /// A text is no join token.
@@ -207,6 +210,8 @@ impl Papers {
 
 #[cfg(test)]
 mod tests {
+    use domain::id::Seed;
+
     use super::*;
     use crate::frame::Decoder;
 
@@ -215,6 +220,10 @@ mod tests {
             secret: [7; 32],
             nodes: vec!["node-1:7300".to_owned()],
             authorities: vec![vec![1, 2, 3]],
+            environment_id: EnvironmentId::new(Seed {
+                unix_ms: 0,
+                random: 0,
+            }),
         }
     }
 
@@ -271,8 +280,8 @@ mod tests {
     #[test]
     fn golden_a_token_has_its_text() {
         let text = token().to_text();
-        let body = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcBC25vZGUtMTo3MzAwAQMBAgM";
-        assert_eq!(text, format!("vg_join_v1_{body}"));
+        let body = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcBC25vZGUtMTo3MzAwAQMBAgMOAAAAAAAAAAAAAAAAAAA";
+        assert_eq!(text, format!("vg_join_v2_{body}"));
         assert_eq!(JoinToken::parse(&format!(" {text}\n")), Ok(token()));
     }
 
@@ -285,7 +294,7 @@ mod tests {
         };
         for bad in [
             "",
-            "vg_join_v1_",
+            "vg_join_v2_",
             &text[1..],
             &text[..text.len() - 4],
             &format!("{text}AAAA"),

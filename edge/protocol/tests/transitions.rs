@@ -11,14 +11,15 @@ use edge_protocol::follower::{self, ApplyFailure, Follower};
 use edge_protocol::limits::{
     GREETING_MAX, PING_INTERVAL, SILENCE_MAX, STALL_MAX, WANTS_IN_FLIGHT_MAX,
 };
-use edge_protocol::signing::KeyPair;
+use edge_protocol::signing::{KeyPair, TrustedKey};
 use edge_protocol::telemetry::Batch;
 use edge_protocol::{
-    HealthReport, Hello, ManifestRef, Moment, Refusal, Report, ReportState, SignedManifest, ToEdge,
-    ToNode,
+    HealthReport, Hello, ManifestRef, Moment, Refusal, Report, ReportState, SignedManifest,
+    SignedTrust, ToEdge, ToNode,
 };
 use pair::{
-    Disk, Shelf, hello, key, manifest, offer, signed, signed_by, tree, trust, trust_of, welcome,
+    Disk, Shelf, environment, hello, key, manifest, offer, signed, signed_by, tree, trust,
+    trust_of, welcome,
 };
 
 fn start() -> Moment {
@@ -516,4 +517,55 @@ fn a_node_that_sends_no_frames_is_left_where_there_is_a_connection() {
         };
         assert_eq!(drain_follower(&mut follower), expect, "{state:?}");
     }
+}
+
+/// The cluster trusts another key, for which the first vouches, and the first no more.
+fn first_key_retired(other: &KeyPair) -> SignedTrust {
+    let mut set = trust().set;
+    set.serial += 1;
+    set.keys[0].retired = true;
+    set.keys.push(TrustedKey {
+        public: other.public(),
+        voucher: Some(key().vouch(&set.cluster_id, &other.public())),
+        retired: false,
+    });
+    SignedTrust::sign(set, other)
+}
+
+#[test]
+fn what_comes_again_by_another_key_is_followed_although_the_first_was_retired_meanwhile() {
+    let other = KeyPair::new(&[8; 32]).unwrap();
+    let (manifest_5, chunk) = target();
+    let retire = |follower: &mut Follower, manifest| {
+        follower.handle_frame(start(), ToEdge::Trust(first_key_retired(&other)));
+        let again = ToEdge::Manifest(signed_by(manifest, &other));
+        follower.handle_frame(start(), again);
+        assert_eq!(drain_follower(follower), "trust 2");
+    };
+
+    let mut follower = follower_in(EdgeState::Fetching);
+    retire(&mut follower, manifest_5);
+    follower.handle_frame(start(), ToEdge::Chunks(vec![chunk]));
+    let said = drain_follower(&mut follower);
+    assert_eq!(said, format!("> verified, apply {manifest_5}"));
+
+    let mut follower = follower_in(EdgeState::Applying);
+    let manifest_6 = manifest(1, 6, Hash([6; 32]));
+    let next = ToEdge::Manifest(signed(manifest_6));
+    follower.handle_frame(start(), next);
+    assert_eq!(drain_follower(&mut follower), "");
+    retire(&mut follower, manifest_6);
+    follower.handle_applied(start(), Duration::ZERO, Ok(()));
+    let said = drain_follower(&mut follower);
+    assert_eq!(said, "> applied, > received, > want 1");
+}
+
+#[test]
+fn the_environment_that_the_operator_means_is_the_only_one() {
+    let followed = Some(environment(2));
+    let mut follower = Follower::new(hello(), followed, None);
+    follower.handle_connected(start());
+    drain_follower(&mut follower);
+    follower.handle_frame(start(), ToEdge::Welcome(welcome()));
+    assert!(drain_follower(&mut follower).starts_with("close: the node serves"));
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use domain::id::EnvironmentId;
 use edge_protocol::enrolment::Papers;
 use platform::certificate::Term;
 use platform::tls::{Identity, TlsError};
@@ -13,8 +14,14 @@ use zeroize::Zeroizing;
 
 use crate::store::Directory;
 
-/// The form of the file.
-const FORMAT: u8 = 1;
+/// The form of the file that is written.
+const FORMAT: u8 = 2;
+
+/// The form before: it does not say which environment is meant by the name.
+const FORMAT_NAMELESS: u8 = 1;
+
+/// The form of the file of a key that waits for its certificate.
+const FORMAT_PENDING: u8 = 1;
 
 /// More than the file has.
 const FILE_BYTES_MAX: usize = 256 * 1024;
@@ -44,6 +51,9 @@ pub struct Enrolled {
     pub obtained_s: u64,
     /// Its certificate, and what it is by that.
     pub papers: Papers,
+    /// Which environment is meant by the name in its papers, as the join token said. It is not there for who was
+    /// let in by a token that did not say it.
+    pub environment_id: Option<EnvironmentId>,
 }
 
 impl fmt::Debug for Enrolled {
@@ -74,6 +84,18 @@ struct Stored {
     papers: Papers,
 }
 
+impl Stored {
+    fn enrolled(self, environment_id: Option<EnvironmentId>) -> Enrolled {
+        Enrolled {
+            edge_id: self.edge_id,
+            key: Zeroizing::new(self.key),
+            obtained_s: self.obtained_s,
+            papers: self.papers,
+            environment_id,
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Pending {
     edge_id: String,
@@ -90,16 +112,7 @@ impl Folder {
             return Ok(None);
         }
         let bytes = Zeroizing::new(self.0.read(FILE, 0, FILE_BYTES_MAX)?);
-        let Some((&FORMAT, content)) = bytes.split_first() else {
-            return Err(KeepError::Damaged);
-        };
-        let stored: Stored = postcard::from_bytes(content).map_err(|_| KeepError::Damaged)?;
-        Ok(Some(Enrolled {
-            edge_id: stored.edge_id,
-            key: Zeroizing::new(stored.key),
-            obtained_s: stored.obtained_s,
-            papers: stored.papers,
-        }))
+        decode(&bytes).map(Some).ok_or(KeepError::Damaged)
     }
 
     /// Keeps it instead of what was there.
@@ -127,7 +140,7 @@ impl Folder {
             return Ok(None);
         }
         let bytes = Zeroizing::new(self.0.read(PENDING, 0, FILE_BYTES_MAX)?);
-        let Some((&FORMAT, content)) = bytes.split_first() else {
+        let Some((&FORMAT_PENDING, content)) = bytes.split_first() else {
             return Ok(None);
         };
         let Ok(Pending { edge_id: of, key }) = postcard::from_bytes(content) else {
@@ -145,7 +158,7 @@ impl Folder {
             edge_id: edge_id.to_owned(),
             key: key.as_str().to_owned(),
         };
-        let bytes = postcard::to_extend(&pending, vec![FORMAT]).map(Zeroizing::new);
+        let bytes = postcard::to_extend(&pending, vec![FORMAT_PENDING]).map(Zeroizing::new);
         drop(Zeroizing::new(pending.key));
         self.0
             .write(PENDING, &bytes.map_err(|_| KeepError::Damaged)?)?;
@@ -165,10 +178,20 @@ fn encode(enrolled: &Enrolled) -> Result<Zeroizing<Vec<u8>>, KeepError> {
         obtained_s: enrolled.obtained_s,
         papers: enrolled.papers.clone(),
     };
+    let stored = (stored, &enrolled.environment_id);
     let bytes = postcard::to_extend(&stored, vec![FORMAT]).map_err(|_| KeepError::Damaged)?;
-    let Stored { key, .. } = stored;
-    drop(Zeroizing::new(key));
+    drop(Zeroizing::new(stored.0.key));
     Ok(Zeroizing::new(bytes))
+}
+
+fn decode(bytes: &[u8]) -> Option<Enrolled> {
+    let (&form, content) = bytes.split_first()?;
+    let (stored, environment_id): (Stored, _) = match form {
+        FORMAT => postcard::from_bytes(content).ok()?,
+        FORMAT_NAMELESS => (postcard::from_bytes(content).ok()?, None),
+        _ => return None,
+    };
+    Some(stored.enrolled(environment_id))
 }
 
 impl Enrolled {
@@ -205,6 +228,8 @@ impl Enrolled {
 mod tests {
     use std::collections::BTreeMap;
 
+    use domain::id::Seed;
+
     use super::*;
     use crate::store::MemoryDirectory;
 
@@ -222,16 +247,28 @@ mod tests {
                 labels: BTreeMap::from([("rack".to_owned(), "7".to_owned())]),
                 nodes: vec!["node-1:7300".to_owned()],
             },
+            environment_id: Some(EnvironmentId::new(Seed {
+                unix_ms: 0,
+                random: 0,
+            })),
         }
     }
 
     #[test]
-    fn golden_the_file_has_its_bytes() {
+    fn golden_the_file_has_its_bytes_and_those_of_the_form_before_are_read() {
         let bytes = encode(&enrolled()).unwrap();
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let expected = "01 06656467652d31 036b6579 e807 0463657274 026361 a01f 0a70726f64756374696f6e \
-                        026575 01 047261636b 0137 01 0b6e6f64652d313a37333030";
-        assert_eq!(hex, expected.replace(' ', ""));
+        let content = "06656467652d31 036b6579 e807 0463657274 026361 a01f 0a70726f64756374696f6e \
+                       026575 01 047261636b 0137 01 0b6e6f64652d313a37333030";
+        let content = content.replace(' ', "");
+        let id = format!("0e{}", "00".repeat(14));
+        assert_eq!(hex::encode(&bytes[..]), format!("02{content}01{id}"));
+        let before = hex::decode(format!("01{content}")).unwrap();
+        let nameless = Enrolled {
+            environment_id: None,
+            ..enrolled()
+        };
+        assert_eq!(decode(&before), Some(nameless));
+        assert_eq!(decode(b"\x03rest"), None);
     }
 
     #[test]

@@ -91,6 +91,7 @@ pub async fn enrol<N: Network>(
         key: key.pem,
         obtained_s: clock.now().0 / 1000,
         papers,
+        environment_id: Some(token.environment_id.clone()),
     };
     check(&enrolled, None)?;
     folder.keep(&enrolled)?;

@@ -112,6 +112,7 @@ async fn renew<N: Network>(
         key: enrolled.key.clone(),
         obtained_s: clock.now().0 / 1000,
         papers,
+        environment_id: enrolled.environment_id.clone(),
     };
     let other = check(&next, Some(&enrolled.papers))?;
     folder.keep(&next).map_err(EnrolError::from)?;

@@ -1,5 +1,7 @@
 //! Settings from text and variables, good and bad.
 
+use domain::id::{EnvironmentId, Seed};
+
 use super::*;
 
 const WHOLE: &str = r#"
@@ -219,8 +221,30 @@ fn an_edge_with_a_token_needs_to_know_little_and_may_not_contradict_it() {
 }
 
 #[test]
+fn settings_and_join_token_agree_on_which_environment_is_meant() {
+    let id = |random| EnvironmentId::new(Seed { unix_ms: 1, random });
+    let told = |here: Option<u64>, by_token: Option<u64>| {
+        let here = here.map(|random| format!("[trust]\nenvironment_id = \"{}\"\n", id(random)));
+        let text = format!("{WHOLE}{}", here.unwrap_or_default());
+        let settings = parse(&text, &[]).unwrap();
+        assert_eq!(settings.trusted().unwrap(), None);
+        let by_token = by_token.map(id);
+        let told = settings.environment_id(by_token.as_ref());
+        told.map_err(|error| error.to_string())
+    };
+    assert_eq!(told(None, None), Ok(None));
+    assert_eq!(told(Some(1), None), Ok(Some(id(1))));
+    assert_eq!(told(None, Some(2)), Ok(Some(id(2))));
+    assert_eq!(told(Some(2), Some(2)), Ok(Some(id(2))));
+    let message = told(Some(1), Some(2)).unwrap_err();
+    assert!(message.contains("`trust.environment_id`"), "{message}");
+    let message = parse(&format!("{WHOLE}[trust]\nenvironment_id = \"rt_1\"\n"), &[]);
+    assert!(message.is_err());
+}
+
+#[test]
 fn a_token_stands_in_one_place_and_does_not_show() {
-    let token = ("VECTORGATE_ENROLMENT__TOKEN", "vg_join_v1_secret");
+    let token = ("VECTORGATE_ENROLMENT__TOKEN", "vg_join_v2_secret");
     let message = parse(BARE, &[token]).unwrap_err();
     assert!(message.contains("`enrolment.token`"), "{message}");
     let bare = BARE.replace("token_file = \"/none\"", "");

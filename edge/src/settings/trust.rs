@@ -1,8 +1,10 @@
-//! Whose signatures an edge believes, where its operator says so. Without that it believes the first node that
-//! shows a certificate of the authority, and from then on whom the keys that it knows vouch for.
+//! Whose signatures an edge believes, and for which environment, where its operator says so. Without that it believes
+//! the first node that shows a certificate of the authority, and from then on whom the keys that it knows vouch for, in
+//! the environment that the node said.
 
 use std::path::{Path, PathBuf};
 
+use domain::id::EnvironmentId;
 use edge_protocol::signing::{TrustDocument, TrustSet};
 use serde::Deserialize;
 
@@ -14,7 +16,10 @@ use super::{Settings, SettingsError};
 pub struct TrustSettings {
     /// The file with the keys, as `vectorgate-node signing-keys list --json` prints them. It is read at the
     /// start; nodes cannot add to it.
-    pub file: PathBuf,
+    pub file: Option<PathBuf>,
+    /// Which environment is meant by `edge.environment`. The join token says so, too, where the edge came by its
+    /// certificate with one.
+    pub environment_id: Option<EnvironmentId>,
 }
 
 impl Settings {
@@ -23,9 +28,31 @@ impl Settings {
     /// # Errors
     /// When the file cannot be read or says something else.
     pub fn trusted(&self) -> Result<Option<TrustSet>, SettingsError> {
-        let file = self.trust.as_ref().map(|trust| read_trust(&trust.file));
-        file.transpose()
+        let file = self.trust.as_ref().and_then(|trust| trust.file.as_ref());
+        file.map(|file| read_trust(file))
+            .transpose()
             .map_err(|reason| SettingsError::field("trust.file", reason))
+    }
+
+    /// Which environment is followed, if the operator says so, here or by the join token.
+    ///
+    /// # Errors
+    /// When these say different things.
+    pub fn environment_id(
+        &self,
+        by_token: Option<&EnvironmentId>,
+    ) -> Result<Option<EnvironmentId>, SettingsError> {
+        let here = self
+            .trust
+            .as_ref()
+            .and_then(|trust| trust.environment_id.as_ref());
+        match (here, by_token) {
+            (Some(here), Some(by_token)) if here != by_token => Err(SettingsError::field(
+                "trust.environment_id",
+                format!("the edge was let in for {by_token}"),
+            )),
+            _ => Ok(here.or(by_token).cloned()),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ impl Store {
     pub fn open(directory: Box<dyn Directory>, environment: &str) -> io::Result<Opened> {
         let names = directory.list()?;
         let starts = super::starts::read(&*directory).unwrap_or_default();
-        let (trusted, damaged) = super::trusted::read(&*directory, &names);
+        let trusted = super::trusted::read(&*directory, &names);
         let mut store = Self {
             directory,
             environment: environment.to_owned(),
@@ -38,13 +38,15 @@ impl Store {
             next: 0,
             damaged: AtomicBool::new(false),
             starts,
-            trusted_is_written: trusted.is_some(),
-            trusted,
+            trusted_is_written: trusted.twice,
+            trusted: trusted.set,
         };
         let mut findings = Vec::new();
-        if damaged {
-            findings
-                .push("whose signatures to believe is damaged; a node is asked anew".to_owned());
+        for name in trusted.damaged {
+            findings.push(format!("{name}, whose signatures to believe, is damaged"));
+        }
+        if store.trusted.is_none() && !findings.is_empty() {
+            findings.push("whose signatures to believe a node is asked anew".to_owned());
         }
         for name in names.iter().filter(|name| name.ends_with(UNFINISHED)) {
             store.remove(name);

@@ -1,23 +1,49 @@
 //! Whom the edge believes, on disk: one [record](super::record) beside the manifests, of `TrustSet`.
 //!
-//! Without it nothing that is kept can be verified. One that is damaged is none: the edge then takes the
-//! first trust set that a node gives it, as when it was new.
+//! Without it nothing that is kept can be verified, so it stands there twice. Where both are damaged there is none:
+//! the edge then takes the first trust set that a node gives it, as when it was new.
 
 use edge_protocol::signing::TrustSet;
 
 use super::{Directory, Store, StoreError, record};
 
 const FORMAT: u8 = 1;
-const NAME: &str = "trust";
+const NAMES: [&str; 2] = ["trust", "trust-copy"];
 
 /// A set of the most keys that there may be has less.
 const BYTES_MAX: usize = 16 * 1024;
 
-/// The set, and whether there is a file of which none could be made.
-pub(super) fn read(directory: &dyn Directory, names: &[String]) -> (Option<TrustSet>, bool) {
-    let set = record::read(directory, NAME, FORMAT, BYTES_MAX);
-    let damaged = set.is_none() && names.iter().any(|name| name == NAME);
-    (set, damaged)
+/// What is found of it.
+pub(super) struct Found {
+    /// The newer of the two, if one is whole.
+    pub(super) set: Option<TrustSet>,
+    /// Whether both say that.
+    pub(super) twice: bool,
+    /// Those of which none could be made.
+    pub(super) damaged: Vec<&'static str>,
+}
+
+pub(super) fn read(directory: &dyn Directory, names: &[String]) -> Found {
+    let sets = NAMES.map(|name| record::read::<TrustSet>(directory, name, FORMAT, BYTES_MAX));
+    let there = |name: &&str| names.iter().any(|found| found == name);
+    let damaged = NAMES.into_iter().zip(&sets);
+    let damaged = damaged.filter(|(name, set)| set.is_none() && there(name));
+    Found {
+        damaged: damaged.map(|(name, _)| name).collect(),
+        twice: sets[0].is_some() && sets[0] == sets[1],
+        // Of another cluster is what the operator put there before the power failed in between: the first was
+        // written first.
+        set: sets.into_iter().flatten().reduce(newer),
+    }
+}
+
+fn newer(first: TrustSet, copy: TrustSet) -> TrustSet {
+    let later = (copy.epoch, copy.serial) > (first.epoch, first.serial);
+    if later && copy.cluster_id == first.cluster_id {
+        copy
+    } else {
+        first
+    }
 }
 
 impl Store {
@@ -41,9 +67,12 @@ impl Store {
     }
 
     /// Makes durable whom the edge believes, if that is not so yet.
-    pub(super) fn write_trusted(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn write_trusted(&mut self) -> Result<(), StoreError> {
         if let Some(set) = self.trusted.as_ref().filter(|_| !self.trusted_is_written) {
-            self.replace(NAME, &record::encode(FORMAT, set)?)?;
+            let bytes = record::encode(FORMAT, set)?;
+            for name in NAMES {
+                self.replace(name, &bytes)?;
+            }
             self.trusted_is_written = true;
         }
         Ok(())
@@ -103,10 +132,52 @@ mod tests {
         let writes = directory.writes();
         store.keep_trusted(&set()).unwrap();
         assert_eq!(directory.writes(), writes, "nothing changed");
-        directory.corrupt(NAME, |bytes| bytes[20] ^= 1);
+        let damage = |name| directory.corrupt(name, |bytes| bytes[20] ^= 1);
+        for name in NAMES {
+            damage(name);
+            let mut opened = open(&directory);
+            assert_eq!(opened.store.trusted(), Some(&set()));
+            assert_eq!(opened.findings.len(), 1, "{:?}", opened.findings);
+            opened.store.keep_trusted(&set()).unwrap();
+            assert!(
+                open(&directory).findings.is_empty(),
+                "it stands there twice again"
+            );
+        }
+        NAMES.map(damage);
         let opened = open(&directory);
         assert_eq!(opened.store.trusted(), None);
-        assert_eq!(opened.findings.len(), 1, "{:?}", opened.findings);
+        assert_eq!(opened.findings.len(), 3, "{:?}", opened.findings);
+    }
+
+    #[test]
+    fn of_two_sets_the_newer_counts_and_of_two_clusters_the_first() {
+        let directory = MemoryDirectory::default();
+        let write = |name, set: &TrustSet| {
+            let bytes = record::encode(FORMAT, set).unwrap();
+            directory.write(name, &bytes).unwrap();
+        };
+        let later = TrustSet {
+            serial: 301,
+            ..set()
+        };
+        for (first, copy) in [(set(), later.clone()), (later.clone(), set())] {
+            write(NAMES[0], &first);
+            write(NAMES[1], &copy);
+            let store = open(&directory).store;
+            assert_eq!(store.trusted(), Some(&later));
+            assert!(!store.trusted_is_written);
+        }
+        let foreign = TrustSet {
+            cluster_id: ClusterId::new(Seed {
+                unix_ms: 0,
+                random: 1,
+            }),
+            ..later
+        };
+        write(NAMES[1], &foreign);
+        write(NAMES[0], &set());
+        assert_eq!(open(&directory).store.trusted(), Some(&set()));
     }
 
     #[test]

@@ -7,11 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::tree::{ChunkSource, Hash};
 use edge_protocol::follower::{ApplyFailure, Chunks, Held, Holdings};
+use edge_protocol::limits::RETRY_INTERVAL;
 use edge_protocol::signing::TrustSet;
 use edge_protocol::{ManifestRef, SignedManifest};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::restore::warn;
 use super::status::Status;
@@ -51,6 +52,9 @@ struct Shared {
     applier: Arc<dyn Apply>,
     /// Whether the journal of starts is kept.
     breaker: bool,
+    /// Whom to believe from now on, until whoever has the store next writes it down. It has a lock of its own: a
+    /// store that is compiled from stays locked for seconds.
+    trusted: Arc<Mutex<Option<TrustSet>>>,
 }
 
 struct Job {
@@ -66,6 +70,7 @@ impl Applying {
                 store: Arc::new(Mutex::new(store)),
                 applier,
                 breaker,
+                trusted: Arc::default(),
             },
             on,
             done,
@@ -92,11 +97,18 @@ impl Applying {
         }
     }
 
-    /// Keeps whom to believe, so that it holds after a restart. Nothing is being applied meanwhile, or it is
-    /// about to be done; the file is small.
-    pub(super) fn keep_trusted(&self, set: &TrustSet) {
-        if let Err(error) = self.shared.store.lock().keep_trusted(set) {
-            tracing::error!(%error, "whose signatures to believe cannot be written down; after a restart the edge believes whom it did before");
+    /// Keeps whom to believe, so that it holds after a restart: in any case before a manifest that is kept later.
+    /// A disk that does not take it is asked again.
+    pub(super) fn keep_trusted(&self, set: TrustSet) {
+        *self.shared.trusted.lock() = Some(set);
+        let shared = self.shared.clone();
+        match self.on {
+            ApplyOn::Task => {
+                if !shared.write_trusted(&mut shared.store.lock()) {
+                    tokio::spawn(shared.keep_on_writing_trusted(self.on));
+                }
+            }
+            ApplyOn::Thread => drop(tokio::spawn(shared.keep_on_writing_trusted(self.on))),
         }
     }
 
@@ -160,6 +172,36 @@ impl Journal {
 }
 
 impl Shared {
+    /// Writes down whom to believe, again and again until the disk takes it.
+    async fn keep_on_writing_trusted(self, on: ApplyOn) {
+        loop {
+            let shared = self.clone();
+            let write = move || shared.write_trusted(&mut shared.store.lock());
+            let written = match on {
+                ApplyOn::Task => write(),
+                // It does not panic; at the end of the process there is nobody to write for.
+                ApplyOn::Thread => tokio::task::spawn_blocking(write).await.unwrap_or(true),
+            };
+            if written {
+                return;
+            }
+            sleep(RETRY_INTERVAL).await;
+        }
+    }
+
+    /// Writes down whom to believe, if that is not written yet.
+    fn write_trusted(&self, store: &mut Store) -> bool {
+        let set = self.trusted.lock().take();
+        let written = match &set {
+            Some(set) => store.keep_trusted(set),
+            None => store.write_trusted(),
+        };
+        if let Err(error) = &written {
+            tracing::error!(%error, "whose signatures to believe cannot be written down; until it is, a restarted edge believes whom it did before");
+        }
+        written.is_ok()
+    }
+
     fn run(&self, job: Job, done: &mpsc::Sender<Done>) {
         let began = Instant::now();
         let result = self.take_into_use(job);
@@ -178,6 +220,8 @@ impl Shared {
         let Job { signed, chunks } = job;
         let manifest = signed.manifest;
         let mut store = self.store.lock();
+        // What it says is told where it fails; without it the manifest is not kept either.
+        self.write_trusted(&mut store);
         if let Err(error) = store.keep(&signed, &chunks) {
             return Err(failure(&error, chunks));
         }

@@ -25,6 +25,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::id::EnvironmentId;
 use edge_protocol::backoff::Rotation;
 use edge_protocol::signing::{Trust, TrustSet};
 use edge_protocol::{Follower, HealthReport, Hello, ManifestRef, Moment, PROTOCOL, ToNode};
@@ -68,6 +69,8 @@ pub struct Options {
     pub telemetry_period: Duration,
     /// Whose signatures to believe, where the operator says so; otherwise the first node does.
     pub trust: Option<TrustSet>,
+    /// Which environment is meant by the name, where the operator says so; otherwise the first node does.
+    pub environment_id: Option<EnvironmentId>,
 }
 
 /// What a subscriber takes from outside.
@@ -185,7 +188,7 @@ impl<N: Network> Subscriber<N> {
         };
         let restored = restore::restore(
             &mut store,
-            trust.as_ref(),
+            (trust.as_ref(), options.environment_id.as_ref()),
             &*applier,
             options.breaker,
             clock.now(),
@@ -200,7 +203,8 @@ impl<N: Network> Subscriber<N> {
             software: options.software,
             have,
         };
-        let environment_id = restored.map(|pointer| pointer.environment_id);
+        let restored_id = restored.map(|pointer| pointer.environment_id);
+        let environment_id = options.environment_id.or(restored_id);
         let mut follower = Follower::new(hello, environment_id, trust);
         for refused in store.starts().refused() {
             follower.distrust(refused.manifest.root, refused.reason.clone());

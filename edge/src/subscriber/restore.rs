@@ -1,5 +1,6 @@
 //! The start: back to serving by what is on disk, if its signature is believed.
 
+use domain::id::EnvironmentId;
 use domain::time::Timestamp;
 use edge_protocol::signing::{Trust, Untrusted};
 
@@ -12,14 +13,14 @@ use crate::store::{Pointer, Store, StoreError};
 /// stays: it may be whom to trust that is missing or wrong, and then it is good again at a later start.
 pub(super) fn restore(
     store: &mut Store,
-    trust: Option<&Trust>,
+    (trust, followed): (Option<&Trust>, Option<&EnvironmentId>),
     applier: &dyn Apply,
     breaker: bool,
     now: Timestamp,
 ) -> Option<Pointer> {
     let kept: Vec<Pointer> = store.kept().cloned().collect();
     for newest in kept {
-        if let Err(untrusted) = verify(trust, &newest) {
+        if let Err(untrusted) = verify(trust, followed, &newest) {
             let word = untrusted.word();
             tracing::error!(manifest = %newest.manifest, word, %untrusted, "a configuration on disk is not believed");
             continue;
@@ -49,9 +50,13 @@ pub(super) fn restore(
 }
 
 /// What is on the disk has to be what was believed when it was taken into use.
-fn verify(trust: Option<&Trust>, kept: &Pointer) -> Result<(), Untrusted> {
+fn verify(
+    trust: Option<&Trust>,
+    followed: Option<&EnvironmentId>,
+    kept: &Pointer,
+) -> Result<(), Untrusted> {
     let trust = trust.ok_or(Untrusted::NoTrust)?;
-    trust.verify_kept(&kept.environment_id, &kept.signed())
+    trust.verify_kept(followed.unwrap_or(&kept.environment_id), &kept.signed())
 }
 
 /// Writes down what the process is about to serve by. False if it is not to do that: then the

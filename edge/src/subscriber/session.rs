@@ -166,7 +166,7 @@ impl Session<'_> {
         while let Some(action) = self.core.follower.poll_action() {
             match action {
                 Action::Apply { manifest, chunks } => self.core.applying.begin(manifest, chunks),
-                Action::Trust(set) => self.core.applying.keep_trusted(&set),
+                Action::Trust(set) => self.core.applying.keep_trusted(set),
                 Action::Close(reason) => self.closing = Some((reason, Instant::now())),
             }
         }

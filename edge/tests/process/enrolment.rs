@@ -37,6 +37,7 @@ fn let_in(place: &Place) {
             labels: BTreeMap::new(),
             nodes: vec!["127.0.0.1:9".to_owned()],
         },
+        environment_id: None,
     };
     Folder(Arc::new(directory)).keep(&enrolled).unwrap();
 }

@@ -146,7 +146,7 @@ pub const TARGETS: [Target; 10] = [
         name: "frame",
         what: "frames decode the same however they are cut, read back, and upset no state machine",
         run: frame::run,
-        words: &[b"vg_join_v1_", b"edge-1", &[0, 0, 0, 2, 1], &[0, 16, 0, 0]],
+        words: &[b"vg_join_v2_", b"edge-1", &[0, 0, 0, 2, 1], &[0, 16, 0, 0]],
         allocates: Allocates::DECODING,
     },
     Target {

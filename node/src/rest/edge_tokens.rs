@@ -149,6 +149,7 @@ fn text(api: &Api, token: &EdgeToken) -> Option<String> {
         secret: *api.keys.join_secret(&token.id, &token.salt),
         nodes: members.map(|member| member.publisher).collect(),
         authorities: authorities(),
+        environment_id: token.environment_id.clone(),
     };
     Some(token.to_text())
 }

@@ -17,7 +17,7 @@ use platform::{Clock, Entropy, Network, SystemClock, SystemEntropy, TokioNetwork
 use quinn::crypto::rustls::QuicClientConfig;
 use tokio::time::{Instant, timeout};
 
-use crate::state::State;
+use crate::state::{State, production};
 use crate::world::{Edge, Letting, Maker, Node, PATIENCE};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -33,6 +33,7 @@ fn token(secret: [u8; 32], nodes: &[&Node]) -> JoinToken {
         secret,
         nodes: nodes.iter().map(|node| node.address.clone()).collect(),
         authorities: authorities.iter().map(|der| der.to_vec()).collect(),
+        environment_id: production(),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Whose signatures edges believe: as keys change, as nodes of another cluster call, and as somebody else
 //! writes to their disks.
 
+use domain::id::{EnvironmentId, Seed};
 use edge::store::{Directory as _, Store};
 use edge_protocol::follower::Chunks;
 use platform::Entropy;
 use platform::SystemEntropy;
 
-use crate::state::State;
+use crate::state::{State, production};
 use crate::world::{Edge, Maker, Node};
 
 #[tokio::test]
@@ -114,13 +115,45 @@ async fn what_cannot_be_verified_stays_for_when_it_can_be() {
     // Nobody is there to say whom to trust, and what was said is lost.
     maker.nodes = vec!["127.0.0.1:9".to_owned()];
     let trust = maker.directory.read("trust", 0, 16 * 1024).unwrap();
-    maker.directory.remove("trust").unwrap();
+    for name in ["trust", "trust-copy"] {
+        maker.directory.remove(name).unwrap();
+    }
     let edge = maker.start();
     assert_eq!(edge.restored, None);
     let maker = edge.stop().await;
     maker.directory.write("trust", &trust).unwrap();
     let edge = maker.start();
     assert_eq!(edge.restored, Some(good));
+    edge.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_does_not_say_which_environment_is_followed_where_the_operator_has() {
+    let state = State::with_rules(3);
+    let node = Node::start(1, &state);
+    let mut edge = Edge::start("edge-1", &[&node]);
+    let good = state.manifest();
+    edge.applies(good).await;
+    let mut maker = edge.stop().await;
+    let other = EnvironmentId::new(Seed {
+        unix_ms: 1,
+        random: 99,
+    });
+    maker.environment_id = Some(other.clone());
+    let mut edge = maker.start();
+    assert_eq!(edge.restored, None, "it is of another environment");
+    edge.until("refuses the node", |status| {
+        let words = status.trouble.as_deref().unwrap_or_default();
+        words.contains(other.as_str())
+    })
+    .await;
+    assert_eq!(edge.active.current().manifest(), None);
+
+    let mut maker = edge.stop().await;
+    maker.environment_id = Some(production());
+    let mut edge = maker.start();
+    assert_eq!(edge.restored, Some(good), "it is still there");
+    edge.applies(state.change(1, 10)).await;
     edge.stop().await;
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use domain::id::EnvironmentId;
 use domain::tree::ChunkSource;
 use edge::active::Active;
 use edge::assembly::Serving;
@@ -297,6 +298,8 @@ pub(crate) struct Maker {
     pub(crate) vault: MemoryDirectory,
     /// Whom the operator says to trust.
     pub(crate) trust: Option<TrustSet>,
+    /// Which environment the operator means.
+    pub(crate) environment_id: Option<EnvironmentId>,
 }
 
 fn certificates(vault: &MemoryDirectory, serving: &Serving) -> Certificates {
@@ -329,6 +332,7 @@ impl Maker {
             directory: MemoryDirectory::default(),
             vault: MemoryDirectory::default(),
             trust: None,
+            environment_id: None,
         }
     }
 
@@ -351,6 +355,7 @@ impl Maker {
             breaker: true,
             telemetry_period: Duration::from_millis(50),
             trust: self.trust.clone(),
+            environment_id: self.environment_id.clone(),
         };
         let ports = Ports {
             network: TokioNetwork,

@@ -56,6 +56,7 @@ impl Fleet {
             directory: Box::new(self.directories[index].clone()),
             access_log: None,
             trust: None,
+            environment_id: None,
         };
         let started = edge::assembly::start(settings, ports, own, Placement::Here).await;
         if self.directories[index].is_dead() {

@@ -107,6 +107,11 @@ impl Fetch {
         }
     }
 
+    /// The manifest that is being fetched is proven by this.
+    pub(super) fn prove(&mut self, signed: SignedManifest) {
+        self.manifest = signed;
+    }
+
     pub(super) fn manifest(&self) -> &ManifestRef {
         &self.manifest.manifest
     }

@@ -101,7 +101,11 @@ impl Follower {
         }
         if let Work::Applying { .. } = self.work {
             let next = self.next.as_ref().map(|next| next.manifest);
-            if offered.standing(next.as_ref()) == Standing::Newer {
+            // The same comes again by another key once the one that signed it is retired.
+            if matches!(
+                offered.standing(next.as_ref()),
+                Standing::Newer | Standing::Same
+            ) {
                 self.next = Some(signed);
             }
             return;
@@ -129,7 +133,8 @@ impl Follower {
         if let Some(fetch) = self.fetch_mut() {
             match offered.standing(Some(fetch.manifest())) {
                 Standing::Newer => {}
-                Standing::Same => return,
+                // By another key, perhaps, because the one that signed it is retired.
+                Standing::Same => return fetch.prove(signed),
                 Standing::Older => {
                     let current = *fetch.manifest();
                     return self.event(Event::IgnoredOlder { offered, current });

@@ -150,9 +150,9 @@ shapes! {
         "description": "Letters, digits, `-`, `_` and `.`.", "examples": ["edge-1"],
     });
     JoinToken => json!({
-        "type": "string", "pattern": "^vg_join_v1_[A-Za-z0-9_-]+$",
+        "type": "string", "pattern": "^vg_join_v2_[A-Za-z0-9_-]+$",
         "description": "For an edge, and nobody else: it lets one in, once, for a quarter of an hour.",
-        "examples": ["vg_join_v1_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcBC25vZGUtMTo3MzAwAQMBAgM"],
+        "examples": ["vg_join_v2_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcBC25vZGUtMTo3MzAwAQMBAgMOAAAAAAAAAAAAAAAAAAA"],
     });
     WebhookUrl => json!({
         "type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 2048,
