@@ -73,6 +73,7 @@ mutants! {
     VoteUnchecked, "M25", "a vote is given to whoever asks, however little of the log he has", "acknowledged writes survive";
     MembershipKept, "M26", "an installed checkpoint leaves a node with the membership that its log last had", "one of two groups of voters goes on";
     LiveArchived, "M27", "a rule is archived although it is live", "priorities are unique and archived rules are not live";
+    SignatureUnchecked, "M28", "an edge believes whatever names a key that it trusts", "refused manifests change nothing";
 }
 
 impl Mutant {

@@ -557,7 +557,7 @@ fn what_comes_again_by_another_key_is_followed_although_the_first_was_retired_me
     retire(&mut follower, manifest_6);
     follower.handle_applied(start(), Duration::ZERO, Ok(()));
     let said = drain_follower(&mut follower);
-    assert_eq!(said, "> applied, > received, > want 1");
+    assert_eq!(said, "> applied, > received, > want patches 1");
 }
 
 #[test]

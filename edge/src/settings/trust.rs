@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use domain::id::EnvironmentId;
 use edge_protocol::signing::{TrustDocument, TrustSet};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::{Settings, SettingsError};
 
@@ -19,7 +20,16 @@ pub struct TrustSettings {
     pub file: Option<PathBuf>,
     /// Which environment is meant by `edge.environment`. The join token says so, too, where the edge came by its
     /// certificate with one.
+    #[serde(default, deserialize_with = "environment_id")]
     pub environment_id: Option<EnvironmentId>,
+}
+
+/// An identifier as the API shows it.
+fn environment_id<'de, D: Deserializer<'de>>(from: D) -> Result<Option<EnvironmentId>, D::Error> {
+    let text = String::deserialize(from)?;
+    EnvironmentId::parse(&text)
+        .map(Some)
+        .map_err(D::Error::custom)
 }
 
 impl Settings {

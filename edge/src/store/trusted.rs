@@ -144,7 +144,9 @@ mod tests {
                 "it stands there twice again"
             );
         }
-        NAMES.map(damage);
+        for name in NAMES {
+            damage(name);
+        }
         let opened = open(&directory);
         assert_eq!(opened.store.trusted(), None);
         assert_eq!(opened.findings.len(), 3, "{:?}", opened.findings);

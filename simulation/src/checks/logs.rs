@@ -41,12 +41,16 @@ impl<'a> Logs<'a> {
         }
         let mut seen = Vec::new();
         while let Some(sight) = self.sights.next_if(|sight| sight.at_us == now) {
-            let log = self.log(sight.node as u64, sight.life);
-            // What stood behind the end of the log is not there any more.
-            let end = sight.last.map_or(0, |last| last.index) + 1;
-            log.entries.split_off(&end);
-            log.newest = Some(sight);
+            self.log(sight.node as u64, sight.life).newest = Some(sight);
             seen.push(sight);
+        }
+        // A node may be looked at twice in a moment, and what stands in its log by the second look is there
+        // already: only the last one says where the log ends. What stood behind that is not there any more.
+        for log in self.nodes.values_mut() {
+            if let Some(newest) = log.newest.filter(|newest| newest.at_us == now) {
+                let end = newest.last.map_or(0, |last| last.index) + 1;
+                log.entries.split_off(&end);
+            }
         }
         Some(seen)
     }
@@ -76,5 +80,34 @@ impl<'a> Logs<'a> {
             Some(leader) => *leader == place.leader,
             None => log.newest.is_some_and(in_state),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::made_up::{entry, place, sight};
+
+    #[test]
+    fn what_is_there_by_the_second_look_of_a_moment_is_not_behind_the_end_of_the_first() {
+        let ends_at = |index| {
+            let mut sight = sight(1, 8, 1, 1);
+            sight.last = Some(place(1, 1, index));
+            sight
+        };
+        let has = |ends: &[u64]| {
+            let history = History {
+                entries: [5, 6]
+                    .map(|index| entry(1, 8, place(1, 1, index), 1))
+                    .into(),
+                nodes: ends.iter().copied().map(ends_at).collect(),
+                ..History::default()
+            };
+            let mut logs = Logs::new(&history);
+            assert_eq!(logs.next_moment().unwrap().len(), ends.len());
+            [5, 6].map(|index| logs.has(1, place(1, 1, index)))
+        };
+        assert_eq!(has(&[4, 6]), [true, true]);
+        assert_eq!(has(&[6, 5]), [true, false], "it was cut off in between");
     }
 }

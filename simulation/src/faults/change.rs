@@ -1,4 +1,4 @@
-//! Changes of who belongs to the cluster: whom they are of now.
+//! Changes of who belongs to the cluster and of what it signs with: whom they are of now.
 
 use super::Faults;
 use super::struck::Struck;
@@ -19,6 +19,7 @@ impl Faults {
                 let staying = staying(fleet)?.len();
                 Wanted::Remove((staying > VOTERS_MIN).then(|| voter(whom, fleet))??)
             }
+            Change::Rotate(retires) => Wanted::Rotate(retires),
         })
     }
 

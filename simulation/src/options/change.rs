@@ -1,4 +1,4 @@
-//! Changes of who belongs to the cluster, and when an operator makes them: drawn apart from the other faults, between which
+//! Changes of who belongs to the cluster and of what it signs with, and when an operator makes them: drawn apart from the other faults, between which
 //! they fall. Some are begun at the same moment as another one.
 
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub enum Change {
     Replace(Whom),
     /// A voter leaves.
     Remove(Whom),
+    /// Another key signs what edges follow; the one before is retired after so long, if at all.
+    Rotate(Option<Duration>),
 }
 
 /// Draws a run's changes: the first soon, each later one 5 to 25 s after the one before.
@@ -51,7 +53,8 @@ fn draw_one(spares: &mut usize, voters: usize, rng: &mut ChaCha8Rng) -> Change {
         Whom::Node(rng.random_range(0..voters))
     };
     let learns = Duration::from_millis(rng.random_range(0..=4_000));
-    match rng.random_range(0..8) {
+    let retires = Duration::from_millis(rng.random_range(0..=6_000));
+    match rng.random_range(0..10) {
         0..3 if *spares > 0 => {
             *spares -= 1;
             Change::Join(learns)
@@ -60,6 +63,7 @@ fn draw_one(spares: &mut usize, voters: usize, rng: &mut ChaCha8Rng) -> Change {
             *spares -= 1;
             Change::Replace(whom)
         }
+        6..8 => Change::Rotate(rng.random_bool(0.7).then_some(retires)),
         _ => Change::Remove(whom),
     }
 }
@@ -72,6 +76,7 @@ mod tests {
     fn changes_of_all_kinds_are_drawn_some_of_them_at_once_and_no_more_nodes_than_there_are() {
         let (mut joins, mut replacements, mut removals, mut of_leaders, mut at_once) =
             (0, 0, 0, 0, 0);
+        let (mut rotations, mut retirements) = (0, 0);
         for seed in 0..200 {
             let changes = draw(seed, Duration::from_secs(60), 3);
             assert!(!changes.is_empty());
@@ -85,8 +90,12 @@ mod tests {
                     Change::Join(_) => joins += 1,
                     Change::Replace(_) => replacements += 1,
                     Change::Remove(_) => removals += 1,
+                    Change::Rotate(retires) => {
+                        rotations += 1;
+                        retirements += usize::from(retires.is_some());
+                    }
                 }
-                new += usize::from(!matches!(change, Change::Remove(_)));
+                new += usize::from(matches!(change, Change::Join(_) | Change::Replace(_)));
                 let leader = matches!(
                     change,
                     Change::Replace(Whom::Leader) | Change::Remove(Whom::Leader)
@@ -99,11 +108,15 @@ mod tests {
                 .filter(|two| two[0].at == two[1].at)
                 .count();
         }
-        for count in [joins, replacements, removals, of_leaders, at_once] {
-            assert!(
-                count >= 60,
-                "{joins} {replacements} {removals} {of_leaders} {at_once}"
-            );
-        }
+        let counts = [
+            joins,
+            replacements,
+            removals,
+            of_leaders,
+            at_once,
+            rotations,
+            retirements,
+        ];
+        assert!(counts.iter().all(|count| *count >= 60), "{counts:?}");
     }
 }

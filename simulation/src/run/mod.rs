@@ -88,11 +88,14 @@ pub fn run(options: &Options) -> Verdict {
         coverage.count(point.name(), hits.passed);
     }
     let changes = run.fleet.changes();
-    coverage.count("membership_changes", changes.all);
+    let of_members = changes.all.saturating_sub(changes.retired);
+    coverage.count("membership_changes", of_members);
     coverage.count("members_joined", changes.joined);
     coverage.count("members_replaced", changes.replaced);
     coverage.count("members_removed", changes.removed);
     coverage.count("changes_at_once", changes.at_once);
+    coverage.count("keys_rotated", changes.rotated);
+    coverage.count("keys_retired", changes.retired);
     coverage.count("checkpoint_installs", run.fleet.checkpoint_installs());
     Verdict {
         history,

@@ -1,4 +1,4 @@
-//! The operators, who change who belongs to the cluster where faults want that: as people do, with the product's own
+//! The operators, who change who belongs to the cluster, and what it signs with, where faults want that: as people do, with the product's own
 //! subcommands, and again when they were not told how it ended. Several changes can be under way at once.
 
 use std::collections::VecDeque;
@@ -34,6 +34,8 @@ pub enum Wanted {
     Replace(usize, usize),
     /// A node leaves for good.
     Remove(usize),
+    /// Another key signs; the one before is retired after so long, if at all.
+    Rotate(Option<Duration>),
 }
 
 /// What is asked for and under way.
@@ -63,6 +65,10 @@ pub struct Counts {
     pub removed: u64,
     /// Changes that were begun while another one was under way.
     pub at_once: u64,
+    /// Keys that have signed, and were followed by another one.
+    pub rotated: u64,
+    /// Keys that were retired.
+    pub retired: u64,
 }
 
 impl Fleet {
@@ -81,6 +87,7 @@ impl Fleet {
                 desk.leaving.push(old);
             }
             Wanted::Remove(index) => desk.leaving.push(index),
+            Wanted::Rotate(_) => {}
         }
         desk.wanted.push_back(wanted);
     }
@@ -191,6 +198,39 @@ impl Fleet {
                     self.desk.lock().counts.removed += 1;
                 }
             }
+            Wanted::Rotate(retires) => self.rotate(retires).await,
+        }
+    }
+
+    /// As `signing-keys rotate` and `retire` do it. Who is not told how a rotation ended looks which key signs.
+    async fn rotate(&self, retires: Option<Duration>) {
+        let before = self.signing_key().await;
+        while self.signing_key().await == before {
+            // A rotation that was not done is asked for again, after a look.
+            let asked = self.ask(&ClusterRequest::RotateSigningKey);
+            let _ = tokio::time::timeout(DEADLINE, asked).await;
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.desk.lock().counts.rotated += 1;
+        let Some(after) = retires else { return };
+        tokio::time::sleep(after).await;
+        let retired = ClusterRequest::RetireSigningKey(before);
+        if self.until_done(&retired, ATTEMPTS).await {
+            self.desk.lock().counts.retired += 1;
+        }
+    }
+
+    /// The key that signs, as soon as a node says which.
+    async fn signing_key(&self) -> String {
+        loop {
+            let all: Vec<usize> = (0..self.options.nodes()).collect();
+            let asking = async { self.operator(&all)?.signing_keys().await };
+            if let Ok(Ok(document)) = tokio::time::timeout(DEADLINE, asking).await
+                && let Some(active) = document.keys.iter().find(|key| key.state == "active")
+            {
+                return active.key_id.clone();
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

@@ -9,6 +9,7 @@ use domain::model::{
     Epoch, SIGNING_KEYS_MAX, SignatureBytes, Signing, SigningKey, SigningKeyId, SigningPublicKey,
     Voucher,
 };
+use injection::mutant::{self, Mutant};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 
@@ -395,7 +396,7 @@ fn check(
     if key.retired && !also_retired {
         return Err(Untrusted::RetiredKey(signature.key));
     }
-    if !is_by(&key.public, bytes, signature.bytes) {
+    if !is_by(&key.public, bytes, signature.bytes) && !mutant::active(Mutant::SignatureUnchecked) {
         return Err(Untrusted::BadSignature(signature.key));
     }
     Ok(())
