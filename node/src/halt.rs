@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn a_supervisor_is_told_whether_another_start_can_be_of_use() {
-        let storage = |kind| FatalReason::Storage(StorageFault::new(kind, "read", "000007.sst", "why"));
+        let storage =
+            |kind| FatalReason::Storage(StorageFault::new(kind, "read", "000007.sst", "why"));
         for (reason, code) in [
             (storage(FaultKind::Io(ErrorKind::StorageFull)), 74),
             (storage(FaultKind::Stopped), 74),
