@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use raft_store::StorageFault;
+use raft_store::{FaultKind, StorageFault};
 
 /// Why a node cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +45,12 @@ impl FatalReason {
     #[must_use]
     pub fn exit_code(&self) -> i32 {
         match self {
-            Self::Storage(_) | Self::ConsensusStopped => 74,
+            // Found while the node ran or at its start, it is the same, and the same again after a restart.
+            Self::Storage(fault) => match fault.kind {
+                FaultKind::Corrupt | FaultKind::Missing => 65,
+                FaultKind::Io(_) | FaultKind::Stopped => 74,
+            },
+            Self::ConsensusStopped => 74,
             Self::Pepper | Self::UsedBefore(_) => 64,
             Self::DiskLost(_) => 65,
             Self::Removed(_) => 77,
@@ -89,5 +94,31 @@ impl Halt {
 impl fmt::Debug for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Halt").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_supervisor_is_told_whether_another_start_can_be_of_use() {
+        let storage =
+            |kind| FatalReason::Storage(StorageFault::new(kind, "read", "000007.sst", "why"));
+        for (reason, code) in [
+            (storage(FaultKind::Io(ErrorKind::StorageFull)), 74),
+            (storage(FaultKind::Stopped), 74),
+            (FatalReason::ConsensusStopped, 74),
+            (storage(FaultKind::Corrupt), 65),
+            (storage(FaultKind::Missing), 65),
+            (FatalReason::DiskLost(1), 65),
+            (FatalReason::Pepper, 64),
+            (FatalReason::UsedBefore(1), 64),
+            (FatalReason::Removed(1), 77),
+        ] {
+            assert_eq!(reason.exit_code(), code, "{reason}");
+        }
     }
 }

@@ -10,6 +10,7 @@ pub mod bootstrap;
 pub mod ca;
 pub mod consensus;
 pub mod control_plane;
+pub mod doctor;
 pub mod enrolment;
 mod errands;
 pub mod fleet;

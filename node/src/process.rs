@@ -101,6 +101,9 @@ pub(crate) enum Failure {
     Ca(#[from] CaError),
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// What `doctor` found, which is to be printed.
+    #[error("the cluster is not well")]
+    Unwell(String),
     #[error("cannot write the answer")]
     Output(#[source] std::io::Error),
 }
@@ -115,12 +118,18 @@ impl Failure {
             Self::Operator(error) => error.exit_code(),
             Self::Ca(error) => error.exit_code(),
             Self::Audit(error) => error.exit_code(),
+            Self::Unwell(_) => 1,
         };
         u8::try_from(code).unwrap_or(1)
     }
 
-    /// Says it on standard error, causes included.
+    /// Says it on standard error, causes included; what somebody asked to be told, on standard output.
     pub(crate) fn report(&self) {
+        if let Self::Unwell(found) = self {
+            // When standard output is gone there is nobody to tell.
+            let _ = print(found);
+            return;
+        }
         let mut line = format!("vectorgate-node: {self}");
         let mut cause = self.source();
         while let Some(error) = cause {

@@ -65,10 +65,11 @@ struct Stat {
 
 /// Room on a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Room {
-    bytes: u64,
-    /// For those who are not root.
-    available_bytes: u64,
+pub struct Room {
+    /// All of it, in bytes.
+    pub bytes: u64,
+    /// What is left, in bytes, for those who are not root.
+    pub available_bytes: u64,
 }
 
 impl Stat {
@@ -116,7 +117,11 @@ fn usage() -> io::Result<Usage> {
     })
 }
 
-fn room(on: &Path) -> io::Result<Room> {
+/// The room on the file system of a file or folder.
+///
+/// # Errors
+/// When that cannot be asked.
+pub fn room(on: &Path) -> io::Result<Room> {
     let found = rustix::fs::statvfs(on)?;
     Ok(Room {
         bytes: found.f_blocks.saturating_mul(found.f_frsize),

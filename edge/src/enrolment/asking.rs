@@ -1,15 +1,16 @@
-//! Asks nodes, one after the other, until one gives a certificate.
+//! Asks nodes until one gives a certificate: those that can be reached, one after the other.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge_protocol::backoff::Rotation;
 use edge_protocol::enrolment::{Answered, Asked, Papers, encode};
 use edge_protocol::frame::Decoder;
 use platform::{Entropy, Network};
 use quinn::{Connection, VarInt};
 use tokio::time::timeout;
 
-use crate::subscriber::Dialer;
+use crate::subscriber::{Dialer, reach};
 
 /// How long a node may take to answer: it waits for an entry of the log.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
@@ -28,7 +29,7 @@ pub(super) enum AskError {
     Unavailable(String),
 }
 
-/// Asks the nodes, in their order.
+/// Asks the nodes, in their order; one that cannot be reached holds the next up for half a second.
 pub(super) async fn ask<N: Network>(
     (network, entropy): (N, Arc<dyn Entropy>),
     config: rustls::ClientConfig,
@@ -37,28 +38,43 @@ pub(super) async fn ask<N: Network>(
 ) -> Result<Papers, AskError> {
     let unavailable = |error: &dyn std::fmt::Display| AskError::Unavailable(error.to_string());
     let dialer = Dialer::with(network, config, entropy).map_err(|error| unavailable(&error))?;
-    let mut last = unavailable(&"no node is known");
-    for node in nodes {
-        let outcome = match dialer.connect(node).await {
-            Ok(connection) => converse(&connection, asked).await,
-            Err(error) => Err(error.to_string()),
-        };
-        match outcome {
-            Ok(Answered::Papers(papers)) => {
-                dialer.close().await;
-                return Ok(papers);
-            }
-            Ok(Answered::Refused(reason)) => {
-                last = AskError::Refused(reason);
+    let mut rotation = Rotation::new(nodes.iter().cloned(), 0);
+    let outcome = in_turn(&dialer, &mut rotation, asked).await;
+    dialer.close().await;
+    outcome
+}
+
+async fn in_turn<N: Network>(
+    dialer: &Dialer<N>,
+    rotation: &mut Rotation,
+    asked: &Asked,
+) -> Result<Papers, AskError> {
+    let connect = |node: String| async move { dialer.connect(&node).await };
+    let mut reasons = Vec::new();
+    for _ in 0..rotation.len() {
+        let (node, connection) = match reach(rotation, connect).await {
+            Ok(reached) => reached,
+            Err(failed) => {
+                reasons.extend(
+                    failed
+                        .iter()
+                        .map(|(node, error)| format!("{node}: {error}")),
+                );
                 break;
             }
+        };
+        match converse(&connection, asked).await {
+            Ok(Answered::Papers(papers)) => return Ok(papers),
+            Ok(Answered::Refused(reason)) => return Err(AskError::Refused(reason)),
             Ok(Answered::Unavailable(reason)) | Err(reason) => {
-                last = AskError::Unavailable(format!("{node}: {reason}"));
+                reasons.push(format!("{node}: {reason}"));
             }
         }
     }
-    dialer.close().await;
-    Err(last)
+    if reasons.is_empty() {
+        reasons.push("no node is known".to_owned());
+    }
+    Err(AskError::Unavailable(reasons.join("; ")))
 }
 
 /// One question, one answer.

@@ -44,6 +44,7 @@ use crate::telemetry::Hub;
 pub use applying::ApplyOn;
 pub use certificates::{Certificates, Shown};
 pub(crate) use dialer::Dialer;
+pub(crate) use reach::reach;
 pub use status::Status;
 
 /// Who follows, and whom.
@@ -288,7 +289,7 @@ impl<N: Network> Subscriber<N> {
         let dialer = &self.dialer;
         let connect = |node: String| async move { dialer.connect(&node).await };
         let reached = tokio::select! {
-            reached = reach::reach(&mut self.core.rotation, connect) => reached,
+            reached = reach(&mut self.core.rotation, connect) => reached,
             () = stop.cancelled() => return (String::new(), Duration::ZERO),
         };
         let (node, connection) = match reached {

@@ -24,7 +24,7 @@ const BESIDE_MAX: usize = 4;
 
 /// Tries every node once, until one is reached. Gives its address and what `connect` gave; or why
 /// each of them was not reached.
-pub(super) async fn reach<T, E: fmt::Display, F: Future<Output = Result<T, E>>>(
+pub(crate) async fn reach<T, E: fmt::Display, F: Future<Output = Result<T, E>>>(
     rotation: &mut Rotation,
     connect: impl Fn(String) -> F,
 ) -> Result<(String, T), Vec<(String, E)>> {

@@ -5,6 +5,7 @@
 //! ```text
 //! GET    /admin/cluster                        how it stands
 //! GET    /admin/cluster/changes                what operators asked for lately
+//! GET    /admin/condition                      how this node stands, whoever leads
 //! POST   /admin/cluster/members                a node joins as a learner
 //! DELETE /admin/cluster/members/{id}           a member leaves for good
 //! POST   /admin/cluster/members/{id}/promote   a learner becomes a voter
@@ -82,6 +83,7 @@ pub(crate) fn router(admin: Admin, plain: bool) -> Router {
     let router = Router::new()
         .route("/admin/cluster", get(status))
         .route("/admin/cluster/changes", get(changes))
+        .route("/admin/condition", get(examine))
         .route("/admin/cluster/members", post(add))
         .route("/admin/cluster/members/{id}", delete(remove))
         .route("/admin/cluster/members/{id}/promote", post(promote))
@@ -127,6 +129,10 @@ async fn status(State(admin): State<Admin>, request: Request) -> Response {
 
 async fn changes(State(admin): State<Admin>, request: Request) -> Response {
     ask(&admin, asker(&request), ClusterRequest::Changes).await
+}
+
+async fn examine(State(admin): State<Admin>, request: Request) -> Response {
+    ask(&admin, asker(&request), ClusterRequest::Examine).await
 }
 
 async fn add(State(admin): State<Admin>, request: Request) -> Response {
@@ -265,6 +271,7 @@ async fn ask(admin: &Admin, asker: Asker, wish: ClusterRequest) -> Response {
     match admin.ask(asker, wish).await {
         Ok(ClusterReply::Status(status)) => json(StatusCode::OK, &status),
         Ok(ClusterReply::Changes(changes)) => json(StatusCode::OK, &Listed { changes }),
+        Ok(ClusterReply::Condition(condition)) => json(StatusCode::OK, &condition),
         Ok(ClusterReply::SigningKeys(keys)) => json(StatusCode::OK, &keys),
         Ok(ClusterReply::Done(done)) => json(StatusCode::OK, &done),
         Err(error) => failed(&error),

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::admin;
 use crate::bootstrap::Bootstrapper;
 use crate::consensus::peers::{Peers, TlsDialer};
-use crate::consensus::{Consensus, Parts, server};
+use crate::consensus::{Consensus, Parts, Surroundings, server};
 use crate::control_plane::ControlPlane;
 use crate::enrolment::{self, Enrolment, EnrolmentMetrics};
 use crate::errands::{self, Errands};
@@ -203,6 +203,13 @@ async fn start_consensus<N: Network>(
         entropy: Arc::clone(&ports.entropy),
         halt,
         metrics: ConsensusMetrics::register(metrics),
+        surroundings: Surroundings {
+            data_dir: match &ports.storage {
+                Storage::Rocks { dir } => Some(dir.clone()),
+                Storage::Sim(_) => None,
+            },
+            identity: ports.identity.clone(),
+        },
     })
     .await?;
     RaftCollector::register(metrics, consensus.raft().clone(), opened.closer.clone());

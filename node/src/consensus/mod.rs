@@ -55,6 +55,7 @@ use crate::settings::RaftSettings;
 use applied::AppliedWaiters;
 use formation::{Formation, Probation};
 use leadership::Leadership;
+pub(crate) use membership::Surroundings;
 use membership::{Asker, ClusterError, ClusterReply, ClusterRequest, Desk, Steward};
 use network::Links;
 pub use observation::Observation;
@@ -81,6 +82,7 @@ pub(crate) struct Parts {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) halt: Halt,
     pub(crate) metrics: ConsensusMetrics,
+    pub(crate) surroundings: Surroundings,
 }
 
 /// Why consensus does not start.
@@ -172,6 +174,7 @@ impl Consensus {
             applied: applied.clone(),
             clock: parts.clock,
             entropy: Arc::clone(&parts.entropy),
+            surroundings: parts.surroundings,
         });
         let inner = Inner {
             proposer,

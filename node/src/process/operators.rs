@@ -6,9 +6,10 @@ use node::consensus::membership::command::{
     Operator, OperatorError, changes_text, done_text, member_table, signing_keys_text, status_text,
 };
 use node::consensus::membership::{ClusterRequest, Done, NewMember};
+use node::doctor::{self, Severity};
 use node::settings::Settings;
-use platform::TokioNetwork;
 use platform::tls::Identity;
+use platform::{SystemClock, TokioNetwork};
 use serde::Serialize;
 
 use super::Failure;
@@ -16,6 +17,9 @@ use super::Failure;
 const EXITS: &str = "Exit codes: 0 done, or so already; 1 refused, and nothing was changed; 2 wrong arguments; \
 64 wrong settings; 69 begun, and its end is not known yet: look at the status and run it again; \
 75 nobody could decide on it now: run it again later.";
+
+const DOCTOR_EXITS: &str = "Exit codes: 0 nothing is wrong, or worth no more than a note; 1 something should be done; \
+64 wrong settings.";
 
 /// How results are shown.
 #[derive(Clone, Copy, Debug, Args)]
@@ -31,6 +35,12 @@ pub(crate) enum OperatorTask {
     /// Shows who leads, how the members stand, and what may go wrong before writes stop.
     #[command(after_help = EXITS)]
     Status {
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Looks at all nodes and says in plain words what is wrong, how bad that is and what to do. Changes nothing.
+    #[command(after_help = DOCTOR_EXITS)]
+    Doctor {
         #[command(flatten)]
         shown: Shown,
     },
@@ -180,6 +190,7 @@ impl OperatorTask {
     fn name(&self) -> &'static str {
         match self {
             Self::Status { .. } => "status",
+            Self::Doctor { .. } => "doctor",
             Self::TransferLeader { .. } => "transfer-leader",
             Self::PreferRegion { .. } => "prefer-region",
             Self::SigningKeys(task) => match task {
@@ -218,6 +229,17 @@ pub(crate) async fn run(
         OperatorTask::Status { shown } => {
             let status = operator.status().await?;
             show(shown, &status, status_text)
+        }
+        OperatorTask::Doctor { shown } => {
+            let facts = doctor::examine(&operator, &SystemClock).await;
+            let findings = doctor::diagnose(&facts);
+            let text = show(shown, &findings, |findings| {
+                doctor::report(&facts, findings)
+            })?;
+            match findings.first().map(|worst| worst.severity) {
+                Some(Severity::Critical | Severity::Warning) => Err(Failure::Unwell(text)),
+                Some(Severity::Note) | None => Ok(text),
+            }
         }
         OperatorTask::TransferLeader { to, shown } => {
             change(ClusterRequest::TransferLeader(to), shown).await

@@ -28,6 +28,9 @@ use super::object::{Deleted, EdgeRevocationObject, EdgeTokenObject};
 use super::pipeline::{Call, Presence};
 use super::{Api, render};
 
+/// So many nodes a token names at most, so that its text has a bound. The first that answers names the others.
+const NODES_TOLD: usize = 16;
+
 /// What a token is made of.
 pub(crate) const FIELDS: [&str; 3] = ["edge_id", "region", "labels"];
 
@@ -147,7 +150,10 @@ fn text(api: &Api, token: &EdgeToken) -> Option<String> {
     let members = api.control.members().into_iter();
     let token = JoinToken {
         secret: *api.keys.join_secret(&token.id, &token.salt),
-        nodes: members.map(|member| member.publisher).collect(),
+        nodes: members
+            .map(|member| member.publisher)
+            .take(NODES_TOLD)
+            .collect(),
         authorities: authorities(),
         environment_id: token.environment_id.clone(),
     };

@@ -9,8 +9,9 @@ use node::consensus::membership::{
     ClusterError, ClusterReply, ClusterRequest, ClusterStatus, Role,
 };
 use node::control_plane::ControlPlane;
+use node::doctor;
 use node::halt::FatalReason;
-use platform::TokioNetwork;
+use platform::{SystemClock, TokioNetwork};
 use raft_store::SimDisk;
 
 use crate::commands::{bootstrap, create, has, stamped};
@@ -148,6 +149,53 @@ async fn a_new_member_that_dies_before_it_caught_up_goes_on_where_it_was() {
     world.start(4).await;
     world.barrier(4).await.unwrap();
     assert!(has(&world.consensus(4), 30));
+}
+
+/// Codes of what is wrong, and the node that it is about. How full the disk of the machine is that tests run on is its matter.
+async fn diagnosis(operator: &Operator) -> Vec<(&'static str, Option<u64>)> {
+    let facts = doctor::examine(operator, &SystemClock).await;
+    let findings = doctor::diagnose(&facts).into_iter();
+    let findings = findings.map(|finding| (finding.code, finding.node));
+    findings.filter(|(code, _)| *code != "disk_full").collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_finds_nothing_and_then_the_nodes_that_are_gone() {
+    let mut world = furnished().await;
+    let operator = Operator::new(
+        TokioNetwork,
+        &world.authority.node(1).identity(),
+        &world.settings(1),
+        "doctor",
+    )
+    .unwrap();
+    // All nodes of this world are in one region.
+    let at_risk = ("risk", None);
+    let well = diagnosis(&operator).await;
+    assert!(well.iter().all(|found| *found == at_risk), "{well:?}");
+
+    let leader = world.leader().await;
+    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
+    world.kill(others[0]);
+    let found = diagnosis(&operator).await;
+    assert!(
+        found.contains(&("node_silent", Some(others[0]))),
+        "{found:?}"
+    );
+    assert!(
+        !found.iter().any(|(code, _)| *code == "no_quorum"),
+        "{found:?}"
+    );
+
+    world.kill(others[1]);
+    let found = diagnosis(&operator).await;
+    let expected = [
+        ("no_quorum", None),
+        ("node_silent", Some(others[0])),
+        ("node_silent", Some(others[1])),
+    ];
+    assert!(expected.iter().all(|it| found.contains(it)), "{found:?}");
+    assert_eq!(found[0], expected[0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -246,7 +246,15 @@ fn operators_see_the_cluster_and_change_it_or_are_told_why_not() {
         "{said}"
     );
 
+    let (shown, _) = ended(&["doctor"], 1);
+    assert!(shown.contains("No node answers"), "{shown}");
+
     let node = place.start();
+    let (shown, _) = ended(&["doctor"], 1);
+    assert!(shown.contains("There is one voter"), "{shown}");
+    let (shown, _) = ended(&["doctor", "--json"], 1);
+    let findings: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(findings[0]["severity"], "warning");
     let (shown, _) = ended(&["status"], 0);
     assert!(shown.contains("leader            node 1"), "{shown}");
     assert!(

@@ -9,8 +9,9 @@ use edge_protocol::signing::TrustDocument;
 use platform::Network;
 use platform::tls::{Identity, TlsError};
 use raft_store::types::{Member, NodeId};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use super::condition::Condition;
 use super::desk;
 use super::request::{
     Asker, ChangeRecord, ClusterError, ClusterReply, ClusterRequest, ClusterStatus, Done,
@@ -18,6 +19,9 @@ use super::request::{
 };
 use crate::consensus::peers::{Peers, TlsDialer};
 use crate::settings::Settings;
+
+/// How long a node may take to say how it stands: a round trip to the other end of the world, and a lost packet.
+const CONDITION_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long [`Operator::replace`] waits for the new node to catch up.
 const CATCH_UP_DEADLINE: Duration = Duration::from_secs(600);
@@ -101,11 +105,7 @@ impl Operator {
     /// # Errors
     /// When the cluster refuses, or no node can answer.
     pub async fn ask(&self, request: &ClusterRequest) -> Result<ClusterReply, OperatorError> {
-        let asker = Asker {
-            method: "CLI".to_owned(),
-            path: self.command.clone(),
-            address: None,
-        };
+        let asker = self.asker();
         let mut reasons = Vec::new();
         for member in &self.members {
             match desk::put(&self.peers, member, &asker, request, false).await {
@@ -118,6 +118,38 @@ impl Operator {
             reasons.join("; ")
         );
         Err(ClusterError::Unavailable { reason }.into())
+    }
+
+    fn asker(&self) -> Asker {
+        Asker {
+            method: "CLI".to_owned(),
+            path: self.command.clone(),
+            address: None,
+        }
+    }
+
+    /// The nodes of the settings, this one first.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// How a node stands, as it says itself.
+    ///
+    /// # Errors
+    /// When it does not answer within a few seconds.
+    pub async fn condition(&self, member: &Member) -> Result<Condition, OperatorError> {
+        let asker = self.asker();
+        let asking = desk::put(&self.peers, member, &asker, &ClusterRequest::Examine, false);
+        match timeout(CONDITION_WITHIN, asking).await {
+            Ok(Ok(ClusterReply::Condition(condition))) => Ok(*condition),
+            Ok(Ok(other)) => Err(strange(&other)),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => {
+                let reason = format!("node {}: it did not answer in time", member.id);
+                Err(ClusterError::Unavailable { reason }.into())
+            }
+        }
     }
 
     /// Asks for a change.

@@ -52,6 +52,9 @@ impl Desk {
         asker: Asker,
         request: ClusterRequest,
     ) -> Result<ClusterReply, ClusterError> {
+        if request == ClusterRequest::Examine {
+            return self.steward.ask(asker, request).await;
+        }
         let mut leadership = self.leadership.clone();
         let patience = Instant::now() + LEADER_PATIENCE;
         loop {
@@ -130,9 +133,10 @@ pub(super) async fn put(
     let mut client = client(connection);
     let asking = client.cluster(proto::ClusterMessage { data: data.into() });
     let lost = |reason: &str| match request {
-        ClusterRequest::Status | ClusterRequest::Changes | ClusterRequest::SigningKeys => {
-            unavailable(&reason)
-        }
+        ClusterRequest::Status
+        | ClusterRequest::Changes
+        | ClusterRequest::Examine
+        | ClusterRequest::SigningKeys => unavailable(&reason),
         _ => unfinished(reason),
     };
     let reply = match tokio::time::timeout(ANSWER_DEADLINE, asking).await {

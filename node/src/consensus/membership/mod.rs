@@ -20,6 +20,7 @@
 //! domain's: numbers that are used up, the preferred region, and the record of what was asked.
 
 pub mod command;
+mod condition;
 mod desk;
 mod errand;
 mod handover;
@@ -34,6 +35,8 @@ mod status;
 mod steward;
 mod view;
 
+pub(crate) use condition::Surroundings;
+pub use condition::{Condition, Disk};
 pub(super) use desk::Desk;
 pub(super) use errand::run as run_errands;
 pub(super) use own::{watch_joining, watch_removal};

@@ -7,6 +7,8 @@ use edge_protocol::signing::TrustDocument;
 use raft_store::types::{Member, NodeId};
 use serde::{Deserialize, Serialize};
 
+use super::condition::Condition;
+
 /// What an operator asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -15,6 +17,8 @@ pub enum ClusterRequest {
     Status,
     /// What operators asked for lately.
     Changes,
+    /// How the node stands that is asked, whoever leads.
+    Examine,
     /// A node joins as a learner. It says by itself where it is reached, but for what is given here.
     Add(NewMember),
     /// A learner becomes a voter.
@@ -47,6 +51,7 @@ impl fmt::Display for ClusterRequest {
         match self {
             Self::Status => f.write_str("status"),
             Self::Changes => f.write_str("changes"),
+            Self::Examine => f.write_str("examining the node"),
             Self::Add(new) => write!(f, "adding node {}", new.id),
             Self::Promote(id) => write!(f, "promoting node {id}"),
             Self::Demote(id) => write!(f, "demoting node {id}"),
@@ -100,6 +105,8 @@ pub enum ClusterReply {
     Status(Box<ClusterStatus>),
     /// What operators asked for lately, the latest first.
     Changes(Vec<ChangeRecord>),
+    /// How the node stands that was asked.
+    Condition(Box<Condition>),
     /// It is done.
     Done(Done),
     /// The keys that sign what edges follow.

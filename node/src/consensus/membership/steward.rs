@@ -19,6 +19,7 @@ use raft_store::Reader;
 use raft_store::types::{LeaderId, LogId, Member, NodeId, Raft, TypeConfig};
 use tokio::sync::{OwnedMutexGuard, watch};
 
+use super::condition::Surroundings;
 use super::newcomer;
 use super::plan::{Plan, Step, Wish, plan};
 use super::refusal::Refusal;
@@ -56,6 +57,7 @@ pub(crate) struct Parts {
     pub(crate) applied: AppliedWaiters,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) surroundings: Surroundings,
 }
 
 /// Changes the cluster while this node leads it. Cloning shares it.
@@ -125,6 +127,7 @@ impl Steward {
                 .status()
                 .map(|status| ClusterReply::Status(status.into())),
             ClusterRequest::Changes => self.changes().map(ClusterReply::Changes),
+            ClusterRequest::Examine => Ok(ClusterReply::Condition(self.condition().into())),
             ClusterRequest::SigningKeys => self
                 .signing_keys()
                 .map(|keys| ClusterReply::SigningKeys(keys.into())),

@@ -1,0 +1,87 @@
+//! How one node stands, as it says itself, whoever leads: what [`crate::doctor`] looks at. Whether that is good is
+//! decided there.
+
+use std::path::PathBuf;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use platform::process::room;
+use platform::tls::Identity;
+use raft_store::LogId;
+use raft_store::types::NodeId;
+use serde::{Deserialize, Serialize};
+
+use super::steward::Steward;
+
+/// How a node stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// Which node.
+    pub id: NodeId,
+    /// The software's version.
+    pub version: String,
+    /// Its wall clock, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Whom it takes for the leader.
+    pub leader: Option<NodeId>,
+    /// The Raft term.
+    pub term: u64,
+    /// Who votes, as its log has it.
+    pub voters: Vec<NodeId>,
+    /// The last entry of its log.
+    pub last: u64,
+    /// Up to where it knows entries to be committed.
+    pub committed: u64,
+    /// Up to where it has applied them.
+    pub applied: u64,
+    /// The file system of its data directory; `None` where that cannot be asked.
+    pub disk: Option<Disk>,
+    /// Until when its certificate for other nodes holds, in seconds since the Unix epoch.
+    pub certificate_until_s: Option<u64>,
+}
+
+/// Room on a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// All of it, in bytes.
+    pub size_bytes: u64,
+    /// What is left of it for the process, in bytes.
+    pub available_bytes: u64,
+}
+
+/// What a node says of itself that consensus has nothing to do with.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    /// Where its data is, if that is on a disk.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// What it shows to other nodes.
+    pub(crate) identity: Identity,
+}
+
+impl Steward {
+    /// How this node stands.
+    pub(super) fn condition(&self) -> Condition {
+        let parts = &self.parts;
+        let surroundings = &parts.surroundings;
+        let metrics = parts.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let index = |log_id: Option<LogId>| log_id.map_or(0, |log_id| log_id.index);
+        let disk = surroundings.data_dir.as_deref();
+        let room = disk.and_then(|data_dir| room(data_dir).ok());
+        Condition {
+            id: parts.this.id,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            at_ms: parts.clock.now().0,
+            leader: metrics.current_leader,
+            term: metrics.current_term,
+            voters: metrics.membership_config.membership().voter_ids().collect(),
+            last: metrics.last_log_index.unwrap_or_default(),
+            committed: index(metrics.cluster_committed),
+            applied: index(metrics.last_applied),
+            disk: room.map(|room| Disk {
+                size_bytes: room.bytes,
+                available_bytes: room.available_bytes,
+            }),
+            certificate_until_s: surroundings.identity.term().map(|term| term.until_s),
+        }
+    }
+}
