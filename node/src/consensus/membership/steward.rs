@@ -184,7 +184,10 @@ impl Steward {
             ClusterRequest::Replace { id, with } => Wish::Replace { id, with },
             ClusterRequest::TransferLeader(to) => Wish::Transfer(to),
             ClusterRequest::PreferRegion(region) => Wish::Prefer(region),
-            ClusterRequest::Status | ClusterRequest::Changes | ClusterRequest::SigningKeys => {
+            ClusterRequest::Status
+            | ClusterRequest::Examine
+            | ClusterRequest::Changes
+            | ClusterRequest::SigningKeys => {
                 return Err(unfinished("the question is no change"));
             }
         };
