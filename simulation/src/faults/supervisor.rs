@@ -231,6 +231,7 @@ impl Faults {
                 self.count("removed_and_ended");
                 self.crash_node(*index, until, Crash::Kill, stage);
                 self.supervisor.nodes[*index].standing = Standing::Gone;
+                stage.fleet.forget(*index);
             }
             End::Halted { .. } | End::Refused { .. } if struck != node.struck => {
                 self.count("disk_halts");

@@ -109,6 +109,12 @@ impl Fleet {
         self.desk.lock().leaving.contains(&index)
     }
 
+    /// Has clients ask a node no more that has left, whatever the operator was told of that: asked while it is removed
+    /// already, he is only refused.
+    pub fn forget(&self, index: usize) {
+        self.members_known.lock().retain(|known| *known != index);
+    }
+
     /// Whether operators have something left to do.
     #[must_use]
     pub fn is_changing(&self) -> bool {
@@ -194,7 +200,7 @@ impl Fleet {
             Wanted::Remove(index) => {
                 let removed = ClusterRequest::Remove(member_id(index));
                 if self.until_done(&removed, ATTEMPTS).await {
-                    self.members_known.lock().retain(|known| *known != index);
+                    self.forget(index);
                     self.desk.lock().counts.removed += 1;
                 }
             }
