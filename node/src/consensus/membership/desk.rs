@@ -130,9 +130,10 @@ pub(super) async fn put(
     let mut client = client(connection);
     let asking = client.cluster(proto::ClusterMessage { data: data.into() });
     let lost = |reason: &str| match request {
-        ClusterRequest::Status | ClusterRequest::Changes | ClusterRequest::SigningKeys => {
-            unavailable(&reason)
-        }
+        ClusterRequest::Status
+        | ClusterRequest::Changes
+        | ClusterRequest::SigningKeys
+        | ClusterRequest::Secrets => unavailable(&reason),
         _ => unfinished(reason),
     };
     let reply = match tokio::time::timeout(ANSWER_DEADLINE, asking).await {
