@@ -8,6 +8,7 @@
 #   NAME.pem or tls.crt        this process's certificate  -> own.pem
 #   NAME.key or tls.key        its key                     -> own.key
 #   pepper                     nodes only                  -> pepper
+#   keks                       nodes, if it is there       -> keks, which VECTORGATE_SECURITY__KEK_FILE names then
 #
 # NAME is node-ID for a node and the edge's id for an edge, by VECTORGATE_NODE__ID and VECTORGATE_EDGE__ID. The settings
 # name the copies. Anything but `node` and `edge` is run as it is.
@@ -47,6 +48,10 @@ take ca.pem ca.pem
 take own.pem "$name.pem" tls.crt
 take own.key "$name.key" tls.key
 [ "$1" = edge ] || take pepper pepper
+if [ "$1" = node ] && [ -r "$secrets/keks" ]; then
+    take keks keks
+    export VECTORGATE_SECURITY__KEK_FILE="$private/keks"
+fi
 
 program=vectorgate-$1
 shift

@@ -13,6 +13,7 @@ mod edge;
 mod expiry;
 mod outage;
 mod purge;
+mod sealing;
 mod several;
 mod shift;
 mod signing;
@@ -29,6 +30,7 @@ pub use edge::{CreateEdgeToken, DeleteEdgeToken, EnrolEdge, RevokeEdge};
 pub use expiry::TellExpiries;
 pub use outage::{OutageChange, RecordOutages};
 pub use purge::PurgeCache;
+pub use sealing::{ActivateKek, IssueWebhookSecret, RewrapSecrets, RewrappedSecret, SecretIssue};
 pub use several::{BatchRules, ReorderRules, RuleOperation, RuleOrder};
 pub use shift::{CancelShift, ShiftTurn, StartShift, StepShift};
 pub use signing::{ChangeSigningKeys, NewSigningKey, SigningChange};
@@ -168,6 +170,9 @@ pub enum Command {
     EnrolEdge(Actor, EnrolEdge),
     RevokeEdge(Actor, RevokeEdge),
     ChangeSigningKeys(ChangeSigningKeys),
+    ActivateKek(ActivateKek),
+    RewrapSecrets(RewrapSecrets),
+    IssueWebhookSecret(Actor, IssueWebhookSecret),
 }
 
 impl Command {
@@ -222,6 +227,13 @@ impl Command {
             Self::EnrolEdge(..) => "enrol_edge",
             Self::RevokeEdge(..) => "revoke_edge",
             Self::ChangeSigningKeys(_) => "change_signing_keys",
+            Self::ActivateKek(_) => "activate_kek",
+            Self::RewrapSecrets(_) => "rewrap_secrets",
+            // As the audit log has always called what is asked for.
+            Self::IssueWebhookSecret(_, issue) => match issue.to {
+                SecretIssue::Create(_) => "create_webhook_endpoint",
+                SecretIssue::Rotate(_) => "rotate_webhook_secret",
+            },
         }
     }
 
@@ -237,7 +249,9 @@ impl Command {
             | Self::StepShift(_)
             | Self::TellExpiries(_)
             | Self::ChangeCluster(_)
-            | Self::ChangeSigningKeys(_) => None,
+            | Self::ChangeSigningKeys(_)
+            | Self::ActivateKek(_)
+            | Self::RewrapSecrets(_) => None,
             Self::CreateUpstream(actor, _)
             | Self::UpdateUpstream(actor, _)
             | Self::DeleteUpstream(actor, _)
@@ -275,7 +289,8 @@ impl Command {
             | Self::CreateEdgeToken(actor, _)
             | Self::DeleteEdgeToken(actor, _)
             | Self::EnrolEdge(actor, _)
-            | Self::RevokeEdge(actor, _) => Some(actor),
+            | Self::RevokeEdge(actor, _)
+            | Self::IssueWebhookSecret(actor, _) => Some(actor),
         }
     }
 }

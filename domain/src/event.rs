@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId};
+use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WebhookEndpointId};
 use crate::model::{
     ApiKey, Certificate, ClusterRecord, ClusterSettings, DeliveryState, EdgeRecord, EdgeToken,
     Environment, Expiring, ExpiryNotice, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash,
     Manifest, ManifestVersion, MemberId, Outage, Priority, RetiredMember, Route, Rule, RuleStatus,
-    RuleVersion, RuleVersionNumber, Shift, Signing, SigningKey, SigningKeyId, Snapshot, Upstream,
-    WebhookDelivery, WebhookEndpoint, Workspace,
+    RuleVersion, RuleVersionNumber, SealedKey, Sealing, SecretGeneration, Shift, Signing,
+    SigningKey, SigningKeyId, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, History, LogClock, Uses};
 use crate::time::{Revision, Timestamp};
@@ -277,6 +277,30 @@ pub enum Event {
     SigningKeyForgotten {
         /// Which.
         key: SigningKeyId,
+    },
+    /// Secrets are sealed under another key.
+    KekActivated(Sealing),
+    /// A certificate's private key is sealed under another key; nothing else of it changed.
+    CertificateRewrapped(Box<Certificate>),
+    /// A webhook endpoint's secret is kept.
+    WebhookSecretKept {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// The endpoint.
+        endpoint_id: WebhookEndpointId,
+        /// Which of its secrets.
+        generation: SecretGeneration,
+        /// As it is sealed.
+        secret: SealedKey,
+    },
+    /// A webhook endpoint's secret that signs no more is not kept any longer.
+    WebhookSecretForgotten {
+        /// The environment.
+        environment_id: EnvironmentId,
+        /// The endpoint.
+        endpoint_id: WebhookEndpointId,
+        /// Which of its secrets.
+        generation: SecretGeneration,
     },
     /// A join token was made.
     EdgeTokenCreated(EdgeToken),

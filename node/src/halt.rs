@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use domain::model::KekId;
 use raft_store::{FaultKind, StorageFault};
 
 /// Why a node cannot go on.
@@ -19,6 +20,13 @@ pub enum FatalReason {
     /// The cluster's keys were hashed under another pepper, so none would be recognised here.
     #[error("security.pepper_file is not the pepper that this cluster's keys were hashed under")]
     Pepper,
+    /// Secrets of the cluster are sealed under keys that this node lacks.
+    #[error(
+        "security.kek_file or security.kek_command lacks {}: secrets of this cluster are sealed under it; \
+         give this node the keys that the others have",
+        named(.0)
+    )]
+    Keks(Vec<KekId>),
     /// The cluster knows this node, but its disk has never held anything.
     #[error(
         "the cluster knows node {0}, but this disk is empty: what it promised to keep is lost; \
@@ -51,11 +59,16 @@ impl FatalReason {
                 FaultKind::Io(_) | FaultKind::Stopped => 74,
             },
             Self::ConsensusStopped => 74,
-            Self::Pepper | Self::UsedBefore(_) => 64,
+            Self::Pepper | Self::Keks(_) | Self::UsedBefore(_) => 64,
             Self::DiskLost(_) => 65,
             Self::Removed(_) => 77,
         }
     }
+}
+
+fn named(keys: &[KekId]) -> String {
+    let names: Vec<_> = keys.iter().map(|id| format!("the key {id}")).collect();
+    names.join(" and ")
 }
 
 /// Told once of the reason, from any task.

@@ -12,6 +12,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,6 +24,8 @@ use platform::secret_file::{self, SecretFileError};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
+
+use crate::sealing::KekRing;
 
 const LIVE: &str = "vg_live_sk_v2_";
 const TEST: &str = "vg_test_sk_v2_";
@@ -49,6 +52,11 @@ const PEPPER_CHECK_TEXT: &[u8] = b"vectorgate pepper check v1";
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
+    /// Of its text.
+    pub(crate) fn new(text: Zeroizing<String>) -> Self {
+        Self(text)
+    }
+
     /// The text, for the one place that hands it to its owner.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -112,10 +120,12 @@ pub enum PepperError {
     Malformed,
 }
 
-/// The cluster's pepper, and what is made with it.
+/// The cluster's pepper and what is made with it, and the key-encryption keys that this node has. Cloning shares
+/// these.
 #[derive(Clone)]
 pub struct KeyRing {
     keyed: Hmac<Sha256>,
+    keks: Arc<KekRing>,
 }
 
 impl fmt::Debug for KeyRing {
@@ -154,7 +164,25 @@ impl KeyRing {
             return Err(PepperError::Malformed);
         }
         let keyed = Hmac::new_from_slice(pepper).map_err(|_| PepperError::Malformed)?;
-        Ok(Self { keyed })
+        Ok(Self {
+            keyed,
+            keks: Arc::default(),
+        })
+    }
+
+    /// The same with key-encryption keys.
+    #[must_use]
+    pub fn with_keks(self, keks: KekRing) -> Self {
+        Self {
+            keks: Arc::new(keks),
+            ..self
+        }
+    }
+
+    /// The key-encryption keys.
+    #[must_use]
+    pub fn keks(&self) -> &KekRing {
+        &self.keks
     }
 
     /// The hash by which the cluster knows a key.
@@ -201,14 +229,22 @@ impl KeyRing {
         Hmac::new_from_slice(&key.0).unwrap_or_else(|_| self.keyed.clone())
     }
 
-    /// The secret that signs what a webhook endpoint is sent. It is derived and never stored, so it
-    /// cannot leak from a disk or a backup, and a retried request shows it again.
+    /// The secret that signs what a webhook endpoint is sent, where the cluster has no key-encryption key: it is derived and
+    /// never stored, and a retried request shows it again. [`KeyRing::webhook_secret`] is the one that signs.
     #[must_use]
-    pub fn webhook_secret(&self, endpoint_id: &str, generation: u32) -> Secret {
+    pub fn derived_webhook_secret(&self, endpoint_id: &str, generation: u32) -> Secret {
         let mut keyed = self.derived("vectorgate webhook secret v1");
         keyed.update(endpoint_id.as_bytes());
         keyed.update(&generation.to_be_bytes());
         let bytes = Zeroizing::new(<[u8; 32]>::from(keyed.finalize().into_bytes()));
+        Secret(Zeroizing::new(format!("whsec_{}", STANDARD.encode(*bytes))))
+    }
+
+    /// Draws a secret for a webhook endpoint, where the cluster keeps it sealed.
+    #[must_use]
+    pub fn draw_webhook_secret(entropy: &dyn Entropy) -> Secret {
+        let mut bytes = Zeroizing::new([0_u8; 32]);
+        entropy.fill(&mut *bytes);
         Secret(Zeroizing::new(format!("whsec_{}", STANDARD.encode(*bytes))))
     }
 

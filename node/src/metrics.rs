@@ -14,11 +14,13 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub(crate) use self::raft::RaftCollector;
 use crate::control_plane::ProposeError;
+use crate::sealing::{Census, SealedCount, SealedUnder};
 use domain::outcome::Applied;
 
 /// The prefix of every name.
@@ -84,6 +86,11 @@ struct OutcomeLabel {
 /// Each outcome of a proposal.
 const OUTCOMES: [&str; 5] = ["done", "rejected", "replayed", "unavailable", "unknown"];
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyLabel {
+    key: String,
+}
+
 /// What consensus counts.
 #[derive(Clone, Debug)]
 pub(crate) struct ConsensusMetrics {
@@ -91,6 +98,7 @@ pub(crate) struct ConsensusMetrics {
     proposal_seconds: Histogram,
     read_index_seconds: Histogram,
     read_failures: Counter,
+    sealed_secrets: Family<KeyLabel, Gauge>,
 }
 
 impl ConsensusMetrics {
@@ -100,6 +108,7 @@ impl ConsensusMetrics {
             proposal_seconds: Histogram::new(LATENCY_BUCKETS),
             read_index_seconds: Histogram::new(LATENCY_BUCKETS),
             read_failures: Counter::default(),
+            sealed_secrets: Family::default(),
         };
         // From the start, so that the first of a kind is a change from zero.
         for outcome in OUTCOMES {
@@ -126,6 +135,11 @@ impl ConsensusMetrics {
                 "Linearizable reads that could not be answered in time",
                 made.read_failures.clone(),
             );
+            registry.register(
+                "sealed_secrets",
+                "Secrets in the state as this node has applied it, by the key that they are sealed under",
+                made.sealed_secrets.clone(),
+            );
         });
         made
     }
@@ -150,6 +164,20 @@ impl ConsensusMetrics {
 
     pub(crate) fn read_failed(&self) {
         self.read_failures.inc();
+    }
+
+    /// Shows how many secrets are sealed under which key; keys that nothing is sealed under any more go, but for the
+    /// active one.
+    pub(crate) fn show_sealed(&self, census: &Census) {
+        self.sealed_secrets.clear();
+        let active = census.active.map_or(SealedUnder::Pepper, SealedUnder::Kek);
+        let none = (active, SealedCount::default());
+        let counts = census.counts.iter().map(|(under, count)| (*under, *count));
+        for (under, count) in std::iter::once(none).chain(counts) {
+            let label = KeyLabel { key: under.name() };
+            let total = i64::try_from(count.total()).unwrap_or(i64::MAX);
+            self.sealed_secrets.get_or_create(&label).set(total);
+        }
     }
 }
 

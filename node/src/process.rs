@@ -18,7 +18,8 @@ use node::consensus::membership::command::OperatorError;
 use node::enrolment::{EdgeAuthority, Enrolment};
 use node::halt::FatalReason;
 use node::keys::KeyRing;
-use node::settings::{LogFormat, LogSettings, Settings, SettingsError};
+use node::sealing::KekRing;
+use node::settings::{LogFormat, LogSettings, SecuritySettings, Settings, SettingsError};
 use platform::certificate::{self, Term};
 use platform::process::{Process, Who};
 use platform::renewal::{self, OwnCertificate};
@@ -39,6 +40,9 @@ const USAGE: u8 = 64;
 
 /// Exit code for what the operating system refused (`EX_OSERR`).
 const OS_ERROR: u8 = 71;
+
+/// Exit code for what may be over in a moment (`EX_TEMPFAIL`), so that a service manager starts the process again.
+const TRY_AGAIN: u8 = 75;
 
 /// What is wrong with an authority for edges that can sign for nodes.
 const SHARED_AUTHORITY: &str = "it holds an authority of tls.ca_file; edges have an authority of their own, which signs for no node: make one with vectorgate-node ca init --dir DIR";
@@ -89,6 +93,8 @@ pub(crate) enum Failure {
     Settings(#[from] SettingsError),
     #[error("setting {field}: {reason}")]
     File { field: &'static str, reason: String },
+    #[error("setting {field}: {reason}")]
+    Passing { field: &'static str, reason: String },
     #[error("cannot start the runtime")]
     Runtime(#[source] std::io::Error),
     #[error(transparent)]
@@ -112,6 +118,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         let code = match self {
             Self::NoSettings | Self::Settings(_) | Self::File { .. } => return USAGE,
+            Self::Passing { .. } => return TRY_AGAIN,
             Self::Runtime(_) | Self::Output(_) => return OS_ERROR,
             Self::Start(error) => error.exit_code(),
             Self::Bootstrap(error) => error.exit_code(),
@@ -193,6 +200,7 @@ fn print(text: &str) -> Result<(), Failure> {
 async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
     let keys = KeyRing::load(&settings.security.pepper_file)
         .map_err(|error| Failure::file("security.pepper_file", error))?;
+    let keys = with_keks(keys, &settings.security).await?;
     let public = public(&settings)?;
     let rest_tls = public.as_ref().map(PublicCertificate::server).transpose();
     let rest_tls = rest_tls.map_err(|error| Failure::file("rest", with_cause(&error)))?;
@@ -237,6 +245,31 @@ async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
     running.shut_down().await;
     tracing::info!(node = id, "stopped");
     Ok(())
+}
+
+/// The key-encryption keys, where there are any.
+async fn with_keks(keys: KeyRing, security: &SecuritySettings) -> Result<KeyRing, Failure> {
+    let keks = match (&security.kek_file, security.kek_command.as_slice()) {
+        (Some(file), _) => KekRing::load(file)
+            .map_err(|error| Failure::file("security.kek_file", with_cause(&error)))?,
+        (None, []) => {
+            tracing::info!(
+                "secrets are sealed under a key that is made of the pepper; security.kek_file or \
+                 security.kek_command gives them a key of their own"
+            );
+            return Ok(keys);
+        }
+        (None, command) => KekRing::ask(command).await.map_err(|error| {
+            let (field, reason) = ("security.kek_command", with_cause(&error));
+            if error.is_passing() {
+                Failure::Passing { field, reason }
+            } else {
+                Failure::file(field, reason)
+            }
+        })?,
+    };
+    tracing::info!(keys = ?keks, "this node has keys to seal secrets under");
+    Ok(keys.with_keks(keks))
 }
 
 /// This process, as its metrics show it.

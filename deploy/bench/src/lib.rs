@@ -1,7 +1,7 @@
 //! What stands around VectorGate when it is shown or measured: an origin server, load generators,
 //! a client of etcd, other proxies, and the benchmarks.
 //!
-//! Every benchmark but `matching` and `signatures`, which measure functions, starts a fresh cluster of local processes
+//! Every benchmark but `matching`, `signatures` and `trust`, which measure functions, starts a fresh cluster of local processes
 //! under `target/bench/NAME/`, on ports of its own and on loopback alone, prints a table and writes the same figures to
 //! `target/bench/NAME.json`. Where two systems are compared, both take the same load in turn, round
 //! by round, in one run on one machine; the figures are medians over the rounds.

@@ -158,14 +158,14 @@ enum Command {
         #[arg(long)]
         where_possible: bool,
     },
-    /// Measures: writes, reads, api, scale, propagation, failover, matching, signatures or edge. Results go to
+    /// Measures: writes, reads, api, scale, propagation, failover, matching, signatures, trust or edge. Results go to
     /// target/bench/NAME.json.
     Bench {
         /// With the edge that was packaged last, in the place of one built in release
         #[arg(long)]
         as_packaged: bool,
         /// Which benchmark
-        #[arg(value_parser = ["writes", "reads", "api", "scale", "propagation", "failover", "matching", "signatures", "edge"])]
+        #[arg(value_parser = ["writes", "reads", "api", "scale", "propagation", "failover", "matching", "signatures", "trust", "edge"])]
         name: String,
         /// Passed on to the benchmark; -- --help lists what it takes
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

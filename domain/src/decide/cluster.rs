@@ -39,7 +39,9 @@ pub(super) fn change<V: View + ?Sized>(
         }
         ClusterChange::RegionPreferred { region } => after.preferred_region.clone_from(region),
         // A command of their own does them.
-        ClusterChange::SigningKeyAdded { .. } | ClusterChange::SigningKeyRetired { .. } => {
+        ClusterChange::SigningKeyAdded { .. }
+        | ClusterChange::SigningKeyRetired { .. }
+        | ClusterChange::KekActivated { .. } => {
             return nothing();
         }
         ClusterChange::MemberAdded { .. }

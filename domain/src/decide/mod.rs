@@ -26,6 +26,7 @@ mod reorder;
 mod rollback;
 mod route;
 mod rule;
+mod sealing;
 mod shift;
 mod signing;
 mod switch;
@@ -62,6 +63,7 @@ pub use expiry::EXPIRIES_MAX;
 pub(crate) use freeze::{Frozen, freeze};
 pub(crate) use history::only_version;
 pub use outage::OUTAGES_MAX;
+pub use sealing::REWRAPS_MAX;
 pub use shift::{
     SHIFT_INTERVAL_S_MAX, SHIFT_INTERVAL_S_MIN, SHIFT_REQUESTS_MAX, SHIFT_ROUTES_MAX,
     SHIFT_STEPS_MAX, SHIFTS_MAX,
@@ -142,6 +144,13 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
         Command::RevokeEdge(actor, command) => edge::revoke(context, actor, command),
         Command::ChangeSigningKeys(command) => {
             signing::change(context, (&stamped.request_id, &stamped.origin), command)
+        }
+        Command::ActivateKek(command) => {
+            sealing::activate(context, (&stamped.request_id, &stamped.origin), command)
+        }
+        Command::RewrapSecrets(command) => sealing::rewrap(context, command),
+        Command::IssueWebhookSecret(actor, command) => {
+            sealing::issue_webhook_secret(context, actor, command)
         }
     }
 }

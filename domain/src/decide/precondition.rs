@@ -4,9 +4,9 @@
 
 use super::{Context, not_found};
 use crate::command::{
-    ArchiveRoute, ArchiveRule, CancelShift, ChangeTarget, Command, DeleteUpstream, Precondition,
-    Publish, PurgeCache, ReorderRules, Rollback, StartShift, SwitchRoute, SwitchRule, UpdateRoute,
-    UpdateRule, UpdateUpstream,
+    ArchiveRoute, ArchiveRule, CancelShift, ChangeTarget, Command, DeleteUpstream,
+    IssueWebhookSecret, Precondition, Publish, PurgeCache, ReorderRules, Rollback, SecretIssue,
+    StartShift, SwitchRoute, SwitchRule, UpdateRoute, UpdateRule, UpdateUpstream,
 };
 use crate::id::{EnvironmentId, RouteId, RuleId, UpstreamId};
 use crate::query;
@@ -106,6 +106,13 @@ fn about<V: View + ?Sized>(
         | Command::CreateRoute(..)
         | Command::CreateRule(..)
         | Command::CreateWebhookEndpoint(..)
+        | Command::IssueWebhookSecret(
+            _,
+            IssueWebhookSecret {
+                to: SecretIssue::Create(_),
+                ..
+            },
+        )
         | Command::CreateCertificate(..)
         | Command::CreateEdgeToken(..)
         | Command::CreateApiKey(..)

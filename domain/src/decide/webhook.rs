@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::access::workspace;
+use super::sealing::forget;
 use super::{Context, Judgement, check, id_taken, not_found, nothing};
 use crate::command::{
     Actor, CreateWebhookEndpoint, DeleteWebhookEndpoint, RecordDeliveries, RecordedAttempt,
@@ -210,8 +211,10 @@ pub(super) fn delete<V: View + ?Sized>(
     command: &DeleteWebhookEndpoint,
 ) -> Judgement {
     let endpoint = find(context, &actor.environment_id, &command.id)?;
+    let mut events = forget(context, (&endpoint.environment_id, &endpoint.id), u32::MAX);
+    events.push(Event::WebhookEndpointDeleted(endpoint));
     Ok(Decision {
-        events: vec![Event::WebhookEndpointDeleted(endpoint)],
+        events,
         outcome: Outcome::WebhookEndpointDeleted {
             id: command.id.clone(),
             at: context.at,
@@ -231,12 +234,17 @@ pub(super) fn rotate_secret<V: View + ?Sized>(
         });
     }
     let endpoint = find(context, &actor.environment_id, &command.id)?;
+    // The one that still signs is the one before.
+    let kept_from = endpoint.secret_generation;
+    let forgotten = forget(context, (&endpoint.environment_id, &endpoint.id), kept_from);
     let rotated = WebhookEndpoint {
         secret_generation: endpoint.secret_generation + 1,
         previous_secret_until: Some(context.at.plus_ms(command.grace_ms)),
         ..endpoint
     };
-    changed(context, rotated)
+    let mut decision = changed(context, rotated)?;
+    decision.events.extend(forgotten);
+    Ok(decision)
 }
 
 pub(super) fn retry<V: View + ?Sized>(

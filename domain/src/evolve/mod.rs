@@ -16,8 +16,9 @@ mod webhooks;
 use crate::event::Event;
 use crate::rows::Rows;
 use crate::schema::{
-    CLOCK, CLUSTER, CLUSTER_CHANGES, DRAFTS, EXPIRY_NOTICES, HISTORIES, JOURNAL, RETIRED_MEMBERS,
-    RULE_VERSION_SNAPSHOTS, RULE_VERSIONS, SIGNING, SIGNING_KEYS, UPSTREAM_OUTAGES,
+    CERTIFICATES, CLOCK, CLUSTER, CLUSTER_CHANGES, DRAFTS, EXPIRY_NOTICES, HISTORIES, JOURNAL,
+    RETIRED_MEMBERS, RULE_VERSION_SNAPSHOTS, RULE_VERSIONS, SEALING, SIGNING, SIGNING_KEYS,
+    UPSTREAM_OUTAGES, WEBHOOK_SECRETS,
 };
 
 /// Writes `event` into `rows`.
@@ -151,6 +152,22 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
         Event::SigningSettled(signing) => SIGNING.put(rows, (), signing),
         Event::SigningKeyChanged(key) => SIGNING_KEYS.put(rows, (&key.public.id(),), key),
         Event::SigningKeyForgotten { key } => SIGNING_KEYS.delete(rows, (key,)),
+        Event::KekActivated(sealing) => SEALING.put(rows, (), sealing),
+        Event::CertificateRewrapped(certificate) => {
+            let key = (&certificate.environment_id, &certificate.id);
+            CERTIFICATES.put(rows, key, certificate);
+        }
+        Event::WebhookSecretKept {
+            environment_id,
+            endpoint_id,
+            generation,
+            secret,
+        } => WEBHOOK_SECRETS.put(rows, (environment_id, endpoint_id, generation), secret),
+        Event::WebhookSecretForgotten {
+            environment_id,
+            endpoint_id,
+            generation,
+        } => WEBHOOK_SECRETS.delete(rows, (environment_id, endpoint_id, generation)),
         Event::EdgeTokenCreated(token) | Event::EdgeTokenUsed(token) => {
             edges::token_written(rows, token);
         }

@@ -1,6 +1,7 @@
 //! Source: no committed event is lost on its way to an endpoint, and finished deliveries do not pile
 //! up. Every delivery is listed under the time when it ends, every pending one under its next attempt
-//! as well, and nothing else is; none ends before its history says, so none is overslept.
+//! as well, and nothing else is; none ends before its history says, so none is overslept. A sealed secret is one that signs, of an
+//! endpoint that is there.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,10 @@ use super::ensure;
 use super::expected::Expected;
 use super::state::State;
 use crate::model::DeliveryState;
-use crate::schema::{DELIVERIES_DUE, DELIVERY_ENDS, HISTORIES, History, WEBHOOK_DELIVERIES};
+use crate::query;
+use crate::schema::{
+    DELIVERIES_DUE, DELIVERY_ENDS, HISTORIES, History, WEBHOOK_DELIVERIES, WEBHOOK_SECRETS,
+};
 
 pub(super) fn derive(state: &State, expected: &mut Expected) -> Result<(), String> {
     expected.cover(&DELIVERIES_DUE);
@@ -44,5 +48,20 @@ pub(super) fn derive(state: &State, expected: &mut Expected) -> Result<(), Strin
     }
     ensure(pending.is_empty(), || {
         "deliveries are pending where there is no history".to_owned()
-    })
+    })?;
+    secrets(state)
+}
+
+fn secrets(state: &State) -> Result<(), String> {
+    let secrets = WEBHOOK_SECRETS.walk(&state.rows, WEBHOOK_SECRETS.all());
+    for ((environment, id, generation), _) in secrets {
+        let endpoint = query::webhook_endpoint(&state.rows, &environment, &id);
+        let signs = endpoint.is_some_and(|endpoint| {
+            query::signing_generations(&endpoint).any(|signs| signs == generation)
+        });
+        ensure(signs, || {
+            format!("secret {} of endpoint {id} is left over", generation.0)
+        })?;
+    }
+    Ok(())
 }

@@ -267,6 +267,10 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             | Event::SigningSettled(_)
             | Event::SigningKeyChanged(_)
             | Event::SigningKeyForgotten { .. }
+            | Event::KekActivated(_)
+            | Event::CertificateRewrapped(_)
+            | Event::WebhookSecretKept { .. }
+            | Event::WebhookSecretForgotten { .. }
             | Event::EdgeTokenForgotten(_)
             | Event::Journaled { .. } => {}
         }

@@ -1,11 +1,10 @@
-//! Certificates that edges show to clients. The private key is here as whoever proposed it has sealed it
-//! under the cluster's pepper; the state machine cannot read it.
-
-use std::fmt;
+//! Certificates that edges show to clients. The private key is here as whoever proposed it has sealed it:
+//! see [`SealedKey`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ApiKeyId, CertificateId, EnvironmentId, WorkspaceId};
+use crate::model::SealedKey;
 use crate::time::{Revision, Timestamp};
 
 /// A certificate with its private key.
@@ -49,21 +48,6 @@ pub struct CertificateMaterial {
     pub fingerprint: String,
     /// The private key.
     pub key: SealedKey,
-}
-
-/// A private key as the cluster stores it: sealed, with what it takes to open it but for the pepper.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SealedKey {
-    /// Drawn for this key alone.
-    pub nonce: [u8; 12],
-    /// The key, encrypted and authenticated.
-    pub sealed: Vec<u8>,
-}
-
-impl fmt::Debug for SealedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SealedKey(..)")
-    }
 }
 
 impl Certificate {
@@ -123,14 +107,5 @@ mod tests {
                 "{names:?} {hostname}"
             );
         }
-    }
-
-    #[test]
-    fn a_sealed_key_does_not_show() {
-        let key = SealedKey {
-            nonce: [77; 12],
-            sealed: vec![99; 4],
-        };
-        assert_eq!(format!("{key:?}"), "SealedKey(..)");
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Origin;
 use crate::id::RequestId;
-use crate::model::SigningKeyId;
+use crate::model::{KekId, SigningKeyId};
 use crate::time::{Revision, Timestamp};
 
 /// A node's number. It stands for one disk, and is never given to another one.
@@ -62,6 +62,8 @@ pub enum ClusterChange {
     SigningKeyAdded { key: SigningKeyId },
     /// What a key signed is not believed any more.
     SigningKeyRetired { key: SigningKeyId },
+    /// Secrets are sealed under another key.
+    KekActivated { key: KekId },
 }
 
 /// A change with who asked for it and when.

@@ -19,6 +19,7 @@ mod route;
 mod rule;
 mod rule_version;
 mod scopes;
+mod sealed;
 mod shift;
 mod signing;
 mod snapshot;
@@ -30,7 +31,7 @@ pub use access::{Environment, EnvironmentKind, Plan, Workspace};
 pub use api_key::{ApiKey, KeyHash, KeyKind, KeySalt, PreviousSecret};
 pub use api_version::ApiVersion;
 pub use audit::{AuditChain, AuditLink, AuditPoint};
-pub use certificate::{Certificate, CertificateMaterial, SealedKey};
+pub use certificate::{Certificate, CertificateMaterial};
 pub use cluster::{ClusterChange, ClusterRecord, ClusterSettings, MemberId, RetiredMember};
 pub use edge::{
     EDGE_TOKEN_MS, EdgeBinding, EdgeEnrolment, EdgePublicKey, EdgeRecord, EdgeToken, EdgeTokenUse,
@@ -57,6 +58,9 @@ pub use rule::{
 };
 pub use rule_version::{FieldChange, RuleVersion, RuleVersionNumber};
 pub use scopes::{Grant, Resource, ResourceScope, Scopes, Verb};
+pub use sealed::{
+    Envelope, KekId, SEALED_DATA_KEY_BYTES, Seal, SealedKey, Sealing, SecretGeneration, SecretPlace,
+};
 pub use shift::{AbortCause, AbortOn, SHARE_WHOLE, Shift, ShiftState, ShiftWeights};
 pub use signing::{
     SIGNING_KEYS_MAX, SignatureBytes, Signing, SigningKey, SigningKeyId, SigningPublicKey, Voucher,

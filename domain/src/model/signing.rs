@@ -1,6 +1,5 @@
 //! Signing keys: what edges know the cluster's configuration by. Of each key the public half stays; the
-//! private half is here for the one that signs, as whoever proposed it has sealed it under the cluster's
-//! pepper. What is signed, and how, is not the state machine's matter.
+//! private half is here for the one that signs, as whoever proposed it has sealed it. What is signed, and how, is not the state machine's matter.
 
 use std::fmt;
 

@@ -1,5 +1,6 @@
-//! Webhook endpoints and what was delivered to them. The signing secret is not here: it is derived
-//! from the cluster's pepper, the endpoint and the generation of its secret, by whoever signs.
+//! Webhook endpoints and what was delivered to them. The signing secrets are not here: each is
+//! sealed in a row of its own, or, where there is none, derived from the cluster's pepper, the endpoint and
+//! the secret's generation by whoever signs.
 
 use serde::{Deserialize, Serialize};
 

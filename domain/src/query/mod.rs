@@ -13,6 +13,7 @@ mod page;
 mod routes;
 mod rule_versions;
 mod rules;
+mod sealing;
 mod signing;
 mod snapshots;
 mod upstreams;
@@ -38,6 +39,7 @@ pub use page::Page;
 pub use routes::{route, routes_page};
 pub use rule_versions::{rule_version, rule_versions_page};
 pub use rules::{RuleFilter, rule, rules_page};
+pub use sealing::{each_secret, sealing, signing_generations, webhook_secret};
 pub use signing::{epoch, signing, signing_keys};
 pub use snapshots::{
     ViewChunks, chunk, manifest, manifest_routes_page, snapshot, snapshot_by_version,

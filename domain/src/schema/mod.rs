@@ -49,6 +49,7 @@
 //! 51   WEBHOOK_DELIVERIES     env, delivery                          WebhookDelivery
 //! 52   DELIVERIES_DUE         env, endpoint, next attempt, delivery  –        pending ones
 //! 53   DELIVERY_ENDS          env, pending, ends, delivery           –
+//! 54   WEBHOOK_SECRETS        env, endpoint, generation              SealedKey  those that sign; none: derived
 //! 58   CERTIFICATES           env, certificate                       Certificate
 //! 59   CERTIFICATE_CHANGES    env                                    Revision  the last of any of them
 //! 5a   EXPIRY_NOTICES         env, certificate or key                ExpiryNotice  the last
@@ -57,6 +58,7 @@
 //! 62   CLUSTER_CHANGES        revision                               ClusterRecord  the newest thousand
 //! 63   SIGNING                –                                      Signing
 //! 64   SIGNING_KEYS           key                                    SigningKey
+//! 65   SEALING                –                                      Sealing    none: under the pepper
 //! 70   EDGE_TOKENS            env, token                             EdgeToken
 //! 71   EDGE_TOKEN_HASHES      keyed hash                             EnvironmentId
 //! 72   EDGE_RECORDS           env, edge                              EdgeRecord
@@ -78,8 +80,9 @@ use crate::model::{
     ApiKey, Certificate, ClusterRecord, ClusterSettings, EdgeRecord, EdgeToken, Environment,
     ExpiryNotice, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, Manifest,
     ManifestVersion, MemberId, Outage, Priority, RetiredMember, Route, Rule, RuleStatus,
-    RuleVersion, RuleVersionNumber, Shift, Signing, SigningKey, SigningKeyId, Snapshot,
-    SnapshotVersion, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
+    RuleVersion, RuleVersionNumber, SealedKey, Sealing, SecretGeneration, Shift, Signing,
+    SigningKey, SigningKeyId, Snapshot, SnapshotVersion, Upstream, WebhookDelivery,
+    WebhookEndpoint, Workspace,
 };
 use crate::table::Table;
 use crate::time::{Revision, Timestamp};
@@ -226,6 +229,10 @@ pub const DELIVERIES_DUE: Table<
 pub const DELIVERY_ENDS: Table<(EnvironmentId, bool, Timestamp, WebhookDeliveryId), ()> =
     Table::new(0x53, "delivery_ends");
 
+/// Secrets of webhook endpoints that are sealed. Those of endpoints that have none here are derived.
+pub const WEBHOOK_SECRETS: Table<(EnvironmentId, WebhookEndpointId, SecretGeneration), SealedKey> =
+    Table::new(0x54, "webhook_secrets");
+
 /// Certificates.
 pub const CERTIFICATES: Table<(EnvironmentId, CertificateId), Certificate> =
     Table::new(0x58, "certificates");
@@ -246,6 +253,9 @@ pub const CLUSTER_CHANGES: Table<(Revision,), ClusterRecord> = Table::new(0x62, 
 pub const SIGNING: Table<(), Signing> = Table::new(0x63, "signing");
 /// The public parts of all keys that ever signed, up to a number.
 pub const SIGNING_KEYS: Table<(SigningKeyId,), SigningKey> = Table::new(0x64, "signing_keys");
+
+/// Under which key secrets are sealed.
+pub const SEALING: Table<(), Sealing> = Table::new(0x65, "sealing");
 
 /// Tokens by which edges join.
 pub const EDGE_TOKENS: Table<(EnvironmentId, EdgeTokenId), EdgeToken> =

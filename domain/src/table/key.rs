@@ -6,7 +6,7 @@ use crate::id::{
 };
 use crate::model::{
     IdempotencyKey, KeyHash, ManifestVersion, MemberId, Priority, RuleStatus, RuleVersionNumber,
-    SigningKeyId, SnapshotVersion,
+    SecretGeneration, SigningKeyId, SnapshotVersion,
 };
 use crate::time::{Revision, Timestamp};
 use crate::tree::Hash;
@@ -113,6 +113,7 @@ macro_rules! number_parts {
 number_parts!(
     Priority as u32,
     RuleVersionNumber as u32,
+    SecretGeneration as u32,
     SnapshotVersion as u64,
     ManifestVersion as u64,
     MemberId as u64,

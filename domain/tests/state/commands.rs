@@ -223,6 +223,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         2 => crate::cluster::arbitrary(),
         1 => crate::signing::arbitrary(),
         14 => crate::edges::arbitrary(),
+        4 => crate::sealing::arbitrary(),
     ]
 }
 

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use domain::model::{
-    ManifestVersion, MemberId, Priority, RuleStatus, RuleVersionNumber, SnapshotVersion,
+    ManifestVersion, MemberId, Priority, RuleStatus, RuleVersionNumber, SecretGeneration,
+    SnapshotVersion,
 };
 use domain::schema;
 use domain::table::{Key, Table};
@@ -14,7 +15,9 @@ use domain::time::{Revision, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{certificates, cluster, edges, history, replies, samples, several, shifts, signing};
+use crate::{
+    certificates, cluster, edges, history, replies, samples, sealing, several, shifts, signing,
+};
 
 /// Compares lines of `name hex` with those on file.
 fn check(file: &str, lines: &[(String, Vec<u8>)]) {
@@ -276,6 +279,12 @@ fn rows_have_their_bytes() {
                 edges::record(),
             ),
             row(&schema::EDGE_CHANGES, (&environment,), Revision(7)),
+            row(
+                &schema::WEBHOOK_SECRETS,
+                (&environment, &endpoint, &SecretGeneration(2)),
+                sealing::sealed(4),
+            ),
+            row(&schema::SEALING, (), sealing::sealing()),
         ],
     );
 }

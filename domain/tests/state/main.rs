@@ -12,6 +12,7 @@ mod history;
 mod properties;
 mod replies;
 mod samples;
+mod sealing;
 mod several;
 mod shifts;
 mod signing;

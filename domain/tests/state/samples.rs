@@ -470,6 +470,7 @@ pub(crate) fn commands() -> Vec<Command> {
     commands.extend(crate::cluster::commands());
     commands.extend(crate::signing::commands());
     commands.extend(crate::edges::commands());
+    commands.extend(crate::sealing::commands());
     commands
 }
 

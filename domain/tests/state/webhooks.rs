@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use crate::commands::{seed, who};
 use crate::samples::api_version;
 
-fn endpoint() -> impl Strategy<Value = WebhookEndpointId> {
+pub(crate) fn endpoint() -> impl Strategy<Value = WebhookEndpointId> {
     Just(WebhookEndpointId::new(seed(0)))
 }
 

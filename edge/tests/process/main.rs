@@ -4,6 +4,7 @@
 mod enrolment;
 mod kept;
 mod place;
+mod secrets;
 
 use std::fs;
 use std::io::{Read, Write};

@@ -16,6 +16,8 @@
 //! GET    /admin/signing_keys                   the keys that sign what edges follow
 //! POST   /admin/signing_keys/rotate            another key signs
 //! POST   /admin/signing_keys/{key}/retire      what a key signed is not believed any more
+//! GET    /admin/secrets                        how secrets are sealed
+//! POST   /admin/secrets/rewrap                 they are sealed under the wanted key now
 //! ```
 //!
 //! What comes of a request is decided by [`crate::consensus::membership`]; here it is only read and
@@ -94,6 +96,8 @@ pub(crate) fn router(admin: Admin, plain: bool) -> Router {
         .route("/admin/signing_keys", get(signing_keys))
         .route("/admin/signing_keys/rotate", post(rotate_signing_key))
         .route("/admin/signing_keys/{key}/retire", post(retire_signing_key))
+        .route("/admin/secrets", get(secrets))
+        .route("/admin/secrets/rewrap", post(rewrap_secrets))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .with_state(admin);
@@ -186,6 +190,14 @@ async fn retire_signing_key(
     ask(&admin, asker(&request), retire).await
 }
 
+async fn secrets(State(admin): State<Admin>, request: Request) -> Response {
+    ask(&admin, asker(&request), ClusterRequest::Secrets).await
+}
+
+async fn rewrap_secrets(State(admin): State<Admin>, request: Request) -> Response {
+    ask(&admin, asker(&request), ClusterRequest::RewrapSecrets).await
+}
+
 async fn unknown_path() -> Response {
     refuse(
         StatusCode::NOT_FOUND,
@@ -273,6 +285,7 @@ async fn ask(admin: &Admin, asker: Asker, wish: ClusterRequest) -> Response {
         Ok(ClusterReply::Changes(changes)) => json(StatusCode::OK, &Listed { changes }),
         Ok(ClusterReply::Condition(condition)) => json(StatusCode::OK, &condition),
         Ok(ClusterReply::SigningKeys(keys)) => json(StatusCode::OK, &keys),
+        Ok(ClusterReply::Secrets(status)) => json(StatusCode::OK, &status),
         Ok(ClusterReply::Done(done)) => json(StatusCode::OK, &done),
         Err(error) => failed(&error),
     }

@@ -57,7 +57,7 @@ impl StartError {
         match self {
             Self::NotAMember { .. } | Self::Tls(_) | Self::Webhooks(_) => 64,
             Self::Consensus(ConsensusError::Settings(_)) => 64,
-            Self::Consensus(ConsensusError::Pepper(reason)) => reason.exit_code(),
+            Self::Consensus(ConsensusError::Secrets(reason)) => reason.exit_code(),
             Self::Consensus(ConsensusError::Raft(_)) => 65,
             Self::Storage(error) => error.exit_code(),
             Self::Publisher(publisher::StartError::Tls(_)) => 64,

@@ -121,6 +121,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         control: Arc::new(consensus.clone()),
         courier: Courier {
             post: sender.clone(),
+            control: Arc::new(consensus.clone()),
             keys: ports.keys.clone(),
             clock: Arc::clone(&ports.clock),
         },
@@ -332,6 +333,7 @@ fn rest_state<N: Network>(
         limits,
         courier: Courier {
             post: Arc::clone(&sender) as Arc<dyn Post>,
+            control: Arc::new(consensus.clone()),
             keys: ports.keys.clone(),
             clock: Arc::clone(&ports.clock),
         },

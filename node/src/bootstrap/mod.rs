@@ -18,8 +18,7 @@ use tonic::Status;
 use crate::consensus::wire::proto::{BootstrapReply, bootstrap_reply};
 use crate::control_plane::{Consistency, ControlPlane, ProposeError};
 use crate::keys::{KeyRing, Secret};
-use crate::rest;
-use crate::signing;
+use crate::{rest, sealing, signing};
 
 /// The longest name of a workspace, as of everything else that people name.
 const NAME_CHARS_MAX: usize = 200;
@@ -82,7 +81,10 @@ impl Bootstrapper {
 
     /// Has the cluster begin to sign before there is anything to be signed. Asking twice does no harm.
     async fn found(&self) -> Result<(), Status> {
-        let founding = signing::founding(&self.keys, self.clock.now(), &*self.entropy)
+        let active = self.control.read_local(|view| sealing::active(view));
+        let (under, _) = active.map_err(|error| Status::unavailable(error.to_string()))?;
+        let sealed = (&self.keys, under);
+        let founding = signing::founding(sealed, self.clock.now(), &*self.entropy)
             .map_err(|error| Status::internal(error.to_string()))?;
         match self.control.propose(self.stamp(founding)).await {
             Ok(_) => Ok(()),

@@ -6,6 +6,7 @@
 //! control      what the rest of the node sees
 //! applied      waiting until this node has applied a revision
 //! leadership   who leads
+//! pepper, keks whether this node has the secrets that the cluster's are kept with
 //! formation    how a cluster comes to be
 //! membership   who belongs to it, and how operators change that
 //! network      openraft's calls to other nodes, over `peers`
@@ -21,6 +22,7 @@ mod checkpoint;
 mod config;
 mod control;
 mod formation;
+mod keks;
 mod leadership;
 pub mod membership;
 mod network;
@@ -94,9 +96,10 @@ pub enum ConsensusError {
     /// openraft refuses what it found in storage, or could not read it.
     #[error("consensus cannot start: {0}")]
     Raft(String),
-    /// The cluster's keys were hashed under another pepper.
+    /// The cluster's API keys were hashed under another pepper, or its secrets are sealed under keys that this node
+    /// lacks.
     #[error(transparent)]
-    Pepper(FatalReason),
+    Secrets(FatalReason),
 }
 
 /// The handle to consensus. Cloning shares it.
@@ -143,7 +146,8 @@ impl Consensus {
     /// Starts consensus on open storage. Other nodes reach it once [`Consensus::service`] is
     /// served; a cluster is formed once [`Consensus::form`] is called.
     pub(crate) async fn start(parts: Parts) -> Result<Self, ConsensusError> {
-        pepper::check(&parts.reader, &parts.keys).map_err(ConsensusError::Pepper)?;
+        pepper::check(&parts.reader, &parts.keys).map_err(ConsensusError::Secrets)?;
+        keks::check(&parts.reader, &parts.keys).map_err(ConsensusError::Secrets)?;
         let id = parts.this.id;
         let config = config::config(&parts.settings)?;
         let links = Links::new(parts.peers.clone());
@@ -252,6 +256,12 @@ impl Consensus {
             inner.keys.clone(),
             inner.halt.clone(),
         ));
+        tokio::spawn(keks::watch(
+            inner.reader.clone(),
+            inner.keys.clone(),
+            inner.metrics.clone(),
+            inner.halt.clone(),
+        ));
         tokio::spawn(control::stay_fresh(Arc::downgrade(inner)));
         let steward = inner.steward.clone();
         let parts = steward.parts();
@@ -263,6 +273,10 @@ impl Consensus {
             parts,
             inner.reads.clone(),
             inner.halt.clone(),
+        ));
+        tokio::spawn(membership::run_custody(
+            steward.clone(),
+            Arc::clone(&inner.draining),
         ));
         tokio::spawn(membership::run_errands(
             steward,

@@ -3,7 +3,8 @@
 
 use clap::{Args, Subcommand};
 use node::consensus::membership::command::{
-    Operator, OperatorError, changes_text, done_text, member_table, signing_keys_text, status_text,
+    Operator, OperatorError, changes_text, done_text, member_table, secrets_text,
+    signing_keys_text, status_text,
 };
 use node::consensus::membership::{ClusterRequest, Done, NewMember};
 use node::doctor::{self, Severity};
@@ -50,6 +51,9 @@ pub(crate) enum OperatorTask {
     /// Shows the keys that sign what edges follow, and changes them.
     #[command(subcommand, after_help = EXITS)]
     SigningKeys(SigningKeysTask),
+    /// Shows under which keys the cluster's secrets are sealed, and has them sealed under another one.
+    #[command(subcommand, after_help = EXITS)]
+    Secrets(SecretsTask),
     /// Has another voter lead, and waits until it does.
     #[command(after_help = EXITS)]
     TransferLeader {
@@ -154,6 +158,23 @@ pub(crate) enum SigningKeysTask {
     },
 }
 
+/// What is done with sealed secrets.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretsTask {
+    /// Shows how many secrets are sealed under which key, which keys the members have, and what is waited for.
+    Status {
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Seals all secrets under the key that the nodes' settings name first, now: it is done by itself once all
+    /// members have it.
+    #[command(after_help = EXITS)]
+    Rewrap {
+        #[command(flatten)]
+        shown: Shown,
+    },
+}
+
 /// A node that is to join.
 #[derive(Debug, Args)]
 pub(crate) struct NewNode {
@@ -197,6 +218,10 @@ impl OperatorTask {
                 SigningKeysTask::List { .. } => "signing-keys list",
                 SigningKeysTask::Rotate { .. } => "signing-keys rotate",
                 SigningKeysTask::Retire { .. } => "signing-keys retire",
+            },
+            Self::Secrets(task) => match task {
+                SecretsTask::Status { .. } => "secrets status",
+                SecretsTask::Rewrap { .. } => "secrets rewrap",
             },
             Self::Members(task) => match task {
                 MembersTask::List { .. } => "members list",
@@ -258,6 +283,13 @@ pub(crate) async fn run(
             SigningKeysTask::Retire { key, shown } => {
                 change(ClusterRequest::RetireSigningKey(key), shown).await
             }
+        },
+        OperatorTask::Secrets(task) => match task {
+            SecretsTask::Status { shown } => {
+                let status = operator.secrets().await?;
+                show(shown, &status, secrets_text)
+            }
+            SecretsTask::Rewrap { shown } => change(ClusterRequest::RewrapSecrets, shown).await,
         },
         OperatorTask::Members(task) => match task {
             MembersTask::List { shown } => {

@@ -25,7 +25,7 @@ use super::listing;
 use super::object::{CertificateObject, Deleted};
 use super::pipeline::{Call, Presence};
 use super::{Api, render};
-use crate::sealing::Belongs;
+use crate::sealing::{self, Belongs};
 
 /// What a certificate is made of, and what of it can be changed.
 pub(crate) const FIELDS: [&str; 3] = ["name", "chain", "private_key"];
@@ -157,14 +157,17 @@ fn material(
     })?;
     let fingerprint = hex::encode(Sha256::digest(&facts.der));
     let belongs = Belongs {
+        workspace: &caller.workspace_id,
         environment: &caller.environment_id,
         certificate: id,
         fingerprint: &fingerprint,
     };
-    let sealed = api
-        .keys
-        .seal(belongs, &key, &*api.entropy)
-        .map_err(|_| ApiError::internal())?;
+    let (under, _) = api.control.read_local(|view| sealing::active(view))?;
+    let sealed = api.keys.seal(under, belongs, &key, &*api.entropy);
+    let sealed = sealed.map_err(|error| {
+        tracing::error!(%error, "a private key cannot be sealed");
+        ApiError::internal()
+    })?;
     let stamp = |seconds: u64| Timestamp(seconds.saturating_mul(1000));
     Ok(Some(CertificateMaterial {
         chain,

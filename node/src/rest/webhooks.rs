@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use domain::command::{
-    Command, CreateWebhookEndpoint, DeleteWebhookEndpoint, RotateWebhookSecret,
-    UpdateWebhookEndpoint,
+    Actor, Command, CreateWebhookEndpoint, DeleteWebhookEndpoint, IssueWebhookSecret,
+    RotateWebhookSecret, SecretIssue, UpdateWebhookEndpoint,
 };
 use domain::id::WebhookEndpointId;
-use domain::model::{NoticeKind, WebhookEndpoint};
+use domain::model::{NoticeKind, SealedKey, SecretGeneration, WebhookEndpoint};
 use domain::outcome::{Applied, Outcome};
 use domain::query;
 use domain::rows::View;
@@ -26,6 +26,8 @@ use super::listing;
 use super::object::{Deleted, WebhookEndpointObject};
 use super::pipeline::{Call, Presence};
 use super::{Api, render, version};
+use crate::keys::{KeyRing, Secret};
+use crate::sealing::{self, WebhookSlot};
 
 /// For how long an old secret signs beside the new one, unless the client says: a day.
 pub(crate) const GRACE_S_DEFAULT: u64 = 24 * 60 * 60;
@@ -51,9 +53,12 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
         description: fields.text("description")?,
         api_version: version::take(&mut fields, api.clock.now())?,
     };
+    let id = endpoint.id.clone();
+    let secret = new_secret(&api, &caller, &id)?;
     let applied = api
-        .propose(&caller, &call, |actor| {
-            Command::CreateWebhookEndpoint(actor, endpoint)
+        .propose(&caller, &call, |actor| match secret {
+            None => Command::CreateWebhookEndpoint(actor, endpoint),
+            Some(secret) => issue(actor, SecretIssue::Create(endpoint), secret),
         })
         .await?;
     answer(applied, StatusCode::CREATED, |endpoint| {
@@ -132,9 +137,11 @@ pub(crate) async fn rotate_secret(api: Arc<Api>, caller: Caller, mut call: Call)
         id,
         grace_ms: grace.unwrap_or(GRACE_S_DEFAULT) * 1000,
     };
+    let secret = new_secret(&api, &caller, &rotate.id)?;
     let applied = api
-        .propose(&caller, &call, |actor| {
-            Command::RotateWebhookSecret(actor, rotate)
+        .propose(&caller, &call, |actor| match secret {
+            None => Command::RotateWebhookSecret(actor, rotate),
+            Some(secret) => issue(actor, SecretIssue::Rotate(rotate), secret),
         })
         .await?;
     answer(applied, StatusCode::OK, |endpoint| {
@@ -205,17 +212,63 @@ fn answer(
     })
 }
 
-/// Shows an endpoint with its newest secret. A secret is made of the endpoint and its generation, so
-/// that of a rotation which is only judged would be the one that the next rotation gives: it is
-/// not shown.
+/// Draws a secret for an endpoint and seals it, where the cluster has a key for that. Where it has none, secrets are
+/// derived of the pepper.
+fn new_secret(
+    api: &Api,
+    caller: &Caller,
+    endpoint: &WebhookEndpointId,
+) -> Result<Option<SealedKey>, ApiError> {
+    let (active, _) = api.control.read_local(|view| sealing::active(view))?;
+    let Some(under) = active else {
+        return Ok(None);
+    };
+    let slot = WebhookSlot {
+        workspace: &caller.workspace_id,
+        environment: &caller.environment_id,
+        endpoint,
+    };
+    let secret = KeyRing::draw_webhook_secret(&*api.entropy);
+    let sealed = api
+        .keys
+        .seal_webhook_secret(under, slot, &secret, &*api.entropy);
+    let sealed = sealed.map_err(|error| {
+        tracing::error!(%error, "a webhook secret cannot be sealed");
+        ApiError::internal()
+    })?;
+    Ok(Some(sealed))
+}
+
+fn issue(actor: Actor, to: SecretIssue, secret: SealedKey) -> Command {
+    Command::IssueWebhookSecret(actor, IssueWebhookSecret { to, secret })
+}
+
+/// Shows an endpoint with the secret that it has got. One of a rotation which is only judged never comes to be, or would
+/// be the one that the next rotation gives: it is not shown. Nor is, to a late retry, one that signs no more: it is not
+/// kept.
 fn show_secret(api: &Api, endpoint: &WebhookEndpoint, caller: &Caller, dry_run: bool) -> Vec<u8> {
-    let (id, generation) = (endpoint.id.as_str(), endpoint.secret_generation);
-    let secret = (!dry_run).then(|| {
-        let secret = api.keys.webhook_secret(id, generation);
-        secret.reveal().to_owned()
-    });
+    let secret = (!dry_run).then(|| secret(api, endpoint)).flatten();
+    let secret = secret.map(|secret| secret.reveal().to_owned());
     let object = WebhookEndpointObject::new(endpoint, &caller.environment);
     render::to_bytes(&object.with_secret(secret))
+}
+
+fn secret(api: &Api, endpoint: &WebhookEndpoint) -> Option<Secret> {
+    let generation = SecretGeneration(endpoint.secret_generation);
+    let read = api.control.read_local(|view| {
+        let now = query::webhook_endpoint(view, &endpoint.environment_id, &endpoint.id);
+        let signs = now
+            .is_some_and(|now| query::signing_generations(&now).any(|signs| signs == generation));
+        let is_derived = sealing::active(view).is_none();
+        (signs || is_derived).then(|| api.keys.webhook_secret(view, endpoint, generation))
+    });
+    match read.ok()?.0? {
+        Ok(secret) => Some(secret),
+        Err(error) => {
+            tracing::error!(endpoint = %endpoint.id, %error, "a webhook secret cannot be shown");
+            None
+        }
+    }
 }
 
 /// Where events go. Which addresses that may be is the operator's word; names are resolved, and

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     EnrolmentSettings, LimitSettings, MemberSettings, PublisherSettings, RaftSettings,
-    RestSettings, Settings, SettingsError, TlsSettings,
+    RestSettings, SecuritySettings, Settings, SettingsError, TlsSettings,
 };
 
 /// Region names longer than this fit no table and no label.
@@ -20,6 +20,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     if let Some(enrolment) = &settings.enrolment {
         self::enrolment(enrolment, &settings.tls)?;
     }
+    security(&settings.security)?;
     members(settings)?;
     raft(&settings.raft)?;
     limits(&settings.limits)
@@ -77,6 +78,16 @@ fn enrolment(enrolment: &EnrolmentSettings, tls: &TlsSettings) -> Result<(), Set
         "enrolment.certificate_hours",
         "must be 1 to 168",
     ))
+}
+
+fn security(security: &SecuritySettings) -> Result<(), SettingsError> {
+    if security.kek_file.is_some() && !security.kek_command.is_empty() {
+        return Err(SettingsError::field(
+            "security.kek_command",
+            "cannot be beside security.kek_file: keys come from one of them",
+        ));
+    }
+    Ok(())
 }
 
 fn members(settings: &Settings) -> Result<(), SettingsError> {

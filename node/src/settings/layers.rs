@@ -14,7 +14,11 @@ const PREFIX: &str = "VECTORGATE_";
 const SEPARATOR: &str = "__";
 
 /// Lists cannot be spelled in one variable, so these are JSON text.
-const LISTS: [&str; 2] = ["cluster.members", "webhooks.allowed_ranges"];
+const LISTS: [&str; 3] = [
+    "cluster.members",
+    "security.kek_command",
+    "webhooks.allowed_ranges",
+];
 
 /// Reads the layers into `T`.
 pub(super) fn read<T: DeserializeOwned>(

@@ -151,11 +151,18 @@ fn certificate_hours() -> u32 {
 }
 
 /// Secrets that all nodes share.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecuritySettings {
     /// The pepper under which API keys are hashed, in hexadecimal; the same on every node.
     pub pepper_file: PathBuf,
+    /// The keys that secrets are sealed under, in hexadecimal, one a line: the first is sealed under, the others still open. The
+    /// same on every node. Without it and [`Self::kek_command`], secrets are sealed under the pepper.
+    #[serde(default)]
+    pub kek_file: Option<PathBuf>,
+    /// A program and its arguments, instead of the file: it writes such lines to its standard output.
+    #[serde(default)]
+    pub kek_command: Vec<String>,
 }
 
 /// The cluster.

@@ -3,7 +3,7 @@
 
 use domain::command::{ChangeSigningKeys, Command, NewSigningKey, SigningChange};
 use domain::id::ClusterId;
-use domain::model::{Signing, SigningKeyId};
+use domain::model::{KekId, Signing, SigningKeyId};
 use domain::time::Timestamp;
 use edge_protocol::signing::KeyPair;
 use platform::Entropy;
@@ -12,31 +12,32 @@ use zeroize::Zeroizing;
 use super::signer::{SigningError, open};
 use crate::keys::KeyRing;
 
-/// The cluster begins to sign, with a key that is drawn now; one that does already goes on as it was.
+/// The cluster begins to sign, with a key that is drawn now and sealed under what is [active](crate::sealing::active); one
+/// that does already goes on as it was.
 ///
 /// # Errors
-/// When no key can be made, which does not happen.
+/// When this node lacks the key that is sealed under.
 pub fn founding(
-    keys: &KeyRing,
+    (keys, under): (&KeyRing, Option<KekId>),
     now: Timestamp,
     entropy: &dyn Entropy,
 ) -> Result<Command, SigningError> {
     let cluster_id = ClusterId::new(entropy.seed(now));
-    let (key, _) = draw(keys, &cluster_id, entropy)?;
+    let (key, _) = draw((keys, under), &cluster_id, entropy)?;
     Ok(command(SigningChange::Found { cluster_id, key }))
 }
 
 /// Another key signs, which is drawn now and vouched for by the one that signs.
 ///
 /// # Errors
-/// When that one does not open.
+/// When that one does not open, or this node lacks the key that is sealed under.
 pub fn next_key(
-    keys: &KeyRing,
+    (keys, under): (&KeyRing, Option<KekId>),
     signing: &Signing,
     entropy: &dyn Entropy,
 ) -> Result<(SigningKeyId, Command), SigningError> {
     let active = open(keys, signing)?;
-    let (key, pair) = draw(keys, &signing.cluster_id, entropy)?;
+    let (key, pair) = draw((keys, under), &signing.cluster_id, entropy)?;
     let voucher = active.vouch(&signing.cluster_id, &pair.public());
     let change = SigningChange::Rotate { key, voucher };
     Ok((pair.id(), command(change)))
@@ -53,7 +54,7 @@ fn command(change: SigningChange) -> Command {
 }
 
 fn draw(
-    keys: &KeyRing,
+    (keys, under): (&KeyRing, Option<KekId>),
     cluster_id: &ClusterId,
     entropy: &dyn Entropy,
 ) -> Result<(NewSigningKey, KeyPair), SigningError> {
@@ -61,6 +62,6 @@ fn draw(
     entropy.fill(&mut *seed);
     let pair = KeyPair::new(&*seed)?;
     let public = pair.public();
-    let private = keys.seal_signing_key(cluster_id, &public, &*seed, entropy)?;
+    let private = keys.seal_signing_key(under, cluster_id, (&public, &*seed), entropy)?;
     Ok((NewSigningKey { public, private }, pair))
 }

@@ -21,7 +21,7 @@ pub enum SigningError {
     /// The cluster has no key yet: it is made when the first workspace is, or by the leader soon after.
     #[error("the cluster has no signing key yet")]
     NoKey,
-    /// The key does not open: the pepper is another one than it was sealed with.
+    /// The key does not open: it was sealed under another pepper, or under a key that this node lacks.
     #[error(transparent)]
     Sealed(#[from] Unopened),
     /// What was sealed is no key.
@@ -192,7 +192,7 @@ mod tests {
                 rows: MemoryRows::default(),
                 revision: 0,
             };
-            let founding = founding(&keys(), Timestamp(1), &SystemEntropy).unwrap();
+            let founding = founding((&keys(), None), Timestamp(1), &SystemEntropy).unwrap();
             world.apply(founding);
             world
         }
@@ -213,7 +213,7 @@ mod tests {
 
         fn rotate(&mut self) {
             let signing = query::signing(&self.rows).unwrap();
-            let (_, command) = next_key(&keys(), &signing, &SystemEntropy).unwrap();
+            let (_, command) = next_key((&keys(), None), &signing, &SystemEntropy).unwrap();
             self.apply(command);
         }
     }
@@ -275,6 +275,6 @@ mod tests {
         assert_eq!(none, Err(SigningError::NoKey));
         let stranger = Signer::new(KeyRing::new(&[8; 32]).unwrap());
         let none = stranger.offer(&World::new().rows, &environment());
-        assert_eq!(none, Err(SigningError::Sealed(Unopened)));
+        assert_eq!(none, Err(SigningError::Sealed(Unopened::Refused)));
     }
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::id::EventId;
 use domain::model::WebhookEndpoint;
+use domain::query;
 use domain::time::Timestamp;
 use http::HeaderMap;
 use platform::{Clock, Network};
 
 use super::sender::{Attempted, Sender};
 use super::signature;
-use crate::control_plane::BoxFuture;
+use crate::control_plane::{BoxFuture, ControlPlane};
 use crate::keys::KeyRing;
 use crate::rest;
 
@@ -61,6 +62,8 @@ impl Attempted {
 #[derive(Clone)]
 pub(crate) struct Courier {
     pub(crate) post: Arc<dyn Post>,
+    /// Where secrets are kept.
+    pub(crate) control: Arc<dyn ControlPlane>,
     pub(crate) keys: KeyRing,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -74,7 +77,13 @@ impl Courier {
         body: Bytes,
     ) -> Attempted {
         let now = self.clock.now();
-        let secrets = self.secrets(endpoint, now);
+        let secrets = match self.secrets(endpoint, now) {
+            Ok(secrets) => secrets,
+            Err(reason) => {
+                tracing::error!(endpoint = %endpoint.id, reason, "a webhook cannot be signed");
+                return Attempted::unsent("it cannot be signed".to_owned());
+            }
+        };
         let (body, (name, version)) = rest::sent_by_version(&endpoint.api_version, body);
         let (id, at) = (event_id.as_str(), now.unix_seconds());
         let mut headers = signature::headers(id, &secrets, at, &body);
@@ -83,22 +92,18 @@ impl Courier {
     }
 
     /// The newest secret, and the one before as long as it is good.
-    fn secrets(&self, endpoint: &WebhookEndpoint, now: Timestamp) -> Vec<String> {
-        let newest = endpoint.secret_generation;
+    fn secrets(&self, endpoint: &WebhookEndpoint, now: Timestamp) -> Result<Vec<String>, String> {
         let overlap = endpoint
             .previous_secret_until
             .is_some_and(|until| until > now);
-        let previous = newest
-            .checked_sub(1)
-            .filter(|before| *before > 0 && overlap);
-        let secret = |generation| {
-            let secret = self.keys.webhook_secret(endpoint.id.as_str(), generation);
-            secret.reveal().to_owned()
-        };
-        [Some(newest), previous]
-            .into_iter()
-            .flatten()
-            .map(secret)
-            .collect()
+        let signing = query::signing_generations(endpoint).take(if overlap { 2 } else { 1 });
+        let read = self.control.read_local(|view| {
+            let secret = |generation| self.keys.webhook_secret(view, endpoint, generation);
+            let secrets = signing.map(secret).collect::<Result<Vec<_>, _>>();
+            secrets.map_err(|error| error.to_string())
+        });
+        let (secrets, _) = read.map_err(|error| error.to_string())?;
+        let texts = secrets?.into_iter();
+        Ok(texts.map(|secret| secret.reveal().to_owned()).collect())
     }
 }

@@ -239,7 +239,7 @@ async fn the_printed_verifier_accepts_what_a_node_delivers_and_nothing_else() {
     let event: Value = serde_json::from_slice(&delivery.body).unwrap();
     assert_eq!(event["type"], "upstream.updated");
 
-    let secret = pepper(7).webhook_secret(commands::endpoint_id(1).as_str(), 1);
+    let secret = pepper(7).derived_webhook_secret(commands::endpoint_id(1).as_str(), 1);
     let signature = delivery.header("vectorgate-signature").unwrap();
     let is_good = |body: &[u8], secret: &str| {
         let code = format!("{VERIFY_WEBHOOK}{CALL_VERIFY_WEBHOOK}");
@@ -253,6 +253,6 @@ async fn the_printed_verifier_accepts_what_a_node_delivers_and_nothing_else() {
     let mut changed = delivery.body.clone();
     changed.pop();
     assert!(!is_good(&changed, secret.reveal()));
-    let other = pepper(7).webhook_secret(commands::endpoint_id(1).as_str(), 2);
+    let other = pepper(7).derived_webhook_secret(commands::endpoint_id(1).as_str(), 2);
     assert!(!is_good(&delivery.body, other.reveal()));
 }

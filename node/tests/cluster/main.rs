@@ -6,6 +6,7 @@ mod commands;
 mod document;
 mod failures;
 mod formation;
+mod keks;
 mod leading;
 mod limits;
 mod members;

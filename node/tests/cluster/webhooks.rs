@@ -116,7 +116,7 @@ async fn read(stream: &mut TcpStream, secret: &str) -> Option<Received> {
 async fn a_failed_delivery_is_repeated_and_the_next_leader_goes_on() {
     let mut world = World::formed().await;
     let endpoint = commands::endpoint_id(1);
-    let secret = pepper(7).webhook_secret(endpoint.as_str(), 1);
+    let secret = pepper(7).derived_webhook_secret(endpoint.as_str(), 1);
     let receiver = Receiver::start(secret.reveal().to_owned()).await;
     let commands = [
         bootstrap(),

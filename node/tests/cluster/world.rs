@@ -302,6 +302,7 @@ impl World {
             enrolment: None,
             security: SecuritySettings {
                 pepper_file: PathBuf::new(),
+                ..SecuritySettings::default()
             },
             cluster: ClusterSettings {
                 members: self

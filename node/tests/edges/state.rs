@@ -64,13 +64,15 @@ pub(crate) fn certificate_id(number: u64) -> CertificateId {
 fn material(number: u64, pems: &Pems) -> CertificateMaterial {
     let fingerprint = "ab".repeat(32);
     let (environment, id) = (production(), certificate_id(number));
+    let workspace = actor().workspace_id;
     let belongs = Belongs {
+        workspace: &workspace,
         environment: &environment,
         certificate: &id,
         fingerprint: &fingerprint,
     };
     let key = crate::world::keys()
-        .seal(belongs, &pems.key, &SystemEntropy)
+        .seal(None, belongs, &pems.key, &SystemEntropy)
         .unwrap();
     CertificateMaterial {
         chain: pems.cert.clone(),
@@ -121,7 +123,8 @@ impl State {
             key_hash: KeyHash([u8::try_from(number).unwrap(); 32]),
         };
         let founding =
-            node::signing::founding(&crate::world::keys(), Timestamp(1), &SystemEntropy).unwrap();
+            node::signing::founding((&crate::world::keys(), None), Timestamp(1), &SystemEntropy)
+                .unwrap();
         self.apply(founding);
         self.apply(Command::Bootstrap(Box::new(Bootstrap {
             org_id: OrgId::new(seed(0)),
@@ -274,7 +277,8 @@ impl State {
     /// Has another key sign; the one before.
     pub(crate) fn rotate(&self) -> SigningKeyId {
         let signing = self.signing();
-        let drawn = node::signing::next_key(&crate::world::keys(), &signing, &SystemEntropy);
+        let drawn =
+            node::signing::next_key((&crate::world::keys(), None), &signing, &SystemEntropy);
         self.apply(drawn.unwrap().1);
         signing.active
     }

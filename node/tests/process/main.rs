@@ -169,6 +169,28 @@ fn exposed_or_malformed_secrets_end_with_64_and_the_file() {
     place.write_secret("pepper", "short");
     fails(place.command(&place.settings()), 64, "security.pepper_file");
     place.write_secret("pepper", &"ab".repeat(32));
+    place.write_secret("keks", &"cd".repeat(32));
+    let (file, kek) = (place.path("keks").display().to_string(), "cd".repeat(32));
+    let security = format!("[security]\nkek_file = \"{file}\"");
+    let settings = place.settings().replace("[security]", &security);
+    expose("keks", 0o644);
+    fails(place.command(&settings), 64, "security.kek_file");
+    place.write_secret("keks", &kek[1..]);
+    fails(place.command(&settings), 64, "security.kek_file: line 1");
+    let both = settings.replace("kek_file", "kek_command = [\"true\"]\nkek_file");
+    fails(place.command(&both), 64, "security.kek_command");
+    let script = format!("echo {kek}; echo {kek} no access >&2; exit 3");
+    let command = format!("[security]\nkek_command = [\"sh\", \"-c\", \"{script}\"]");
+    let settings = place.settings().replace("[security]", &command);
+    let output = place.command(&settings).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    // The service that it asks may be back in a moment.
+    assert_eq!(output.status.code(), Some(75), "{said}");
+    assert!(
+        said.contains("exit status: 3") && said.contains("no access"),
+        "{said}"
+    );
+    assert!(!said.contains(&kek), "{said}");
     expose("node.key", 0o640);
     fails(place.command(&place.settings()), 64, "tls.key_file");
 }

@@ -152,6 +152,7 @@ impl Fleet {
             enrolment: None,
             security: SecuritySettings {
                 pepper_file: PathBuf::new(),
+                ..SecuritySettings::default()
             },
             cluster: self.cluster_settings(index),
             log: LogSettings::default(),

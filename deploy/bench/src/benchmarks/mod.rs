@@ -10,6 +10,7 @@ pub mod propagation;
 pub mod reads;
 pub mod scale;
 pub mod signatures;
+pub mod trust;
 pub mod writes;
 
 /// Runs what blocks (starting processes, waiting for them) from asynchronous code.

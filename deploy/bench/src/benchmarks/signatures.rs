@@ -117,7 +117,7 @@ fn chain(cluster_id: &ClusterId, keys: &[KeyPair]) -> Vec<TrustedKey> {
     .collect()
 }
 
-fn manifest(environment: &EnvironmentId, version: u64) -> Manifest {
+pub(super) fn manifest(environment: &EnvironmentId, version: u64) -> Manifest {
     Manifest {
         environment_id: environment.clone(),
         epoch: Epoch(1),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use bench::benchmarks::{
-    api, compare, edge, failover, matching, propagation, reads, scale, signatures, writes,
+    api, compare, edge, failover, matching, propagation, reads, scale, signatures, trust, writes,
 };
 use bench::stage::House;
 use clap::{Parser, Subcommand};
@@ -41,6 +41,8 @@ enum Benchmark {
     Matching(matching::Options),
     /// Signing and verifying what edges follow: microseconds
     Signatures(signatures::Options),
+    /// Checking API keys, sealing secrets, signatures and TLS: microseconds
+    Trust(trust::Options),
     /// Requests through an edge, beside nginx and HAProxy
     Edge(edge::Options),
 }
@@ -84,6 +86,7 @@ async fn run(house: &House, benchmark: &Benchmark) -> Result<()> {
         Benchmark::Failover(options) => failover::run(house, options).await,
         Benchmark::Matching(options) => matching::run(house, options),
         Benchmark::Signatures(options) => signatures::run(house, options),
+        Benchmark::Trust(options) => trust::run(house, options),
         Benchmark::Edge(options) => edge::run(house, options).await,
     }
 }

@@ -15,7 +15,7 @@ const PACKAGE: &str = "bench";
 const BINARY: &str = "vectorgate-bench";
 
 /// The benchmarks that start no processes.
-const ALONE: &[&str] = &["matching", "signatures"];
+const ALONE: &[&str] = &["matching", "signatures", "trust"];
 
 /// The benchmarks that have etcd beside them.
 const AGAINST_ETCD: &[&str] = &["writes", "reads"];

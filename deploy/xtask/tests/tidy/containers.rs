@@ -109,7 +109,7 @@ fn enter(folder: &Path, kind: &str, variable: (&str, &str)) -> Output {
 fn mounted_secrets_that_a_group_may_read_become_the_programs_own() {
     let folder = folders();
     let secrets = folder.path().join("secrets");
-    for name in ["ca.pem", "node-3.pem", "node-3.key", "pepper"] {
+    for name in ["ca.pem", "node-3.pem", "node-3.key", "pepper", "keks"] {
         fs::write(secrets.join(name), name).expect("written");
         let shared = fs::Permissions::from_mode(0o440);
         fs::set_permissions(secrets.join(name), shared).expect("mounted so");
@@ -123,6 +123,7 @@ fn mounted_secrets_that_a_group_may_read_become_the_programs_own() {
         ("own.key", "node-3.key"),
         ("own.pem", "node-3.pem"),
         ("pepper", "pepper"),
+        ("keks", "keks"),
     ] {
         let copied = fs::read_to_string(private.join(name)).expect("copied");
         assert_eq!((copied.as_str(), mode(&private.join(name))), (from, 0o600));

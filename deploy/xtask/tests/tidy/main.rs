@@ -82,7 +82,10 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ),
     ("fuzz", &["domain", "raft-store", "edge-protocol", "node"]),
     ("xtask", &[]),
-    ("bench", &["domain", "platform", "edge-protocol", "xtask"]),
+    (
+        "bench",
+        &["domain", "platform", "edge-protocol", "node", "xtask"],
+    ),
     ("chaos", &["platform", "simulation", "bench", "xtask"]),
 ];
 

@@ -20,6 +20,7 @@ mod retention;
 mod rollback;
 mod routes;
 mod rules;
+mod sealing;
 mod several;
 mod shifts;
 mod signing;

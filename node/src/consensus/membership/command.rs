@@ -15,7 +15,7 @@ use super::condition::Condition;
 use super::desk;
 use super::request::{
     Asker, ChangeRecord, ClusterError, ClusterReply, ClusterRequest, ClusterStatus, Done,
-    MemberStatus, NewMember,
+    MemberStatus, NewMember, SecretsStatus,
 };
 use crate::consensus::peers::{Peers, TlsDialer};
 use crate::settings::Settings;
@@ -196,6 +196,17 @@ impl Operator {
         }
     }
 
+    /// Asks how secrets are sealed.
+    ///
+    /// # Errors
+    /// When no node can answer.
+    pub async fn secrets(&self) -> Result<SecretsStatus, OperatorError> {
+        match self.ask(&ClusterRequest::Secrets).await? {
+            ClusterReply::Secrets(status) => Ok(*status),
+            other => Err(strange(&other)),
+        }
+    }
+
     /// Replaces a member: adds the new one, waits until it has caught up, and has it take the other's
     /// place. It goes on where it was when it is run again.
     ///
@@ -307,6 +318,50 @@ pub fn signing_keys_text(keys: &TrustDocument) -> String {
             "{:<32}  {:<8}  {}",
             key.key_id, key.state, key.public_key
         );
+    }
+    text
+}
+
+/// How secrets are sealed, for people.
+#[must_use]
+pub fn secrets_text(status: &SecretsStatus) -> String {
+    let key = |key: &Option<String>, none: &str| key.clone().unwrap_or_else(|| none.to_owned());
+    let mut text = format!(
+        "sealed under  {}\nwanted        {}\nleft          {} secrets are not sealed under it yet\n",
+        key(&status.active, "the pepper"),
+        key(
+            &status.wanted,
+            "no key is given: security.kek_file, security.kek_command"
+        ),
+        status.left
+    );
+    for waits_for in &status.waits_for {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "waits         {waits_for}");
+    }
+    for unopened in &status.unopened {
+        let _ = writeln!(text, "unopened      {unopened}");
+    }
+    let _ = writeln!(
+        text,
+        "\n{:<16}  {:>12}  {:>12}  {:>15}",
+        "KEY", "SIGNING KEYS", "CERTIFICATES", "WEBHOOK SECRETS"
+    );
+    for sealed in &status.secrets {
+        let _ = writeln!(
+            text,
+            "{:<16}  {:>12}  {:>12}  {:>15}",
+            sealed.key, sealed.signing_keys, sealed.certificates, sealed.webhook_secrets
+        );
+    }
+    let _ = writeln!(text, "\n{:>4}  KEYS", "NODE");
+    for member in &status.members {
+        let keys = match (&member.problem, member.keys.is_empty()) {
+            (Some(problem), _) => format!("unknown: {problem}"),
+            (None, true) => "none".to_owned(),
+            (None, false) => member.keys.join(" "),
+        };
+        let _ = writeln!(text, "{:>4}  {keys}", member.id);
     }
     text
 }

@@ -136,7 +136,8 @@ pub(super) async fn put(
         ClusterRequest::Status
         | ClusterRequest::Changes
         | ClusterRequest::Examine
-        | ClusterRequest::SigningKeys => unavailable(&reason),
+        | ClusterRequest::SigningKeys
+        | ClusterRequest::Secrets => unavailable(&reason),
         _ => unfinished(reason),
     };
     let reply = match tokio::time::timeout(ANSWER_DEADLINE, asking).await {

@@ -10,6 +10,7 @@
 //! handover     leadership goes to another voter; preference: when, by itself
 //! errand       what was left half done is finished by whoever leads
 //! signing      the keys that sign what edges follow
+//! custody      under which key secrets are sealed, and that all of them are
 //! own          what a node finds out about itself: that it has joined, that it was removed
 //! status       how the cluster stands, in words
 //! command      the subcommands
@@ -21,6 +22,7 @@
 
 pub mod command;
 mod condition;
+mod custody;
 mod desk;
 mod errand;
 mod handover;
@@ -37,11 +39,12 @@ mod view;
 
 pub(crate) use condition::Surroundings;
 pub use condition::{Condition, Disk};
+pub(super) use custody::run as run_custody;
 pub(super) use desk::Desk;
 pub(super) use errand::run as run_errands;
 pub(super) use own::{watch_joining, watch_removal};
 pub use request::{
     Asker, ChangeRecord, ClusterError, ClusterReply, ClusterRequest, ClusterStatus, Done,
-    MemberStatus, NewMember, Role,
+    MemberKeys, MemberStatus, NewMember, Role, SealedSecrets, SecretsStatus,
 };
 pub(super) use steward::{Parts, Steward};

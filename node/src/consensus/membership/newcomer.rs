@@ -11,9 +11,11 @@
 //! Were a disk lost after 3, the next process would have another number and a disk that is not
 //! admitted; were it lost after 4, it would find itself among the members and refuse to start.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use raft_store::types::Member;
+use domain::model::KekId;
+use raft_store::types::{Member, NodeId};
 
 use super::refusal::Refusal;
 use super::request::NewMember;
@@ -33,16 +35,15 @@ pub(super) struct Newcomer {
     admitted: bool,
 }
 
-/// Asks the node at an address who it is.
-pub(super) async fn meet(
+/// Asks the node at an address who it is, and which keys it has.
+pub(super) async fn introduced(
     peers: &Peers,
     this: &Member,
-    keys: &KeyRing,
-    new: &NewMember,
-) -> Result<Newcomer, Refusal> {
+    (id, internal): (NodeId, &str),
+) -> Result<proto::Introduction, String> {
     let asking = async {
         let connection = peers
-            .connect_to(new.id, &new.internal, Lane::Control)
+            .connect_to(id, internal, Lane::Control)
             .await
             .map_err(|error| error.to_string())?;
         let introduction = proto::Introduction {
@@ -54,10 +55,20 @@ pub(super) async fn meet(
             .map(tonic::Response::into_inner)
             .map_err(|status| status.message().to_owned())
     };
-    let said = match tokio::time::timeout(DEADLINE, asking).await {
+    match tokio::time::timeout(DEADLINE, asking).await {
         Ok(answer) => answer,
-        Err(_) => Err(format!("{} did not answer in time", new.internal)),
-    };
+        Err(_) => Err(format!("{internal} did not answer in time")),
+    }
+}
+
+/// Asks the node at an address who it is, and whether it may join.
+pub(super) async fn meet(
+    peers: &Peers,
+    this: &Member,
+    (keys, needs): (&KeyRing, &BTreeSet<KekId>),
+    new: &NewMember,
+) -> Result<Newcomer, Refusal> {
+    let said = introduced(peers, this, (new.id, &new.internal)).await;
     let said = said.map_err(|reason| Refusal::NotReady { reason })?;
     let refuse = |reason: &str| {
         Err(Refusal::NotReady {
@@ -69,6 +80,13 @@ pub(super) async fn meet(
     }
     if said.pepper_check != keys.pepper_check().0[..] {
         return refuse("its security.pepper_file is not this cluster's");
+    }
+    let has = |id: &KekId| said.keks.iter().any(|key| key[..] == id.0);
+    if let Some(missing) = needs.iter().find(|id| !has(id)) {
+        return refuse(&format!(
+            "its security.kek_file or security.kek_command lacks the key {missing}, under which the \
+             cluster's secrets are sealed"
+        ));
     }
     Ok(Newcomer {
         new: new.clone(),

@@ -44,6 +44,10 @@ pub enum ClusterRequest {
     RotateSigningKey,
     /// Nothing is believed any more that the key with this name signed.
     RetireSigningKey(String),
+    /// How secrets are sealed.
+    Secrets,
+    /// Secrets are sealed under the key that the nodes' settings name first, now.
+    RewrapSecrets,
 }
 
 impl fmt::Display for ClusterRequest {
@@ -63,6 +67,8 @@ impl fmt::Display for ClusterRequest {
             Self::SigningKeys => f.write_str("signing keys"),
             Self::RotateSigningKey => f.write_str("rotating the signing key"),
             Self::RetireSigningKey(key) => write!(f, "retiring the signing key {key}"),
+            Self::Secrets => f.write_str("secrets"),
+            Self::RewrapSecrets => f.write_str("sealing secrets under another key"),
         }
     }
 }
@@ -111,6 +117,8 @@ pub enum ClusterReply {
     Done(Done),
     /// The keys that sign what edges follow.
     SigningKeys(Box<TrustDocument>),
+    /// How secrets are sealed.
+    Secrets(Box<SecretsStatus>),
 }
 
 /// What was done.
@@ -194,6 +202,53 @@ impl fmt::Display for Role {
             Self::Learner => "learner",
         })
     }
+}
+
+/// How the cluster's secrets are sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretsStatus {
+    /// The leader, who says so.
+    pub answered_by: NodeId,
+    /// The key that secrets are sealed under; `None` is the pepper.
+    pub active: Option<String>,
+    /// Since when, in Unix seconds.
+    pub active_since: Option<u64>,
+    /// The key that the leader's settings name first.
+    pub wanted: Option<String>,
+    /// What keeps secrets from being sealed under it, in words.
+    pub waits_for: Vec<String>,
+    /// Which keys each member has.
+    pub members: Vec<MemberKeys>,
+    /// How many secrets are sealed under which key.
+    pub secrets: Vec<SealedSecrets>,
+    /// How many are not sealed under the active key yet.
+    pub left: u64,
+    /// Those that cannot be sealed anew, and why.
+    pub unopened: Vec<String>,
+}
+
+/// Which key-encryption keys a member has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberKeys {
+    /// Its number.
+    pub id: NodeId,
+    /// Their names, the wanted one first.
+    pub keys: Vec<String>,
+    /// Why that is not known.
+    pub problem: Option<String>,
+}
+
+/// How many secrets are sealed under a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedSecrets {
+    /// The key's name, or `pepper`.
+    pub key: String,
+    /// The key that signs what edges follow.
+    pub signing_keys: u64,
+    /// Private keys of certificates.
+    pub certificates: u64,
+    /// What signs webhooks. Those that are derived of the pepper are counted there.
+    pub webhook_secrets: u64,
 }
 
 /// What an operator asked for.

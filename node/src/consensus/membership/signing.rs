@@ -7,6 +7,7 @@ use edge_protocol::signing::{TrustDocument, TrustSet};
 
 use super::request::{Asker, ClusterError, Done};
 use super::steward::Steward;
+use crate::sealing;
 use crate::signing::{next_key, retirement};
 
 impl Steward {
@@ -25,12 +26,15 @@ impl Steward {
     }
 
     pub(super) async fn rotate_signing_key(&self, asker: &Asker) -> Result<Done, ClusterError> {
-        let read = self.parts.reader.read(|rows| query::signing(rows));
-        let signing = read.map_err(|_| stored())?.ok_or_else(no_key)?;
-        let drawn = next_key(&self.parts.keys, &signing, &*self.parts.entropy);
+        let read = self.parts.reader.read(|rows| {
+            let signing = query::signing(rows)?;
+            Some((signing, sealing::active(rows)))
+        });
+        let (signing, under) = read.map_err(|_| stored())?.ok_or_else(no_key)?;
+        let drawn = next_key((&self.parts.keys, under), &signing, &*self.parts.entropy);
         let (key, command) = drawn.map_err(|error| ClusterError::Refused {
             code: "signing_key_sealed".to_owned(),
-            message: format!("{error}; the node's pepper has to be the cluster's"),
+            message: format!("{error}; the node's pepper and keys have to be the cluster's"),
         })?;
         self.write_down(asker, command).await?;
         Ok(done(format!(

@@ -187,5 +187,6 @@ fn words(change: &ClusterChange) -> String {
         }
         ClusterChange::SigningKeyAdded { key } => format!("sign with key {key}"),
         ClusterChange::SigningKeyRetired { key } => format!("retire signing key {key}"),
+        ClusterChange::KekActivated { key } => format!("seal secrets under key {key}"),
     }
 }

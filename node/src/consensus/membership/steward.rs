@@ -15,8 +15,8 @@ use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{ChangeMembers, Instant as _, Precondition};
 use parking_lot::Mutex;
 use platform::{Clock, Entropy};
-use raft_store::Reader;
 use raft_store::types::{LeaderId, LogId, Member, NodeId, Raft, TypeConfig};
+use raft_store::{Reader, StorageFault};
 use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::condition::Surroundings;
@@ -32,6 +32,7 @@ use crate::consensus::propose::Proposer;
 use crate::consensus::reads::Confirmations;
 use crate::control_plane::ProposeError;
 use crate::keys::KeyRing;
+use crate::sealing::Census;
 
 /// How long a change may take before whoever asked is told that it goes on without them.
 const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
@@ -131,6 +132,10 @@ impl Steward {
             ClusterRequest::SigningKeys => self
                 .signing_keys()
                 .map(|keys| ClusterReply::SigningKeys(keys.into())),
+            ClusterRequest::Secrets => {
+                let status = self.secrets_status().await?;
+                Ok(ClusterReply::Secrets(status.into()))
+            }
             change => {
                 let turn = self.take_turn(change.to_string())?;
                 let this = self.clone();
@@ -184,10 +189,12 @@ impl Steward {
             ClusterRequest::Replace { id, with } => Wish::Replace { id, with },
             ClusterRequest::TransferLeader(to) => Wish::Transfer(to),
             ClusterRequest::PreferRegion(region) => Wish::Prefer(region),
+            ClusterRequest::RewrapSecrets => return self.rewrap_secrets(&asker).await,
             ClusterRequest::Status
-            | ClusterRequest::Examine
             | ClusterRequest::Changes
-            | ClusterRequest::SigningKeys => {
+            | ClusterRequest::Examine
+            | ClusterRequest::SigningKeys
+            | ClusterRequest::Secrets => {
                 return Err(unfinished("the question is no change"));
             }
         };
@@ -238,7 +245,9 @@ impl Steward {
             return Err(Refusal::UsedBefore { id: new.id }.into());
         }
         let parts = &self.parts;
-        let found = newcomer::meet(&parts.peers, &parts.this, &parts.keys, new).await?;
+        let census = parts.reader.read(|rows| Census::of(rows));
+        let needs = census.map_err(|fault| unavailable(&fault))?.needs();
+        let found = newcomer::meet(&parts.peers, &parts.this, (&parts.keys, &needs), new).await?;
         Ok((new.complete(&found.said), Some(found)))
     }
 
@@ -491,6 +500,12 @@ impl Steward {
             }),
             Err(ProposeError::OutcomeUnknown { reason }) => Err(unfinished(&reason)),
         }
+    }
+}
+
+pub(super) fn unavailable(fault: &StorageFault) -> ClusterError {
+    ClusterError::Unavailable {
+        reason: fault.to_string(),
     }
 }
 

@@ -293,6 +293,8 @@ impl Node for NodeService {
         let pepper_check = Bytes::copy_from_slice(&self.keys.pepper_check().0);
         let retired = self.reader.read(|view| query::retired_members(view));
         let retired = retired.map_err(stopped)?;
+        let keks = self.keys.keks().ids();
+        let keks = keks.map(|id| Bytes::copy_from_slice(&id.0));
         let this = self.this.clone();
         Ok(Response::new(proto::Introduction {
             id: this.id,
@@ -307,6 +309,7 @@ impl Node for NodeService {
             internal: this.internal,
             rest: this.rest,
             publisher: this.publisher,
+            keks: keks.collect(),
         }))
     }
 

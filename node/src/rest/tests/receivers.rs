@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::ports::HandClock;
 use super::support::keys;
-use crate::control_plane::BoxFuture;
+use crate::control_plane::{BoxFuture, ControlPlane};
 use crate::webhooks::courier::{Courier, Post};
 use crate::webhooks::sender::Attempted;
 
@@ -69,9 +69,14 @@ impl Receivers {
     }
 
     /// What attempts at them are made by.
-    pub(super) fn courier(self: &Arc<Self>, clock: &Arc<HandClock>) -> Courier {
+    pub(super) fn courier(
+        self: &Arc<Self>,
+        control: Arc<dyn ControlPlane>,
+        clock: &Arc<HandClock>,
+    ) -> Courier {
         Courier {
             post: self.clone(),
+            control,
             keys: keys(),
             clock: clock.clone(),
         }

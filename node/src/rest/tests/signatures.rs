@@ -29,7 +29,7 @@ impl World {
     }
 
     fn signs(&self) {
-        let founding = founding(&keys(), Timestamp(START_MS), &*self.entropy).unwrap();
+        let founding = founding((&keys(), None), Timestamp(START_MS), &*self.entropy).unwrap();
         self.change_keys(founding);
     }
 
@@ -38,7 +38,7 @@ impl World {
         let control: &dyn ControlPlane = &*self.control;
         let (signing, _) = control.read_local(|view| query::signing(view)).unwrap();
         let signing = signing.unwrap();
-        let (_, command) = next_key(&keys(), &signing, &*self.entropy).unwrap();
+        let (_, command) = next_key((&keys(), None), &signing, &*self.entropy).unwrap();
         self.change_keys(command);
         signing.active
     }

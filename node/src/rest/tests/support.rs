@@ -13,10 +13,11 @@ use bytes::Bytes;
 use domain::command::{Bootstrap, Command, NewEnvironment, RevokeApiKey, Stamped};
 use domain::id::{ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, WorkspaceId};
 use domain::machine;
-use domain::model::{ApiVersion, KeyHash, KeyKind, Plan};
+use domain::model::{ApiVersion, KeyHash, KeyKind, Plan, Sealing};
 use domain::outcome::Applied;
 use domain::query;
 use domain::rows::MemoryRows;
+use domain::schema::SEALING;
 use domain::time::{Revision, Timestamp};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -44,6 +45,7 @@ use crate::control_plane::{
 };
 use crate::keys::{KeyRing, Secret};
 use crate::limits::{LimitMetrics, LimitParts, Limits};
+use crate::sealing::KekRing;
 use crate::settings::LimitSettings;
 
 /// What goes wrong in the cluster.
@@ -108,6 +110,13 @@ impl MemoryControl {
     /// Writes rows that no command makes.
     fn edit(&self, edit: impl FnOnce(&mut MemoryRows)) {
         edit(&mut self.state.lock().0);
+    }
+
+    /// Has secrets be sealed under the key that the node has.
+    pub(super) fn seal_under_a_key(&self) {
+        let active = keys().keks().wanted().unwrap();
+        let since = Timestamp(0);
+        self.edit(|rows| SEALING.put(rows, (), &Sealing { active, since }));
     }
 
     /// All rows as they are now.
@@ -256,7 +265,8 @@ pub(super) struct World {
 }
 
 pub(super) fn keys() -> KeyRing {
-    KeyRing::new(&[7; 32]).unwrap()
+    let keks = KekRing::parse(&"05".repeat(32)).unwrap();
+    KeyRing::new(&[7; 32]).unwrap().with_keks(keks)
 }
 
 impl World {
@@ -310,7 +320,7 @@ impl World {
                 text
             })),
             limits,
-            courier: receivers.courier(&clock),
+            courier: receivers.courier(control.clone(), &clock),
             authorities: Some(Arc::new(|| vec![vec![1, 2, 3]])),
             receivers: Arc::new(|url| {
                 let known = url.starts_with("https://hooks.example.net/");

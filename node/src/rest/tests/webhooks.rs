@@ -2,11 +2,12 @@
 
 use domain::command::{Command, RecordDeliveries, RecordedAttempt, Stamped};
 use domain::id::{EventId, RequestId, Seed, WebhookDeliveryId, WebhookEndpointId};
-use domain::model::{DeliveryAttempt, NoticeKind, NoticePlace};
+use domain::model::{DeliveryAttempt, NoticeKind, NoticePlace, SealedKey, SecretPlace};
+use domain::query;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::support::World;
+use super::support::{World, keys};
 
 const URL: &str = "https://hooks.example.net/in";
 
@@ -67,6 +68,52 @@ async fn an_endpoint_shows_its_secret_when_it_is_made_or_rotated_and_never_again
     let rotated = world.post(&rotate, json!({"grace_seconds": 60})).ok().await;
     assert_ne!(rotated["secret"], made["secret"]);
     assert_eq!(rotated["previous_secret_expires_at"], 1_714_320_060);
+}
+
+#[tokio::test]
+async fn where_the_cluster_has_a_key_secrets_are_drawn_and_kept_sealed() {
+    let world = World::new();
+    let derived = endpoint(&world).await;
+    world.control.seal_under_a_key();
+    let key = "550e8400-e29b-41d4-a716-446655440000";
+    let create = world
+        .post("/v2/webhook_endpoints", json!({"url": URL}))
+        .header("idempotency-key", key);
+    let made = create.clone().created().await;
+    let secret = |object: &Value| object["secret"].as_str().unwrap().to_owned();
+    let of_pepper = |object: &Value, generation| {
+        let secret = keys().derived_webhook_secret(&id(object), generation);
+        secret.reveal().to_owned()
+    };
+    assert_eq!(secret(&derived), of_pepper(&derived, 1));
+    assert_ne!(secret(&made), of_pepper(&made, 1));
+    let rotate = |object: &Value| {
+        let path = format!("/v2/webhook_endpoints/{}/rotate_secret", id(object));
+        world.post(&path, json!({"grace_seconds": 60}))
+    };
+    let rotated = rotate(&made).ok().await;
+    assert_ne!(secret(&rotated), of_pepper(&made, 2));
+    // A retry is told the same as long as the secret may sign, and after that none.
+    assert_eq!(create.clone().send().await.json(), made);
+    rotate(&made).ok().await;
+    assert_eq!(create.send().await.json()["secret"], Value::Null);
+    let rotated = rotate(&derived).ok().await;
+    assert_ne!(secret(&rotated), of_pepper(&derived, 2));
+
+    let rows = world.control.rows();
+    let under = keys().keks().wanted();
+    let mut found = Vec::new();
+    query::each_secret(&rows, |place, sealed| {
+        let kek = sealed.and_then(SealedKey::kek);
+        let SecretPlace::WebhookSecret { generation, .. } = place else {
+            return;
+        };
+        found.push((generation.0, kek));
+    });
+    found.sort_unstable();
+    // The one that was derived stays so until the leader seals it.
+    let expected = [(1, None), (2, under), (2, under), (3, under)];
+    assert_eq!(found, expected);
 }
 
 #[tokio::test]
