@@ -28,6 +28,7 @@ mod route;
 mod rule;
 mod shift;
 mod signing;
+mod succession;
 mod switch;
 mod target;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Origin;
 use crate::id::RequestId;
-use crate::model::SigningKeyId;
+use crate::model::{Epoch, SigningKeyId};
 use crate::time::{Revision, Timestamp};
 
 /// A node's number. It stands for one disk, and is never given to another one.
@@ -62,6 +62,34 @@ pub enum ClusterChange {
     SigningKeyAdded { key: SigningKeyId },
     /// What a key signed is not believed any more.
     SigningKeyRetired { key: SigningKeyId },
+    /// The cluster goes on from a backup, in another epoch.
+    Restored {
+        epoch: Epoch,
+        /// The backup's identifier.
+        backup: String,
+        /// Up to where the backup goes.
+        revision: Revision,
+    },
+    /// The cluster goes on with what one member had, in another epoch.
+    Recovered {
+        epoch: Epoch,
+        /// The member that is left.
+        member: MemberId,
+        /// The members that are gone, for good.
+        lost: Vec<MemberId>,
+    },
+}
+
+impl ClusterChange {
+    /// The epoch that begins with it, and what the audit log calls it.
+    #[must_use]
+    pub fn begins(&self) -> Option<(Epoch, &'static str)> {
+        match self {
+            Self::Restored { epoch, .. } => Some((*epoch, "restore_backup")),
+            Self::Recovered { epoch, .. } => Some((*epoch, "recover_cluster")),
+            _ => None,
+        }
+    }
 }
 
 /// A change with who asked for it and when.

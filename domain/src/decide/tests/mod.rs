@@ -23,6 +23,7 @@ mod rules;
 mod several;
 mod shifts;
 mod signing;
+mod succession;
 mod upstreams;
 mod validation;
 mod webhooks;
