@@ -2,6 +2,7 @@
 
 mod audit;
 mod authority;
+mod backup;
 mod operators;
 
 use std::error::Error;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use node::assembly::{self, Ports, Running, StartError};
+use node::backup::BackupError;
 use node::bootstrap::command::{self, BootstrapError};
 use node::ca::CaError;
 use node::consensus::membership::command::OperatorError;
@@ -32,6 +34,7 @@ use zeroize::Zeroizing;
 
 use audit::{AuditError, AuditTask};
 use authority::CaTask;
+use backup::{BackupTask, Create, Recover, Restore};
 use operators::OperatorTask;
 
 /// Exit code for wrong arguments and settings (`EX_USAGE`).
@@ -70,6 +73,11 @@ enum Task {
     /// Looks into what was exported of the audit log. Needs no settings.
     #[command(subcommand)]
     Audit(AuditTask),
+    /// Makes, verifies and restores backups.
+    #[command(subcommand)]
+    Backup(BackupTask),
+    /// Makes a cluster of one voter of what this stopped node has, where most voters are gone for good.
+    Recover(Recover),
     #[command(flatten)]
     Operator(OperatorTask),
 }
@@ -77,6 +85,9 @@ enum Task {
 /// What is asked of a cluster, by the settings of one of its nodes.
 enum AtCluster {
     Bootstrap { workspace_name: String },
+    Backup(Create),
+    Restore(Restore),
+    Recover(Recover),
     Operator(OperatorTask),
 }
 
@@ -101,6 +112,8 @@ pub(crate) enum Failure {
     Ca(#[from] CaError),
     #[error(transparent)]
     Audit(#[from] AuditError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error("cannot write the answer")]
     Output(#[source] std::io::Error),
 }
@@ -115,6 +128,7 @@ impl Failure {
             Self::Operator(error) => error.exit_code(),
             Self::Ca(error) => error.exit_code(),
             Self::Audit(error) => error.exit_code(),
+            Self::Backup(error) => error.exit_code(),
         };
         u8::try_from(code).unwrap_or(1)
     }
@@ -144,6 +158,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(Task::Openapi) => return print(node::rest::openapi::text().trim_end()),
         Some(Task::Ca(task)) => return print(&authority::run(task)?),
         Some(Task::Audit(task)) => return print(audit::run(&task)?.trim_end()),
+        Some(Task::Backup(BackupTask::Verify(asked))) => return print(&backup::verify(&asked)?),
+        Some(Task::Backup(BackupTask::Create(asked))) => Some(AtCluster::Backup(asked)),
+        Some(Task::Backup(BackupTask::Restore(asked))) => Some(AtCluster::Restore(asked)),
+        Some(Task::Recover(asked)) => Some(AtCluster::Recover(asked)),
         Some(Task::Bootstrap { workspace_name }) => Some(AtCluster::Bootstrap { workspace_name }),
         Some(Task::Operator(task)) => Some(AtCluster::Operator(task)),
         None => None,
@@ -169,6 +187,15 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             let text =
                 serde_json::to_string(&made).map_err(|error| Failure::Output(error.into()))?;
             print(&text)
+        }
+        Some(AtCluster::Backup(asked)) => {
+            print(&runtime.block_on(backup::create(&asked, &identity, &settings))?)
+        }
+        Some(AtCluster::Restore(asked)) => {
+            print(&runtime.block_on(backup::restore(&asked, &settings))?)
+        }
+        Some(AtCluster::Recover(asked)) => {
+            print(&runtime.block_on(backup::recover(&asked, &settings))?)
         }
         Some(AtCluster::Operator(task)) => {
             let text = runtime.block_on(operators::run(task, &identity, &settings))?;

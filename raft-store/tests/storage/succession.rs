@@ -221,7 +221,6 @@ async fn a_recovery_that_is_only_looked_at_changes_nothing_and_one_that_was_begu
     let mut node = Node::sim(&disk).unwrap();
     assert_eq!(node.applied().await.map(|applied| applied.index), Some(44));
     node.close();
-    drop(node);
 
     let mut recovery = Recovery::open(sim(&disk), options()).await.unwrap();
     recovery.begin().await.unwrap();
