@@ -7,10 +7,12 @@ use std::time::Duration;
 use platform::tls::Identity;
 use platform::{Entropy, Network};
 use raft_store::types::Member;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Streaming};
 
 use super::BackupError;
 use super::manifest::Manifest;
+use super::source::{Part, Parts};
 use super::statement::SignedStatement;
 use super::writer::{Protection, Writer};
 use crate::consensus::membership::ClusterError;
@@ -120,4 +122,40 @@ async fn write(
             tracing::info!(mebibytes = told >> 20, "writing");
         }
     }
+}
+
+/// Writes what this very node tells.
+pub(super) async fn write_own(
+    mut parts: Parts,
+    to: &Path,
+    protection: &Protection,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Manifest, BackupError> {
+    let (to, protection) = (to.to_owned(), protection.clone());
+    // Whoever waits for this may be told to stop; the thread that writes then stops, too.
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let _stops = stop.drop_guard();
+    let writing = tokio::task::spawn_blocking(move || {
+        let mut writer = Writer::begin(&to, &protection, &*entropy)?;
+        let mut write = || loop {
+            let next = parts.blocking_recv();
+            match next.filter(|_| !stopped.is_cancelled()) {
+                Some(Ok(Part::Rows(bytes))) => writer.push(&bytes)?,
+                Some(Ok(Part::Statement(signed))) => return Ok(*signed),
+                Some(Err(error)) => return Err(BackupError::BrokenOff(error.to_string())),
+                None => return Err(BackupError::BrokenOff("the node stops".to_owned())),
+            }
+        };
+        let written = write();
+        match written {
+            Ok(signed) => writer.finish(signed),
+            Err(error) => {
+                writer.discard();
+                Err(error)
+            }
+        }
+    });
+    let stopped = |_| BackupError::BrokenOff("the node stops".to_owned());
+    writing.await.map_err(stopped)?
 }

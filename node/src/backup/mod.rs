@@ -11,6 +11,7 @@
 //! reader      from files to bytes, verified on the way
 //! folder      the files themselves
 //! create      asks a node for one; restore: makes the disk of a new cluster of one; recover: of a survivor
+//! schedule    whoever leads makes one now and then
 //! ```
 //!
 //! A backup is of rows and not of a database's files: it can be verified without a database, is restored by
@@ -25,6 +26,7 @@ pub mod reader;
 pub mod recover;
 pub mod restore;
 mod rows;
+pub(crate) mod schedule;
 pub mod seal;
 pub(crate) mod source;
 mod statement;

@@ -13,6 +13,7 @@ use node::backup::restore::{self, Ports};
 use node::backup::{Backup, BackupError, BackupKey, Manifest, Protection, create};
 use node::consensus::membership::ClusterRequest;
 use node::control_plane::ControlPlane;
+use node::settings::BackupSettings;
 use platform::{SystemClock, SystemEntropy, TokioNetwork};
 use raft_store::{Options, SimDisk, Storage};
 
@@ -334,4 +335,45 @@ async fn a_majority_that_comes_back_gets_nothing_from_the_node_that_went_on_with
             },
         )
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leads_makes_backups_by_itself_and_keeps_the_newest() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::new(1);
+    world.backup = Some(BackupSettings {
+        directory: dir.path().join("backups"),
+        every_minutes: 60,
+        keep: 2,
+        key_file: None,
+        plain: true,
+    });
+    let old = dir.path().join("backups/backup-1");
+    std::fs::create_dir_all(&old).unwrap();
+    world.start(1).await;
+    world.leader().await;
+    for entry in [
+        bootstrap(),
+        stamped(
+            90,
+            node::signing::founding(&pepper(7), Timestamp(1), &SystemEntropy).unwrap(),
+        ),
+    ] {
+        world.propose(1, entry).await.unwrap().reply.unwrap();
+    }
+    let made = eventually("a backup is made", || {
+        let folders = std::fs::read_dir(dir.path().join("backups")).unwrap();
+        folders
+            .map(|folder| folder.unwrap().path())
+            .find(|path| path.join("manifest.json").exists())
+    })
+    .await;
+    let backup = Backup::open(&made, None).unwrap();
+    backup.verify().unwrap();
+    assert!(!old.exists(), "what broke off stays");
+    let metrics = world.metrics(1);
+    assert!(
+        metrics.contains("vectorgate_backup_interval_seconds 3600"),
+        "{metrics}"
+    );
 }
