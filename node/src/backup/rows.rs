@@ -133,8 +133,11 @@ impl Rows {
     }
 }
 
-/// A key or a value, and what is behind it, if it is whole.
-fn part(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, NoRows> {
+/// A part of a row, and what is behind it.
+type Part<'a> = (&'a [u8], &'a [u8]);
+
+/// A key or a value, if it is whole.
+fn part(bytes: &[u8]) -> Result<Option<Part<'_>>, NoRows> {
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
         return Ok(None);
     };

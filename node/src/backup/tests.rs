@@ -15,10 +15,13 @@ use tempfile::TempDir;
 
 use super::rows::tell;
 use super::statement::Statement;
-use super::writer::{OBJECT_BYTES, Protection, Writer};
+use super::writer::{Protection, Writer};
 use super::{Backup, BackupError, BackupKey, MANIFEST_FILE, Manifest};
 use crate::keys::KeyRing;
 use crate::signing;
+
+/// Small, so that a few rows are several objects.
+const OBJECT_BYTES: usize = 64 * 1024;
 
 fn keys() -> KeyRing {
     KeyRing::new(&[7; 32]).unwrap()
@@ -50,7 +53,7 @@ fn state(bytes: usize) -> MemoryRows {
 }
 
 fn write(state: &MemoryRows, to: &Path, protection: &Protection) -> Result<Manifest, BackupError> {
-    let mut writer = Writer::begin(to, protection, &SystemEntropy)?;
+    let mut writer = Writer::sized(OBJECT_BYTES, to, protection, &SystemEntropy)?;
     let told = tell(state, 100_000, |piece| {
         writer.push(&piece).unwrap();
         true
@@ -269,7 +272,8 @@ fn a_backup_is_written_into_a_folder_of_its_own_and_what_broke_off_is_removed() 
     let full = write(&state(0), &path, &Protection::Plain).unwrap_err();
     assert!(matches!(full, BackupError::Refused(_)), "{full}");
     let broken = dir.path().join("broken");
-    let mut writer = Writer::begin(&broken, &Protection::Plain, &SystemEntropy).unwrap();
+    let mut writer =
+        Writer::sized(OBJECT_BYTES, &broken, &Protection::Plain, &SystemEntropy).unwrap();
     writer.push(&vec![0; OBJECT_BYTES + 1]).unwrap_err();
     writer.discard();
     assert!(!broken.exists());

@@ -15,7 +15,7 @@ use super::statement::SignedStatement;
 
 /// How many bytes of rows go into an object: enough that a million rules are a few hundred objects, few
 /// enough to be held in memory twice.
-pub(super) const OBJECT_BYTES: usize = 8 << 20;
+const OBJECT_BYTES: usize = 8 << 20;
 
 /// How a backup is protected.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub enum Protection {
 /// A backup that is being written.
 pub(super) struct Writer {
     folder: Folder,
+    /// How many bytes of rows go into an object.
+    object_bytes: usize,
     backup_id: String,
     sealer: Option<(Sealer, Encryption)>,
     pending: Vec<u8>,
@@ -45,6 +47,16 @@ impl Writer {
         protection: &Protection,
         entropy: &dyn Entropy,
     ) -> Result<Self, BackupError> {
+        Self::sized(OBJECT_BYTES, path, protection, entropy)
+    }
+
+    /// Likewise, with objects of that many bytes of rows.
+    pub(super) fn sized(
+        object_bytes: usize,
+        path: &Path,
+        protection: &Protection,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, BackupError> {
         let folder = Folder::make(path)?;
         let mut id = [0; 16];
         entropy.fill(&mut id);
@@ -55,9 +67,10 @@ impl Writer {
         };
         Ok(Self {
             folder,
+            object_bytes,
             backup_id,
             sealer,
-            pending: Vec::with_capacity(OBJECT_BYTES),
+            pending: Vec::with_capacity(object_bytes),
             objects: Vec::new(),
             rows: Rows::default(),
             count: Count::default(),
@@ -71,10 +84,11 @@ impl Writer {
         self.count.rows += rows.len() as u64;
         self.count.bytes(bytes);
         while !bytes.is_empty() {
-            if self.pending.len() == OBJECT_BYTES {
+            if self.pending.len() == self.object_bytes {
                 self.write_object(false)?;
             }
-            let (now, later) = bytes.split_at(bytes.len().min(OBJECT_BYTES - self.pending.len()));
+            let (now, later) =
+                bytes.split_at(bytes.len().min(self.object_bytes - self.pending.len()));
             self.pending.extend_from_slice(now);
             bytes = later;
         }
@@ -83,7 +97,7 @@ impl Writer {
 
     /// How many bytes of rows have come.
     pub(super) fn so_far(&self) -> u64 {
-        self.objects.len() as u64 * OBJECT_BYTES as u64 + self.pending.len() as u64
+        self.objects.len() as u64 * self.object_bytes as u64 + self.pending.len() as u64
     }
 
     /// Ends with what the node said of all that it told, which has to be what came. Where it is not, what was
