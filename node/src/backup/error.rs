@@ -89,18 +89,24 @@ pub enum BackupError {
     BrokenOff(String),
     /// A disk does not go on.
     #[error(transparent)]
-    Succession(#[from] SuccessionError),
+    Succession(Box<SuccessionError>),
+}
+
+impl From<SuccessionError> for BackupError {
+    fn from(error: SuccessionError) -> Self {
+        Self::Succession(Box::new(error))
+    }
 }
 
 impl From<StorageFault> for BackupError {
     fn from(fault: StorageFault) -> Self {
-        Self::Succession(fault.into())
+        SuccessionError::from(fault).into()
     }
 }
 
 impl From<OpenError> for BackupError {
     fn from(error: OpenError) -> Self {
-        Self::Succession(error.into())
+        SuccessionError::from(error).into()
     }
 }
 
@@ -123,7 +129,7 @@ impl BackupError {
             Self::Refused(_) => 1,
             Self::Cluster(error) => error.exit_code(),
             Self::BrokenOff(_) => 75,
-            Self::Succession(error) => match error {
+            Self::Succession(error) => match &**error {
                 SuccessionError::Open(OpenError::NotEmpty { .. }) => 1,
                 SuccessionError::Open(error) => error.exit_code(),
                 SuccessionError::Storage(fault) if matches!(fault.kind, FaultKind::Io(_)) => 74,

@@ -9,7 +9,7 @@ use domain::machine;
 use domain::model::{ClusterChange, Epoch, MemberId, SealedKey, SigningPublicKey};
 use domain::query;
 use domain::rows::{MemoryRows, Row, View};
-use domain::time::{Revision, Timestamp};
+use domain::time::Revision;
 use openraft::storage::{RaftLogStorage, RaftStateMachine};
 use raft_store::{
     Entry, Heir, Member, OpenError, Options, Payload, Recovery, Restoration, SimDisk, Storage,
