@@ -16,12 +16,13 @@ use injection::{Mutant, mutant};
 use sha2::{Digest, Sha256};
 
 use crate::answers::{self, Answer};
-use crate::command::Stamped;
+use crate::command::{ChangeCluster, Command, Stamped};
 use crate::decide::{Context, decide as judge};
 use crate::event::Event;
 use crate::journal::{self, Journaling};
-use crate::model::IDEMPOTENCY_TTL_MS;
+use crate::model::{Epoch, IDEMPOTENCY_TTL_MS};
 use crate::outcome::{Applied, Outcome, Reply};
+use crate::query;
 use crate::rejection::Rejection;
 use crate::retention;
 use crate::rows::{Rows, View};
@@ -152,6 +153,12 @@ fn write_history(
     stamped: &Stamped,
     events: &mut Vec<Event>,
 ) {
+    if let Command::ChangeCluster(ChangeCluster { change }) = &stamped.command
+        && let Some(begun) = change.begins()
+        && !events.is_empty()
+    {
+        return write_epoch(view, (at, revision), stamped, begun, events);
+    }
     let whose = journal::on_whose_behalf(&stamped.command);
     let Some((environment, actor)) = whose.filter(|_| !events.is_empty()) else {
         return;
@@ -168,6 +175,32 @@ fn write_history(
     };
     events.extend(journal.record(view, stamped, events));
     retention::trim(view, at, (environment, history), events);
+}
+
+/// Writes down in each environment that another epoch begins.
+fn write_epoch(
+    view: &(impl View + ?Sized),
+    (at, revision): (Timestamp, Revision),
+    stamped: &Stamped,
+    (epoch, operation): (Epoch, &str),
+    events: &mut Vec<Event>,
+) {
+    let before = query::epoch(view);
+    for environment in query::environments(view) {
+        let history = HISTORIES
+            .get(view, (&environment.id,))
+            .unwrap_or(History::START);
+        let journal = Journaling {
+            environment: &environment.id,
+            actor: None,
+            at,
+            revision,
+            head: history.audit.head,
+        };
+        let mut written = vec![journal.epoch(view, stamped, operation, (before, epoch))];
+        retention::trim(view, at, (&environment.id, history), &mut written);
+        events.extend(written);
+    }
 }
 
 fn reply_to(

@@ -6,6 +6,7 @@
 
 mod admin;
 pub mod assembly;
+pub mod backup;
 pub mod bootstrap;
 pub mod ca;
 pub mod consensus;

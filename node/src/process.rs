@@ -2,6 +2,7 @@
 
 mod audit;
 mod authority;
+mod backup;
 mod operators;
 
 use std::error::Error;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use node::assembly::{self, Ports, Running, StartError};
+use node::backup::BackupError;
 use node::bootstrap::command::{self, BootstrapError};
 use node::ca::CaError;
 use node::consensus::membership::command::OperatorError;
@@ -33,6 +35,7 @@ use zeroize::Zeroizing;
 
 use audit::{AuditError, AuditTask};
 use authority::CaTask;
+use backup::{BackupTask, Create, Recover, Restore};
 use operators::OperatorTask;
 
 /// Exit code for wrong arguments and settings (`EX_USAGE`).
@@ -74,6 +77,11 @@ enum Task {
     /// Looks into what was exported of the audit log. Needs no settings.
     #[command(subcommand)]
     Audit(AuditTask),
+    /// Makes, verifies and restores backups.
+    #[command(subcommand)]
+    Backup(BackupTask),
+    /// Makes a cluster of one voter of what this stopped node has, where most voters are gone for good.
+    Recover(Recover),
     #[command(flatten)]
     Operator(OperatorTask),
 }
@@ -81,6 +89,9 @@ enum Task {
 /// What is asked of a cluster, by the settings of one of its nodes.
 enum AtCluster {
     Bootstrap { workspace_name: String },
+    Backup(Create),
+    Restore(Restore),
+    Recover(Recover),
     Operator(OperatorTask),
 }
 
@@ -110,6 +121,8 @@ pub(crate) enum Failure {
     /// What `doctor` found, which is to be printed.
     #[error("the cluster is not well")]
     Unwell(String),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error("cannot write the answer")]
     Output(#[source] std::io::Error),
 }
@@ -126,6 +139,7 @@ impl Failure {
             Self::Ca(error) => error.exit_code(),
             Self::Audit(error) => error.exit_code(),
             Self::Unwell(_) => 1,
+            Self::Backup(error) => error.exit_code(),
         };
         u8::try_from(code).unwrap_or(1)
     }
@@ -160,6 +174,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(Task::Openapi) => return print(node::rest::openapi::text().trim_end()),
         Some(Task::Ca(task)) => return print(&authority::run(task)?),
         Some(Task::Audit(task)) => return print(audit::run(&task)?.trim_end()),
+        Some(Task::Backup(BackupTask::Verify(asked))) => return print(&backup::verify(&asked)?),
+        Some(Task::Backup(BackupTask::Create(asked))) => Some(AtCluster::Backup(asked)),
+        Some(Task::Backup(BackupTask::Restore(asked))) => Some(AtCluster::Restore(asked)),
+        Some(Task::Recover(asked)) => Some(AtCluster::Recover(asked)),
         Some(Task::Bootstrap { workspace_name }) => Some(AtCluster::Bootstrap { workspace_name }),
         Some(Task::Operator(task)) => Some(AtCluster::Operator(task)),
         None => None,
@@ -186,6 +204,15 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                 serde_json::to_string(&made).map_err(|error| Failure::Output(error.into()))?;
             print(&text)
         }
+        Some(AtCluster::Backup(asked)) => {
+            print(&runtime.block_on(backup::create(&asked, &identity, &settings))?)
+        }
+        Some(AtCluster::Restore(asked)) => {
+            print(&runtime.block_on(backup::restore(&asked, &settings))?)
+        }
+        Some(AtCluster::Recover(asked)) => {
+            print(&runtime.block_on(backup::recover(&asked, &settings))?)
+        }
         Some(AtCluster::Operator(task)) => {
             let text = runtime.block_on(operators::run(task, &identity, &settings))?;
             print(text.trim_end())
@@ -198,9 +225,7 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
-    let keys = KeyRing::load(&settings.security.pepper_file)
-        .map_err(|error| Failure::file("security.pepper_file", error))?;
-    let keys = with_keks(keys, &settings.security).await?;
+    let keys = keys(&settings.security).await?;
     let public = public(&settings)?;
     let rest_tls = public.as_ref().map(PublicCertificate::server).transpose();
     let rest_tls = rest_tls.map_err(|error| Failure::file("rest", with_cause(&error)))?;
@@ -247,8 +272,10 @@ async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The key-encryption keys, where there are any.
-async fn with_keks(keys: KeyRing, security: &SecuritySettings) -> Result<KeyRing, Failure> {
+/// The secrets that all nodes share: the pepper, and key-encryption keys where there are any.
+async fn keys(security: &SecuritySettings) -> Result<KeyRing, Failure> {
+    let keys = KeyRing::load(&security.pepper_file)
+        .map_err(|error| Failure::file("security.pepper_file", error))?;
     let keks = match (&security.kek_file, security.kek_command.as_slice()) {
         (Some(file), _) => KekRing::load(file)
             .map_err(|error| Failure::file("security.kek_file", with_cause(&error)))?,

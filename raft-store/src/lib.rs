@@ -5,6 +5,7 @@
 //! data directory
 //!   hwm              how far the log was synced (log::mark)
 //!   admitted         that a cluster knows this disk (admission)
+//!   unfinished       that a restore or a recovery was interrupted here
 //!   log/             entries and the vote (log)
 //!   state/           the domain's rows, in generations (state)
 //!   checkpoints/     Raft's snapshots (checkpoint)
@@ -29,7 +30,9 @@ pub mod open;
 pub mod proposal;
 pub mod runtime;
 pub mod state;
+pub mod succession;
 pub mod types;
+mod unfinished;
 
 pub use admission::Admission;
 pub use checkpoint::{
@@ -43,7 +46,9 @@ pub use open::{Closer, OpenError, Opened, Options, Storage, StorageStatistics, o
 pub use proposal::Proposal;
 pub use runtime::Runtime;
 pub use state::{Expected, Outcomes, Reader, StateMachine};
+pub use succession::{Heir, Recovery, Restoration, SuccessionError};
 pub use types::{
     Entry, LeaderId, LogId, Member, Membership, NodeId, Payload, Raft, Response, Snapshot,
     SnapshotMeta, StoredMembership, TypeConfig, Vote,
 };
+pub use unfinished::Undertaking;

@@ -18,6 +18,7 @@ use crate::fault::{Breaker, Fatal, FaultKind, StorageFault};
 use crate::log::{self, LogShared, LogStore, MARK_FILE, Mark};
 use crate::state::{self, Outcomes, Reader, StateMachine, StateShared};
 use crate::types::{LogId, Vote};
+use crate::unfinished::{self, Undertaking};
 
 /// Where a node keeps its data.
 #[derive(Clone, Debug)]
@@ -115,6 +116,31 @@ pub enum OpenError {
         /// Up to where the log was purged.
         purged: Option<LogId>,
     },
+    /// A restore or a recovery was interrupted here.
+    #[error(
+        "{} says that {undertaking} was begun here and not finished; run the same command again",
+        .path.display()
+    )]
+    Unfinished {
+        /// What says so.
+        path: PathBuf,
+        /// What was begun.
+        undertaking: Undertaking,
+    },
+    /// There is something already where a backup was to be restored.
+    #[error("{} is not empty: there is {found} in it; a backup is restored into an empty directory", .path.display())]
+    NotEmpty {
+        /// The data directory.
+        path: PathBuf,
+        /// The first thing in it.
+        found: String,
+    },
+    /// There is nothing to go on with.
+    #[error("{} holds nothing that a cluster has ever applied", .path.display())]
+    Nothing {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// Another release wrote it.
     #[error("{} has the format {found}, which this release does not know", .path.display())]
     Format {
@@ -167,6 +193,11 @@ pub struct Closer {
 }
 
 impl Closer {
+    /// The state, for whoever restores it.
+    pub(crate) fn state(&self) -> &Arc<StateShared> {
+        &self.state
+    }
+
     /// Makes everything durable, the high-water mark included. Call it after consensus was shut
     /// down; later writes are refused. It blocks for a sync or two.
     ///
@@ -196,11 +227,16 @@ impl Closer {
 /// When the storage is damaged, or less than what was once acknowledged; the error names the
 /// files.
 pub fn open(storage: Storage, options: Options) -> Result<Opened, OpenError> {
-    let disk: Arc<dyn Disk> = match storage {
+    let disk = disk(storage)?;
+    unfinished::refuse(&*disk)?;
+    open_disk(disk, options)
+}
+
+pub(crate) fn disk(storage: Storage) -> Result<Arc<dyn Disk>, StorageFault> {
+    Ok(match storage {
         Storage::Rocks { dir } => Arc::new(RocksDisk::new(dir)?),
         Storage::Sim(disk) => Arc::new(disk.mount()),
-    };
-    open_disk(disk, options)
+    })
 }
 
 pub(crate) fn open_disk(disk: Arc<dyn Disk>, options: Options) -> Result<Opened, OpenError> {

@@ -1,6 +1,6 @@
 //! What operators ask of the cluster: a number is retired once and never taken again.
 
-use super::{Context, Judgement};
+use super::{Context, Judgement, succession};
 use crate::command::{ChangeCluster, Origin};
 use crate::event::Event;
 use crate::id::RequestId;
@@ -36,6 +36,12 @@ pub(super) fn change<V: View + ?Sized>(
         }
         ClusterChange::RegionPreferred { region } if *region == before.preferred_region => {
             return nothing();
+        }
+        ClusterChange::Restored { epoch, .. } => {
+            events = succession::begin(context, *epoch, &[])?;
+        }
+        ClusterChange::Recovered { epoch, lost, .. } => {
+            events = succession::begin(context, *epoch, lost)?;
         }
         ClusterChange::RegionPreferred { region } => after.preferred_region.clone_from(region),
         // A command of their own does them.

@@ -4,7 +4,7 @@
 use super::Context;
 use crate::event::Event;
 use crate::id::EnvironmentId;
-use crate::model::{Manifest, ManifestVersion};
+use crate::model::{Epoch, Manifest, ManifestVersion};
 use crate::query::{ViewChunks, epoch, manifest};
 use crate::rejection::Rejection;
 use crate::rows::View;
@@ -19,12 +19,30 @@ pub(super) fn next_version<V: View + ?Sized>(
     ManifestVersion(manifest(context.view, environment).version.0 + 1)
 }
 
+/// The manifest as it is, in another epoch: the next version, of the same root.
+pub(super) fn move_to_epoch<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    environment: &EnvironmentId,
+    epoch: Epoch,
+) -> Result<Vec<Event>, Rejection> {
+    moved(context, environment, Edits::new(), epoch)
+}
+
 /// Applies edits to the tree of routes. An edited route's head must be kept by an earlier event, and
 /// an entry may move a manifest once.
 pub(super) fn move_manifest<V: View + ?Sized>(
     context: &Context<'_, V>,
     environment: &EnvironmentId,
     edits: Edits,
+) -> Result<Vec<Event>, Rejection> {
+    moved(context, environment, edits, epoch(context.view))
+}
+
+fn moved<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    environment: &EnvironmentId,
+    edits: Edits,
+    epoch: Epoch,
 ) -> Result<Vec<Event>, Rejection> {
     let current = manifest(context.view, environment);
     let edited = tree::edit(
@@ -40,7 +58,7 @@ pub(super) fn move_manifest<V: View + ?Sized>(
         root: edited.root,
         updated_at: context.at,
         revision: context.revision,
-        epoch: epoch(context.view),
+        epoch,
         previous: current.link(),
         environment_id: current.environment_id,
     };

@@ -29,6 +29,7 @@ mod rule;
 mod sealing;
 mod shift;
 mod signing;
+mod succession;
 mod switch;
 mod target;
 #[cfg(test)]

@@ -12,9 +12,9 @@ use crate::command::{Command, Stamped};
 use crate::event::Event;
 use crate::id::{ApiKeyId, EnvironmentId, RouteId, UpstreamId};
 use crate::model::{
-    About, ApiKey, AuditLink, AuditPoint, Certificate, Change, EdgeToken, EndpointStatus, Expiring,
-    ExpiryNotice, JournalEntry, JournalPlace, Notice, NoticeKind, ObjectKind, Route, Shift,
-    Snapshot, Upstream, WebhookEndpoint,
+    About, ApiKey, AuditLink, AuditPoint, Certificate, Change, EdgeToken, EndpointStatus, Epoch,
+    Expiring, ExpiryNotice, JournalEntry, JournalPlace, Notice, NoticeKind, ObjectKind, Route,
+    Shift, Snapshot, Upstream, WebhookEndpoint,
 };
 use crate::rows::View;
 use crate::schema::{
@@ -80,6 +80,42 @@ impl Journaling<'_> {
             revision: self.revision,
             entry: Box::new(entry),
         })
+    }
+
+    /// The row that tells of another epoch, which begins on nobody's behalf.
+    pub(crate) fn epoch(
+        &self,
+        view: &(impl View + ?Sized),
+        stamped: &Stamped,
+        operation: &str,
+        (before, after): (Epoch, Epoch),
+    ) -> Event {
+        let told = |epoch: Epoch| Some(format!(r#"{{"epoch":{}}}"#, epoch.0));
+        let change = Change {
+            object: ObjectKind::Environment,
+            id: self.environment.to_string(),
+            route_id: None,
+            before: told(before),
+            after: told(after),
+            version: None,
+        };
+        let mut entry = JournalEntry {
+            actor: None,
+            request_id: stamped.request_id.clone(),
+            origin: stamped.origin.clone(),
+            idempotency_key: None,
+            operation: operation.to_owned(),
+            changes: vec![change],
+            notices: Vec::new(),
+            link: None,
+        };
+        entry.link = self.link(view, &entry);
+        Event::Journaled {
+            environment_id: self.environment.clone(),
+            at: self.at,
+            revision: self.revision,
+            entry: Box::new(entry),
+        }
     }
 
     /// Hangs the row, whose changes are told in full, on the one before it. Where there is no

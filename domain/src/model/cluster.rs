@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Origin;
 use crate::id::RequestId;
-use crate::model::{KekId, SigningKeyId};
+use crate::model::{Epoch, KekId, SigningKeyId};
 use crate::time::{Revision, Timestamp};
 
 /// A node's number. It stands for one disk, and is never given to another one.
@@ -64,6 +64,34 @@ pub enum ClusterChange {
     SigningKeyRetired { key: SigningKeyId },
     /// Secrets are sealed under another key.
     KekActivated { key: KekId },
+    /// The cluster goes on from a backup, in another epoch.
+    Restored {
+        epoch: Epoch,
+        /// The backup's identifier.
+        backup: String,
+        /// Up to where the backup goes.
+        revision: Revision,
+    },
+    /// The cluster goes on with what one member had, in another epoch.
+    Recovered {
+        epoch: Epoch,
+        /// The member that is left.
+        member: MemberId,
+        /// The members that are gone, for good.
+        lost: Vec<MemberId>,
+    },
+}
+
+impl ClusterChange {
+    /// The epoch that begins with it, and what the audit log calls it.
+    #[must_use]
+    pub fn begins(&self) -> Option<(Epoch, &'static str)> {
+        match self {
+            Self::Restored { epoch, .. } => Some((*epoch, "restore_backup")),
+            Self::Recovered { epoch, .. } => Some((*epoch, "recover_cluster")),
+            _ => None,
+        }
+    }
 }
 
 /// A change with who asked for it and when.

@@ -2,7 +2,9 @@
 
 use domain::command::{ChangeCluster, Command};
 use domain::id::RequestId;
-use domain::model::{ClusterChange, ClusterRecord, ClusterSettings, MemberId, RetiredMember};
+use domain::model::{
+    ClusterChange, ClusterRecord, ClusterSettings, Epoch, MemberId, RetiredMember,
+};
 use domain::rejection::Rejection;
 use domain::time::{Revision, Timestamp};
 use proptest::prelude::*;
@@ -35,6 +37,16 @@ pub(crate) fn commands() -> Vec<Command> {
         change(ClusterChange::LeaderMoved { to: member }),
         change(ClusterChange::RegionPreferred {
             region: Some("eu-central-1".to_owned()),
+        }),
+        change(ClusterChange::Restored {
+            epoch: Epoch(2),
+            backup: "0123456789abcdef0123456789abcdef".to_owned(),
+            revision: Revision(300),
+        }),
+        change(ClusterChange::Recovered {
+            epoch: Epoch(3),
+            member,
+            lost: vec![MemberId(5), MemberId(6)],
         }),
     ]
 }
@@ -81,6 +93,16 @@ pub(crate) fn arbitrary() -> impl Strategy<Value = Command> {
         member().prop_map(|to| ClusterChange::LeaderMoved { to }),
         region.prop_map(|region| ClusterChange::RegionPreferred {
             region: region.map(str::to_owned)
+        }),
+        (1..4_u64).prop_map(|epoch| ClusterChange::Restored {
+            epoch: Epoch(epoch),
+            backup: "0123456789abcdef0123456789abcdef".to_owned(),
+            revision: Revision(300),
+        }),
+        (1..4_u64, member()).prop_map(|(epoch, lost)| ClusterChange::Recovered {
+            epoch: Epoch(epoch),
+            member: MemberId(9),
+            lost: vec![lost],
         }),
     ]
     .prop_map(change)

@@ -229,7 +229,7 @@ fn arbitrary_logs_are_not_vacuous() {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let mut done = std::collections::BTreeMap::<&str, (u32, u32)>::new();
-    for _ in 0..180 {
+    for _ in 0..220 {
         let log = log(100..120).new_tree(&mut runner).unwrap().current();
         let mut rows = MemoryRows::default();
         for (applied, stamped) in apply(&mut rows, &log).iter().zip(&log) {

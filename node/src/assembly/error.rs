@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use platform::tls::TlsError;
 use raft_store::OpenError;
 
+use crate::backup::BackupError;
 use crate::consensus::ConsensusError;
 use crate::publisher;
 
@@ -45,6 +46,9 @@ pub enum StartError {
     /// Webhooks cannot be sent as the settings say.
     #[error(transparent)]
     Webhooks(Box<dyn std::error::Error + Send + Sync>),
+    /// Backups cannot be made as the settings say.
+    #[error("setting backup")]
+    Backup(#[from] BackupError),
     /// The process is ending.
     #[error("the start was aborted")]
     Aborted,
@@ -56,6 +60,7 @@ impl StartError {
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::NotAMember { .. } | Self::Tls(_) | Self::Webhooks(_) => 64,
+            Self::Backup(error) => error.exit_code(),
             Self::Consensus(ConsensusError::Settings(_)) => 64,
             Self::Consensus(ConsensusError::Secrets(reason)) => reason.exit_code(),
             Self::Consensus(ConsensusError::Raft(_)) => 65,

@@ -19,6 +19,9 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::admin;
+use crate::backup::BackupError;
+use crate::backup::schedule::{self, BackupMetrics};
+use crate::backup::source::Source;
 use crate::bootstrap::Bootstrapper;
 use crate::consensus::peers::{Peers, TlsDialer};
 use crate::consensus::{Consensus, Parts, Surroundings, server};
@@ -102,6 +105,13 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         }
     };
     let (fleet, publisher) = publisher;
+    let backups = match start_backups(&settings, &ports, &metrics, &consensus) {
+        Ok(backups) => backups,
+        Err(error) => {
+            consensus.shut_down().await;
+            return Err(error.into());
+        }
+    };
     let addresses = Addresses {
         rest: local_addr("rest.listen", &rest)?,
         internal: local_addr("internal.listen", &internal)?,
@@ -169,6 +179,7 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         publisher,
         dispatcher,
         errands,
+        backups,
         closer,
     })
 }
@@ -259,6 +270,33 @@ fn start_publisher<N: Network>(
     let publisher = Publisher::start(&ports.network, parts)?;
     consensus.set_fleet(Arc::new(fleet));
     Ok((gathered, publisher))
+}
+
+/// Backups that are made by themselves, where the settings say so.
+fn start_backups<N: Network>(
+    settings: &Settings,
+    ports: &Ports<N>,
+    metrics: &Metrics,
+    consensus: &Consensus,
+) -> Result<Option<JoinHandle<()>>, BackupError> {
+    let metrics = metrics.register(BackupMetrics::register);
+    let Some(settings) = settings.backup.clone() else {
+        return Ok(None);
+    };
+    let control: Arc<dyn ControlPlane> = Arc::new(consensus.clone());
+    let started = schedule::start(schedule::Parts {
+        settings,
+        source: Source::new(
+            Arc::clone(&control),
+            ports.keys.clone(),
+            Arc::clone(&ports.clock),
+        ),
+        control,
+        clock: Arc::clone(&ports.clock),
+        entropy: Arc::clone(&ports.entropy),
+        metrics,
+    })?;
+    Ok(Some(started))
 }
 
 fn start_limits<N: Network>(

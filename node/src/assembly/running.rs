@@ -63,6 +63,7 @@ pub struct Running {
     pub(super) publisher: Publisher,
     pub(super) dispatcher: Dispatcher,
     pub(super) errands: Errands,
+    pub(super) backups: Option<JoinHandle<()>>,
     pub(super) closer: Closer,
 }
 
@@ -99,6 +100,10 @@ impl Running {
     pub async fn shut_down(self) {
         self.consensus.drain();
         self.errands.shut_down();
+        if let Some(backups) = &self.backups {
+            // One that is under way ends without a manifest.
+            backups.abort();
+        }
         // First, so that whoever ends the process before it is done ends no leader.
         self.consensus.hand_over().await;
         // Edges go elsewhere and deliveries end while requests end: nobody waits for the others.

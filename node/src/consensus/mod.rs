@@ -7,6 +7,7 @@
 //! applied      waiting until this node has applied a revision
 //! leadership   who leads
 //! pepper, keks whether this node has the secrets that the cluster's are kept with
+//! era          in which epoch this node is, and who is refused for being in another
 //! formation    how a cluster comes to be
 //! membership   who belongs to it, and how operators change that
 //! network      openraft's calls to other nodes, over `peers`
@@ -21,6 +22,7 @@ mod applied;
 mod checkpoint;
 mod config;
 mod control;
+mod era;
 mod formation;
 mod keks;
 mod leadership;
@@ -47,6 +49,7 @@ use raft_store::types::{Member, NodeId, Raft};
 use raft_store::{Admission, Checkpoints, LogReader, LogStore, Outcomes, Reader, StateMachine};
 use tokio::sync::watch;
 
+use crate::backup::source::Source;
 use crate::bootstrap::Bootstrapper;
 use crate::control_plane::{LocalFleet, LocalLimits};
 use crate::halt::{FatalReason, Halt};
@@ -55,6 +58,7 @@ use crate::metrics::ConsensusMetrics;
 use crate::settings::RaftSettings;
 
 use applied::AppliedWaiters;
+use era::Era;
 use formation::{Formation, Probation};
 use leadership::Leadership;
 pub(crate) use membership::Surroundings;
@@ -122,6 +126,7 @@ struct Inner {
     confirmations: Confirmations,
     reads: ReadIndex,
     probation: Probation,
+    era: Era,
     joins: bool,
     process: u64,
     steward: Steward,
@@ -145,11 +150,13 @@ impl fmt::Debug for Consensus {
 impl Consensus {
     /// Starts consensus on open storage. Other nodes reach it once [`Consensus::service`] is
     /// served; a cluster is formed once [`Consensus::form`] is called.
-    pub(crate) async fn start(parts: Parts) -> Result<Self, ConsensusError> {
+    pub(crate) async fn start(mut parts: Parts) -> Result<Self, ConsensusError> {
         pepper::check(&parts.reader, &parts.keys).map_err(ConsensusError::Secrets)?;
         keks::check(&parts.reader, &parts.keys).map_err(ConsensusError::Secrets)?;
         let id = parts.this.id;
         let config = config::config(&parts.settings)?;
+        let era = Era::of(parts.reader.clone());
+        parts.peers = parts.peers.in_era(era.clone());
         let links = Links::new(parts.peers.clone());
         let mut log = parts.log;
         let log_reader = log.get_log_reader().await;
@@ -191,6 +198,7 @@ impl Consensus {
             }),
             confirmations,
             probation: Probation::new(parts.admission),
+            era,
             joins: parts.joins,
             process: parts.entropy.next_u64(),
             steward,
@@ -227,9 +235,15 @@ impl Consensus {
             confirmations: inner.confirmations.clone(),
             checkpoints: inner.checkpoints.clone(),
             probation: inner.probation.clone(),
+            era: inner.era.clone(),
             process: inner.process,
             desk: self.desk(),
             keys: inner.keys.clone(),
+            backups: Source::new(
+                Arc::clone(&bootstrapper.control),
+                bootstrapper.keys.clone(),
+                Arc::clone(&bootstrapper.clock),
+            ),
             bootstrapper,
             fleet: Arc::clone(&inner.fleet),
             limits: Arc::clone(&inner.limits),

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    EnrolmentSettings, LimitSettings, MemberSettings, PublisherSettings, RaftSettings,
-    RestSettings, SecuritySettings, Settings, SettingsError, TlsSettings,
+    BackupSettings, EnrolmentSettings, LimitSettings, MemberSettings, PublisherSettings,
+    RaftSettings, RestSettings, SecuritySettings, Settings, SettingsError, TlsSettings,
 };
 
 /// Region names longer than this fit no table and no label.
@@ -12,6 +12,9 @@ const REGION_CHARS_MAX: usize = 64;
 
 /// The largest rate limit: far more than any cluster serves, and small enough to add some up.
 const LIMIT_MAX: u32 = 1_000_000_000;
+
+/// A week: a backup that is older is hardly one.
+const BACKUP_MINUTES_MAX: u32 = 7 * 24 * 60;
 
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     region("node.region", &settings.node.region)?;
@@ -21,6 +24,9 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
         self::enrolment(enrolment, &settings.tls)?;
     }
     security(&settings.security)?;
+    if let Some(backup) = &settings.backup {
+        self::backup(backup)?;
+    }
     members(settings)?;
     raft(&settings.raft)?;
     limits(&settings.limits)
@@ -86,6 +92,35 @@ fn security(security: &SecuritySettings) -> Result<(), SettingsError> {
             "security.kek_command",
             "cannot be beside security.kek_file: keys come from one of them",
         ));
+    }
+    Ok(())
+}
+
+/// What is written in clear text is written so because somebody said it.
+fn backup(backup: &BackupSettings) -> Result<(), SettingsError> {
+    match (&backup.key_file, backup.plain) {
+        (None, false) => {
+            return Err(SettingsError::field(
+                "backup.key_file",
+                "is missing; set backup.plain = true for backups that whoever has the files can read",
+            ));
+        }
+        (Some(_), true) => {
+            return Err(SettingsError::field(
+                "backup.plain",
+                "cannot be beside backup.key_file",
+            ));
+        }
+        _ => {}
+    }
+    if !(1..=BACKUP_MINUTES_MAX).contains(&backup.every_minutes) {
+        return Err(SettingsError::field(
+            "backup.every_minutes",
+            format!("must be 1 to {BACKUP_MINUTES_MAX}"),
+        ));
+    }
+    if backup.keep == 0 {
+        return Err(SettingsError::field("backup.keep", "must be at least 1"));
     }
     Ok(())
 }

@@ -58,6 +58,9 @@ pub struct Settings {
     /// Where webhooks may go.
     #[serde(default)]
     pub webhooks: WebhookSettings,
+    /// Backups that the cluster makes by itself; without it, none.
+    #[serde(default)]
+    pub backup: Option<BackupSettings>,
 }
 
 /// Who a node is.
@@ -268,6 +271,36 @@ pub struct WebhookSettings {
     pub allowed_ranges: Vec<IpNet>,
     /// Authorities that vouch for receivers, in PEM, beside those of the operating system.
     pub ca_file: Option<PathBuf>,
+}
+
+/// Backups that the cluster makes by itself, through whoever leads; give every node the same.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupSettings {
+    /// Where they are written, each in a folder of its own.
+    pub directory: PathBuf,
+    /// How many minutes after one the next is begun.
+    #[serde(default = "backup_every_minutes")]
+    pub every_minutes: u32,
+    /// How many are kept.
+    #[serde(default = "backups_kept")]
+    pub keep: usize,
+    /// The file with the key that encrypts them: 32 bytes in hexadecimal.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// Whether they are not encrypted. One of the two has to be said.
+    #[serde(default)]
+    pub plain: bool,
+}
+
+/// An hour.
+fn backup_every_minutes() -> u32 {
+    60
+}
+
+/// Two days of them.
+fn backups_kept() -> usize {
+    48
 }
 
 impl Default for LogSettings {

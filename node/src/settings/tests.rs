@@ -251,6 +251,26 @@ fn what_is_wrong_is_named() {
         ),
         (
             "[security]",
+            "[backup]\ndirectory = \"b\"\n[security]",
+            "backup.key_file",
+        ),
+        (
+            "[security]",
+            "[backup]\ndirectory = \"b\"\nkey_file = \"k\"\nplain = true\n[security]",
+            "backup.plain",
+        ),
+        (
+            "[security]",
+            "[backup]\ndirectory = \"b\"\nplain = true\nevery_minutes = 0\n[security]",
+            "backup.every_minutes",
+        ),
+        (
+            "[security]",
+            "[backup]\ndirectory = \"b\"\nplain = true\nkeep = 0\n[security]",
+            "backup.keep",
+        ),
+        (
+            "[security]",
             "[webhooks]\nallowed_ranges = [\"10.1.0.0\"]\n[security]",
             "webhooks.allowed_ranges[0]",
         ),

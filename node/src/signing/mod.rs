@@ -13,4 +13,5 @@ mod draw;
 mod signer;
 
 pub use draw::{founding, next_key, retirement};
+pub(crate) use signer::open;
 pub use signer::{Signer, SigningError};

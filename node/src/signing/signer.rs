@@ -160,7 +160,7 @@ impl Signer {
 }
 
 /// The key that signs.
-pub(super) fn open(keys: &KeyRing, signing: &Signing) -> Result<KeyPair, SigningError> {
+pub(crate) fn open(keys: &KeyRing, signing: &Signing) -> Result<KeyPair, SigningError> {
     let key = KeyPair::new(&keys.open_signing_key(signing)?)?;
     if key.id() != signing.active {
         return Err(SigningError::OtherKey);

@@ -2,6 +2,7 @@
 //! sockets that can be cut. What a node promises its clients is asked of it here; what it keeps
 //! through any sequence of faults is the simulation's matter.
 
+mod backup;
 mod commands;
 mod document;
 mod failures;

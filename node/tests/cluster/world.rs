@@ -19,9 +19,9 @@ use node::control_plane::{Consistency, ControlPlane, ProposeError, ReadError};
 use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{
-    ClusterSettings, LimitSettings, ListenSettings, LogSettings, MemberSettings, NodeSettings,
-    PublisherSettings, RaftSettings, RestSettings, SecuritySettings, Settings, TlsSettings,
-    WebhookSettings,
+    BackupSettings, ClusterSettings, LimitSettings, ListenSettings, LogSettings, MemberSettings,
+    NodeSettings, PublisherSettings, RaftSettings, RestSettings, SecuritySettings, Settings,
+    TlsSettings, WebhookSettings,
 };
 use platform::testing::TestAuthority;
 use platform::{SystemClock, SystemEntropy};
@@ -41,6 +41,7 @@ pub(crate) struct World {
     pub(crate) authority: TestAuthority,
     pub(crate) members: Vec<MemberSettings>,
     pub(crate) raft: RaftSettings,
+    pub(crate) backup: Option<BackupSettings>,
     /// How many of the members form the cluster; the others join.
     size: u64,
     nodes: BTreeMap<u64, Node>,
@@ -122,6 +123,7 @@ impl World {
             authority: TestAuthority::default(),
             members,
             raft: RaftSettings::default(),
+            backup: None,
             size,
             nodes: BTreeMap::new(),
             disks,
@@ -320,6 +322,7 @@ impl World {
                 allowed_ranges: vec!["127.0.0.0/8".parse().unwrap()],
                 ca_file: None,
             },
+            backup: self.backup.clone(),
         }
     }
 

@@ -182,3 +182,44 @@ async fn what_somebody_else_put_on_the_disk_is_not_served() {
     edge.applies(state.change(1, 10)).await;
     edge.stop().await;
 }
+
+#[tokio::test]
+async fn after_a_restore_edges_follow_although_versions_went_back_and_nothing_of_before_any_more() {
+    let state = State::with_rules(3);
+    let backup = state.copy();
+    let node = Node::start(1, &state);
+    let mut edge = Edge::start("edge-1", &[&node]);
+    edge.applies(state.manifest()).await;
+    let mut last = state.manifest();
+    for priority in 10..15 {
+        last = state.change(1, priority);
+        edge.applies(last).await;
+    }
+    // What is restored goes on from long before; without an epoch of its own it would be refused for ever.
+    backup.restore(2);
+    let restored = Node::start(2, &backup);
+    let mut maker = edge.stop().await;
+    maker.nodes = vec![restored.address.clone()];
+    let mut edge = maker.start();
+    assert_eq!(edge.restored, Some(last));
+    let new = backup.manifest();
+    assert!(new.version < last.version && new.epoch > last.epoch);
+    edge.applies(new).await;
+    edge.applies(backup.change(1, 20)).await;
+    let held = backup.manifest();
+
+    // A node of before comes back, and publishes.
+    let mut maker = edge.stop().await;
+    maker.nodes = vec![node.address.clone()];
+    state.change(1, 30);
+    let mut edge = maker.start();
+    assert_eq!(edge.restored, Some(held));
+    let status = edge
+        .until("refuses", |status| {
+            status.untrusted.contains_key("older_epoch")
+        })
+        .await;
+    assert_eq!(status.manifest, Some(held));
+    assert_eq!(edge.active.current().manifest(), Some(&held));
+    edge.stop().await;
+}

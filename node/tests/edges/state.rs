@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use domain::command::{
-    Actor, Bootstrap, Command, CreateCertificate, CreateEdgeToken, CreateRoute, CreateRule,
-    CreateUpstream, NewEnvironment, Publish, RevokeEdge, Stamped, UpdateCertificate, UpdateRoute,
+    Actor, Bootstrap, ChangeCluster, Command, CreateCertificate, CreateEdgeToken, CreateRoute,
+    CreateRule, CreateUpstream, NewEnvironment, Publish, RevokeEdge, Stamped, UpdateCertificate,
+    UpdateRoute,
 };
 use domain::id::{
     ApiKeyId, CertificateId, EdgeTokenId, EnvironmentId, OrgId, RequestId, RouteId, RuleId, Seed,
@@ -14,8 +15,8 @@ use domain::id::{
 };
 use domain::machine;
 use domain::model::{
-    Algorithm, ApiVersion, CertificateMaterial, EdgeBinding, EdgeRecord, KeyHash, KeySalt, Mode,
-    Plan, Priority, Signing, SigningKeyId, Target,
+    Algorithm, ApiVersion, CertificateMaterial, ClusterChange, EdgeBinding, EdgeRecord, Epoch,
+    KeyHash, KeySalt, Mode, Plan, Priority, Signing, SigningKeyId, Target,
 };
 use domain::outcome::{Applied, Outcome};
 use domain::query;
@@ -286,6 +287,26 @@ impl State {
     /// Has nobody believe any more what a key signed.
     pub(crate) fn retire(&self, key: SigningKeyId) {
         self.apply(node::signing::retirement(key));
+    }
+
+    /// A state that has the same rows and goes on by itself: a backup.
+    pub(crate) fn copy(&self) -> Arc<Self> {
+        let copy = Self::empty();
+        *copy.rows.lock() = self.rows.lock().clone();
+        copy.revision.send_replace(*self.revision.borrow());
+        let drawn = self.drawn.load(Ordering::Relaxed);
+        copy.drawn.store(drawn, Ordering::Relaxed);
+        copy
+    }
+
+    /// Begins an epoch, as a restore does.
+    pub(crate) fn restore(&self, epoch: u64) {
+        let change = ClusterChange::Restored {
+            epoch: Epoch(epoch),
+            backup: "ab".to_owned(),
+            revision: *self.revision.borrow(),
+        };
+        self.apply(Command::ChangeCluster(ChangeCluster { change }));
     }
 
     fn draft(&self) -> SnapshotId {

@@ -1,6 +1,7 @@
 //! The process as its operator meets it: settings files, exit codes, signals, `bootstrap`.
 
 mod authority;
+mod backup;
 mod place;
 mod renewal;
 mod secrets;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use domain::id::RequestId;
 use domain::machine;
 use domain::outcome::Applied;
-use domain::rows::Overlay;
+use domain::rows::{Overlay, Row};
 use domain::schema::{ANSWERS, JOURNAL, decides_access};
 use domain::table::Span;
 use domain::time::Revision;
@@ -153,6 +153,16 @@ impl StateShared {
     /// Makes what was applied durable.
     pub(crate) fn sync(&self) -> Result<(), StorageFault> {
         self.breaker.run(|| self.generation().database().sync())
+    }
+
+    /// Writes rows of the domain's beside consensus: a backup's, before anything was applied.
+    pub(crate) fn put_rows(&self, rows: &[Row]) -> Result<(), StorageFault> {
+        let mut batch = Batch::default();
+        for (key, value) in rows {
+            batch.put(keys::row(key), value.clone());
+        }
+        self.breaker
+            .run(|| self.generation().database().write(batch))
     }
 
     /// Applies entries in one atomic write, and tells whoever proposed them what came of it.

@@ -9,5 +9,6 @@ mod damage;
 mod faults;
 mod raft;
 mod runtime;
+mod succession;
 mod suite;
 mod support;

@@ -172,6 +172,7 @@ impl Fleet {
                 allowed_ranges: vec![IpNet::V4(Ipv4Net::new_assert([192, 168, 0, 0].into(), 16))],
                 ca_file: None,
             },
+            backup: None,
         }
     }
 

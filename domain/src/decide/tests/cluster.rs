@@ -7,7 +7,7 @@ use crate::outcome::{Outcome, Reply};
 use crate::query;
 
 impl World {
-    fn change_cluster(&mut self, change: ClusterChange) -> Reply {
+    pub(super) fn change_cluster(&mut self, change: ClusterChange) -> Reply {
         self.apply(Command::ChangeCluster(ChangeCluster { change }))
     }
 }

@@ -24,6 +24,7 @@ mod sealing;
 mod several;
 mod shifts;
 mod signing;
+mod succession;
 mod upstreams;
 mod validation;
 mod webhooks;

@@ -11,7 +11,7 @@ use crate::outcome::{Outcome, Reply};
 use crate::query;
 
 impl World {
-    fn change_keys(&mut self, change: SigningChange) -> Reply {
+    pub(super) fn change_keys(&mut self, change: SigningChange) -> Reply {
         self.apply(Command::ChangeSigningKeys(ChangeSigningKeys { change }))
     }
 }
@@ -30,7 +30,7 @@ fn key(number: u8) -> NewSigningKey {
     }
 }
 
-fn found(number: u8) -> SigningChange {
+pub(super) fn found(number: u8) -> SigningChange {
     SigningChange::Found {
         cluster_id: ClusterId::new(Seed {
             unix_ms: 1,

@@ -188,5 +188,26 @@ fn words(change: &ClusterChange) -> String {
         ClusterChange::SigningKeyAdded { key } => format!("sign with key {key}"),
         ClusterChange::SigningKeyRetired { key } => format!("retire signing key {key}"),
         ClusterChange::KekActivated { key } => format!("seal secrets under key {key}"),
+        ClusterChange::Restored {
+            epoch,
+            backup,
+            revision,
+        } => format!(
+            "begin epoch {} from backup {backup}, which goes up to revision {}",
+            epoch.0, revision.0
+        ),
+        ClusterChange::Recovered {
+            epoch,
+            member,
+            lost,
+        } => {
+            let lost: Vec<String> = lost.iter().map(|member| member.0.to_string()).collect();
+            format!(
+                "begin epoch {} with what node {} had, without {}",
+                epoch.0,
+                member.0,
+                lost.join(", ")
+            )
+        }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::Shared;
+use http::HeaderValue;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -21,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::body::Body;
 
 use super::{Dial, DialError};
+use crate::consensus::era;
 use crate::consensus::wire::{MESSAGE_BYTES_MAX, proto};
 use proto::node_client::NodeClient;
 
@@ -53,6 +55,8 @@ pub(crate) fn client(connection: Connection) -> Client {
 #[derive(Clone)]
 pub(crate) struct Connection {
     sender: SendRequest<Body>,
+    /// What is said with each call.
+    epoch: Option<u64>,
 }
 
 impl Connection {
@@ -76,7 +80,15 @@ impl Connection {
                 tracing::debug!(%error, "a connection to a node ended");
             }
         });
-        Ok(Self { sender })
+        Ok(Self {
+            sender,
+            epoch: None,
+        })
+    }
+
+    /// The same connection, for calls of a node in this epoch.
+    pub(crate) fn in_epoch(self, epoch: Option<u64>) -> Self {
+        Self { epoch, ..self }
     }
 
     /// Whether calls on it are bound to fail.
@@ -94,7 +106,12 @@ impl tower::Service<http::Request<Body>> for Connection {
         self.sender.poll_ready(context)
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        if let Some(epoch) = self.epoch {
+            request
+                .headers_mut()
+                .insert(era::HEADER, HeaderValue::from(epoch));
+        }
         Box::pin(self.sender.send_request(request))
     }
 }

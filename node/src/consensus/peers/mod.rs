@@ -14,6 +14,7 @@ use raft_store::types::{Member, NodeId};
 pub(crate) use connection::{Client, Connection, client};
 pub(crate) use dial::{Dial, DialError, TlsDialer};
 
+use super::era::Era;
 use connection::Slot;
 
 /// How long opening a connection may take: resolve, TCP, TLS and HTTP/2, five round trips at the
@@ -42,6 +43,7 @@ type Slots = BTreeMap<(NodeId, Lane), Arc<Slot>>;
 pub(crate) struct Peers {
     dialer: Arc<dyn Dial>,
     slots: Arc<Mutex<Slots>>,
+    era: Era,
 }
 
 impl Peers {
@@ -49,7 +51,13 @@ impl Peers {
         Self {
             dialer,
             slots: Arc::default(),
+            era: Era::default(),
         }
+    }
+
+    /// Those of a node that says in which epoch it is.
+    pub(crate) fn in_era(self, era: Era) -> Self {
+        Self { era, ..self }
     }
 
     /// An open connection to `member`. An error means that nothing was sent.
@@ -69,8 +77,10 @@ impl Peers {
         lane: Lane,
     ) -> Result<Connection, DialError> {
         let slot = Arc::clone(self.slots.lock().entry((id, lane)).or_default());
-        slot.connection(&self.dialer, id, address, DIAL_DEADLINE)
-            .await
+        let connection = slot
+            .connection(&self.dialer, id, address, DIAL_DEADLINE)
+            .await?;
+        Ok(connection.in_epoch(self.era.epoch()))
     }
 
     /// Closes every connection once its calls are done; later calls open new ones.

@@ -10,11 +10,14 @@ use injection::{Mutant, Point, mutant, point};
 use openraft::async_runtime::watch::WatchReceiver;
 use raft_store::types::{LogId, Member, NodeId, Raft, Snapshot, Vote};
 use raft_store::{Checkpoints, Reader};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Caller;
+use crate::backup::source::{Part, Source, SourceError};
 use crate::bootstrap::Bootstrapper;
+use crate::consensus::era::Era;
 use crate::consensus::formation::Probation;
 use crate::consensus::membership::Desk;
 use crate::consensus::reads::Confirmations;
@@ -35,11 +38,13 @@ pub(crate) struct NodeService {
     pub(crate) confirmations: Confirmations,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) probation: Probation,
+    pub(crate) era: Era,
     /// Drawn anew by each process.
     pub(crate) process: u64,
     pub(crate) desk: Desk,
     pub(crate) keys: KeyRing,
     pub(crate) bootstrapper: Bootstrapper,
+    pub(crate) backups: Source,
     /// Set once the fleet is there, which is after consensus.
     pub(crate) fleet: Arc<OnceLock<Arc<dyn LocalFleet>>>,
     /// Set once the limits are there, which is after consensus.
@@ -72,13 +77,13 @@ impl NodeService {
     /// Who calls, if this node takes part in consensus at all.
     fn voter<T>(&self, request: &Request<T>) -> Result<NodeId, Status> {
         self.probation.check()?;
-        caller(request)
+        self.contemporary(request)
     }
 
     /// Fails unless the caller is a member, as far as this node knows. One that was removed would
     /// otherwise take itself for one for as long as it is answered.
     fn member<T>(&self, request: &Request<T>) -> Result<NodeId, Status> {
-        let caller = caller(request)?;
+        let caller = self.contemporary(request)?;
         let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow_watched();
         let membership = metrics.membership_config.membership();
@@ -87,6 +92,13 @@ impl NodeService {
                 "node {caller} is no member of the cluster"
             )));
         }
+        Ok(caller)
+    }
+
+    /// Who calls, if it is of this node's epoch.
+    fn contemporary<T>(&self, request: &Request<T>) -> Result<NodeId, Status> {
+        let caller = caller(request)?;
+        self.era.check(caller, request.metadata())?;
         Ok(caller)
     }
 
@@ -116,6 +128,7 @@ impl NodeService {
 impl Node for NodeService {
     type AppendStreamStream = Replies<proto::AppendReply>;
     type ForwardStream = Replies<proto::OutcomeBatch>;
+    type BackupStream = Replies<proto::BackupPart>;
 
     async fn append(
         &self,
@@ -248,7 +261,7 @@ impl Node for NodeService {
         &self,
         request: Request<proto::FleetMessage>,
     ) -> Result<Response<proto::FleetMessage>, Status> {
-        caller(&request)?;
+        self.contemporary(&request)?;
         let Some(fleet) = self.fleet.get() else {
             return Err(Status::unavailable("the node is starting"));
         };
@@ -262,7 +275,7 @@ impl Node for NodeService {
         &self,
         request: Request<proto::LeaseMessage>,
     ) -> Result<Response<proto::LeaseMessage>, Status> {
-        caller(&request)?;
+        self.contemporary(&request)?;
         let Some(limits) = self.limits.get() else {
             return Err(Status::unavailable("the node is starting"));
         };
@@ -350,6 +363,36 @@ impl Node for NodeService {
             .bootstrap(request.into_inner().workspace_name)
             .await?;
         Ok(Response::new(reply))
+    }
+
+    async fn backup(
+        &self,
+        request: Request<proto::BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        caller(&request)?;
+        let parts = self.backups.tell().await.map_err(not_told)?;
+        let parts = ReceiverStream::new(parts).map(|part| {
+            let part = match part.map_err(not_told)? {
+                Part::Rows(rows) => proto::backup_part::Part::Rows(rows),
+                Part::Statement(signed) => {
+                    let text = serde_json::to_vec(&signed).map_err(stopped)?;
+                    proto::backup_part::Part::Statement(text.into())
+                }
+            };
+            Ok(proto::BackupPart { part: Some(part) })
+        });
+        Ok(Response::new(Box::pin(parts)))
+    }
+}
+
+fn not_told(error: SourceError) -> Status {
+    let reason = error.to_string();
+    match error {
+        SourceError::Nothing | SourceError::Unsigned(_) => Status::failed_precondition(reason),
+        SourceError::Busy
+        | SourceError::Unavailable(_)
+        | SourceError::Storage
+        | SourceError::Stalled => Status::unavailable(reason),
     }
 }
 

@@ -16,10 +16,10 @@ use crate::consensus::peers::{Connection, Dial, DialError};
 use crate::control_plane::BoxFuture;
 use proto::node_server::{Node, NodeServer};
 use proto::{
-    AdmitReply, AdmitRequest, AppendReply, AppendRequest, BootstrapReply, BootstrapRequest,
-    CheckpointPart, ClusterMessage, FleetMessage, InstallCheckpointReply, Introduction,
-    LeaseMessage, ProposalOutcome, ReadIndexReply, ReadIndexRequest, TransferLeaderReply,
-    TransferLeaderRequest, VoteReply, VoteRequest,
+    AdmitReply, AdmitRequest, AppendReply, AppendRequest, BackupPart, BackupRequest,
+    BootstrapReply, BootstrapRequest, CheckpointPart, ClusterMessage, FleetMessage,
+    InstallCheckpointReply, Introduction, LeaseMessage, ProposalOutcome, ReadIndexReply,
+    ReadIndexRequest, TransferLeaderReply, TransferLeaderRequest, VoteReply, VoteRequest,
 };
 
 /// By when something that has to happen has happened.
@@ -57,6 +57,7 @@ macro_rules! refused {
 impl Node for FakeLeader {
     type AppendStreamStream = Replies<AppendReply>;
     type ForwardStream = Replies<OutcomeBatch>;
+    type BackupStream = Replies<BackupPart>;
 
     async fn forward(
         &self,
@@ -88,6 +89,7 @@ impl Node for FakeLeader {
         admit(AdmitRequest) -> AdmitReply;
         cluster(ClusterMessage) -> ClusterMessage;
         bootstrap(BootstrapRequest) -> BootstrapReply;
+        backup(BackupRequest) -> Self::BackupStream;
     }
 }
 
