@@ -131,8 +131,9 @@ pub(super) struct Offers {
 }
 
 impl Offers {
-    /// Offers to an edge. Of its kind this badness is the first one.
-    pub(super) fn new(first: Badness, hello: &Hello, stock: Stock) -> Self {
+    /// Offers to an edge. Of its kind this badness is the first one; of what edges break off over, each conversation
+    /// begins with another, for it hears of no second one.
+    pub(super) fn new(first: Badness, conversation: usize, hello: &Hello, stock: Stock) -> Self {
         let held = hello.have.unwrap_or(ManifestRef {
             epoch: Epoch(1),
             version: ManifestVersion(0),
@@ -140,6 +141,9 @@ impl Offers {
         });
         let mut course = Badness::ALL.to_vec();
         course.sort_by_key(|badness| (badness.breaks_off(), *badness != first));
+        let goes_on = course.partition_point(|badness| !badness.breaks_off());
+        let breaks_off = &mut course[goes_on..];
+        breaks_off.rotate_left(conversation % breaks_off.len());
         Self {
             stock,
             held,
@@ -292,4 +296,37 @@ fn whole(view: &dyn View, root: Hash) -> Option<Chunks> {
         chunks.insert(hash, chunk);
     }
     Some(chunks)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    #[test]
+    fn each_way_to_be_left_comes_first_in_some_conversation_after_all_that_is_only_refused() {
+        let hello = Hello {
+            protocol: 1,
+            edge_id: "edge-1".to_owned(),
+            environment: "production".to_owned(),
+            region: "eu".to_owned(),
+            labels: BTreeMap::new(),
+            software: "test".to_owned(),
+            have: None,
+        };
+        let ways = Badness::ALL.iter().filter(|it| it.breaks_off()).count();
+        let left_first: BTreeSet<&str> = (0..ways)
+            .map(|conversation| {
+                let first = Badness::Garbage;
+                let offers = Offers::new(first, conversation, &hello, Stock::default());
+                assert_eq!(offers.course.len(), Badness::ALL.len());
+                let found = offers.course.iter().find(|it| it.breaks_off()).unwrap();
+                assert!(conversation > 0 || *found == first);
+                assert!(offers.course.is_sorted_by_key(|it| it.breaks_off()));
+                found.name()
+            })
+            .collect();
+        assert_eq!(left_first.len(), ways);
+    }
 }

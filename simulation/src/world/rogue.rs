@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::id::EnvironmentId;
@@ -43,6 +44,8 @@ pub struct Rogue {
     environment: Arc<Mutex<Option<EnvironmentId>>>,
     stock: Arc<Mutex<Stock>>,
     refusals: Arc<Mutex<u64>>,
+    /// How many edges have said who they are.
+    conversations: Arc<AtomicUsize>,
     history: Arc<Mutex<History>>,
 }
 
@@ -64,6 +67,7 @@ impl Rogue {
             environment: Arc::default(),
             stock: Arc::default(),
             refusals: Arc::default(),
+            conversations: Arc::default(),
             history,
         }
     }
@@ -106,7 +110,9 @@ impl Rogue {
                 match frame {
                     ToNode::Hello(hello) => {
                         self.greet(&mut send).await?;
-                        let mut offers = Offers::new(badness, &hello, self.stock.lock().clone());
+                        let conversation = self.conversations.fetch_add(1, Ordering::Relaxed);
+                        let stock = self.stock.lock().clone();
+                        let mut offers = Offers::new(badness, conversation, &hello, stock);
                         let offer = self.make(&mut send, &hello, offers.next()).await?;
                         course = Some(Course {
                             hello,
