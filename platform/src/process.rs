@@ -68,6 +68,8 @@ struct Stat {
 pub struct Room {
     /// All of it, in bytes.
     pub bytes: u64,
+    /// What holds something, in bytes. What is kept back for root does not.
+    pub used_bytes: u64,
     /// What is left, in bytes, for those who are not root.
     pub available_bytes: u64,
 }
@@ -125,6 +127,7 @@ pub fn room(on: &Path) -> io::Result<Room> {
     let found = rustix::fs::statvfs(on)?;
     Ok(Room {
         bytes: found.f_blocks.saturating_mul(found.f_frsize),
+        used_bytes: (found.f_blocks.saturating_sub(found.f_bfree)).saturating_mul(found.f_frsize),
         available_bytes: found.f_bavail.saturating_mul(found.f_frsize),
     })
 }

@@ -402,12 +402,13 @@ fn lag(patient: &Patient<'_>, condition: &Condition, found: &mut Vec<Finding>) {
 }
 
 fn disk(condition: &Condition, found: &mut Vec<Finding>) {
-    let Some(disk) = condition.disk.filter(|disk| disk.size_bytes > 0) else {
+    let Some(disk) = condition.disk else {
         return;
     };
-    let used = disk.size_bytes.saturating_sub(disk.available_bytes);
-    let percent = u64::try_from(u128::from(used) * 100 / u128::from(disk.size_bytes));
-    let percent = percent.unwrap_or(u64::MAX);
+    // As `df` counts.
+    let usable = u128::from(disk.used_bytes) + u128::from(disk.available_bytes);
+    let percent = u128::from(disk.used_bytes) * 100 / usable.max(1);
+    let percent = u64::try_from(percent).unwrap_or(u64::MAX);
     let Some((_, severity)) = DISK_PERCENT.iter().find(|(from, _)| percent >= *from) else {
         return;
     };

@@ -42,9 +42,10 @@ pub struct Condition {
 /// Room on a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
-    /// All of it, in bytes.
-    pub size_bytes: u64,
-    /// What is left of it for the process, in bytes.
+    /// What holds something, in bytes.
+    pub used_bytes: u64,
+    /// What is left for the process, in bytes. With what is used it is less than the file system has, where some is kept
+    /// back for root.
     pub available_bytes: u64,
 }
 
@@ -78,7 +79,7 @@ impl Steward {
             committed: index(metrics.cluster_committed),
             applied: index(metrics.last_applied),
             disk: room.map(|room| Disk {
-                size_bytes: room.bytes,
+                used_bytes: room.used_bytes,
                 available_bytes: room.available_bytes,
             }),
             certificate_until_s: surroundings.identity.term().map(|term| term.until_s),

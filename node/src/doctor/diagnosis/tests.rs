@@ -33,7 +33,7 @@ fn condition(id: NodeId) -> Condition {
         committed: 5000,
         applied: 5000,
         disk: Some(Disk {
-            size_bytes: 100 * GIB,
+            used_bytes: 40 * GIB,
             available_bytes: 60 * GIB,
         }),
         certificate_until_s: Some(NOW_MS / 1000 + 30 * DAY_S),
@@ -142,7 +142,7 @@ fn what_is_wrong_is_found_and_nothing_else() {
     let full = |percent: u64| {
         with(&[2], |it| {
             it.disk = Some(Disk {
-                size_bytes: 100 * GIB,
+                used_bytes: percent * GIB,
                 available_bytes: (100 - percent) * GIB,
             });
         })
