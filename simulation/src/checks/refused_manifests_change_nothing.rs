@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::history::{EdgeWord, History};
+use crate::history::{EdgeWord, History, Host};
 
 /// The violations in `history`.
 pub(crate) fn check(history: &History) -> Vec<String> {
@@ -30,8 +30,9 @@ pub(crate) fn check(history: &History) -> Vec<String> {
         let it_refused = refused.iter().find(|(word, _)| {
             word.edge == sight.edge && word.root == sight.root && word.at_us <= sight.at_us
         });
-        if let Some((word, _)) = it_refused
+        if let Some((word, reason)) = it_refused
             && !taken_since(history, word, sight.at_us)
+            && !(is_of_the_disk(reason) && died_since(history, word, sight.at_us))
         {
             found.push(format!("{sight:?} serves by what it had refused: {word:?}"));
         }
@@ -49,11 +50,30 @@ fn taken_since(history: &History, refused: &EdgeWord, until_us: u64) -> bool {
     })
 }
 
+/// Whether the edge would have taken it, had its own disk. It tries that again by itself.
+fn is_of_the_disk(reason: &str) -> bool {
+    [
+        "the configuration cannot be stored",
+        "the disk gave something else",
+    ]
+    .iter()
+    .any(|begins| reason.starts_with(begins))
+}
+
+/// Whether the edge died since: what it had taken into use by then it may not have had the time to say.
+fn died_since(history: &History, refused: &EdgeWord, until_us: u64) -> bool {
+    history.lives.iter().any(|life| {
+        let ended = life.ended_us;
+        life.host == Host::Edge(refused.edge)
+            && ended.is_some_and(|ended| (refused.at_us..=until_us).contains(&ended))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::check;
-    use crate::checks::made_up::edge_sight;
-    use crate::history::{BadManifest, EdgeWord, History};
+    use crate::checks::made_up::{edge_sight, life};
+    use crate::history::{BadManifest, EdgeWord, History, Host};
 
     fn word(at_us: u64, version: u64, refused: Option<&str>) -> EdgeWord {
         EdgeWord {
@@ -84,6 +104,24 @@ mod tests {
         let refused = || word(20, 4, Some("truncated"));
         assert_eq!(check(&history(vec![refused()])).len(), 1);
         assert!(check(&history(vec![refused(), word(29, 4, None)])).is_empty());
+    }
+
+    #[test]
+    fn an_edge_that_died_may_have_taken_what_its_disk_had_refused_and_not_what_was_bad() {
+        let full = "the configuration cannot be stored: no storage space";
+        for (reason, died, violations) in [
+            (full, None, 1),
+            (full, Some(25), 0),
+            (full, Some(19), 1),
+            ("truncated", Some(25), 1),
+        ] {
+            let mut history = history(vec![word(20, 4, Some(reason))]);
+            history.lives = vec![
+                life(Host::Edge(0), 1, died),
+                life(Host::Edge(1), 1, Some(25)),
+            ];
+            assert_eq!(check(&history).len(), violations, "{reason} {died:?}");
+        }
     }
 
     #[test]
