@@ -2,12 +2,16 @@
 //! which somebody waits for one of these nodes to make a change and no change is made.
 
 use super::calm::Calm;
-use crate::history::{Answer, Attempt, History, Operation};
+use crate::history::{Answer, Attempt, Effect, FaultSpan, History, Operation};
 
 /// How long nobody may get through, in microseconds.
 const GAP_US: u64 = 3_000_000;
 /// What the connection itself takes, both ways, twice.
 const UNDER_WAY_US: u64 = 300_000;
+
+/// A leader that is cut off for longer is missed, and another one elected. What was under way in a shorter cut is lost:
+/// the simulation's connections do not send again what TCP would, and who waits for it waits in vain.
+const MISSED_US: u64 = 1_000_000;
 
 /// The violations in `history`.
 pub(crate) fn check(history: &History) -> Vec<String> {
@@ -23,6 +27,13 @@ pub(crate) fn check(history: &History) -> Vec<String> {
         if !gap || from < until_us || until > history.ended_us {
             continue;
         }
+        if history
+            .faults
+            .iter()
+            .any(|it| loses_what_is_under_way(it, from, until))
+        {
+            continue;
+        }
         let nodes = calm.nodes(from, until);
         if calm.has_quorum(from, until) && nodes.contains(&attempt.node) {
             until_us = until;
@@ -32,6 +43,16 @@ pub(crate) fn check(history: &History) -> Vec<String> {
         }
     }
     found
+}
+
+/// Whether a short cut began between the two.
+fn loses_what_is_under_way(fault: &FaultSpan, from_us: u64, until_us: u64) -> bool {
+    let cuts = matches!(fault.effect, Effect::Cut(_) | Effect::CutOneWay(..));
+    let lasted = fault
+        .ended_us
+        .map(|ended| ended.saturating_sub(fault.began_us));
+    cuts && (from_us..=until_us).contains(&fault.began_us)
+        && lasted.is_some_and(|lasted| lasted < MISSED_US)
 }
 
 /// When changes were acknowledged, or judged and refused, which takes the log as well.
@@ -75,7 +96,7 @@ fn waiting(history: &History) -> Vec<&Attempt> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GAP_US, UNDER_WAY_US, check};
+    use super::{GAP_US, MISSED_US, UNDER_WAY_US, check};
     use crate::checks::made_up::{attempt, fault, renamed, renames, sight};
     use crate::history::{Answer, Effect, FaultSpan, History, Host, Silence};
 
@@ -106,6 +127,17 @@ mod tests {
         found(&[GAP_US], vec![], 0);
         found(&[0, 2 * GAP_US], vec![], 1);
         found(&[], vec![], 1);
+    }
+
+    #[test]
+    fn what_is_lost_in_a_cut_that_nobody_notices_is_no_gap() {
+        let cut = |began_us, ended_us| {
+            let links = vec![(Host::Node(2), Host::Node(3))];
+            vec![fault(Effect::Cut(links), began_us, ended_us)]
+        };
+        found(&[], cut(20_000, 28_000), 0);
+        found(&[], cut(20_000, 20_000 + MISSED_US), 1);
+        found(&[], cut(1_000, 9_000), 1);
     }
 
     #[test]
