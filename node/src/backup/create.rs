@@ -41,10 +41,8 @@ pub async fn create<N: Network>(
 ) -> Result<Manifest, BackupError> {
     let dialer = TlsDialer::new(network, identity).map_err(OperatorError::from)?;
     let peers = Peers::new(Arc::new(dialer));
-    let mut members: Vec<Member> = settings.initial_members().into_values().collect();
-    members.sort_by_key(|member| (member.id != settings.node.id, member.id));
     let mut reasons = Vec::new();
-    for member in members {
+    for member in settings.members_to_ask() {
         match ask(&peers, &member).await {
             Ok(parts) => {
                 tracing::info!(node = member.id, "the node tells its rows");

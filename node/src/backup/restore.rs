@@ -8,7 +8,7 @@ use std::path::Path;
 use domain::command::{ChangeCluster, Command, Origin, Stamped};
 use domain::id::RequestId;
 use domain::machine::state_hash;
-use domain::model::{ClusterChange, Epoch, KekId, MemberId};
+use domain::model::{ClusterChange, Epoch, MemberId};
 use domain::query;
 use domain::rows::Row;
 use domain::schema::{BOOTSTRAP, RETIRED_MEMBERS};
@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::BackupError;
 use super::reader::{Backup, Essence};
 use crate::keys::KeyRing;
-use crate::sealing::{self, Census};
+use crate::sealing::Census;
 use crate::signing;
 
 /// How many rows are written at a time.
@@ -113,10 +113,7 @@ fn check_pepper(essence: &Essence, keys: &KeyRing) -> Result<(), BackupError> {
     if bootstrap.is_some_and(|bootstrap| !keys.matches(&bootstrap.pepper_check)) {
         return Err(BackupError::Pepper(other));
     }
-    let active = sealing::active(essence.rows());
-    if let Some(missing) = active.filter(|id| !keys.keks().has(*id)) {
-        return Err(missing_keks([missing]));
-    }
+    check_keks(&Census::of(essence.rows()), keys)?;
     match essence.signing() {
         Some(signing) if signing::open(keys, &signing).is_ok() => Ok(()),
         _ => Err(BackupError::Pepper(
@@ -126,9 +123,15 @@ fn check_pepper(essence: &Essence, keys: &KeyRing) -> Result<(), BackupError> {
     }
 }
 
-fn missing_keks(missing: impl IntoIterator<Item = KekId>) -> BackupError {
-    let missing: Vec<String> = missing.into_iter().map(|id| id.to_string()).collect();
-    BackupError::Keks(missing.join(", "))
+/// This node has every key that these secrets are sealed under.
+fn check_keks(census: &Census, keys: &KeyRing) -> Result<(), BackupError> {
+    let missing = census.missing(keys.keks()).into_iter();
+    let missing: Vec<String> = missing.map(|id| id.to_string()).collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(BackupError::Keks(missing.join(", ")))
+    }
 }
 
 /// Restores a backup that was [planned](plan).
@@ -157,12 +160,8 @@ pub async fn restore(
             "what was written reads back as something else; the disk may be broken".to_owned(),
         ));
     }
-    let needed = restoration.reader().read(|view| Census::of(view).needs())?;
-    let missing = needed.into_iter().filter(|id| !ports.keys.keks().has(*id));
-    let missing: Vec<KekId> = missing.collect();
-    if !missing.is_empty() {
-        return Err(missing_keks(missing));
-    }
+    let census = restoration.reader().read(|view| Census::of(view))?;
+    check_keks(&census, ports.keys)?;
     let change = ClusterChange::Restored {
         epoch: Epoch(plan.epoch),
         backup: plan.backup_id.clone(),

@@ -25,8 +25,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(60);
 pub(super) fn check(reader: &Reader, keys: &KeyRing) -> Result<Census, FatalReason> {
     let census = reader.read(|view| Census::of(view));
     let census = census.map_err(FatalReason::Storage)?;
-    let mut missing = census.needs();
-    missing.retain(|id| !keys.keks().has(*id));
+    let missing = census.missing(keys.keks());
     if missing.is_empty() {
         return Ok(census);
     }

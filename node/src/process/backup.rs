@@ -15,8 +15,8 @@ use platform::tls::Identity;
 use platform::{SystemClock, SystemEntropy, TokioNetwork};
 use raft_store::types::Member;
 use raft_store::{Options, Storage};
-use serde::Serialize;
 
+use super::operators::{Shown, show};
 use super::{Failure, keys};
 
 const EXITS: &str = "Exit codes: 0 done; 1 refused, and nothing was changed; 2 wrong arguments; 64 wrong settings \
@@ -59,8 +59,9 @@ pub(crate) struct Create {
     shown: Shown,
 }
 
+/// Which backup, and by what it is known.
 #[derive(Debug, Args)]
-pub(crate) struct Verify {
+struct Which {
     /// The backup's folder.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
@@ -70,21 +71,20 @@ pub(crate) struct Verify {
     /// What `signing-keys list --json` printed: one of these keys has to have signed it.
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    which: Which,
     #[command(flatten)]
     shown: Shown,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Restore {
-    /// The backup's folder.
-    #[arg(value_name = "DIR")]
-    dir: PathBuf,
-    /// The file with the key that it was made with.
-    #[arg(long, value_name = "FILE")]
-    key_file: Option<PathBuf>,
-    /// What `signing-keys list --json` printed: one of these keys has to have signed it.
-    #[arg(long, value_name = "FILE")]
-    trust: Option<PathBuf>,
+    #[command(flatten)]
+    which: Which,
     /// The epoch that begins; without it, the one after the backup's. Give a higher one than any edge has
     /// seen where a backup is restored that was restored before.
     #[arg(long, value_name = "NUMBER")]
@@ -117,18 +117,11 @@ pub(crate) struct Recover {
     shown: Shown,
 }
 
-#[derive(Clone, Copy, Debug, Args)]
-struct Shown {
-    /// Prints JSON instead of text.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Verifies a backup, offline.
 pub(crate) fn verify(asked: &Verify) -> Result<String, Failure> {
-    let key = key(asked.key_file.as_ref())?;
-    let backup = Backup::open(&asked.dir, key.as_ref())?;
-    believe(&backup, asked.trust.as_ref())?;
+    let key = key(asked.which.key_file.as_ref())?;
+    let backup = Backup::open(&asked.which.dir, key.as_ref())?;
+    believe(&backup, asked.which.trust.as_ref())?;
     backup.verify()?;
     show(asked.shown, backup.manifest(), |manifest| {
         format!("The backup is whole.\n{}", manifest_text(manifest))
@@ -161,12 +154,12 @@ pub(crate) async fn create(
 
 /// Restores a backup.
 pub(crate) async fn restore(asked: &Restore, settings: &Settings) -> Result<String, Failure> {
-    let key = key(asked.key_file.as_ref())?;
+    let key = key(asked.which.key_file.as_ref())?;
     let keys = keys(&settings.security).await?;
     let member = member(settings)?;
     let (backup, mut restored) =
-        restore::open(&asked.dir, key.as_ref(), &member, asked.epoch, &keys)?;
-    believe(&backup, asked.trust.as_ref())?;
+        restore::open(&asked.which.dir, key.as_ref(), &member, asked.epoch, &keys)?;
+    believe(&backup, asked.which.trust.as_ref())?;
     if !asked.dry_run {
         let ports = Ports {
             keys: &keys,
@@ -241,17 +234,6 @@ fn options() -> Options {
     Options {
         fatal: Arc::new(|fault| tracing::debug!(%fault, "the storage failed")),
     }
-}
-
-fn show<T: Serialize>(
-    shown: Shown,
-    what: &T,
-    text: impl FnOnce(&T) -> String,
-) -> Result<String, Failure> {
-    if shown.json {
-        return serde_json::to_string_pretty(what).map_err(|error| Failure::Output(error.into()));
-    }
-    Ok(text(what))
 }
 
 fn manifest_text(manifest: &Manifest) -> String {

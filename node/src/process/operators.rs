@@ -319,7 +319,7 @@ fn done_as(done: Result<Done, OperatorError>, shown: Shown) -> Result<String, Fa
     show(shown, &done?, done_text)
 }
 
-fn show<T: Serialize>(
+pub(crate) fn show<T: Serialize>(
     shown: Shown,
     what: &T,
     text: impl FnOnce(&T) -> String,

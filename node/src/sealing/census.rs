@@ -6,7 +6,7 @@ use domain::model::{KekId, Seal, SealedKey, SecretPlace};
 use domain::query;
 use domain::rows::View;
 
-use super::active;
+use super::{KekRing, active};
 
 /// Under what a secret is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,6 +95,14 @@ impl Census {
             SealedUnder::Pepper | SealedUnder::Unknown => None,
         });
         sealed.chain(self.active).collect()
+    }
+
+    /// Those of the [needed](Self::needs) keys that a node with `keks` lacks.
+    #[must_use]
+    pub fn missing(&self, keks: &KekRing) -> BTreeSet<KekId> {
+        let mut missing = self.needs();
+        missing.retain(|id| !keks.has(*id));
+        missing
     }
 
     /// How many are not sealed under the active key.

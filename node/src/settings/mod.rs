@@ -358,6 +358,14 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Whom an operator's subcommand asks: the nodes of the settings, this one first.
+    #[must_use]
+    pub fn members_to_ask(&self) -> Vec<Member> {
+        let mut members: Vec<Member> = self.initial_members().into_values().collect();
+        members.sort_by_key(|member| (member.id != self.node.id, member.id));
+        members
+    }
+
     /// The first members, as consensus knows members.
     #[must_use]
     pub fn initial_members(&self) -> BTreeMap<u64, Member> {

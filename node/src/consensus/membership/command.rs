@@ -91,11 +91,9 @@ impl Operator {
         command: &str,
     ) -> Result<Self, OperatorError> {
         let dialer = TlsDialer::new(network, identity)?;
-        let mut members: Vec<Member> = settings.initial_members().into_values().collect();
-        members.sort_by_key(|member| (member.id != settings.node.id, member.id));
         Ok(Self {
             peers: Peers::new(Arc::new(dialer)),
-            members,
+            members: settings.members_to_ask(),
             command: command.to_owned(),
         })
     }
