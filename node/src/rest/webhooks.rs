@@ -61,9 +61,7 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
             Some(secret) => issue(actor, SecretIssue::Create(endpoint), secret),
         })
         .await?;
-    answer(applied, StatusCode::CREATED, |endpoint| {
-        show_secret(&api, endpoint, &caller, call.dry_run)
-    })
+    answer_with_secret(&api, applied, StatusCode::CREATED, (&caller, call.dry_run))
 }
 
 pub(crate) async fn update(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
@@ -144,9 +142,7 @@ pub(crate) async fn rotate_secret(api: Arc<Api>, caller: Caller, mut call: Call)
             Some(secret) => issue(actor, SecretIssue::Rotate(rotate), secret),
         })
         .await?;
-    answer(applied, StatusCode::OK, |endpoint| {
-        show_secret(&api, endpoint, &caller, call.dry_run)
-    })
+    answer_with_secret(&api, applied, StatusCode::OK, (&caller, call.dry_run))
 }
 
 pub(crate) async fn delete(api: Arc<Api>, caller: Caller, mut call: Call) -> Answered {
@@ -244,16 +240,27 @@ fn issue(actor: Actor, to: SecretIssue, secret: SealedKey) -> Command {
 }
 
 /// Shows an endpoint with the secret that it has got. One of a rotation which is only judged never comes to be, or would
-/// be the one that the next rotation gives: it is not shown. Nor is, to a late retry, one that signs no more: it is not
-/// kept.
-fn show_secret(api: &Api, endpoint: &WebhookEndpoint, caller: &Caller, dry_run: bool) -> Vec<u8> {
-    let secret = (!dry_run).then(|| secret(api, endpoint)).flatten();
-    let secret = secret.map(|secret| secret.reveal().to_owned());
-    let object = WebhookEndpointObject::new(endpoint, &caller.environment);
-    render::to_bytes(&object.with_secret(secret))
+/// be the one that the next rotation gives: it is not shown. Where the secret cannot be had, the whole answer is withheld:
+/// the request repeated under its idempotency key shows it, and whoever took an answer without it would have lost it.
+fn answer_with_secret(
+    api: &Api,
+    applied: Applied,
+    status: StatusCode,
+    (caller, dry_run): (&Caller, bool),
+) -> Answered {
+    let shown = match &applied.reply {
+        Ok(Outcome::WebhookEndpoint(endpoint)) if !dry_run => secret(api, endpoint)?,
+        _ => None,
+    };
+    answer(applied, status, |endpoint| {
+        let object = WebhookEndpointObject::new(endpoint, &caller.environment);
+        let shown = shown.map(|secret| secret.reveal().to_owned());
+        render::to_bytes(&object.with_secret(shown))
+    })
 }
 
-fn secret(api: &Api, endpoint: &WebhookEndpoint) -> Option<Secret> {
+/// The newest secret of an endpoint as it was; nothing, to a late retry, if that signs no more and is not kept.
+fn secret(api: &Api, endpoint: &WebhookEndpoint) -> Result<Option<Secret>, ApiError> {
     let generation = SecretGeneration(endpoint.secret_generation);
     let read = api.control.read_local(|view| {
         let now = query::webhook_endpoint(view, &endpoint.environment_id, &endpoint.id);
@@ -262,13 +269,12 @@ fn secret(api: &Api, endpoint: &WebhookEndpoint) -> Option<Secret> {
         let is_derived = sealing::active(view).is_none();
         (signs || is_derived).then(|| api.keys.webhook_secret(view, endpoint, generation))
     });
-    match read.ok()?.0? {
-        Ok(secret) => Some(secret),
-        Err(error) => {
-            tracing::error!(endpoint = %endpoint.id, %error, "a webhook secret cannot be shown");
-            None
-        }
-    }
+    // A node that ends can still have taken the command.
+    let (secret, _) = read.map_err(|_| ApiError::outcome_unknown())?;
+    secret.transpose().map_err(|error| {
+        tracing::error!(endpoint = %endpoint.id, %error, "a webhook secret cannot be shown");
+        ApiError::outcome_unknown()
+    })
 }
 
 /// Where events go. Which addresses that may be is the operator's word; names are resolved, and

@@ -20,6 +20,7 @@ mod hostile;
 mod idempotency;
 mod isolation;
 mod limits;
+mod memory_control;
 mod openapi;
 mod pages;
 mod policy;

@@ -1,9 +1,8 @@
-//! A node without the node: the replicated state machine is a map and a counter, the clock is set
-//! by hand, entropy counts.
+//! A node without the node: its state machine is [`MemoryControl`], the clock is set by hand, entropy
+//! counts.
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -12,20 +11,13 @@ use axum::routing::MethodFilter;
 use bytes::Bytes;
 use domain::command::{Bootstrap, Command, NewEnvironment, RevokeApiKey, Stamped};
 use domain::id::{ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, WorkspaceId};
-use domain::machine;
-use domain::model::{ApiVersion, KeyHash, KeyKind, Plan, Sealing};
-use domain::outcome::Applied;
-use domain::query;
-use domain::rows::MemoryRows;
-use domain::schema::SEALING;
-use domain::time::{Revision, Timestamp};
+use domain::model::{ApiVersion, KeyHash, KeyKind, Plan};
+use domain::time::Timestamp;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use parking_lot::Mutex;
 use platform::{Clock, Entropy};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::super::operation::Operation;
@@ -34,200 +26,17 @@ use super::super::router::assembled;
 use super::super::{HttpMetrics, KeyUses, RestState};
 use super::documented::{self, Asked};
 use super::fleet::FakeFleet;
+pub(super) use super::memory_control::{MemoryControl, Trouble};
 use super::ports::{Counting, HandClock};
 use super::receivers::Receivers;
 pub(super) use super::reply::Reply;
 use super::reply::check_common;
 use super::strangers;
-use crate::control_plane::{
-    BoxFuture, Consistency, ControlPlane, Member, MemberId, PeerError, PeerLimits, ProposeError,
-    ReadError, Readiness, ViewVisitor,
-};
+use crate::control_plane::{BoxFuture, MemberId, PeerError, PeerLimits};
 use crate::keys::{KeyRing, Secret};
 use crate::limits::{LimitMetrics, LimitParts, Limits};
 use crate::sealing::KekRing;
 use crate::settings::LimitSettings;
-
-/// What goes wrong in the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
-    None,
-    /// Nothing is proposed, no read index is had.
-    NoLeader,
-    /// Commands are applied, but nobody hears of it.
-    AnswersLost,
-    /// Commands panic on the way, and reads that are to be fresh.
-    Panics,
-    /// Nothing is ever answered.
-    Hangs,
-    /// Commands are applied and answered when there is no trouble any more.
-    Slow,
-}
-
-/// The replicated state machine in one process.
-pub(super) struct MemoryControl {
-    state: Mutex<(MemoryRows, Revision)>,
-    trouble: watch::Sender<Trouble>,
-    /// What comes between the next request's look-up of its caller and its read.
-    meanwhile: Mutex<Option<Stamped>>,
-    changes: watch::Sender<Revision>,
-    pub(super) draining: AtomicBool,
-    pub(super) barriers: AtomicU64,
-    pub(super) reads: AtomicU64,
-}
-
-impl MemoryControl {
-    fn new() -> Self {
-        Self {
-            state: Mutex::default(),
-            trouble: watch::Sender::new(Trouble::None),
-            meanwhile: Mutex::default(),
-            changes: watch::Sender::new(Revision(0)),
-            draining: AtomicBool::new(false),
-            barriers: AtomicU64::new(0),
-            reads: AtomicU64::new(0),
-        }
-    }
-
-    pub(super) fn apply(&self, stamped: &Stamped) -> Applied {
-        let mut state = self.state.lock();
-        let revision = Revision(state.1.0 + 1);
-        let applied = machine::step(&mut state.0, revision, stamped);
-        state.1 = revision;
-        self.changes.send_replace(revision);
-        applied
-    }
-
-    pub(super) fn environment(&self, name: &str) -> EnvironmentId {
-        let state = self.state.lock();
-        query::environment_by_name(&state.0, name).unwrap().id
-    }
-
-    fn trouble(&self) -> Trouble {
-        *self.trouble.borrow()
-    }
-
-    /// Writes rows that no command makes.
-    fn edit(&self, edit: impl FnOnce(&mut MemoryRows)) {
-        edit(&mut self.state.lock().0);
-    }
-
-    /// Has secrets be sealed under the key that the node has.
-    pub(super) fn seal_under_a_key(&self) {
-        let active = keys().keks().wanted().unwrap();
-        let since = Timestamp(0);
-        self.edit(|rows| SEALING.put(rows, (), &Sealing { active, since }));
-    }
-
-    /// All rows as they are now.
-    pub(super) fn rows(&self) -> MemoryRows {
-        self.state.lock().0.clone()
-    }
-
-    pub(super) fn applied(&self) -> Revision {
-        self.state.lock().1
-    }
-}
-
-impl ControlPlane for MemoryControl {
-    fn propose(&self, stamped: Stamped) -> BoxFuture<'_, Result<Applied, ProposeError>> {
-        Box::pin(async move {
-            let trouble = self.trouble();
-            match trouble {
-                Trouble::Hangs => std::future::pending().await,
-                Trouble::None => Ok(self.apply(&stamped)),
-                Trouble::Slow => {
-                    let mut trouble = self.trouble.subscribe();
-                    let over = trouble.wait_for(|trouble| *trouble == Trouble::None).await;
-                    over.unwrap();
-                    Ok(self.apply(&stamped))
-                }
-                Trouble::NoLeader => Err(ProposeError::Unavailable {
-                    retry_after_s: 2,
-                    reason: "10.0.0.1 is silent".to_owned(),
-                }),
-                Trouble::AnswersLost => {
-                    self.apply(&stamped);
-                    Err(ProposeError::OutcomeUnknown {
-                        reason: "10.0.0.1 went away".to_owned(),
-                    })
-                }
-                Trouble::Panics => panic!("a secret place in /src"),
-            }
-        })
-    }
-
-    fn barrier(&self, consistency: Consistency) -> BoxFuture<'_, Result<Revision, ReadError>> {
-        Box::pin(async move {
-            let meanwhile = self.meanwhile.lock().take();
-            if let Some(stamped) = meanwhile {
-                self.apply(&stamped).reply.unwrap();
-            }
-            if consistency == Consistency::Linearizable {
-                self.barriers.fetch_add(1, Ordering::Relaxed);
-                let trouble = self.trouble();
-                if trouble == Trouble::Hangs {
-                    std::future::pending::<()>().await;
-                }
-                assert_ne!(trouble, Trouble::Panics, "a secret place in /src");
-                if trouble == Trouble::NoLeader {
-                    return Err(ReadError::Unavailable {
-                        retry_after_s: 2,
-                        reason: "10.0.0.1 is silent".to_owned(),
-                    });
-                }
-            }
-            Ok(self.applied())
-        })
-    }
-
-    fn with_view(&self, visit: ViewVisitor<'_>) -> Result<Revision, ReadError> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        let state = self.state.lock();
-        visit(&state.0);
-        Ok(state.1)
-    }
-
-    fn access_changed(&self) -> Revision {
-        // As if every entry changed it.
-        self.applied()
-    }
-
-    fn members(&self) -> Vec<Member> {
-        vec![self.this()]
-    }
-
-    fn this(&self) -> Member {
-        Member {
-            id: 1,
-            region: "eu-central-1".to_owned(),
-            internal: "127.0.0.1:7201".to_owned(),
-            rest: "http://127.0.0.1:7101".to_owned(),
-            publisher: "127.0.0.1:7301".to_owned(),
-        }
-    }
-
-    fn leader(&self) -> Option<MemberId> {
-        self.readiness().leader
-    }
-
-    fn changes(&self) -> watch::Receiver<Revision> {
-        self.changes.subscribe()
-    }
-
-    fn readiness(&self) -> Readiness {
-        let leader = (self.trouble() != Trouble::NoLeader).then_some(1);
-        Readiness {
-            leader,
-            leading: leader.is_some(),
-            term: 3,
-            applied: self.applied(),
-            committed: self.applied(),
-            last_contact: Some(std::time::Duration::from_millis(12)),
-            draining: self.draining.load(Ordering::Relaxed),
-        }
-    }
-}
 
 /// There is one node.
 struct NoPeers;

@@ -7,7 +7,7 @@ use domain::query;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::support::{World, keys};
+use super::support::{Trouble, World, keys};
 
 const URL: &str = "https://hooks.example.net/in";
 
@@ -137,6 +137,25 @@ async fn another_key_does_not_get_a_secret_by_repeating_the_request() {
         ask.key(&other)
             .fails(409, "idempotency_key_reused", None)
             .await;
+    }
+}
+
+/// Nobody may take an answer for whole that lacks the secret: it is never shown again.
+#[tokio::test]
+async fn a_node_that_ends_before_it_can_show_a_secret_says_that_the_outcome_is_unknown() {
+    for rotates in [false, true] {
+        let world = World::new();
+        let made = endpoint(&world).await;
+        let ask = if rotates {
+            let rotate = format!("/v2/webhook_endpoints/{}/rotate_secret", id(&made));
+            world.post(&rotate, json!({}))
+        } else {
+            world.post("/v2/webhook_endpoints", json!({"url": URL}))
+        };
+        let before = world.control.applied();
+        world.trouble(Trouble::Ends);
+        ask.fails(503, "outcome_unknown", None).await;
+        assert!(world.control.applied() > before);
     }
 }
 
