@@ -28,11 +28,12 @@ use proto::node_client::NodeClient;
 
 /// How often a peer is asked whether it is still there. TCP alone would not notice a peer behind
 /// a cut for minutes, and streams have no deadline of their own.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long the answer may take before the connection is given up: more than a stall of a busy
-/// machine, less than what a client is willing to wait.
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// machine. With the interval it is less than what a client is willing to wait: while the connection that
+/// carries the log is dead and the one of the heartbeats is not, nothing is committed and nobody else is elected.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// How many bytes a peer may send on one stream before it is read: twice a log batch.
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
