@@ -30,6 +30,13 @@ impl<'a> Calm<'a> {
         )
     }
 
+    /// Whether a node had a vote all the time between the two. One that loses its vote may be removed, and is not told what
+    /// others agree on then.
+    pub(super) fn keeps_its_vote(&self, node: usize, from_us: u64, until_us: u64) -> bool {
+        let sets = self.memberships.voters(from_us, until_us);
+        !sets.is_empty() && sets.iter().all(|voters| voters.contains(&node))
+    }
+
     fn calm_among(
         &self,
         sets: &[BTreeSet<usize>],

@@ -2,8 +2,9 @@
 //! same on every attempt: its identifier, in the head as in the body, and the body's bytes. A failed
 //! attempt is followed by another after 1 s, 30 s, 5 min, 30 min and 2 h, each up to a tenth longer.
 //!
-//! Who takes over from another leader may not know of the last attempt, so that waits across a
-//! change of leaders are not judged; nor are upper bounds while anything else goes wrong. Waits are
+//! Who takes over from another leader may not know of the last attempt, nor may one whose record of
+//! it did not get through: waits across a change of leaders, or while a node is in trouble, are not judged.
+//! Waits are
 //! waited in the log's time, which jumps ahead when an entry comes from a node with a faster clock:
 //! they may be shorter by as much as clocks differ.
 
@@ -127,7 +128,8 @@ fn out_of_time(history: &History, calm: &Calm<'_>, course: &Course<'_>) -> Optio
         let odd = calm.any(first, after.at_us, |effect| {
             matches!(effect, Effect::Clock(_) | Effect::Weather)
         });
-        if led_on || odd || received(before) {
+        let recorded = calm.is_whole(first, after.at_us);
+        if led_on || odd || !recorded || received(before) {
             continue;
         }
         let Some(wait) = WAITS_US.get(place) else {
@@ -146,14 +148,13 @@ fn out_of_time(history: &History, calm: &Calm<'_>, course: &Course<'_>) -> Optio
     None
 }
 
-/// Whether nothing else went wrong between two attempts.
+/// Whether the receiver was well between two attempts.
 fn is_calm(calm: &Calm<'_>, before: &Delivery, after: &Delivery) -> bool {
     let receiver = Host::Receiver(before.receiver.clone());
-    let nodes = |effect: &Effect| match effect {
+    !calm.any(before.at_us, after.at_us, |effect| match effect {
         Effect::Bad(hosts) | Effect::Down(hosts) => hosts.contains(&receiver),
         _ => false,
-    };
-    !calm.any(before.at_us, after.at_us, nodes) && calm.is_whole(before.at_us, after.at_us)
+    })
 }
 
 #[cfg(test)]
@@ -228,6 +229,20 @@ mod tests {
             leader: leader(2, 2),
             revision: 5,
         }];
+        assert!(check(&history).is_empty());
+    }
+
+    #[test]
+    fn a_leader_that_was_cut_off_when_it_had_tried_may_not_have_recorded_it() {
+        let attempts = vec![
+            delivery("evt_1", 11 * SECOND, 500),
+            delivery("evt_1", 12 * SECOND + 10_000, 500),
+            delivery("evt_1", 15 * SECOND, 200),
+        ];
+        let mut history = seen(attempts);
+        assert_eq!(check(&history).len(), 1);
+        let cut = Effect::Cut(vec![(Host::Node(1), Host::Node(2))]);
+        history.faults = vec![fault(cut, 12 * SECOND + 20_000, 14 * SECOND)];
         assert!(check(&history).is_empty());
     }
 

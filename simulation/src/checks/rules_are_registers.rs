@@ -138,9 +138,14 @@ fn tell<'a>(write: &mut Write<'a>, attempt: &'a Attempt) {
             }
             let returned = write.returned_us.unwrap_or(u64::MAX);
             write.returned_us = Some(returned.min(attempt.ended_us));
+            write.refused = false;
         }
+        // What was done once may be refused a day of the log later, when its key is a new one.
         Answer::Refused { status, code, .. }
-            if *status != 429 && *status != 408 && code != "idempotency_in_progress" =>
+            if write.returned_us.is_none()
+                && *status != 429
+                && *status != 408
+                && code != "idempotency_in_progress" =>
         {
             write.refused = true;
         }
@@ -223,7 +228,9 @@ fn cut(mut ops: Vec<Op>) -> Vec<Op> {
 #[cfg(test)]
 mod tests {
     use super::{Judged, check, judged};
-    use crate::checks::made_up::{attempt, commits_name, created, history, read, renamed, renames};
+    use crate::checks::made_up::{
+        attempt, commits_name, created, history, read, refused, renamed, renames,
+    };
     use crate::history::{Answer, Attempt, Silence};
 
     fn found(attempts: Vec<Attempt>) -> usize {
@@ -277,6 +284,26 @@ mod tests {
             read("r1", "newer", 80, 8),
         ];
         assert_eq!(found(attempts), 0);
+    }
+
+    #[test]
+    fn what_was_done_is_a_write_also_where_the_key_was_forgotten_and_it_is_refused_then() {
+        let refusal = |at| Attempt {
+            answer: refused(400, "priority_conflict"),
+            ..created("k1", "r1", at, 5)
+        };
+        let attempts = |at| {
+            vec![
+                created("k1", "r1", 0, 5),
+                refusal(at),
+                renamed("r1", "new", 80, 7),
+                read("r1", "k1", 60, 6),
+            ]
+        };
+        assert_eq!(found(attempts(40)), 0);
+        let mut turned = attempts(1);
+        turned.swap(0, 1);
+        assert_eq!(found(turned), 0);
     }
 
     #[test]

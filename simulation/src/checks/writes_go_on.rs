@@ -35,7 +35,11 @@ pub(crate) fn check(history: &History) -> Vec<String> {
             continue;
         }
         let nodes = calm.nodes(from, until);
-        if calm.has_quorum(from, until) && nodes.contains(&attempt.node) {
+        let asked = attempt.node;
+        if calm.has_quorum(from, until)
+            && nodes.contains(&asked)
+            && calm.keeps_its_vote(asked, from, until)
+        {
             until_us = until;
             found.push(format!(
                 "nothing was changed for three seconds with {nodes:?} in no trouble: {attempt:?}"
@@ -97,8 +101,8 @@ fn waiting(history: &History) -> Vec<&Attempt> {
 #[cfg(test)]
 mod tests {
     use super::{GAP_US, MISSED_US, UNDER_WAY_US, check};
-    use crate::checks::made_up::{attempt, fault, renamed, renames, sight};
-    use crate::history::{Answer, Effect, FaultSpan, History, Host, Silence};
+    use crate::checks::made_up::{attempt, fault, place, renamed, renames, sight};
+    use crate::history::{Answer, Effect, FaultSpan, History, Host, NodeSight, Silence};
 
     #[track_caller]
     fn found(acknowledged_at: &[u64], faults: Vec<FaultSpan>, violations: usize) {
@@ -138,6 +142,32 @@ mod tests {
         found(&[], cut(20_000, 28_000), 0);
         found(&[], cut(20_000, 20_000 + MISSED_US), 1);
         found(&[], cut(1_000, 9_000), 1);
+    }
+
+    #[test]
+    fn a_node_that_is_removed_meanwhile_is_not_told_what_becomes_of_a_change() {
+        let voters = |at_us, index, voters: &[u64]| NodeSight {
+            membership: Some(place(1, 2, index)),
+            committed: Some(place(1, 2, index)),
+            voters: vec![voters.to_vec()],
+            ..sight(2, at_us, 1, 2)
+        };
+        let waited = attempt(
+            renames("r1", "x"),
+            10_000,
+            10_000 + GAP_US,
+            Answer::Unknown(Silence::TimedOut),
+        );
+        let with = |later: NodeSight| History {
+            nodes: vec![voters(0, 1, &[1, 2, 3]), later],
+            attempts: vec![waited.clone()],
+            ended_us: 4 * GAP_US,
+            ..History::default()
+        };
+        let removed = voters(50_000, 2, &[2, 3, 4]);
+        let stays = voters(50_000, 2, &[1, 3, 4]);
+        assert_eq!(check(&with(removed)).len(), 0);
+        assert_eq!(check(&with(stays)).len(), 1);
     }
 
     #[test]
