@@ -1,7 +1,7 @@
 //! What a chunk of any kind refers to. Whoever counts, ships or collects chunks follows these
 //! references from a manifest's root, through the heads of snapshots, to the leaves.
 
-use super::chunk::Chunk;
+use super::chunk::Parsed;
 use super::{ChunkFault, HEAD_HEADER, Hash, TreeError, TreeKind};
 use crate::content::{RouteContent, RouteEntry};
 
@@ -25,16 +25,12 @@ fn references(bytes: &[u8]) -> Result<Vec<Hash>, ChunkFault> {
             .filter(|root| *root != Hash::EMPTY_TREE)
             .collect());
     }
-    let chunk = Chunk::decode(bytes)?;
+    let chunk = Parsed::of(bytes)?;
     if chunk.level > 0 {
         return Ok(chunk.links().map(|link| link.hash).collect());
     }
     match chunk.kind {
-        TreeKind::Routes => chunk
-            .items
-            .iter()
-            .map(|(_, value)| head_of(value))
-            .collect(),
+        TreeKind::Routes => chunk.values().map(head_of).collect(),
         TreeKind::Rules | TreeKind::Upstreams => Ok(Vec::new()),
     }
 }

@@ -100,58 +100,13 @@ impl Chunk {
 
     /// Reads and checks a chunk.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, ChunkFault> {
-        if bytes.len() > CHUNK_BYTES_MAX {
-            return Err(ChunkFault::TooLong(bytes.len()));
-        }
-        let [version, kind, level, body @ ..] = bytes else {
-            return Err(ChunkFault::Malformed);
-        };
-        if *version != VERSION {
-            return Err(ChunkFault::Version);
-        }
-        let kind = TreeKind::from_byte(*kind).ok_or(ChunkFault::Kind)?;
-        if *level > LEVEL_MAX {
-            return Err(ChunkFault::Level);
-        }
-        let items: Vec<(Blob<'_>, Blob<'_>)> =
-            postcard::from_bytes(body).map_err(|_| ChunkFault::Malformed)?;
-        let items = items
-            .into_iter()
-            .map(|(key, value)| (key.0.to_vec(), value.0.to_vec()))
-            .collect();
-        let chunk = Self {
+        let Parsed { kind, level, items } = Parsed::of(bytes)?;
+        let owned = |(key, value): (Blob<'_>, Blob<'_>)| (key.0.to_vec(), value.0.to_vec());
+        Ok(Self {
             kind,
-            level: *level,
-            items,
-        };
-        chunk.check()?;
-        // Postcard forgives trailing bytes and longer forms of numbers; content addressing cannot.
-        if chunk.encode() != bytes {
-            return Err(ChunkFault::NotCanonical);
-        }
-        Ok(chunk)
-    }
-
-    fn check(&self) -> Result<(), ChunkFault> {
-        let sized = self
-            .items
-            .iter()
-            .all(|(key, value)| within_limits(key, value));
-        if self.items.is_empty() || self.items.len() > ITEMS_MAX || !sized {
-            return Err(ChunkFault::Limits);
-        }
-        if !self.items.windows(2).all(|pair| pair[0].0 < pair[1].0) {
-            return Err(ChunkFault::Order);
-        }
-        if self.level > 0
-            && !self
-                .items
-                .iter()
-                .all(|(_, value)| Link::is_canonical(value))
-        {
-            return Err(ChunkFault::Malformed);
-        }
-        Ok(())
+            level,
+            items: items.into_iter().map(owned).collect(),
+        })
     }
 
     /// The link of an inner item.
@@ -186,6 +141,96 @@ impl Chunk {
     pub(super) fn last_key(&self) -> &[u8] {
         self.items.last().map_or(&[], |(key, _)| key)
     }
+}
+
+/// A chunk that was checked, in the bytes that it was read from.
+pub(super) struct Parsed<'a> {
+    pub(super) kind: TreeKind,
+    pub(super) level: u8,
+    items: Vec<(Blob<'a>, Blob<'a>)>,
+}
+
+impl<'a> Parsed<'a> {
+    /// Reads and checks a chunk.
+    pub(super) fn of(bytes: &'a [u8]) -> Result<Self, ChunkFault> {
+        if bytes.len() > CHUNK_BYTES_MAX {
+            return Err(ChunkFault::TooLong(bytes.len()));
+        }
+        let [version, kind, level, body @ ..] = bytes else {
+            return Err(ChunkFault::Malformed);
+        };
+        if *version != VERSION {
+            return Err(ChunkFault::Version);
+        }
+        let kind = TreeKind::from_byte(*kind).ok_or(ChunkFault::Kind)?;
+        if *level > LEVEL_MAX {
+            return Err(ChunkFault::Level);
+        }
+        let items = postcard::from_bytes(body).map_err(|_| ChunkFault::Malformed)?;
+        let parsed = Self {
+            kind,
+            level: *level,
+            items,
+        };
+        parsed.check()?;
+        // Postcard forgives trailing bytes and longer forms of numbers; content addressing cannot. Whatever is not
+        // what would be written is longer than that, since nothing in it has two forms of one length.
+        if parsed.encoded_bytes() != bytes.len() {
+            return Err(ChunkFault::NotCanonical);
+        }
+        Ok(parsed)
+    }
+
+    fn check(&self) -> Result<(), ChunkFault> {
+        let sized = self
+            .items
+            .iter()
+            .all(|(key, value)| within_limits(key.0, value.0));
+        if self.items.is_empty() || self.items.len() > ITEMS_MAX || !sized {
+            return Err(ChunkFault::Limits);
+        }
+        if !self.items.windows(2).all(|pair| pair[0].0.0 < pair[1].0.0) {
+            return Err(ChunkFault::Order);
+        }
+        if self.level > 0
+            && !self
+                .items
+                .iter()
+                .all(|(_, value)| Link::is_canonical(value.0))
+        {
+            return Err(ChunkFault::Malformed);
+        }
+        Ok(())
+    }
+
+    /// How many bytes the same chunk has as this software writes it.
+    fn encoded_bytes(&self) -> usize {
+        let sized = |blob: &Blob<'_>| varint_bytes(blob.0.len()) + blob.0.len();
+        let items = self
+            .items
+            .iter()
+            .map(|(key, value)| sized(key) + sized(value));
+        3 + varint_bytes(self.items.len()) + items.sum::<usize>()
+    }
+
+    /// The values of all items.
+    pub(super) fn values(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.items.iter().map(|(_, value)| value.0)
+    }
+
+    /// The links of all items; none in a leaf.
+    pub(super) fn links(&self) -> impl Iterator<Item = Link> {
+        let inner = self.level > 0;
+        self.values()
+            .filter(move |_| inner)
+            .filter_map(Link::decode)
+    }
+}
+
+/// How many bytes postcard writes for a length: seven bits in each.
+fn varint_bytes(length: usize) -> usize {
+    let bits = usize::BITS - length.leading_zeros();
+    bits.max(1).div_ceil(7) as usize
 }
 
 /// Whether an item may stand in a tree.

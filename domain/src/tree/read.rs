@@ -80,11 +80,7 @@ impl<S: ChunkSource + ?Sized> Items<'_, S> {
             match walk.head() {
                 None => return Ok(None),
                 Some(Head::Below { .. }) => walk.descend()?,
-                Some(Head::Item { key, value }) => {
-                    let item = (key.to_vec(), value.to_vec());
-                    walk.step();
-                    return Ok(Some(item));
-                }
+                Some(Head::Item { .. }) => return Ok(walk.take()),
             }
         }
     }

@@ -2,7 +2,7 @@
 //! opens chunks only when told to, and checks each against its address and its parent.
 
 use super::chunk::{Chunk, Link, TreeKind};
-use super::{ChunkFault, ChunkSource, Hash, TreeError};
+use super::{ChunkFault, ChunkSource, Hash, Item, TreeError};
 
 /// What a walk stands before.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +68,14 @@ impl<'a, S: ChunkSource + ?Sized> Walk<'a, S> {
             }
             self.stack.pop();
         }
+    }
+
+    /// Goes past the item that is next, and gives it away: a leaf's items are not looked at again behind the walk.
+    pub(super) fn take(&mut self) -> Option<Item> {
+        let frame = self.stack.last_mut().filter(|top| top.chunk.level == 0)?;
+        let item = frame.chunk.items.get_mut(frame.at).map(std::mem::take);
+        self.step();
+        item
     }
 
     /// Opens the chunk that is next, and stands before its first item.

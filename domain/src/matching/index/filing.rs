@@ -37,8 +37,9 @@ pub(super) fn file<'a>(rules: &[&'a Criteria], known: &'a KnownLiterals<'a>) -> 
     for place in &live {
         clerk.count(rules[*place as usize]);
     }
+    let mut counted = std::mem::take(&mut clerk.counted).into_iter();
     for place in live {
-        clerk.file(place, rules[place as usize]);
+        clerk.file(place, rules[place as usize], &mut counted);
     }
     clerk.filing()
 }
@@ -70,6 +71,9 @@ struct Clerk<'a> {
     known: &'a KnownLiterals<'a>,
     numbers: HashMap<Key<'a>, u32, FixedState>,
     keys: Vec<(Key<'a>, Known)>,
+    /// The number of each key of all rules, in the order in which they were counted, which is that of filing: looking
+    /// them up again would take as long as counting them.
+    counted: Vec<u32>,
     ways: Ways<'a>,
     /// The numbers of the keys of the best criterion so far, and of the one that is looked at.
     best: Vec<u32>,
@@ -85,6 +89,7 @@ impl<'a> Clerk<'a> {
             known,
             numbers: HashMap::default(),
             keys: Vec::new(),
+            counted: Vec::new(),
             ways: Ways::default(),
             best: Vec::new(),
             candidate: Vec::new(),
@@ -117,13 +122,20 @@ impl<'a> Clerk<'a> {
             self.keys.push((key, Known { count, used }));
         }
         self.keys[number as usize].1.count += 1;
+        self.counted.push(number);
     }
 
-    /// Files a rule under the keys of its rarest criterion, once all rules are counted.
-    fn file(&mut self, place: Place, criteria: &'a Criteria) {
+    /// Files a rule under the keys of its rarest criterion, once all rules are counted. The keys' numbers are taken of
+    /// `counted`.
+    fn file(
+        &mut self,
+        place: Place,
+        criteria: &'a Criteria,
+        counted: &mut impl Iterator<Item = u32>,
+    ) {
         let mut least: Option<u64> = None;
         for criterion in Criterion::all(criteria) {
-            let Some(cost) = self.cost(&criterion) else {
+            let Some(cost) = self.cost(&criterion, counted) else {
                 continue;
             };
             if least.is_none_or(|least| cost < least) {
@@ -151,19 +163,21 @@ impl<'a> Clerk<'a> {
 
     /// With how many rules a request is compared if this one is filed by this criterion; the keys are
     /// left in `candidate`. Nothing where some alternative cannot be told.
-    fn cost(&mut self, criterion: &Criterion<'a>) -> Option<u64> {
+    fn cost(
+        &mut self,
+        criterion: &Criterion<'a>,
+        counted: &mut impl Iterator<Item = u32>,
+    ) -> Option<u64> {
         let mut ways = std::mem::take(&mut self.ways);
         self.candidate.clear();
         let mut cost = Some(0);
         for at in 0..criterion.len() {
             ways.clear();
             criterion.ways(at, self.known, &mut ways);
+            // Also where it is clear already that this is no way: the numbers have to be gone through.
             cost = cost
-                .zip(self.cheaper_way(&ways))
+                .zip(self.cheaper_way(&ways, counted))
                 .map(|(all, one): (u64, u64)| all + one);
-            if cost.is_none() {
-                break;
-            }
         }
         self.ways = ways;
         let is_path = matches!(criterion, Criterion::Path(_));
@@ -171,17 +185,19 @@ impl<'a> Clerk<'a> {
     }
 
     /// Adds the keys of the cheaper way to `candidate`.
-    fn cheaper_way(&mut self, ways: &Ways<'a>) -> Option<u64> {
+    fn cheaper_way(
+        &mut self,
+        ways: &Ways<'a>,
+        counted: &mut impl Iterator<Item = u32>,
+    ) -> Option<u64> {
         let begin = self.candidate.len();
         let mut least: Option<u64> = None;
         if !ways.any.is_empty() {
-            let numbers = ways.any.iter().map(|key| self.numbers[key]);
-            self.candidate.extend(numbers);
+            self.candidate.extend(counted.by_ref().take(ways.any.len()));
             let numbers = self.candidate[begin..].iter();
             least = Some(numbers.map(|number| self.shared(*number)).sum());
         }
-        for part in &ways.parts {
-            let number = self.numbers[part];
+        for number in counted.by_ref().take(ways.parts.len()) {
             let shared = self.shared(number);
             if least.is_none_or(|least| shared < least) && self.has_room(number) {
                 least = Some(shared);
