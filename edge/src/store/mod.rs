@@ -39,6 +39,7 @@ mod starts;
 #[cfg(test)]
 mod tests;
 mod trusted;
+mod warm;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -61,6 +62,7 @@ pub use sealed::SealedDirectory;
 
 use self::index::{Candidate, Index, Place};
 use self::pack::PackBuilder;
+use self::warm::Warm;
 use crate::breaker::Starts;
 
 /// How many manifests are kept: the one in use, and two to fall back to when the disk damages the
@@ -85,6 +87,8 @@ pub struct Store {
     /// Set once something that is held turned out to be unreadable: from then on whether a tree
     /// is held is found out chunk by chunk.
     damaged: AtomicBool,
+    /// What was read when it was opened.
+    warm: Warm,
     /// As they stand on disk, or should.
     starts: Starts,
     /// Likewise.
@@ -298,7 +302,15 @@ impl Store {
         }
     }
 
+    /// Lets go of what was read when the store was opened; from now on chunks are read from the disk.
+    pub fn settle(&mut self) {
+        self.warm = Warm::default();
+    }
+
     fn read(&self, hash: &Hash, place: Place) -> Option<Vec<u8>> {
+        if let Some(chunk) = self.warm.chunk(hash) {
+            return Some(chunk);
+        }
         let name = format!("{PACK}{:016x}", place.pack);
         let length = usize::try_from(place.length).ok()?;
         let bytes = self.directory.read(&name, place.offset, length).ok();

@@ -8,6 +8,7 @@ use domain::tree::{self, Hash};
 
 use super::index::{Candidate, Index, Place};
 use super::pointer::POINTER_BYTES_MAX;
+use super::warm::Warm;
 use super::{Directory, MANIFEST, PACK, Pointer, Store, UNFINISHED, pack};
 
 /// A store and what was found wrong when it was opened.
@@ -21,7 +22,8 @@ pub struct Opened {
 
 impl Store {
     /// Opens the store of an edge that serves `environment`. It reads every pack once and checks
-    /// every chunk, so that nothing damaged is served later.
+    /// every chunk, so that nothing damaged is served later. What was read stays in memory until
+    /// [`Self::settle`]: who opens a store takes a configuration in it into use next.
     ///
     /// # Errors
     /// When the directory cannot be listed. Damaged files are findings, not errors.
@@ -37,6 +39,7 @@ impl Store {
             pointers: BTreeMap::new(),
             next: 0,
             damaged: AtomicBool::new(false),
+            warm: Warm::default(),
             starts,
             trusted_is_written: trusted.twice,
             trusted: trusted.set,
@@ -69,6 +72,7 @@ impl Store {
                 let Ok(children) = tree::children(chunk) else {
                     return;
                 };
+                self.warm.keep(hash, chunk);
                 let length = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
                 let place = Place {
                     pack: number,

@@ -27,7 +27,9 @@ fn open(directory: &MemoryDirectory) -> Opened {
 }
 
 fn opened(directory: &MemoryDirectory) -> Store {
-    open(directory).store
+    let mut store = open(directory).store;
+    store.settle();
+    store
 }
 
 /// A tree of `len` items, of which those in `changed` differ from the usual.
@@ -387,6 +389,21 @@ fn a_full_disk_keeps_what_was_kept_and_works_again_with_room() {
     }
     assert_eq!(versions(&store), [2, 1]);
     assert_whole(&opened(&directory));
+}
+
+#[test]
+fn what_was_read_at_the_start_needs_no_disk_until_the_store_settles() {
+    let directory = MemoryDirectory::default();
+    let kept = publish(&mut opened(&directory), 1, &[]).unwrap();
+    let mut store = open(&directory).store;
+    for pack in files(&directory, PACK) {
+        directory.remove(&pack).unwrap();
+    }
+    assert!(iter(&store, TreeKind::Rules, kept.root).all(|item| item.is_ok()));
+    assert!(!store.is_damaged());
+    store.settle();
+    assert_eq!(ChunkSource::chunk(&store, &kept.root), None);
+    assert!(store.is_damaged());
 }
 
 #[test]

@@ -194,6 +194,7 @@ impl<N: Network> Subscriber<N> {
             options.breaker,
             clock.now(),
         );
+        store.settle();
         let have = restored.as_ref().map(|pointer| pointer.manifest);
         let hello = Hello {
             protocol: PROTOCOL,
