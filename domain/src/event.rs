@@ -8,9 +8,10 @@ use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WebhookE
 use crate::model::{
     ApiKey, Certificate, ClusterRecord, ClusterSettings, DeliveryState, EdgeRecord, EdgeToken,
     Environment, Expiring, ExpiryNotice, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash,
-    Manifest, ManifestVersion, MemberId, Outage, Priority, RetiredMember, Route, Rule, RuleStatus,
-    RuleVersion, RuleVersionNumber, SealedKey, Sealing, SecretGeneration, Shift, Signing,
-    SigningKey, SigningKeyId, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
+    Manifest, ManifestVersion, MemberId, Outage, PepperId, Peppering, Priority, RetiredMember,
+    Route, Rule, RuleStatus, RuleVersion, RuleVersionNumber, SealedKey, Sealing, SecretGeneration,
+    Shift, Signing, SigningKey, SigningKeyId, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint,
+    Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, History, LogClock, Uses};
 use crate::time::{Revision, Timestamp};
@@ -301,6 +302,15 @@ pub enum Event {
         endpoint_id: WebhookEndpointId,
         /// Which of its secrets.
         generation: SecretGeneration,
+    },
+    /// Keys are hashed under another pepper.
+    PepperActivated(Peppering),
+    /// A hash was made under a pepper that is named.
+    HashPeppered {
+        /// The hash of a key or a token.
+        hash: KeyHash,
+        /// The pepper.
+        pepper: PepperId,
     },
     /// A join token was made.
     EdgeTokenCreated(EdgeToken),

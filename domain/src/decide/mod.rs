@@ -18,6 +18,7 @@ mod lint;
 mod manifest;
 mod new_api_key;
 mod outage;
+mod pepper;
 mod precondition;
 mod priorities;
 mod publish;
@@ -64,6 +65,7 @@ pub use expiry::EXPIRIES_MAX;
 pub(crate) use freeze::{Frozen, freeze};
 pub(crate) use history::only_version;
 pub use outage::OUTAGES_MAX;
+pub use pepper::KEY_MOVES_MAX;
 pub use sealing::REWRAPS_MAX;
 pub use shift::{
     SHIFT_INTERVAL_S_MAX, SHIFT_INTERVAL_S_MIN, SHIFT_REQUESTS_MAX, SHIFT_ROUTES_MAX,
@@ -153,6 +155,11 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
         Command::IssueWebhookSecret(actor, command) => {
             sealing::issue_webhook_secret(context, actor, command)
         }
+        Command::ActivatePepper(command) => {
+            pepper::activate(context, (&stamped.request_id, &stamped.origin), command)
+        }
+        Command::MoveKeys(command) => pepper::move_keys(context, command),
+        Command::IssueKey(actor, command) => pepper::issue(context, actor, command),
     }
 }
 

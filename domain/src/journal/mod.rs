@@ -304,6 +304,8 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             | Event::SigningKeyChanged(_)
             | Event::SigningKeyForgotten { .. }
             | Event::KekActivated(_)
+            | Event::PepperActivated(_)
+            | Event::HashPeppered { .. }
             | Event::CertificateRewrapped(_)
             | Event::WebhookSecretKept { .. }
             | Event::WebhookSecretForgotten { .. }

@@ -14,6 +14,7 @@ mod ip_range;
 mod journal;
 mod manifest;
 mod outage;
+mod pepper;
 mod purges;
 mod route;
 mod rule;
@@ -47,6 +48,7 @@ pub use journal::{
 };
 pub use manifest::{Epoch, Manifest, ManifestVersion};
 pub use outage::Outage;
+pub use pepper::{PepperId, Peppering};
 pub use purges::{
     Missed, PURGED_BYTES_MAX, PURGED_URL_BYTES_MAX, PURGED_URLS_MAX, PurgedUrl, Purges,
     purged_bytes,

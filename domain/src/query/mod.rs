@@ -10,6 +10,7 @@ mod edges;
 mod expiries;
 mod journal;
 mod page;
+mod pepper;
 mod routes;
 mod rule_versions;
 mod rules;
@@ -36,6 +37,7 @@ pub use journal::{
     journal_after, journal_page, told_in_full,
 };
 pub use page::Page;
+pub use pepper::{PepperUse, active_pepper, pepper_uses, peppering};
 pub use routes::{route, routes_page};
 pub use rule_versions::{rule_version, rule_versions_page};
 pub use rules::{RuleFilter, rule, rules_page};

@@ -471,6 +471,7 @@ pub(crate) fn commands() -> Vec<Command> {
     commands.extend(crate::signing::commands());
     commands.extend(crate::edges::commands());
     commands.extend(crate::sealing::commands());
+    commands.extend(crate::pepper::commands());
     commands
 }
 
