@@ -105,7 +105,9 @@ use crate::limits::Limits;
 use crate::signing::Signer;
 use crate::webhooks::courier::Courier;
 pub(crate) use bad_keys::BadKeys;
-pub use edges::{EdgeAck, EdgeSteps, EdgeView, FleetReader, FleetView, RejectedManifest};
+pub use edges::{
+    DistrustedKeys, EdgeAck, EdgeSteps, EdgeView, FleetReader, FleetView, RejectedManifest,
+};
 pub(crate) use events::body as event_body;
 pub use key_uses::KeyUses;
 pub use metrics::HttpMetrics;
