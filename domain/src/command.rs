@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use alone::{PublishAlone, SwitchRoute, SwitchRule};
 pub use certificate::{CreateCertificate, DeleteCertificate, UpdateCertificate};
 pub use cluster::ChangeCluster;
-pub use edge::{CreateEdgeToken, DeleteEdgeToken, EnrolEdge, RevokeEdge};
+pub use edge::{CreateEdgeToken, DeleteEdgeToken, EnrolEdge, ForgetEdges, RevokeEdge};
 pub use expiry::TellExpiries;
 pub use outage::{OutageChange, RecordOutages};
 pub use pepper::{ActivatePepper, IssueKey, KeyIssue, MoveKeys, MovedKey};
@@ -178,6 +178,7 @@ pub enum Command {
     ActivatePepper(ActivatePepper),
     MoveKeys(MoveKeys),
     IssueKey(Actor, IssueKey),
+    ForgetEdges(ForgetEdges),
 }
 
 impl Command {
@@ -241,6 +242,7 @@ impl Command {
             },
             Self::ActivatePepper(_) => "activate_pepper",
             Self::MoveKeys(_) => "move_keys",
+            Self::ForgetEdges(_) => "forget_edges",
             Self::IssueKey(_, issue) => match issue.to {
                 KeyIssue::CreateApiKey(_) => "create_api_key",
                 KeyIssue::RollApiKey(_) => "roll_api_key",
@@ -265,7 +267,8 @@ impl Command {
             | Self::ActivateKek(_)
             | Self::RewrapSecrets(_)
             | Self::ActivatePepper(_)
-            | Self::MoveKeys(_) => None,
+            | Self::MoveKeys(_)
+            | Self::ForgetEdges(_) => None,
             Self::CreateUpstream(actor, _)
             | Self::UpdateUpstream(actor, _)
             | Self::DeleteUpstream(actor, _)

@@ -324,6 +324,8 @@ pub enum Event {
     EdgeEnrolled(EdgeRecord),
     /// An edge was turned away.
     EdgeRevoked(EdgeRecord),
+    /// An edge that was turned away long ago is not known any more.
+    EdgeForgotten(EdgeRecord),
 }
 
 /// Within what an idempotency key means one request.

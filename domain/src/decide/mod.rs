@@ -60,7 +60,9 @@ pub use check::{
     METADATA_KEY_CHARS_MAX, METADATA_KEYS_MAX, METADATA_VALUE_CHARS_MAX, NAME_CHARS_MAX,
     REORDERED_MAX, RULES_PER_ROUTE_MAX, TARGETS_MAX,
 };
-pub use edge::{EDGE_LABEL_BYTES_MAX, EDGE_LABELS_MAX, EDGE_RECORDS_MAX, EDGE_TOKENS_MAX};
+pub use edge::{
+    EDGE_LABEL_BYTES_MAX, EDGE_LABELS_MAX, EDGE_RECORDS_MAX, EDGE_TOKENS_MAX, EDGES_FORGOTTEN_MAX,
+};
 pub use expiry::EXPIRIES_MAX;
 pub(crate) use freeze::{Frozen, freeze};
 pub(crate) use history::only_version;
@@ -158,6 +160,7 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
         Command::ActivatePepper(command) => {
             pepper::activate(context, (&stamped.request_id, &stamped.origin), command)
         }
+        Command::ForgetEdges(command) => edge::forget(context, command),
         Command::MoveKeys(command) => pepper::move_keys(context, command),
         Command::IssueKey(actor, command) => pepper::issue(context, actor, command),
     }

@@ -21,3 +21,8 @@ pub(super) fn edge_written(rows: &mut impl Rows, record: &EdgeRecord) {
     EDGE_RECORDS.put(rows, (environment, &record.edge_id), record);
     EDGE_CHANGES.put(rows, (environment,), &record.revision);
 }
+
+/// Nobody has to be told: it gets nothing either way.
+pub(super) fn edge_forgotten(rows: &mut impl Rows, record: &EdgeRecord) {
+    EDGE_RECORDS.delete(rows, (&record.environment_id, &record.edge_id));
+}

@@ -179,5 +179,6 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
         Event::EdgeEnrolled(record) | Event::EdgeRevoked(record) => {
             edges::edge_written(rows, record);
         }
+        Event::EdgeForgotten(record) => edges::edge_forgotten(rows, record),
     }
 }

@@ -310,6 +310,7 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             | Event::WebhookSecretKept { .. }
             | Event::WebhookSecretForgotten { .. }
             | Event::EdgeTokenForgotten(_)
+            | Event::EdgeForgotten(_)
             | Event::Journaled { .. } => {}
         }
     }

@@ -36,6 +36,7 @@ pub use certificate::{Certificate, CertificateMaterial};
 pub use cluster::{ClusterChange, ClusterRecord, ClusterSettings, MemberId, RetiredMember};
 pub use edge::{
     EDGE_TOKEN_MS, EdgeBinding, EdgeEnrolment, EdgePublicKey, EdgeRecord, EdgeToken, EdgeTokenUse,
+    REVOKED_EDGE_KEPT_MS,
 };
 pub use expiry::{EXPIRY_DAYS, Expiring, ExpiryNotice};
 pub use idempotency::{

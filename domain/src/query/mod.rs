@@ -30,7 +30,9 @@ pub use certificates::{
 };
 pub use cluster::{cluster_changes, preferred_region, retired_members};
 pub use draft::{draft_head, validate};
-pub use edges::{edge_record, edge_token, edge_token_by_hash, edge_tokens, edges_changed};
+pub use edges::{
+    edge_record, edge_token, edge_token_by_hash, edge_tokens, edges_changed, forgotten_edges,
+};
 pub use expiries::{ExpiryPlace, expiring, expiry_due};
 pub use journal::{
     JournalNotice, JournalRow, audit_chain, audit_entry, event, event_at, is_beyond_journal,
