@@ -12,6 +12,7 @@ mod cluster;
 mod edge;
 mod expiry;
 mod outage;
+mod pepper;
 mod purge;
 mod sealing;
 mod several;
@@ -26,9 +27,10 @@ use serde::{Deserialize, Serialize};
 pub use alone::{PublishAlone, SwitchRoute, SwitchRule};
 pub use certificate::{CreateCertificate, DeleteCertificate, UpdateCertificate};
 pub use cluster::ChangeCluster;
-pub use edge::{CreateEdgeToken, DeleteEdgeToken, EnrolEdge, RevokeEdge};
+pub use edge::{CreateEdgeToken, DeleteEdgeToken, EnrolEdge, ForgetEdges, RevokeEdge};
 pub use expiry::TellExpiries;
 pub use outage::{OutageChange, RecordOutages};
+pub use pepper::{ActivatePepper, IssueKey, KeyIssue, MoveKeys, MovedKey};
 pub use purge::PurgeCache;
 pub use sealing::{ActivateKek, IssueWebhookSecret, RewrapSecrets, RewrappedSecret, SecretIssue};
 pub use several::{BatchRules, ReorderRules, RuleOperation, RuleOrder};
@@ -173,6 +175,10 @@ pub enum Command {
     ActivateKek(ActivateKek),
     RewrapSecrets(RewrapSecrets),
     IssueWebhookSecret(Actor, IssueWebhookSecret),
+    ActivatePepper(ActivatePepper),
+    MoveKeys(MoveKeys),
+    IssueKey(Actor, IssueKey),
+    ForgetEdges(ForgetEdges),
 }
 
 impl Command {
@@ -234,6 +240,14 @@ impl Command {
                 SecretIssue::Create(_) => "create_webhook_endpoint",
                 SecretIssue::Rotate(_) => "rotate_webhook_secret",
             },
+            Self::ActivatePepper(_) => "activate_pepper",
+            Self::MoveKeys(_) => "move_keys",
+            Self::ForgetEdges(_) => "forget_edges",
+            Self::IssueKey(_, issue) => match issue.to {
+                KeyIssue::CreateApiKey(_) => "create_api_key",
+                KeyIssue::RollApiKey(_) => "roll_api_key",
+                KeyIssue::CreateEdgeToken(_) => "create_edge_token",
+            },
         }
     }
 
@@ -251,7 +265,10 @@ impl Command {
             | Self::ChangeCluster(_)
             | Self::ChangeSigningKeys(_)
             | Self::ActivateKek(_)
-            | Self::RewrapSecrets(_) => None,
+            | Self::RewrapSecrets(_)
+            | Self::ActivatePepper(_)
+            | Self::MoveKeys(_)
+            | Self::ForgetEdges(_) => None,
             Self::CreateUpstream(actor, _)
             | Self::UpdateUpstream(actor, _)
             | Self::DeleteUpstream(actor, _)
@@ -290,7 +307,8 @@ impl Command {
             | Self::DeleteEdgeToken(actor, _)
             | Self::EnrolEdge(actor, _)
             | Self::RevokeEdge(actor, _)
-            | Self::IssueWebhookSecret(actor, _) => Some(actor),
+            | Self::IssueWebhookSecret(actor, _)
+            | Self::IssueKey(actor, _) => Some(actor),
         }
     }
 }

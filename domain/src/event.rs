@@ -8,9 +8,10 @@ use crate::id::{EnvironmentId, RouteId, RuleId, SnapshotId, UpstreamId, WebhookE
 use crate::model::{
     ApiKey, Certificate, ClusterRecord, ClusterSettings, DeliveryState, EdgeRecord, EdgeToken,
     Environment, Expiring, ExpiryNotice, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash,
-    Manifest, ManifestVersion, MemberId, Outage, Priority, RetiredMember, Route, Rule, RuleStatus,
-    RuleVersion, RuleVersionNumber, SealedKey, Sealing, SecretGeneration, Shift, Signing,
-    SigningKey, SigningKeyId, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint, Workspace,
+    Manifest, ManifestVersion, MemberId, Outage, PepperId, Peppering, Priority, RetiredMember,
+    Route, Rule, RuleStatus, RuleVersion, RuleVersionNumber, SealedKey, Sealing, SecretGeneration,
+    Shift, Signing, SigningKey, SigningKeyId, Snapshot, Upstream, WebhookDelivery, WebhookEndpoint,
+    Workspace,
 };
 use crate::schema::{BootstrapRecord, Draft, History, LogClock, Uses};
 use crate::time::{Revision, Timestamp};
@@ -302,6 +303,15 @@ pub enum Event {
         /// Which of its secrets.
         generation: SecretGeneration,
     },
+    /// Keys are hashed under another pepper.
+    PepperActivated(Peppering),
+    /// A hash was made under a pepper that is named.
+    HashPeppered {
+        /// The hash of a key or a token.
+        hash: KeyHash,
+        /// The pepper.
+        pepper: PepperId,
+    },
     /// A join token was made.
     EdgeTokenCreated(EdgeToken),
     /// An edge came by a join token.
@@ -314,6 +324,8 @@ pub enum Event {
     EdgeEnrolled(EdgeRecord),
     /// An edge was turned away.
     EdgeRevoked(EdgeRecord),
+    /// An edge that was turned away long ago is not known any more.
+    EdgeForgotten(EdgeRecord),
 }
 
 /// Within what an idempotency key means one request.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use domain::model::KekId;
+use domain::model::{KekId, PepperId};
 use raft_store::{FaultKind, StorageFault};
 
 /// Why a node cannot go on.
@@ -17,9 +17,12 @@ pub enum FatalReason {
     /// Consensus stopped without being asked to.
     #[error("consensus stopped")]
     ConsensusStopped,
-    /// The cluster's keys were hashed under another pepper, so none would be recognised here.
-    #[error("security.pepper_file is not the pepper that this cluster's keys were hashed under")]
-    Pepper,
+    /// The cluster's keys are hashed under another pepper, so none that is made would be recognised here.
+    #[error(
+        "security.pepper_file lacks the pepper {0}, which this cluster's keys are hashed under; give it the lines \
+         that the other nodes have"
+    )]
+    Pepper(PepperId),
     /// Secrets of the cluster are sealed under keys that this node lacks.
     #[error(
         "security.kek_file or security.kek_command lacks {}: secrets of this cluster are sealed under it; \
@@ -59,7 +62,7 @@ impl FatalReason {
                 FaultKind::Io(_) | FaultKind::Stopped => 74,
             },
             Self::ConsensusStopped => 74,
-            Self::Pepper | Self::Keks(_) | Self::UsedBefore(_) => 64,
+            Self::Pepper(_) | Self::Keks(_) | Self::UsedBefore(_) => 64,
             Self::DiskLost(_) => 65,
             Self::Removed(_) => 77,
         }
@@ -127,7 +130,7 @@ mod tests {
             (storage(FaultKind::Corrupt), 65),
             (storage(FaultKind::Missing), 65),
             (FatalReason::DiskLost(1), 65),
-            (FatalReason::Pepper, 64),
+            (FatalReason::Pepper(PepperId([0; 8])), 64),
             (FatalReason::UsedBefore(1), 64),
             (FatalReason::Removed(1), 77),
         ] {

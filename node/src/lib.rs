@@ -16,6 +16,7 @@ pub mod enrolment;
 mod errands;
 pub mod fleet;
 pub mod halt;
+mod key_text;
 pub mod keys;
 pub mod limits;
 mod log_time;

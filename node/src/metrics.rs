@@ -4,6 +4,7 @@
 
 mod raft;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,9 @@ use prometheus_client::registry::Registry;
 pub(crate) use self::raft::RaftCollector;
 use crate::control_plane::ProposeError;
 use crate::sealing::{Census, SealedCount, SealedUnder};
+use domain::model::PepperId;
 use domain::outcome::Applied;
+use domain::query::PepperUse;
 
 /// The prefix of every name.
 const PREFIX: &str = "vectorgate";
@@ -91,6 +94,11 @@ struct KeyLabel {
     key: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PepperLabel {
+    pepper: String,
+}
+
 /// What consensus counts.
 #[derive(Clone, Debug)]
 pub(crate) struct ConsensusMetrics {
@@ -99,6 +107,7 @@ pub(crate) struct ConsensusMetrics {
     read_index_seconds: Histogram,
     read_failures: Counter,
     sealed_secrets: Family<KeyLabel, Gauge>,
+    hashed_keys: Family<PepperLabel, Gauge>,
 }
 
 impl ConsensusMetrics {
@@ -109,6 +118,7 @@ impl ConsensusMetrics {
             read_index_seconds: Histogram::new(LATENCY_BUCKETS),
             read_failures: Counter::default(),
             sealed_secrets: Family::default(),
+            hashed_keys: Family::default(),
         };
         // From the start, so that the first of a kind is a change from zero.
         for outcome in OUTCOMES {
@@ -139,6 +149,12 @@ impl ConsensusMetrics {
                 "sealed_secrets",
                 "Secrets in the state as this node has applied it, by the key that they are sealed under",
                 made.sealed_secrets.clone(),
+            );
+            registry.register(
+                "hashed_keys",
+                "Secrets of API keys and join tokens that work, in the state as this node has applied it, by the \
+                 pepper that they are hashed under; none before the pepper was ever changed",
+                made.hashed_keys.clone(),
             );
         });
         made
@@ -177,6 +193,20 @@ impl ConsensusMetrics {
             let label = KeyLabel { key: under.name() };
             let total = i64::try_from(count.total()).unwrap_or(i64::MAX);
             self.sealed_secrets.get_or_create(&label).set(total);
+        }
+    }
+}
+
+impl ConsensusMetrics {
+    /// Shows how many keys are hashed under which pepper.
+    pub(crate) fn show_peppered(&self, uses: &BTreeMap<PepperId, PepperUse>) {
+        self.hashed_keys.clear();
+        for (pepper, uses) in uses {
+            let label = PepperLabel {
+                pepper: pepper.to_string(),
+            };
+            let total = i64::try_from(uses.total()).unwrap_or(i64::MAX);
+            self.hashed_keys.get_or_create(&label).set(total);
         }
     }
 }

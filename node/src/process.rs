@@ -275,7 +275,9 @@ async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
 /// The secrets that all nodes share: the pepper, and key-encryption keys where there are any.
 async fn keys(security: &SecuritySettings) -> Result<KeyRing, Failure> {
     let keys = KeyRing::load(&security.pepper_file)
-        .map_err(|error| Failure::file("security.pepper_file", error))?;
+        .map_err(|error| Failure::file("security.pepper_file", with_cause(&error)))?;
+    let peppers: Vec<_> = keys.peppers().map(|pepper| pepper.id()).collect();
+    tracing::info!(?peppers, "this node has peppers to hash keys under");
     let keks = match (&security.kek_file, security.kek_command.as_slice()) {
         (Some(file), _) => KekRing::load(file)
             .map_err(|error| Failure::file("security.kek_file", with_cause(&error)))?,

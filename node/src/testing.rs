@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use domain::id::EnvironmentId;
-use hmac::{Hmac, KeyInit};
 
+use crate::keys::KeyRing;
 use crate::rest::cursor::{Cursors, Position, Scope};
 use crate::webhooks::address::{self, AddressPolicy, Scheme};
 
@@ -27,19 +27,20 @@ impl std::fmt::Debug for CursorOf {
 }
 
 impl CursorOf {
-    /// Those of a list with a filter, made with a key.
+    /// Those of a list with a filter, made with a pepper.
     ///
     /// # Panics
-    /// Never: a key may have any length.
+    /// When the pepper is too short or too long.
     #[must_use]
     pub fn new(
-        key: &[u8],
+        pepper: &[u8],
         environment_id: EnvironmentId,
         list: &'static str,
         filter: &'static str,
     ) -> Self {
+        let keys = KeyRing::new(pepper).expect("a pepper has its length");
         Self {
-            cursors: Cursors::new(Hmac::new_from_slice(key).expect("a key of any length is one")),
+            cursors: Cursors::new(keys.purposed("vectorgate cursor v1")),
             environment_id,
             list,
             filter,

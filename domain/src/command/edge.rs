@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::EdgeTokenId;
+use crate::id::{EdgeTokenId, EnvironmentId};
 use crate::model::{EdgeBinding, EdgePublicKey, KeyHash, KeySalt};
 
 /// Makes a join token.
@@ -39,4 +39,12 @@ pub struct EnrolEdge {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevokeEdge {
     pub edge_id: String,
+}
+
+/// Forgets edges that were turned away so long ago that none of their certificates holds any more. On nobody's behalf; those for
+/// which it is too early stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgetEdges {
+    pub environment_id: EnvironmentId,
+    pub edges: Vec<String>,
 }

@@ -47,7 +47,8 @@ pub(super) fn change<V: View + ?Sized>(
         // A command of their own does them.
         ClusterChange::SigningKeyAdded { .. }
         | ClusterChange::SigningKeyRetired { .. }
-        | ClusterChange::KekActivated { .. } => {
+        | ClusterChange::KekActivated { .. }
+        | ClusterChange::PepperActivated { .. } => {
             return nothing();
         }
         ClusterChange::MemberAdded { .. }

@@ -1,11 +1,11 @@
 //! Join tokens and the edges that come by them. A token works once, whoever else shows it at the same
 //! moment: the entry that comes first decides. It works for as long as the API key that made it does. A name that was turned away is
-//! never used again.
+//! not used again as long as that is known: a month, if it came by a token, and for ever, if it had its certificate from somebody else.
 
 use std::collections::BTreeMap;
 
 use super::{Context, Judgement, check, id_taken, not_found, nothing};
-use crate::command::{Actor, CreateEdgeToken, DeleteEdgeToken, EnrolEdge, RevokeEdge};
+use crate::command::{Actor, CreateEdgeToken, DeleteEdgeToken, EnrolEdge, ForgetEdges, RevokeEdge};
 use crate::event::Event;
 use crate::id::{EdgeTokenId, EnvironmentId};
 use crate::machine::Decision;
@@ -27,8 +27,11 @@ pub const EDGE_TOKENS_MAX: usize = 1000;
 const TOKEN_KEPT_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The most edges of an environment that came by tokens and were not turned away. Those that were have no part in it: turning one away is
-/// always possible, makes room, and costs a row that stays, for each request of a key that may do that.
+/// always possible, makes room, and costs a row that stays for a month, for each request of a key that may do that.
 pub const EDGE_RECORDS_MAX: usize = 20_000;
+
+/// The most edges that one entry forgets.
+pub const EDGES_FORGOTTEN_MAX: usize = 256;
 
 /// The most labels of an edge, and the longest of them, as the protocol carries them.
 pub const EDGE_LABELS_MAX: usize = 32;
@@ -48,7 +51,7 @@ pub(super) fn create_token<V: View + ?Sized>(
             return Err(Rejection::InvalidParameter {
                 param: "edge_id".to_owned(),
                 message: format!(
-                    "The edge {edge_id} was revoked, and its name is never used again."
+                    "The edge {edge_id} was revoked, and its name is not used again for 30 days at least."
                 ),
             });
         }
@@ -191,6 +194,38 @@ pub(super) fn revoke<V: View + ?Sized>(
     })
 }
 
+/// Forgets edges for which it is time, and the tokens by which they came: those have expired long before.
+pub(super) fn forget<V: View + ?Sized>(
+    context: &Context<'_, V>,
+    command: &ForgetEdges,
+) -> Judgement {
+    if command.edges.len() > EDGES_FORGOTTEN_MAX {
+        return Err(Rejection::LimitExceeded {
+            param: "edges".to_owned(),
+            message: format!("An entry may have {EDGES_FORGOTTEN_MAX} edges."),
+        });
+    }
+    let environment = &command.environment_id;
+    let mut edges = BTreeMap::new();
+    for edge_id in &command.edges {
+        let record = EDGE_RECORDS.get(context.view, (environment, edge_id));
+        if let Some(record) = record.filter(|record| record.is_forgotten(context.at)) {
+            edges.insert(edge_id, record);
+        }
+    }
+    let mut tokens = query::edge_tokens(context.view, environment);
+    tokens.retain(|token| {
+        let used = token.used.as_ref();
+        used.is_some_and(|used| edges.contains_key(&used.edge_id))
+    });
+    let tokens = tokens.into_iter().map(Event::EdgeTokenForgotten);
+    let edges = edges.into_values().map(Event::EdgeForgotten);
+    Ok(Decision {
+        events: tokens.chain(edges).collect(),
+        outcome: Outcome::Recorded,
+    })
+}
+
 fn refused(message: &str) -> Rejection {
     Rejection::EnrolmentRefused {
         message: message.to_owned(),
@@ -274,7 +309,7 @@ fn check_name<V: View + ?Sized>(
     match before {
         None => check_count(context, &token.environment_id),
         Some(record) if record.revoked_at.is_some() => Err(refused(
-            "The edge was revoked, and its name is never used again.",
+            "The edge was revoked, and its name is not used again for 30 days at least.",
         )),
         Some(_) if token.binding.edge_id.is_none() => Err(refused(
             "An edge of this name is there; a token that names it lets another one take its place.",

@@ -18,6 +18,7 @@ mod lint;
 mod manifest;
 mod new_api_key;
 mod outage;
+mod pepper;
 mod precondition;
 mod priorities;
 mod publish;
@@ -59,11 +60,14 @@ pub use check::{
     METADATA_KEY_CHARS_MAX, METADATA_KEYS_MAX, METADATA_VALUE_CHARS_MAX, NAME_CHARS_MAX,
     REORDERED_MAX, RULES_PER_ROUTE_MAX, TARGETS_MAX,
 };
-pub use edge::{EDGE_LABEL_BYTES_MAX, EDGE_LABELS_MAX, EDGE_RECORDS_MAX, EDGE_TOKENS_MAX};
+pub use edge::{
+    EDGE_LABEL_BYTES_MAX, EDGE_LABELS_MAX, EDGE_RECORDS_MAX, EDGE_TOKENS_MAX, EDGES_FORGOTTEN_MAX,
+};
 pub use expiry::EXPIRIES_MAX;
 pub(crate) use freeze::{Frozen, freeze};
 pub(crate) use history::only_version;
 pub use outage::OUTAGES_MAX;
+pub use pepper::KEY_MOVES_MAX;
 pub use sealing::REWRAPS_MAX;
 pub use shift::{
     SHIFT_INTERVAL_S_MAX, SHIFT_INTERVAL_S_MIN, SHIFT_REQUESTS_MAX, SHIFT_ROUTES_MAX,
@@ -153,6 +157,12 @@ pub(crate) fn decide<V: View + ?Sized>(context: &Context<'_, V>, stamped: &Stamp
         Command::IssueWebhookSecret(actor, command) => {
             sealing::issue_webhook_secret(context, actor, command)
         }
+        Command::ActivatePepper(command) => {
+            pepper::activate(context, (&stamped.request_id, &stamped.origin), command)
+        }
+        Command::ForgetEdges(command) => edge::forget(context, command),
+        Command::MoveKeys(command) => pepper::move_keys(context, command),
+        Command::IssueKey(actor, command) => pepper::issue(context, actor, command),
     }
 }
 

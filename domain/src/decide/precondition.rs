@@ -4,9 +4,9 @@
 
 use super::{Context, not_found};
 use crate::command::{
-    ArchiveRoute, ArchiveRule, CancelShift, ChangeTarget, Command, DeleteUpstream,
-    IssueWebhookSecret, Precondition, Publish, PurgeCache, ReorderRules, Rollback, SecretIssue,
-    StartShift, SwitchRoute, SwitchRule, UpdateRoute, UpdateRule, UpdateUpstream,
+    ArchiveRoute, ArchiveRule, CancelShift, ChangeTarget, Command, DeleteUpstream, IssueKey,
+    IssueWebhookSecret, KeyIssue, Precondition, Publish, PurgeCache, ReorderRules, Rollback,
+    SecretIssue, StartShift, SwitchRoute, SwitchRule, UpdateRoute, UpdateRule, UpdateUpstream,
 };
 use crate::id::{EnvironmentId, RouteId, RuleId, UpstreamId};
 use crate::query;
@@ -116,6 +116,13 @@ fn about<V: View + ?Sized>(
         | Command::CreateCertificate(..)
         | Command::CreateEdgeToken(..)
         | Command::CreateApiKey(..)
+        | Command::IssueKey(
+            _,
+            IssueKey {
+                to: KeyIssue::CreateApiKey(_) | KeyIssue::CreateEdgeToken(_),
+                ..
+            },
+        )
         | Command::CreateEnvironment(..) => return Ok(About::New),
         _ => return Ok(About::Untagged),
     };

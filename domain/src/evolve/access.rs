@@ -5,7 +5,7 @@ use crate::model::{ApiKey, Environment, KeyHash, Workspace};
 use crate::rows::Rows;
 use crate::schema::{
     API_KEY_HASHES, API_KEYS, API_KEYS_BY_TIME, BOOTSTRAP, ENVIRONMENT_NAMES, ENVIRONMENTS,
-    WORKSPACES,
+    HASH_PEPPERS, WORKSPACES,
 };
 
 pub(super) fn bootstrapped(rows: &mut impl Rows, made: &Bootstrapped) {
@@ -41,6 +41,7 @@ pub(super) fn key_changed(rows: &mut impl Rows, before: &[KeyHash], after: &ApiK
     for hash in before {
         if !after.hashes().any(|kept| kept == hash) {
             API_KEY_HASHES.delete(rows, (hash,));
+            HASH_PEPPERS.delete(rows, (hash,));
         }
     }
     for hash in after.hashes() {

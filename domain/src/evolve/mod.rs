@@ -16,9 +16,9 @@ mod webhooks;
 use crate::event::Event;
 use crate::rows::Rows;
 use crate::schema::{
-    CERTIFICATES, CLOCK, CLUSTER, CLUSTER_CHANGES, DRAFTS, EXPIRY_NOTICES, HISTORIES, JOURNAL,
-    RETIRED_MEMBERS, RULE_VERSION_SNAPSHOTS, RULE_VERSIONS, SEALING, SIGNING, SIGNING_KEYS,
-    UPSTREAM_OUTAGES, WEBHOOK_SECRETS,
+    CERTIFICATES, CLOCK, CLUSTER, CLUSTER_CHANGES, DRAFTS, EXPIRY_NOTICES, HASH_PEPPERS, HISTORIES,
+    JOURNAL, PEPPERING, RETIRED_MEMBERS, RULE_VERSION_SNAPSHOTS, RULE_VERSIONS, SEALING, SIGNING,
+    SIGNING_KEYS, UPSTREAM_OUTAGES, WEBHOOK_SECRETS,
 };
 
 /// Writes `event` into `rows`.
@@ -153,6 +153,8 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
         Event::SigningKeyChanged(key) => SIGNING_KEYS.put(rows, (&key.public.id(),), key),
         Event::SigningKeyForgotten { key } => SIGNING_KEYS.delete(rows, (key,)),
         Event::KekActivated(sealing) => SEALING.put(rows, (), sealing),
+        Event::PepperActivated(peppering) => PEPPERING.put(rows, (), peppering),
+        Event::HashPeppered { hash, pepper } => HASH_PEPPERS.put(rows, (hash,), pepper),
         Event::CertificateRewrapped(certificate) => {
             let key = (&certificate.environment_id, &certificate.id);
             CERTIFICATES.put(rows, key, certificate);
@@ -177,5 +179,6 @@ pub fn evolve(rows: &mut impl Rows, event: &Event) {
         Event::EdgeEnrolled(record) | Event::EdgeRevoked(record) => {
             edges::edge_written(rows, record);
         }
+        Event::EdgeForgotten(record) => edges::edge_forgotten(rows, record),
     }
 }

@@ -6,7 +6,8 @@ use super::expected::Expected;
 use super::state::State;
 use crate::model::{ApiKey, EnvironmentKind, KeyKind, Scopes};
 use crate::schema::{
-    API_KEY_HASHES, API_KEYS, API_KEYS_BY_TIME, ENVIRONMENT_NAMES, ENVIRONMENTS, WORKSPACES,
+    API_KEY_HASHES, API_KEYS, API_KEYS_BY_TIME, EDGE_TOKEN_HASHES, ENVIRONMENT_NAMES, ENVIRONMENTS,
+    HASH_PEPPERS, WORKSPACES,
 };
 
 pub(super) fn derive(state: &State, expected: &mut Expected) -> Result<(), String> {
@@ -33,6 +34,13 @@ pub(super) fn derive(state: &State, expected: &mut Expected) -> Result<(), Strin
         }
         check_scopes(&key)?;
         check_environments(state, &key)?;
+    }
+    for ((hash,), _) in HASH_PEPPERS.walk(&state.rows, HASH_PEPPERS.all()) {
+        let is_known = API_KEY_HASHES.has(&state.rows, (&hash,))
+            || EDGE_TOKEN_HASHES.has(&state.rows, (&hash,));
+        ensure(is_known, || {
+            "a pepper is named for a hash of nothing".to_owned()
+        })?;
     }
     Ok(())
 }

@@ -304,10 +304,13 @@ impl<'a, V: View + ?Sized> Journal<'a, V> {
             | Event::SigningKeyChanged(_)
             | Event::SigningKeyForgotten { .. }
             | Event::KekActivated(_)
+            | Event::PepperActivated(_)
+            | Event::HashPeppered { .. }
             | Event::CertificateRewrapped(_)
             | Event::WebhookSecretKept { .. }
             | Event::WebhookSecretForgotten { .. }
             | Event::EdgeTokenForgotten(_)
+            | Event::EdgeForgotten(_)
             | Event::Journaled { .. } => {}
         }
     }

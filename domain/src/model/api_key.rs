@@ -119,6 +119,18 @@ impl ApiKey {
         std::iter::once(&self.hash).chain(previous)
     }
 
+    /// Has the secret with the hash `was` be recognised by another one, and says whether there is such a secret.
+    pub(crate) fn replace_hash(&mut self, was: &KeyHash, now: KeyHash) -> bool {
+        let previous = self.previous.as_mut().map(|previous| &mut previous.hash);
+        let mut hashes = std::iter::once(&mut self.hash).chain(previous);
+        let found = hashes.find(|hash| **hash == *was);
+        let is_there = found.is_some();
+        if let Some(hash) = found {
+            *hash = now;
+        }
+        is_there
+    }
+
     /// From when on the secret with `hash` does not work any more; `None` is never.
     #[must_use]
     pub fn valid_until(&self, hash: &KeyHash) -> Option<Timestamp> {

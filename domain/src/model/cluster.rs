@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Origin;
 use crate::id::RequestId;
-use crate::model::{Epoch, KekId, SigningKeyId};
+use crate::model::{Epoch, KekId, PepperId, SigningKeyId};
 use crate::time::{Revision, Timestamp};
 
 /// A node's number. It stands for one disk, and is never given to another one.
@@ -80,6 +80,8 @@ pub enum ClusterChange {
         /// The members that are gone, for good.
         lost: Vec<MemberId>,
     },
+    /// Keys are hashed under another pepper.
+    PepperActivated { pepper: PepperId },
 }
 
 impl ClusterChange {

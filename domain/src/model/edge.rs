@@ -12,6 +12,10 @@ use crate::time::{Revision, Timestamp};
 /// How long a join token works: a quarter of an hour.
 pub const EDGE_TOKEN_MS: u64 = 15 * 60 * 1000;
 
+/// How long an edge that came by a token is known after it was turned away: 30 days. A certificate of the authority for edges lasts a
+/// week at most, and nobody renews it by then.
+pub const REVOKED_EDGE_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
 /// What a token makes of the edge that comes by it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeBinding {
@@ -102,6 +106,14 @@ impl EdgeToken {
 }
 
 impl EdgeRecord {
+    /// Whether it need not be known any more: it was turned away so long ago that no certificate holds any more by which it came.
+    /// Of one that somebody else issued nobody here knows when it ends, so such an edge is known for ever.
+    #[must_use]
+    pub fn is_forgotten(&self, at: Timestamp) -> bool {
+        let ends = |revoked: Timestamp| revoked.0.saturating_add(REVOKED_EDGE_KEPT_MS);
+        self.enrolment.is_some() && self.revoked_at.is_some_and(|revoked| ends(revoked) <= at.0)
+    }
+
     /// Whether the holder of `key` is the edge: one that never came by a token is whoever has a
     /// certificate for it.
     #[must_use]

@@ -14,6 +14,7 @@ mod ip_range;
 mod journal;
 mod manifest;
 mod outage;
+mod pepper;
 mod purges;
 mod route;
 mod rule;
@@ -35,6 +36,7 @@ pub use certificate::{Certificate, CertificateMaterial};
 pub use cluster::{ClusterChange, ClusterRecord, ClusterSettings, MemberId, RetiredMember};
 pub use edge::{
     EDGE_TOKEN_MS, EdgeBinding, EdgeEnrolment, EdgePublicKey, EdgeRecord, EdgeToken, EdgeTokenUse,
+    REVOKED_EDGE_KEPT_MS,
 };
 pub use expiry::{EXPIRY_DAYS, Expiring, ExpiryNotice};
 pub use idempotency::{
@@ -47,6 +49,7 @@ pub use journal::{
 };
 pub use manifest::{Epoch, Manifest, ManifestVersion};
 pub use outage::Outage;
+pub use pepper::{PepperId, Peppering};
 pub use purges::{
     Missed, PURGED_BYTES_MAX, PURGED_URL_BYTES_MAX, PURGED_URLS_MAX, PurgedUrl, Purges,
     purged_bytes,

@@ -4,7 +4,7 @@ use crate::id::{EdgeTokenId, EnvironmentId};
 use crate::model::{EdgeRecord, EdgeToken, KeyHash};
 use crate::rows::View;
 use crate::schema::{EDGE_CHANGES, EDGE_RECORDS, EDGE_TOKEN_HASHES, EDGE_TOKENS};
-use crate::time::Revision;
+use crate::time::{Revision, Timestamp};
 
 /// A join token.
 pub fn edge_token(
@@ -37,6 +37,22 @@ pub fn edge_record(
     edge_id: &str,
 ) -> Option<EdgeRecord> {
     EDGE_RECORDS.get(view, (environment, &edge_id.to_owned()))
+}
+
+/// Up to `limit` edges of an environment that [need not be known](EdgeRecord::is_forgotten) any more. It looks at all that
+/// are known.
+pub fn forgotten_edges(
+    view: &(impl View + ?Sized),
+    environment: &EnvironmentId,
+    at: Timestamp,
+    limit: usize,
+) -> Vec<String> {
+    let records = EDGE_RECORDS.walk(view, EDGE_RECORDS.under((environment,)));
+    let forgotten = records.filter(|(_, record)| record.is_forgotten(at));
+    forgotten
+        .map(|(_, record)| record.edge_id)
+        .take(limit)
+        .collect()
 }
 
 /// The entry that last let in an edge of an environment, or turned one away.

@@ -10,6 +10,7 @@ mod edges;
 mod expiries;
 mod journal;
 mod page;
+mod pepper;
 mod routes;
 mod rule_versions;
 mod rules;
@@ -29,13 +30,16 @@ pub use certificates::{
 };
 pub use cluster::{cluster_changes, preferred_region, retired_members};
 pub use draft::{draft_head, validate};
-pub use edges::{edge_record, edge_token, edge_token_by_hash, edge_tokens, edges_changed};
+pub use edges::{
+    edge_record, edge_token, edge_token_by_hash, edge_tokens, edges_changed, forgotten_edges,
+};
 pub use expiries::{ExpiryPlace, expiring, expiry_due};
 pub use journal::{
     JournalNotice, JournalRow, audit_chain, audit_entry, event, event_at, is_beyond_journal,
     journal_after, journal_page, told_in_full,
 };
 pub use page::Page;
+pub use pepper::{PepperUse, active_pepper, pepper_uses, peppering};
 pub use routes::{route, routes_page};
 pub use rule_versions::{rule_version, rule_versions_page};
 pub use rules::{RuleFilter, rule, rules_page};

@@ -59,6 +59,8 @@
 //! 63   SIGNING                –                                      Signing
 //! 64   SIGNING_KEYS           key                                    SigningKey
 //! 65   SEALING                –                                      Sealing    none: under the pepper
+//! 66   PEPPERING              –                                      Peppering  none: the first pepper
+//! 67   HASH_PEPPERS           keyed hash                             PepperId   of key or token; none: the first
 //! 70   EDGE_TOKENS            env, token                             EdgeToken
 //! 71   EDGE_TOKEN_HASHES      keyed hash                             EnvironmentId
 //! 72   EDGE_RECORDS           env, edge                              EdgeRecord
@@ -79,9 +81,9 @@ use crate::id::{
 use crate::model::{
     ApiKey, Certificate, ClusterRecord, ClusterSettings, EdgeRecord, EdgeToken, Environment,
     ExpiryNotice, IdempotencyKey, IdempotencyRecord, JournalEntry, KeyHash, Manifest,
-    ManifestVersion, MemberId, Outage, Priority, RetiredMember, Route, Rule, RuleStatus,
-    RuleVersion, RuleVersionNumber, SealedKey, Sealing, SecretGeneration, Shift, Signing,
-    SigningKey, SigningKeyId, Snapshot, SnapshotVersion, Upstream, WebhookDelivery,
+    ManifestVersion, MemberId, Outage, PepperId, Peppering, Priority, RetiredMember, Route, Rule,
+    RuleStatus, RuleVersion, RuleVersionNumber, SealedKey, Sealing, SecretGeneration, Shift,
+    Signing, SigningKey, SigningKeyId, Snapshot, SnapshotVersion, Upstream, WebhookDelivery,
     WebhookEndpoint, Workspace,
 };
 use crate::table::Table;
@@ -256,6 +258,11 @@ pub const SIGNING_KEYS: Table<(SigningKeyId,), SigningKey> = Table::new(0x64, "s
 
 /// Under which key secrets are sealed.
 pub const SEALING: Table<(), Sealing> = Table::new(0x65, "sealing");
+
+/// Under which pepper keys are hashed.
+pub const PEPPERING: Table<(), Peppering> = Table::new(0x66, "peppering");
+/// The peppers that hashes of keys and tokens were made under, but for those of the first one.
+pub const HASH_PEPPERS: Table<(KeyHash,), PepperId> = Table::new(0x67, "hash_peppers");
 
 /// Tokens by which edges join.
 pub const EDGE_TOKENS: Table<(EnvironmentId, EdgeTokenId), EdgeToken> =

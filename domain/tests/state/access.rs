@@ -21,7 +21,7 @@ use crate::commands::{actor, log, name, route, seed, stamped, who};
 use crate::samples::{self, api_key_id, environment_id, key_hash, route_id, rules_read};
 
 /// A key's identifier: one of bootstrap, and a few that are made.
-fn api_key() -> impl Strategy<Value = ApiKeyId> {
+pub(crate) fn api_key() -> impl Strategy<Value = ApiKeyId> {
     (1..5u64).prop_map(|number| ApiKeyId::new(seed(number)))
 }
 

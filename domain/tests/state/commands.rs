@@ -217,13 +217,14 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         4 => (who(), purge()).prop_map(|(actor, command)| Command::PurgeCache(actor, command)),
         5 => (who(), change_target()).prop_map(|(actor, command)| Command::ChangeTarget(actor, command)),
         16 => crate::access::command(),
-        18 => crate::webhooks::command(),
+        22 => crate::webhooks::command(),
         14 => crate::certificates::arbitrary(),
         17 => crate::shifts::arbitrary(),
         2 => crate::cluster::arbitrary(),
         1 => crate::signing::arbitrary(),
         14 => crate::edges::arbitrary(),
-        4 => crate::sealing::arbitrary(),
+        8 => crate::sealing::arbitrary(),
+        5 => crate::pepper::arbitrary(),
     ]
 }
 

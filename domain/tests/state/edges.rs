@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use domain::command::{Command, CreateEdgeToken, DeleteEdgeToken, EnrolEdge, RevokeEdge, Stamped};
+use domain::command::{
+    Command, CreateEdgeToken, DeleteEdgeToken, EnrolEdge, ForgetEdges, RevokeEdge, Stamped,
+};
 use domain::id::EdgeTokenId;
 use domain::model::{
     EdgeBinding, EdgeEnrolment, EdgePublicKey, EdgeRecord, EdgeToken, EdgeTokenUse, KeyHash,
@@ -97,6 +99,14 @@ pub(crate) fn commands() -> Vec<Command> {
             },
         ),
     ]
+}
+
+/// What is done to them by nobody's wish.
+pub(crate) fn later_commands() -> Vec<Command> {
+    vec![Command::ForgetEdges(ForgetEdges {
+        environment_id: environment_id(),
+        edges: vec!["edge-1".to_owned()],
+    })]
 }
 
 pub(crate) fn outcomes() -> Vec<(&'static str, Outcome)> {

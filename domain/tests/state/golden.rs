@@ -16,7 +16,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    certificates, cluster, edges, history, replies, samples, sealing, several, shifts, signing,
+    certificates, cluster, edges, history, pepper, replies, samples, sealing, several, shifts,
+    signing,
 };
 
 /// Compares lines of `name hex` with those on file.
@@ -285,6 +286,8 @@ fn rows_have_their_bytes() {
                 sealing::sealed(4),
             ),
             row(&schema::SEALING, (), sealing::sealing()),
+            row(&schema::PEPPERING, (), pepper::peppering()),
+            row(&schema::HASH_PEPPERS, (&key_hash,), pepper::id(4)),
         ],
     );
 }

@@ -9,6 +9,7 @@ mod costs;
 mod edges;
 mod golden;
 mod history;
+mod pepper;
 mod properties;
 mod replies;
 mod samples;

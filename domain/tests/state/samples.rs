@@ -471,6 +471,8 @@ pub(crate) fn commands() -> Vec<Command> {
     commands.extend(crate::signing::commands());
     commands.extend(crate::edges::commands());
     commands.extend(crate::sealing::commands());
+    commands.extend(crate::pepper::commands());
+    commands.extend(crate::edges::later_commands());
     commands
 }
 

@@ -45,20 +45,23 @@ pub use feeder::Feeder;
 pub use follower::Follower;
 pub use health::{HealthReport, OutCause, TargetOut};
 pub use manifest::ManifestRef;
-pub use message::{Hello, Refusal, Report, ReportState, ToEdge, ToNode, Welcome};
+pub use message::{Hello, Refusal, Report, ReportState, ToEdge, ToNode, TrustReport, Welcome};
 pub use moment::Moment;
 pub use patch::{Patch, Wanted};
 pub use signing::{Offer, SignedManifest, SignedTrust};
 
 /// The version of the conversation that this software speaks. ALPN carries the incompatible
 /// part (`vg-edge/2`); this one is for what may be added within it.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 
 /// The oldest version of the conversation that a node still takes.
 pub const PROTOCOL_MIN: u16 = 1;
 
 /// The version since which nodes take [`ToNode::Telemetry`]; others are sent none.
 pub const TELEMETRY_SINCE: u16 = 2;
+
+/// The version since which nodes take [`ToNode::Trust`]; others are sent none.
+pub const TRUST_REPORTS_SINCE: u16 = 3;
 
 /// The version since which chunks travel as [`Patch`]es over others, too.
 pub const PATCHES_SINCE: u16 = 2;

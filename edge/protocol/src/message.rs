@@ -36,6 +36,9 @@ pub enum ToNode {
     WantPatches(Vec<Wanted>),
     /// Which targets take no requests; sent when that changes.
     Health(HealthReport),
+    /// What the edge makes of whom the node says to trust; sent when that changes, and only to a node that speaks
+    /// [`crate::TRUST_REPORTS_SINCE`] or more.
+    Trust(TrustReport),
 }
 
 /// From a node to an edge.
@@ -106,6 +109,13 @@ pub struct Report {
     pub chunks_fetched: u64,
     /// How many bytes these were.
     pub bytes_fetched: u64,
+}
+
+/// What an edge makes of whom its node says to trust. An edge that never said so on a connection trusts all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustReport {
+    /// What it does not believe of that, and why; a word for programs comes first.
+    pub problem: Option<String>,
 }
 
 /// The steps of following a manifest.
@@ -192,6 +202,7 @@ impl Bounded for ToNode {
                 Err("too many chunks are wanted at once")
             }
             Self::Report(report) => report.check(),
+            Self::Trust(report) => report.check(),
             Self::Telemetry(batch) => batch.check(),
             Self::Health(report) => report.check(),
             Self::Want(_) | Self::WantPatches(_) | Self::Pong => Ok(()),
@@ -249,6 +260,15 @@ impl Report {
             ReportState::Rejected { reason } if reason.len() > REASON_BYTES_MAX => {
                 Err("a reason is too long")
             }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl TrustReport {
+    fn check(&self) -> Result<(), &'static str> {
+        match &self.problem {
+            Some(problem) if problem.len() > REASON_BYTES_MAX => Err("a reason is too long"),
             _ => Ok(()),
         }
     }

@@ -15,7 +15,7 @@ use edge_protocol::signing::{KeyPair, TrustedKey};
 use edge_protocol::telemetry::Batch;
 use edge_protocol::{
     HealthReport, Hello, ManifestRef, Moment, Refusal, Report, ReportState, SignedManifest,
-    SignedTrust, ToEdge, ToNode,
+    SignedTrust, ToEdge, ToNode, TrustReport,
 };
 use pair::{
     Disk, Shelf, environment, hello, key, manifest, offer, signed, signed_by, tree, trust,
@@ -71,6 +71,7 @@ fn drain_feeder(feeder: &mut Feeder) -> String {
             feeder::Action::Note(_) => "note".to_owned(),
             feeder::Action::Count(_) => "count".to_owned(),
             feeder::Action::Health(_) => "health".to_owned(),
+            feeder::Action::Trust(_) => "trust".to_owned(),
             feeder::Action::Close(Refusal::Violation(_)) => "close: violation".to_owned(),
             feeder::Action::Close(refusal) => format!("close: {refusal}"),
         });
@@ -105,7 +106,7 @@ fn the_node_does_this_on_each_frame() {
                 protocol: 0,
                 ..hello()
             }),
-            "close: the node speaks protocol 2, the edge 0, > refused",
+            "close: the node speaks protocol 3, the edge 0, > refused",
         ),
         (
             Greeting,
@@ -137,6 +138,8 @@ fn the_node_does_this_on_each_frame() {
         (Serving, applied(manifest(1, 1, Hash([1; 32]))), "note"),
         (Serving, ToNode::Pong, ""),
         (Serving, ToNode::Health(HealthReport::default()), "health"),
+        (Admitting, ToNode::Trust(TrustReport::default()), refused),
+        (Serving, ToNode::Trust(TrustReport::default()), "trust"),
         (Closed, hello_frame(), ""),
         (Closed, want(), ""),
         (Closed, applied(manifest(1, 1, Hash([1; 32]))), ""),
@@ -186,7 +189,7 @@ fn the_node_does_this_as_time_passes_and_manifests_change() {
 
 #[test]
 fn what_is_spoken_is_the_newest_that_both_know_and_telemetry_is_part_of_it_or_not() {
-    for (edge, spoken, sends) in [(1, 1, false), (2, 2, true), (3, 2, true)] {
+    for (edge, spoken, sends) in [(1, 1, false), (2, 2, true), (3, 3, true), (9, 3, true)] {
         let mut feeder = Feeder::new(start());
         feeder.handle_frame(
             start(),
@@ -318,6 +321,7 @@ fn drain_follower(follower: &mut Follower) -> String {
             ToNode::Telemetry(_) => "> telemetry".to_owned(),
             ToNode::WantPatches(wanted) => format!("> want patches {}", wanted.len()),
             ToNode::Health(_) => "> health".to_owned(),
+            ToNode::Trust(_) => "> trust".to_owned(),
         });
     }
     while let Some(action) = follower.poll_action() {
@@ -341,7 +345,7 @@ fn the_edge_does_this_on_each_frame() {
     let violation = "close: the node broke ";
     let (rejected, foreign) = (
         "> rejected, close: the node broke ",
-        "close: the node is of ",
+        "> trust, close: the node is of ",
     );
     let stranger = KeyPair::new(&[9; 32]).unwrap();
     let unsigned = SignedManifest {

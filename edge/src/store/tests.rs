@@ -65,7 +65,7 @@ fn manifest(version: u64, root: Hash) -> ManifestRef {
 }
 
 /// The store takes it as it is; whoever serves by it verifies.
-fn signed(manifest: ManifestRef) -> SignedManifest {
+pub(super) fn signed(manifest: ManifestRef) -> SignedManifest {
     let seed = Seed {
         unix_ms: 0,
         random: 0,

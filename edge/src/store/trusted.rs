@@ -1,16 +1,21 @@
 //! Whom the edge believes, on disk: one [record](super::record) beside the manifests, of `TrustSet`.
 //!
+//! A key that the cluster has forgotten stays in it, as one that is retired, for as long as a manifest is kept that it signed: that is
+//! what the manifest is verified by at a start.
+//!
 //! Without it nothing that is kept can be verified, so it stands there twice. Where both are damaged there is none:
 //! the edge then takes the first trust set that a node gives it, as when it was new.
 
-use edge_protocol::signing::TrustSet;
+use std::collections::BTreeSet;
+
+use edge_protocol::signing::{TrustSet, TrustedKey};
 
 use super::{Directory, Store, StoreError, record};
 
 const FORMAT: u8 = 1;
 const NAMES: [&str; 2] = ["trust", "trust-copy"];
 
-/// A set of the most keys that there may be has less.
+/// A set of the most keys that there may be, with those of the kept manifests, has less.
 const BYTES_MAX: usize = 16 * 1024;
 
 /// What is found of it.
@@ -59,11 +64,35 @@ impl Store {
     /// # Errors
     /// When it cannot be written.
     pub fn keep_trusted(&mut self, set: &TrustSet) -> Result<(), StoreError> {
-        if self.trusted.as_ref() != Some(set) {
-            self.trusted = Some(set.clone());
+        let set = self.with_forgotten(set);
+        if self.trusted.as_ref() != Some(&set) {
+            self.trusted = Some(set);
             self.trusted_is_written = false;
         }
         self.write_trusted()
+    }
+
+    /// A set with the keys of the one before that it lacks and that signed what is kept. Nothing else is believed that they
+    /// sign: they are retired.
+    fn with_forgotten(&self, set: &TrustSet) -> TrustSet {
+        let mut set = set.clone();
+        let before = self.trusted.as_ref();
+        let Some(before) = before.filter(|before| before.cluster_id == set.cluster_id) else {
+            return set;
+        };
+        let known: BTreeSet<_> = set.keys.iter().map(|key| key.public.id()).collect();
+        let signers = self.kept().map(|pointer| pointer.proof.signature.key);
+        let forgotten: BTreeSet<_> = signers.filter(|signer| !known.contains(signer)).collect();
+        let kept = before
+            .keys
+            .iter()
+            .filter(|key| forgotten.contains(&key.public.id()));
+        let kept = kept.map(|key| TrustedKey {
+            retired: true,
+            ..key.clone()
+        });
+        set.keys.extend(kept);
+        set
     }
 
     /// Makes durable whom the edge believes, if that is not so yet.
@@ -83,7 +112,7 @@ impl Store {
 mod tests {
     use domain::id::{ClusterId, Seed};
     use domain::model::Epoch;
-    use edge_protocol::signing::{KeyPair, TrustedKey};
+    use edge_protocol::signing::{KeyPair, Trust};
 
     use super::*;
     use crate::store::{MemoryDirectory, Opened};
@@ -180,6 +209,72 @@ mod tests {
         write(NAMES[1], &foreign);
         write(NAMES[0], &set());
         assert_eq!(open(&directory).store.trusted(), Some(&set()));
+    }
+
+    fn key(number: u8) -> KeyPair {
+        KeyPair::new(&[number; 32]).unwrap()
+    }
+
+    /// A set that has these keys and no others.
+    fn of(serial: u64, keys: &[u8]) -> TrustSet {
+        let keys = keys.iter().map(|number| TrustedKey {
+            public: key(*number).public(),
+            voucher: None,
+            retired: false,
+        });
+        TrustSet {
+            serial,
+            keys: keys.collect(),
+            ..set()
+        }
+    }
+
+    #[test]
+    fn a_key_that_the_cluster_forgot_counts_for_what_it_signed_and_is_kept_and_goes_with_it() {
+        let directory = MemoryDirectory::default();
+        let mut store = open(&directory).store;
+        store.keep_trusted(&of(1, &[7, 5])).unwrap();
+        let manifest = crate::store::tests::publish(&mut store, 1, &[]).unwrap();
+        let mut kept = crate::store::tests::signed(manifest);
+        kept.proof.cluster_id = set().cluster_id;
+        kept.sign_again(&key(5));
+        store.keep(&kept, &Default::default()).unwrap();
+        store.keep_trusted(&of(2, &[7])).unwrap();
+        directory.crash(u64::MAX);
+        let mut store = open(&directory).store;
+        let trusted = store.trusted().unwrap().clone();
+        let ids: Vec<_> = trusted.keys.iter().map(|key| key.public.id()).collect();
+        assert_eq!(ids, [key(7).id(), key(5).id()]);
+        assert!(trusted.keys[1].retired && !trusted.keys[0].retired);
+        let trust = Trust::kept(trusted);
+        let environment = kept.environment_id.clone();
+        assert_eq!(trust.verify_kept(&environment, &kept), Ok(()));
+        let offered = trust.verify(&environment, None, &kept).unwrap_err();
+        assert_eq!(offered.word(), "retired_key");
+        // The disk keeps three manifests; by then others have signed them all.
+        for version in 2..6 {
+            crate::store::tests::publish(&mut store, version, &[]).unwrap();
+            assert!(store.tidy().is_none());
+        }
+        store.keep_trusted(&of(3, &[7])).unwrap();
+        assert_eq!(store.trusted(), Some(&of(3, &[7])));
+    }
+
+    #[test]
+    fn keys_of_another_cluster_are_not_kept() {
+        let directory = MemoryDirectory::default();
+        let mut store = open(&directory).store;
+        store.keep_trusted(&set()).unwrap();
+        crate::store::tests::publish(&mut store, 1, &[]).unwrap();
+        let foreign = TrustSet {
+            cluster_id: ClusterId::new(Seed {
+                unix_ms: 0,
+                random: 1,
+            }),
+            ..of(1, &[9])
+        };
+        store.keep_trusted(&foreign).unwrap();
+        assert_eq!(store.trusted(), Some(&foreign));
     }
 
     #[test]

@@ -73,6 +73,9 @@ fn log(event: &Event) {
                 "a node says whom to believe, and is not believed; believing whom it was before"
             );
         }
+        Event::LeftOut { reason } => {
+            tracing::error!(reason, "a node names keys that are not believed");
+        }
         Event::Fetching(manifest) => tracing::debug!(%manifest, "fetching a manifest"),
         Event::Gone(manifest) => {
             tracing::info!(%manifest, "a manifest was replaced before it was fetched")
@@ -114,6 +117,7 @@ impl Status {
             Event::IgnoredOlder { .. }
             | Event::Trusts { .. }
             | Event::Distrusted { .. }
+            | Event::LeftOut { .. }
             | Event::Fetching(_)
             | Event::Gone(_) => {}
         }

@@ -24,7 +24,7 @@ pub(super) fn run(input: &[u8]) -> Seen {
         unix_ms: u64::from(choices.byte()),
         random: u64::from(choices.byte()),
     });
-    let (secret, hash) = ring.secret(kind, &id, &KeySalt(salt));
+    let (secret, hash) = ring.active().secret(kind, &id, &KeySalt(salt));
     let good = secret.reveal();
     let presented = PresentedKey::parse(good).expect("a key that was made is well-formed");
     assert_eq!((presented.kind(), ring.hash(presented)), (kind, hash));

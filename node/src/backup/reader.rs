@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use domain::model::{Signing, SigningPublicKey};
 use domain::query;
 use domain::rows::{MemoryRows, Row, Rows as _};
-use domain::schema::{BOOTSTRAP, RETIRED_MEMBERS, SEALING, SIGNING, SIGNING_KEYS};
+use domain::schema::{BOOTSTRAP, PEPPERING, RETIRED_MEMBERS, SEALING, SIGNING, SIGNING_KEYS};
 use edge_protocol::signing::TrustDocument;
 use sha2::{Digest, Sha256};
 
@@ -35,6 +35,7 @@ impl Essence {
             SIGNING_KEYS.tag(),
             RETIRED_MEMBERS.tag(),
             SEALING.tag(),
+            PEPPERING.tag(),
         ];
         if row.0.first().is_some_and(|tag| tags.contains(tag)) {
             self.0.put(row.0.clone(), row.1.clone());

@@ -11,7 +11,7 @@ use domain::machine::state_hash;
 use domain::model::{ClusterChange, Epoch, MemberId};
 use domain::query;
 use domain::rows::Row;
-use domain::schema::{BOOTSTRAP, RETIRED_MEMBERS};
+use domain::schema::RETIRED_MEMBERS;
 use domain::time::Revision;
 use platform::{Clock, Entropy};
 use raft_store::types::Member;
@@ -109,8 +109,7 @@ pub fn plan(
 fn check_pepper(essence: &Essence, keys: &KeyRing) -> Result<(), BackupError> {
     let other = "the backup's cluster has another pepper: its API keys would not be recognised, and its \
                  sealed secrets do not open; take the pepper file of that cluster";
-    let bootstrap = BOOTSTRAP.get(essence.rows(), ());
-    if bootstrap.is_some_and(|bootstrap| !keys.matches(&bootstrap.pepper_check)) {
+    if keys.follow(essence.rows()).is_err() {
         return Err(BackupError::Pepper(other));
     }
     check_keks(&Census::of(essence.rows()), keys)?;

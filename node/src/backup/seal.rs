@@ -12,8 +12,12 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::BackupError;
+use crate::key_text::KeyText;
 
 const KEY_BYTES: usize = 32;
+
+/// The most text that a key is read from: the key, and a comment.
+const KEY_TEXT_BYTES_MAX: usize = 1024;
 
 /// What the wrapping of a data key is for.
 const KEY_PURPOSE: &str = "vectorgate backup key v1";
@@ -41,10 +45,18 @@ impl BackupKey {
     /// When it cannot be read, is exposed or malformed.
     pub fn load(path: &Path) -> Result<Self, BackupError> {
         let text = Zeroizing::new(secret_file::read(path)?);
-        let mut key = Zeroizing::new([0; KEY_BYTES]);
-        hex::decode_to_slice(text.trim(), &mut *key)
-            .map_err(|_| BackupError::KeyMalformed(path.to_owned()))?;
-        Ok(Self(key))
+        let form = KeyText {
+            bytes: KEY_BYTES..=KEY_BYTES,
+            keys_max: 1,
+            text_max: KEY_TEXT_BYTES_MAX,
+        };
+        let malformed = || BackupError::KeyMalformed(path.to_owned());
+        let keys = form.read(&text).map_err(|_| malformed())?;
+        let [key] = keys.as_slice() else {
+            return Err(malformed());
+        };
+        let key = key.as_slice().try_into().map_err(|_| malformed())?;
+        Ok(Self(Zeroizing::new(key)))
     }
 
     /// Takes its bytes.

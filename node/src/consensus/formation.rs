@@ -21,6 +21,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use domain::model::PepperId;
 use injection::{Mutant, mutant};
 use openraft::errors::{InitializeError, RaftError};
 use raft_store::types::{Member, NodeId, Raft};
@@ -86,8 +87,8 @@ pub(super) struct Formation {
 /// What the others said.
 enum Answers {
     AllEmpty,
-    Cluster(proto::Introduction),
-    OtherPepper(NodeId),
+    Cluster(Box<proto::Introduction>),
+    OtherPepper(NodeId, PepperId),
     Silent(NodeId, String),
 }
 
@@ -109,9 +110,9 @@ impl Formation {
                     }
                     pause = PATIENT_PAUSE;
                 }
-                Answers::OtherPepper(id) => {
-                    tracing::error!(node = id, "that node has another pepper");
-                    return self.halt.fatal(&FatalReason::Pepper);
+                Answers::OtherPepper(id, pepper) => {
+                    tracing::error!(node = id, %pepper, "that node wants another pepper");
+                    return self.halt.fatal(&FatalReason::Pepper(pepper));
                 }
                 Answers::Silent(id, reason) if said != reason => {
                     if self.joins {
@@ -151,8 +152,9 @@ impl Formation {
             self.halt.fatal(&FatalReason::DiskLost(self.this));
             return true;
         }
-        if cluster.pepper_check != self.keys.pepper_check().0[..] {
-            self.halt.fatal(&FatalReason::Pepper);
+        let pepper = pepper_of(cluster);
+        if !self.keys.has_pepper(pepper) {
+            self.halt.fatal(&FatalReason::Pepper(pepper));
             return true;
         }
         let reason = "found";
@@ -176,9 +178,9 @@ impl Formation {
             .filter(|member| member.id != self.this)
         {
             match self.ask(member, forming).await {
-                Ok(answer) if answer.initialized => return Answers::Cluster(answer),
+                Ok(answer) if answer.initialized => return Answers::Cluster(Box::new(answer)),
                 Ok(answer) if answer.pepper_check != pepper_check[..] => {
-                    return Answers::OtherPepper(member.id);
+                    return Answers::OtherPepper(member.id, pepper_of(&answer));
                 }
                 Ok(_) => {}
                 Err(reason) => silent = Some(Answers::Silent(member.id, reason)),
@@ -222,4 +224,10 @@ impl Formation {
             Err(error) => tracing::error!(%error, "cannot form the cluster"),
         }
     }
+}
+
+/// The name of the pepper that a node hashes new keys under.
+fn pepper_of(said: &proto::Introduction) -> PepperId {
+    let check = said.pepper_check.first_chunk().copied();
+    PepperId(check.unwrap_or_default())
 }

@@ -268,6 +268,7 @@ impl Consensus {
         tokio::spawn(pepper::watch(
             inner.reader.clone(),
             inner.keys.clone(),
+            inner.metrics.clone(),
             inner.halt.clone(),
         ));
         tokio::spawn(keks::watch(

@@ -149,8 +149,13 @@ impl Desk {
     ) -> Result<Papers, No> {
         let Parts { control, keys, .. } = &*self.parts;
         let now = self.parts.clock.now();
-        let hash = keys.join_hash(secret);
-        let token = self.token(&hash, (&edge_id, &key), (from, now)).await?;
+        // Where the pepper was changed lately, the token may be known by its hash under an earlier one.
+        let others = keys.other_peppers();
+        let hashes: Vec<_> = std::iter::once(keys.active())
+            .chain(others)
+            .map(|pepper| pepper.join_hash(secret))
+            .collect();
+        let token = self.token(&hashes, (&edge_id, &key), (from, now)).await?;
         self.check_name(&token, &edge_id).await?;
         let actor = Actor {
             workspace_id: token.workspace_id,
@@ -159,7 +164,7 @@ impl Desk {
         };
         let command = EnrolEdge {
             token_id: token.id,
-            hash,
+            hash: token.hash,
             edge_id,
             key,
         };
@@ -178,16 +183,21 @@ impl Desk {
         }
     }
 
-    /// The token that is recognised by this hash. One that this node knows to be good for that edge is taken from every address, so that nobody is
+    /// The token that is recognised by one of these hashes. One that this node knows to be good for that edge is taken from every address, so that nobody is
     /// locked out by others behind the same one; after many bad ones, no other is worth a question to the leader or an entry of the log.
     async fn token(
         &self,
-        hash: &KeyHash,
+        hashes: &[KeyHash],
         (edge_id, key): (&str, &EdgePublicKey),
         (from, now): (IpAddr, Timestamp),
     ) -> Result<EdgeToken, No> {
         let control = &self.parts.control;
-        let find = |view: &dyn View| query::edge_token_by_hash(view, hash);
+        let find = |view: &dyn View| {
+            let mut tokens = hashes
+                .iter()
+                .map(|hash| query::edge_token_by_hash(view, hash));
+            tokens.find_map(|token| token)
+        };
         let good = |view: &dyn View| {
             let token = find(view).filter(|token| now < token.expires_at)?;
             let record = query::edge_record(view, &token.environment_id, edge_id);

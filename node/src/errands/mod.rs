@@ -7,9 +7,11 @@
 //! signing    the first signing key of a cluster that has none yet
 //! shifts     the next step of a shift of weight, or its end
 //! expiries   that a certificate or an API key expires soon
+//! edges      that edges which were turned away long ago need not be known any more
 //! outages    that an upstream is out of use in a region, or back: the verdict of most edges there
 //! ```
 
+mod edges;
 mod expiries;
 mod outages;
 mod shifts;
@@ -113,6 +115,8 @@ pub(crate) struct Runner {
     started: Instant,
     time: LogTime,
     ends: Ends,
+    /// When was looked at edges.
+    edges_looked: Option<Instant>,
 }
 
 impl Runner {
@@ -122,6 +126,7 @@ impl Runner {
             started: Instant::now(),
             time: LogTime::new(),
             ends: Ends::default(),
+            edges_looked: None,
         }
     }
 
@@ -130,6 +135,7 @@ impl Runner {
         self.signing().await;
         self.shifts().await;
         self.expiries().await;
+        self.edges().await;
     }
 
     /// Reads what this node has applied, with the log's time then. A storage fault ends the process.

@@ -16,7 +16,8 @@ use super::telemetry::Counted;
 use super::wire::{Answer, Mark, Query, Question, decode_counted};
 use crate::control_plane::{BoxFuture, ControlPlane, MemberId, PeerFleet};
 use crate::rest::{
-    EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest, TelemetryQuery, TelemetryView,
+    DistrustedKeys, EdgeAck, EdgeView, FleetReader, FleetView, RejectedManifest, TelemetryQuery,
+    TelemetryView,
 };
 
 /// By when a node has given all its pages, or counts as silent. Less than a client waits.
@@ -243,6 +244,10 @@ fn view(Known { node_id, row }: Known, now: Timestamp) -> EdgeView {
             ack.map(|ack| ack.at)
         }),
         applied: row.applied,
+        distrusts: row.distrusts.map(|distrusts| DistrustedKeys {
+            reason: distrusts.problem,
+            at: distrusts.at,
+        }),
         rejected: row.rejected.map(|rejected| RejectedManifest {
             manifest: rejected.manifest,
             reason: rejected.reason,

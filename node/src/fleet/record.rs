@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use domain::time::Timestamp;
-use edge_protocol::{HealthReport, Hello, ManifestRef, Report, ReportState};
+use edge_protocol::{HealthReport, Hello, ManifestRef, Report, ReportState, TrustReport};
 use tokio::time::Instant;
 
 use super::course::Course;
-use super::wire::{Ack, EdgeRow, Rejection};
+use super::wire::{Ack, Distrust, EdgeRow, Rejection};
 use crate::rest::EdgeSteps;
 
 /// Acknowledgements that are remembered of an edge, the latest ones: enough to say when it took
@@ -30,6 +30,8 @@ pub(super) struct Record {
     software: String,
     applied: Option<ManifestRef>,
     rejected: Option<Rejection>,
+    /// What it does not believe of whom it was told to trust on this connection.
+    distrusts: Option<Distrust>,
     acks: VecDeque<Ack>,
     /// Manifests that were sent and of which the edge may still say something, the oldest first.
     courses: VecDeque<Course>,
@@ -53,6 +55,7 @@ impl Record {
             software: hello.software.clone(),
             applied: hello.have,
             rejected,
+            distrusts: None,
             acks,
             courses: VecDeque::new(),
             round_trip: None,
@@ -71,6 +74,11 @@ impl Record {
     /// A ping was answered after so long.
     pub(super) fn answered_ping(&mut self, after: Duration) {
         self.round_trip = Some(after);
+    }
+
+    /// It said what it makes of whom it was told to trust.
+    pub(super) fn trust(&mut self, report: TrustReport, at: Timestamp) {
+        self.distrusts = report.problem.map(|problem| Distrust { problem, at });
     }
 
     pub(super) fn report(&mut self, report: &Report, at: Timestamp, now: Instant) {
@@ -128,6 +136,7 @@ impl Record {
             quiet_ms: u64::try_from(now.duration_since(self.seen).as_millis()).unwrap_or(u64::MAX),
             applied: self.applied,
             rejected: self.rejected.clone(),
+            distrusts: self.distrusts.clone(),
             acks: self.acks.iter().copied().collect(),
             health: self.health.clone(),
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use edge_protocol::telemetry::Batch;
-use edge_protocol::{HealthReport, ManifestRef, Report};
+use edge_protocol::{HealthReport, ManifestRef, Report, TrustReport};
 use tokio::time::Instant;
 
 use super::telemetry::Sender;
@@ -70,6 +70,15 @@ impl Seat {
         let (at, now) = (self.fleet.clock.now(), Instant::now());
         self.fleet.update(&self.key, self.session, |record| {
             record.report(report, at, now);
+            Changed::Standing
+        });
+    }
+
+    /// The edge said what it makes of whom it was told to trust.
+    pub fn trust(&self, report: TrustReport) {
+        let at = self.fleet.clock.now();
+        self.fleet.update(&self.key, self.session, |record| {
+            record.trust(report, at);
             Changed::Standing
         });
     }

@@ -13,7 +13,7 @@ use domain::model::{Epoch, ManifestVersion};
 use domain::outcome::Applied;
 use domain::time::{Revision, Timestamp};
 use domain::tree::Hash;
-use edge_protocol::{HealthReport, ManifestRef, PROTOCOL, Report, ReportState};
+use edge_protocol::{HealthReport, ManifestRef, PROTOCOL, Report, ReportState, TrustReport};
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
@@ -148,6 +148,31 @@ async fn what_an_edge_says_of_targets_holds_for_its_connection() {
     let again = node.fleet.seat(&environment(1), &hello("edge-1", Some(4)));
     seat.health(told);
     assert_eq!(node.rows()[0].health, HealthReport::default());
+    drop(again);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_an_edge_does_not_trust_is_known_as_long_as_it_holds() {
+    let node = Node::new(1);
+    let seat = node.fleet.seat(&environment(1), &hello("edge-1", Some(4)));
+    let problem = Some("unvouched_key: …".to_owned());
+    let report = |problem: &Option<String>| TrustReport {
+        problem: problem.clone(),
+    };
+    let said = |node: &Node| {
+        let distrusts = node.rows()[0].distrusts.clone();
+        distrusts.map(|distrusts| distrusts.problem)
+    };
+    let mark = node.fleet.mark();
+    seat.trust(report(&problem));
+    assert_ne!(node.fleet.mark(), mark);
+    assert_eq!(said(&node), problem);
+    seat.trust(report(&None));
+    assert_eq!(said(&node), None);
+    seat.trust(report(&problem));
+    // On the next connection the edge is told anew whom to trust.
+    let again = node.fleet.seat(&environment(1), &hello("edge-1", Some(4)));
+    assert_eq!(said(&node), None);
     drop(again);
 }
 
@@ -299,6 +324,7 @@ fn row(edge: &str, connected: bool, quiet_ms: u64, applied: u64, acks: &[(u64, u
         rejected: None,
         acks: acks.iter().map(ack).collect(),
         health: HealthReport::default(),
+        distrusts: None,
     }
 }
 

@@ -13,7 +13,7 @@ use super::telemetry::Counted;
 use crate::control_plane::{FLEET_MESSAGE_BYTES_MAX, MemberId};
 use crate::rest::{EdgeSteps, TelemetryQuery};
 
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
 /// When a page is full. A row over it still fits the message: it has at most some 80 KiB.
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -79,6 +79,14 @@ pub(super) struct EdgeRow {
     /// The oldest first.
     pub(super) acks: Vec<Ack>,
     pub(super) health: HealthReport,
+    pub(super) distrusts: Option<Distrust>,
+}
+
+/// What an edge does not believe of whom its node told it to trust.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Distrust {
+    pub(super) problem: String,
+    pub(super) at: Timestamp,
 }
 
 /// A manifest that an edge refused.
@@ -179,6 +187,8 @@ impl EdgeRow {
             .sum();
         let down = self.health.down.iter();
         let health = health + down.map(|id| id.as_str().len() + 2).sum::<usize>();
+        let distrusts = self.distrusts.as_ref();
+        let reason = reason + distrusts.map_or(0, |distrusts| distrusts.problem.len());
         let texts = self.edge_id.len() + self.region.len() + self.software.len() + labels + reason;
         texts + health + self.acks.len() * ACK_BYTES + ROW_BYTES
     }
@@ -244,6 +254,10 @@ mod tests {
                 down: Vec::new(),
                 more: 2,
             },
+            distrusts: Some(Distrust {
+                problem: "p".to_owned(),
+                at: Timestamp(5),
+            }),
         }
     }
 
@@ -270,15 +284,15 @@ mod tests {
         let encoded = page.encode().unwrap();
         assert_eq!(
             hex::encode(&encoded),
-            format!("03000e{}010165", "00".repeat(14))
+            format!("04000e{}010165", "00".repeat(14))
         );
         assert_eq!(Question::decode(&encoded), Some(page));
         let news = Question::News(Mark(300));
         let encoded = news.encode().unwrap();
-        assert_eq!(hex::encode(&encoded), "0301ac02");
+        assert_eq!(hex::encode(&encoded), "0401ac02");
         assert_eq!(Question::decode(&encoded), Some(news));
         let encoded = Mark(300).encode().unwrap();
-        assert_eq!(hex::encode(&encoded), "03ac02");
+        assert_eq!(hex::encode(&encoded), "04ac02");
         assert_eq!(Mark::decode(&encoded), Some(Mark(300)));
 
         let answer = Answer {
@@ -290,8 +304,8 @@ mod tests {
         let encoded = answer.encode().unwrap();
         let root = "ab".repeat(32);
         let expect = format!(
-            "03030501016502657501016b0176013101c80101 01ac02{root} 0101ac02{root}026e6f0300 01010203040101010102 00ac020105 \
-              010b75705f30303030303030310c7467745f303030303030303101016503 00 02 01"
+            "04030501016502657501016b0176013101c80101 01ac02{root} 0101ac02{root}026e6f0300 01010203040101010102 00ac020105 \
+              010b75705f30303030303030310c7467745f303030303030303101016503 00 02 01017005 01"
         );
         assert_eq!(hex::encode(&encoded), expect.replace(' ', ""));
         assert_eq!(Answer::decode(&encoded), Some(answer));

@@ -207,6 +207,19 @@ impl Session {
                         seat.health(report);
                     }
                 }
+                Action::Trust(report) => {
+                    if let Some(problem) = &report.problem {
+                        tracing::warn!(
+                            edge = self.edge(),
+                            problem,
+                            "an edge does not trust all whom it should"
+                        );
+                    }
+                    self.shared.metrics.trust_reported(&report);
+                    if let Some(seat) = &self.seat {
+                        seat.trust(report);
+                    }
+                }
                 Action::Close(refusal) => self.refusal = Some((refusal, Instant::now())),
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use edge_protocol::{Report, ReportState, ToEdge};
+use edge_protocol::{Report, ReportState, ToEdge, TrustReport};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -30,6 +30,7 @@ pub struct PublisherMetrics {
     pub(super) edges: Gauge,
     pub(super) refused: Counter,
     reports: Family<StateLabel, Counter>,
+    trust_problems: Counter,
     manifests: Counter,
     chunks: Counter,
     chunk_bytes: Counter,
@@ -42,6 +43,7 @@ impl Default for PublisherMetrics {
             edges: Gauge::default(),
             refused: Counter::default(),
             reports: Family::default(),
+            trust_problems: Counter::default(),
             manifests: Counter::default(),
             chunks: Counter::default(),
             chunk_bytes: Counter::default(),
@@ -75,6 +77,11 @@ impl PublisherMetrics {
             made.reports.clone(),
         );
         registry.register(
+            "edge_trust_problems",
+            "How often edges said that they do not trust all whom this node told them to",
+            made.trust_problems.clone(),
+        );
+        registry.register(
             "manifests_sent",
             "Manifests sent to edges",
             made.manifests.clone(),
@@ -101,6 +108,12 @@ impl PublisherMetrics {
             ReportState::Rejected { .. } => "rejected",
         };
         self.reports.get_or_create(&StateLabel { state }).inc();
+    }
+
+    pub(super) fn trust_reported(&self, report: &TrustReport) {
+        if report.problem.is_some() {
+            self.trust_problems.inc();
+        }
     }
 
     /// An edge took a manifest into use so long after this node had the publication.

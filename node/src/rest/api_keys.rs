@@ -1,14 +1,16 @@
 //! API keys: list, create, get, change, roll, revoke, and which one is asking.
 //!
 //! A key's text is shown by the request that makes it and by retries of that request, which give
-//! the same bytes: the text is made anew of the stored salt and the pepper. Such a request is
+//! the same bytes: the text is made anew of the stored salt and the pepper that it was made of. Such a request is
 //! bound to the caller's key, so that nobody else's retry gets it.
 
 use std::sync::Arc;
 
-use domain::command::{Command, CreateApiKey, RevokeApiKey, RollApiKey, UpdateApiKey};
+use domain::command::{
+    Actor, Command, CreateApiKey, IssueKey, KeyIssue, RevokeApiKey, RollApiKey, UpdateApiKey,
+};
 use domain::id::{ApiKeyId, EnvironmentId, RouteId};
-use domain::model::{ApiKey, IpRange, KeyKind, KeySalt, ResourceScope, Verb};
+use domain::model::{ApiKey, IpRange, KeyKind, KeySalt, PepperId, ResourceScope, Verb};
 use domain::outcome::{Applied, Outcome};
 use domain::query;
 use domain::rows::View;
@@ -66,8 +68,9 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
     let named = |view: &dyn View| named(view, &caller, &scopes.environments);
     let environments = api.read(call.consistency, named).await?.value?;
     let (id, salt) = (ApiKeyId::new(api.seed()), salt(&api));
+    let pepper = api.keys.active();
     let command = CreateApiKey {
-        hash: api.keys.secret(kind, &id, &salt).1,
+        hash: pepper.secret(kind, &id, &salt).1,
         id,
         salt,
         kind,
@@ -79,11 +82,8 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
         ip_allowlist: ip_allowlist.unwrap_or_default(),
         expires_at: expires_at.map(|seconds| Timestamp(seconds * 1000)),
     };
-    let applied = api
-        .propose(&caller, &call, |actor| {
-            Command::CreateApiKey(actor, command)
-        })
-        .await?;
+    let issue = issue(&api, pepper.id(), KeyIssue::CreateApiKey(command))?;
+    let applied = api.propose(&caller, &call, issue).await?;
     answer(&api, applied, StatusCode::CREATED, Shown::WithText)
 }
 
@@ -138,15 +138,15 @@ pub(crate) async fn roll(api: Arc<Api>, caller: Caller, mut call: Call) -> Answe
     let find = |view: &dyn View| visible(view, &caller, &id).map(|key| key.kind);
     let kind = api.read(call.consistency, find).await?.value?;
     let salt = salt(&api);
+    let pepper = api.keys.active();
     let command = RollApiKey {
-        hash: api.keys.secret(kind, &id, &salt).1,
+        hash: pepper.secret(kind, &id, &salt).1,
         id,
         salt,
         overlap_ms: overlap_s.unwrap_or(OVERLAP_S_DEFAULT) * 1000,
     };
-    let applied = api
-        .propose(&caller, &call, |actor| Command::RollApiKey(actor, command))
-        .await?;
+    let issue = issue(&api, pepper.id(), KeyIssue::RollApiKey(command))?;
+    let applied = api.propose(&caller, &call, issue).await?;
     answer(&api, applied, StatusCode::OK, Shown::WithText)
 }
 
@@ -257,8 +257,33 @@ fn answer(api: &Api, applied: Applied, status: StatusCode, shown: Shown) -> Answ
         if shown == Shown::WithoutText {
             return Some(render::to_bytes(&object));
         }
-        let (secret, _) = api.keys.secret(key.kind, &key.id, key.salt.as_ref()?);
+        // The key as the answer has it: with the hash that it was given then.
+        let made_of = (&key.id, key.salt.as_ref()?);
+        let Some(secret) = api.keys.secret(key.kind, made_of, &key.hash) else {
+            tracing::warn!(
+                key = %key.id,
+                "a retry cannot be shown the key's text: it was made under a pepper that \
+                 security.pepper_file has no more"
+            );
+            return Some(render::to_bytes(&object));
+        };
         Some(render::to_bytes(&object.revealing(secret.reveal())))
+    })
+}
+
+/// The command that makes what was hashed under a pepper. The pepper is named once the cluster has had another one: releases of
+/// before that are no members since.
+pub(super) fn issue(
+    api: &Api,
+    pepper: PepperId,
+    to: KeyIssue,
+) -> Result<impl FnOnce(Actor) -> Command + use<>, ApiError> {
+    let (peppering, _) = api.control.read_local(|view| query::peppering(view))?;
+    Ok(move |actor| match (peppering, to) {
+        (Some(_), to) => Command::IssueKey(actor, IssueKey { to, pepper }),
+        (None, KeyIssue::CreateApiKey(create)) => Command::CreateApiKey(actor, create),
+        (None, KeyIssue::RollApiKey(roll)) => Command::RollApiKey(actor, roll),
+        (None, KeyIssue::CreateEdgeToken(create)) => Command::CreateEdgeToken(actor, create),
     })
 }
 

@@ -9,6 +9,9 @@
 //! while it waited is not answered; a node that is cut off from the leader and does not hear of it
 //! can neither write nor read linearizably, so such a key gets stale reads of what it could read
 //! before, and nothing else.
+//!
+//! A key that was made before the pepper was changed is found by its hash under an earlier one, until it has
+//! [moved](super::key_moves).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -27,6 +30,7 @@ use parking_lot::RwLock;
 
 use super::Api;
 use super::error::{ApiError, Code};
+use super::shown::{Recognised, Shown};
 use super::version::Release;
 use crate::control_plane::{Consistency, ReadError};
 use crate::keys::PresentedKey;
@@ -49,8 +53,8 @@ pub(crate) struct Caller {
     pub(crate) scopes: Arc<Scopes>,
     /// Where the key may act, by identifier and name.
     environments: Arc<[(EnvironmentId, String)]>,
-    /// What the secret that it came with is known by.
-    pub(crate) key_hash: KeyHash,
+    /// By what the secret that it came with is known.
+    pub(crate) recognised: Recognised,
     /// From when on the secret does not work any more.
     valid_until: Option<Timestamp>,
     /// From where the key works.
@@ -164,9 +168,9 @@ pub(crate) async fn authenticate(
     address: Option<IpAddr>,
     consistency: Consistency,
 ) -> Result<Caller, ApiError> {
-    let key = presented(headers).map(|key| api.keys.hash(key));
-    if let Ok(hash) = &key
-        && let Ok(caller) = identify(api, hash, Consistency::Stale).await
+    let key = presented(headers).map(|key| Shown::of(&api.keys, key));
+    if let Ok(shown) = &key
+        && let Ok(caller) = identify(api, shown, Consistency::Stale).await
     {
         return caller.coming_from(address)?.acting_in(headers);
     }
@@ -178,7 +182,7 @@ pub(crate) async fn authenticate(
         return Err(ApiError::rate_limited(wait_ms.div_ceil(1000), message));
     }
     let found = match key {
-        Ok(hash) => identify(api, &hash, consistency).await,
+        Ok(shown) => identify(api, &shown, consistency).await,
         Err(error) => Err(error),
     };
     if let (Err(error), Some(address)) = (&found, counted)
@@ -191,13 +195,18 @@ pub(crate) async fn authenticate(
 
 /// Looks again whether the caller's key is good, by what this node has applied meanwhile. A read that
 /// waited until the node had caught up may have been let in by what it knew before.
-pub(crate) async fn confirm(api: &Api, key: &KeyHash) -> Result<(), ApiError> {
-    identify(api, key, Consistency::Stale).await.map(drop)
+pub(crate) async fn confirm(api: &Api, key: &Recognised) -> Result<(), ApiError> {
+    let shown = Shown::again(key);
+    identify(api, &shown, Consistency::Stale).await.map(drop)
 }
 
 /// Who is behind a key, if it is good now.
-async fn identify(api: &Api, hash: &KeyHash, consistency: Consistency) -> Result<Caller, ApiError> {
-    let caller = known(api, hash, consistency).await?;
+async fn identify(
+    api: &Api,
+    shown: &Shown<'_>,
+    consistency: Consistency,
+) -> Result<Caller, ApiError> {
+    let caller = known(api, shown, consistency).await?;
     // What is remembered of a key may be older than its end.
     if !caller.is_valid_at(api.clock.now()) {
         return Err(refused("The API key has expired."));
@@ -205,33 +214,34 @@ async fn identify(api: &Api, hash: &KeyHash, consistency: Consistency) -> Result
     Ok(caller)
 }
 
-async fn known(api: &Api, hash: &KeyHash, consistency: Consistency) -> Result<Caller, ApiError> {
+async fn known(api: &Api, shown: &Shown<'_>, consistency: Consistency) -> Result<Caller, ApiError> {
     let stamp = api.control.access_changed();
-    if let Some(caller) = api.callers.get(hash, stamp) {
+    if let Some(caller) = api.callers.get(&shown.hash(), stamp) {
         return Ok(caller);
     }
-    let found = match look_up(api, hash)? {
+    let find = || shown.find(|hash| look_up(api, hash));
+    let found = match find()? {
         None if consistency == Consistency::Linearizable => {
             api.control.barrier(consistency).await?;
-            look_up(api, hash)?
+            find()?
         }
         found => found,
     };
-    let Some((key, environments, workspace)) = found else {
+    let Some((stored, (key, environments, workspace))) = found else {
         return Err(refused("The API key is not valid."));
     };
     if key.revoked_at.is_some() {
         return Err(refused("The API key has been revoked."));
     }
-    let caller = caller(key, hash, environments, &workspace)?;
-    api.callers.remember(*hash, caller.clone(), stamp);
+    let caller = caller(key, shown.recognised(stored), environments, &workspace)?;
+    api.callers.remember(shown.hash(), caller.clone(), stamp);
     Ok(caller)
 }
 
 /// Who is behind a key, acting where it does unless told otherwise.
 fn caller(
     key: ApiKey,
-    hash: &KeyHash,
+    recognised: Recognised,
     environments: Vec<Environment>,
     workspace: &Workspace,
 ) -> Result<Caller, ApiError> {
@@ -245,8 +255,8 @@ fn caller(
     };
     Ok(Caller {
         environment: environment.clone(),
-        key_hash: *hash,
-        valid_until: key.valid_until(hash),
+        valid_until: key.valid_until(&recognised.stored),
+        recognised,
         window: WindowId::of_key(&key.id),
         plan: workspace.plan,
         version: Release::of(&workspace.api_version),
@@ -339,6 +349,7 @@ fn look_up(api: &Api, hash: &KeyHash) -> Result<Option<Found>, ReadError> {
 #[cfg(test)]
 mod tests {
     use domain::id::Seed;
+    use domain::model::PepperId;
 
     use super::*;
 
@@ -358,7 +369,11 @@ mod tests {
             kind: KeyKind::Live,
             scopes: Arc::default(),
             environments: [(EnvironmentId::new(seed), "production".to_owned())].into(),
-            key_hash: KeyHash([0; 32]),
+            recognised: Recognised {
+                shown: KeyHash([0; 32]),
+                stored: KeyHash([0; 32]),
+                pepper: PepperId([0; 8]),
+            },
             valid_until: None,
             ip_allowlist: [].into(),
         }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::{ApiError, Code};
+use crate::keys::Purposed;
 
 const PREFIX: &str = "cur_";
 
@@ -28,8 +29,11 @@ const LENGTH_MAX: usize = 320;
 /// Makes and checks cursors.
 #[derive(Clone)]
 pub(crate) struct Cursors {
-    keyed: Hmac<Sha256>,
+    keys: Purposed,
 }
+
+/// The same with one key.
+struct Keyed<'a>(&'a Hmac<Sha256>);
 
 /// A list with its filters: what a cursor belongs to.
 #[derive(Debug)]
@@ -67,12 +71,28 @@ const MAC_BYTES: usize = 16;
 const VEIL: &[u8] = b"veil";
 
 impl Cursors {
-    /// Takes the MAC's key, which only the nodes of one cluster share.
-    pub(crate) fn new(keyed: Hmac<Sha256>) -> Self {
-        Self { keyed }
+    /// Takes the MAC's keys, which only the nodes of one cluster share.
+    pub(crate) fn new(keys: Purposed) -> Self {
+        Self { keys }
     }
 
     pub(crate) fn encode(&self, scope: &Scope<'_>, position: &Position) -> String {
+        Keyed(self.keys.active()).encode(scope, position)
+    }
+
+    /// # Errors
+    /// `invalid_cursor` for whatever [`Self::encode`] did not make for this scope, under any of the keys.
+    pub(crate) fn decode(&self, scope: &Scope<'_>, text: &str) -> Result<Position, ApiError> {
+        let mut read = self.keys.all().map(|keyed| Keyed(keyed).read(scope, text));
+        read.find_map(|position| position).ok_or_else(|| {
+            let message = "The cursor is not one that this list gave out with these filters.";
+            ApiError::new(Code::InvalidCursor, message).at("cursor")
+        })
+    }
+}
+
+impl Keyed<'_> {
+    fn encode(&self, scope: &Scope<'_>, position: &Position) -> String {
         let mac = self.mac(scope, position);
         let mut place = position.key.to_be_bytes().to_vec();
         place.extend_from_slice(position.id.as_bytes());
@@ -86,15 +106,6 @@ impl Cursors {
             "{PREFIX}{}",
             URL_SAFE_NO_PAD.encode(super::render::to_bytes(&inner))
         )
-    }
-
-    /// # Errors
-    /// `invalid_cursor` for whatever [`Self::encode`] did not make for this scope.
-    pub(crate) fn decode(&self, scope: &Scope<'_>, text: &str) -> Result<Position, ApiError> {
-        self.read(scope, text).ok_or_else(|| {
-            let message = "The cursor is not one that this list gave out with these filters.";
-            ApiError::new(Code::InvalidCursor, message).at("cursor")
-        })
     }
 
     fn read(&self, scope: &Scope<'_>, text: &str) -> Option<Position> {
@@ -129,7 +140,7 @@ impl Cursors {
     /// Puts the veil of a MAC on bytes, or takes it off.
     fn veil(&self, mac: &[u8; MAC_BYTES], bytes: &mut [u8]) {
         for (number, block) in (0_u32..).zip(bytes.chunks_mut(32)) {
-            let mut keyed = self.keyed.clone();
+            let mut keyed = self.0.clone();
             keyed.update(VEIL);
             keyed.update(mac);
             keyed.update(&number.to_be_bytes());
@@ -141,7 +152,7 @@ impl Cursors {
     }
 
     fn keyed_to(&self, scope: &Scope<'_>, position: &Position) -> Hmac<Sha256> {
-        let mut keyed = self.keyed.clone();
+        let mut keyed = self.0.clone();
         for part in [
             scope.environment_id.as_str(),
             scope.list,
@@ -168,12 +179,13 @@ fn digest(scope: &Scope<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use domain::id::Seed;
-    use hmac::KeyInit;
 
     use super::*;
+    use crate::keys::KeyRing;
 
     fn cursors(key: u8) -> Cursors {
-        Cursors::new(Hmac::new_from_slice(&[key; 32]).unwrap())
+        let keys = KeyRing::new(&[key; 32]).unwrap();
+        Cursors::new(keys.purposed("a test"))
     }
 
     fn environment(random: u64) -> EnvironmentId {
@@ -241,6 +253,24 @@ mod tests {
                 Code::InvalidCursor
             );
         }
+    }
+
+    #[test]
+    fn a_cursor_is_taken_whichever_pepper_is_active() {
+        let environment_id = environment(1);
+        let scope = Scope {
+            environment_id: &environment_id,
+            list: "rules",
+            filter: String::new(),
+        };
+        let text = cursors(1).encode(&scope, &position());
+        let both = format!("{}\n{}", "02".repeat(32), "01".repeat(32));
+        let both = KeyRing::parse(&both).unwrap().purposed("a test");
+        let both = Cursors::new(both);
+        assert_eq!(both.decode(&scope, &text).unwrap(), position());
+        let later = both.encode(&scope, &position());
+        assert_eq!(later, cursors(2).encode(&scope, &position()));
+        assert!(cursors(1).decode(&scope, &later).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::command::{Command, CreateEdgeToken, DeleteEdgeToken, RevokeEdge};
+use domain::command::{Command, CreateEdgeToken, DeleteEdgeToken, KeyIssue, RevokeEdge};
 use domain::id::EdgeTokenId;
 use domain::model::{EdgeBinding, EdgeToken, KeySalt};
 use domain::outcome::{Applied, Outcome};
@@ -19,6 +19,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, Answered};
+use super::api_keys::issue;
 use super::auth::Caller;
 use super::cursor::Position;
 use super::error::{ApiError, Code};
@@ -52,17 +53,15 @@ pub(crate) async fn create(api: Arc<Api>, caller: Caller, mut call: Call) -> Ans
         .into());
     }
     let (id, salt) = (EdgeTokenId::new(api.seed()), salt(&api));
+    let pepper = api.keys.active();
     let command = CreateEdgeToken {
-        hash: api.keys.join_hash(&api.keys.join_secret(&id, &salt)),
+        hash: pepper.join_hash(&pepper.join_secret(&id, &salt)),
         id,
         salt,
         binding,
     };
-    let applied = api
-        .propose(&caller, &call, |actor| {
-            Command::CreateEdgeToken(actor, command)
-        })
-        .await?;
+    let issue = issue(&api, pepper.id(), KeyIssue::CreateEdgeToken(command))?;
+    let applied = api.propose(&caller, &call, issue).await?;
     created(&api, applied, &caller)
 }
 
@@ -138,18 +137,23 @@ fn created(api: &Api, applied: Applied, caller: &Caller) -> Answered {
         let Outcome::EdgeToken(token) = outcome else {
             return None;
         };
-        let text = Zeroizing::new(text(api, token)?);
         let object = EdgeTokenObject::new(token, &caller.environment);
+        let made_of = (&token.id, &token.salt);
+        let Some(secret) = api.keys.join_secret(made_of, &token.hash) else {
+            // It has expired since: nobody changes the pepper within a quarter of an hour.
+            return Some(render::to_bytes(&object));
+        };
+        let text = Zeroizing::new(text(api, token, &secret)?);
         Some(render::to_bytes(&object.revealing(&text)))
     })
 }
 
 /// The token as its edge needs it: with where nodes are, and whom to believe that they are that.
-fn text(api: &Api, token: &EdgeToken) -> Option<String> {
+fn text(api: &Api, token: &EdgeToken, secret: &[u8; 32]) -> Option<String> {
     let authorities = api.authorities.as_ref()?;
     let members = api.control.members().into_iter();
     let token = JoinToken {
-        secret: *api.keys.join_secret(&token.id, &token.salt),
+        secret: *secret,
         nodes: members
             .map(|member| member.publisher)
             .take(NODES_TOLD)

@@ -84,6 +84,8 @@ pub struct EdgeView {
     pub applied_at: Option<Timestamp>,
     /// The newest manifest that it refused, unless it applied a newer one.
     pub rejected: Option<RejectedManifest>,
+    /// What it does not believe of whom its node says to trust, if there is anything.
+    pub distrusts: Option<DistrustedKeys>,
     /// When it took the manifests that it applied lately, the oldest first.
     pub acks: Vec<EdgeAck>,
     /// The targets that take no requests from it.
@@ -136,6 +138,15 @@ pub struct RejectedManifest {
     pub at: Timestamp,
     /// How long the steps took.
     pub steps: Option<EdgeSteps>,
+}
+
+/// What an edge does not believe of whom its node says to trust.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DistrustedKeys {
+    /// Which, and why, in the edge's words.
+    pub reason: String,
+    /// When it said so.
+    pub at: Timestamp,
 }
 
 /// How lately an edge was heard of. It is judged when somebody asks, so an edge that fell silent
@@ -199,6 +210,8 @@ pub(crate) struct EdgeObject<'a> {
     applied_at: Option<u64>,
     /// The newest manifest that it refused.
     rejected: Option<RejectedObject<'a>>,
+    /// What it does not believe of the keys that its node says to trust.
+    distrusts: Option<DistrustedObject<'a>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -214,6 +227,14 @@ pub(crate) struct ManifestObject {
 #[schema(as = RejectedManifestReference)]
 struct RejectedObject<'a> {
     manifest: ManifestObject,
+    reason: &'a str,
+    at: Seconds,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = DistrustedKeys)]
+struct DistrustedObject<'a> {
+    /// It begins with a word for programs.
     reason: &'a str,
     at: Seconds,
 }
@@ -257,6 +278,10 @@ impl<'a> EdgeObject<'a> {
                 manifest: rejected.manifest.into(),
                 reason: &rejected.reason,
                 at: Seconds(rejected.at),
+            }),
+            distrusts: edge.distrusts.as_ref().map(|distrusts| DistrustedObject {
+                reason: &distrusts.reason,
+                at: Seconds(distrusts.at),
             }),
         }
     }

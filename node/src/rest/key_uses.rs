@@ -15,10 +15,15 @@ use platform::{Clock, Entropy};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use super::auth::Caller;
+use super::key_moves::KeyMoves;
 use crate::control_plane::ControlPlane;
 
 /// How often a node looks whether there is something to report.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
+
+/// How often a node looks whether keys are to move: soon enough that an operator sees it happen.
+const MOVE_EVERY: Duration = Duration::from_secs(5);
 
 /// A key is reported by one node at most once in this time.
 const REPORT_AGAIN_MS: u64 = 5 * 60 * 1000;
@@ -37,6 +42,7 @@ const KEYS_MAX: usize = 8192;
 #[derive(Clone, Default)]
 pub struct KeyUses {
     seen: Arc<Mutex<BTreeMap<ApiKeyId, Use>>>,
+    moves: KeyMoves,
 }
 
 #[derive(Clone, Copy)]
@@ -66,8 +72,13 @@ impl fmt::Debug for KeyUses {
 }
 
 impl KeyUses {
-    /// Notes that a key is used now.
-    pub(crate) fn note(&self, key: &ApiKeyId, now: Timestamp) {
+    /// Notes that the caller's key is used now, and whether it is to move to another pepper.
+    pub(crate) fn note(&self, caller: &Caller, now: Timestamp) {
+        self.moves.note(&caller.api_key_id, &caller.recognised);
+        self.note_use(&caller.api_key_id, now);
+    }
+
+    fn note_use(&self, key: &ApiKeyId, now: Timestamp) {
         let mut seen = self.seen.lock();
         if let Some(known) = seen.get_mut(key) {
             known.last = known.last.max(now);
@@ -129,6 +140,16 @@ impl KeyUses {
         }
     }
 
+    /// Has keys move that are to.
+    pub(crate) async fn report_moves(
+        &self,
+        control: &dyn ControlPlane,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+    ) {
+        self.moves.report(control, clock, entropy).await;
+    }
+
     /// Reports again and again until told to stop.
     pub async fn keep_reporting(
         self,
@@ -137,16 +158,28 @@ impl KeyUses {
         entropy: Arc<dyn Entropy>,
         mut stopped: watch::Receiver<bool>,
     ) {
-        let mut ticks = tokio::time::interval(REPORT_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let ticks = |every| {
+            let mut ticks = tokio::time::interval(every);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
         let reporting = async {
+            let mut ticks = ticks(REPORT_EVERY);
             loop {
                 ticks.tick().await;
                 self.report(&*control, &*clock, &*entropy).await;
             }
         };
+        let moving = async {
+            let mut ticks = ticks(MOVE_EVERY);
+            loop {
+                ticks.tick().await;
+                self.report_moves(&*control, &*clock, &*entropy).await;
+            }
+        };
         tokio::select! {
             () = reporting => {}
+            () = moving => {}
             // A sender that is gone stops it as well.
             _ = stopped.wait_for(|stop| *stop) => {}
         }
@@ -169,7 +202,7 @@ mod tests {
         let mut reported = Vec::new();
         for second in 0..900 {
             let now = Timestamp(second * 1000);
-            uses.note(&key(1), now);
+            uses.note_use(&key(1), now);
             reported.extend(uses.take_due(now).into_iter().map(|(_, at)| at.0 / 1000));
         }
         assert_eq!(reported, [0, 300, 600]);
@@ -178,7 +211,7 @@ mod tests {
     #[test]
     fn a_key_that_is_not_used_again_is_not_reported_again_and_is_forgotten() {
         let uses = KeyUses::default();
-        uses.note(&key(1), Timestamp(1));
+        uses.note_use(&key(1), Timestamp(1));
         assert_eq!(uses.take_due(Timestamp(2)), [(key(1), Timestamp(1))]);
         assert_eq!(uses.take_due(Timestamp(REPORT_AGAIN_MS * 2)), []);
         assert_eq!(uses.seen.lock().len(), 1);
@@ -189,7 +222,7 @@ mod tests {
     #[test]
     fn a_report_that_did_not_arrive_is_made_again() {
         let uses = KeyUses::default();
-        uses.note(&key(1), Timestamp(1));
+        uses.note_use(&key(1), Timestamp(1));
         let report = uses.take_due(Timestamp(2));
         uses.take_back(&report);
         assert_eq!(uses.take_due(Timestamp(3)), report);
@@ -199,7 +232,7 @@ mod tests {
     fn reports_and_memory_are_bounded() {
         let uses = KeyUses::default();
         for number in 0..=KEYS_MAX {
-            uses.note(&key(number as u64), Timestamp(1));
+            uses.note_use(&key(number as u64), Timestamp(1));
         }
         assert_eq!(uses.seen.lock().len(), KEYS_MAX);
         let mut reports = Vec::new();

@@ -42,6 +42,7 @@ mod head;
 mod health;
 mod idempotency;
 mod json;
+mod key_moves;
 mod key_uses;
 mod limits;
 mod listing;
@@ -67,6 +68,7 @@ mod rule_versions;
 mod rules;
 mod server;
 mod shifts;
+mod shown;
 mod slots;
 mod snapshot_signature;
 mod snapshots;
@@ -103,7 +105,9 @@ use crate::limits::Limits;
 use crate::signing::Signer;
 use crate::webhooks::courier::Courier;
 pub(crate) use bad_keys::BadKeys;
-pub use edges::{EdgeAck, EdgeSteps, EdgeView, FleetReader, FleetView, RejectedManifest};
+pub use edges::{
+    DistrustedKeys, EdgeAck, EdgeSteps, EdgeView, FleetReader, FleetView, RejectedManifest,
+};
 pub(crate) use events::body as event_body;
 pub use key_uses::KeyUses;
 pub use metrics::HttpMetrics;
@@ -135,7 +139,7 @@ pub struct RestState {
     pub clock: Arc<dyn Clock>,
     /// Randomness for identifiers.
     pub entropy: Arc<dyn Entropy>,
-    /// The cluster's pepper.
+    /// The cluster's peppers.
     pub keys: KeyRing,
     /// Takes note of the keys that are used.
     pub key_uses: KeyUses,
@@ -278,7 +282,7 @@ impl From<RestState> for Api {
                 event_stream::PULSES_OF_KEY_MAX,
             ),
             key_uses: state.key_uses,
-            cursors: Cursors::new(state.keys.derived("vectorgate cursor v1")),
+            cursors: Cursors::new(state.keys.purposed("vectorgate cursor v1")),
             applied: state.control.changes(),
             control: state.control,
             fleet: state.fleet,

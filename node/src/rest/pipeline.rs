@@ -169,9 +169,9 @@ where
             auth::authenticate(&api, &call.headers, call.address, call.consistency).await?;
         call.course.pin(caller.version);
         limits::of_key(&api, &caller, &call.course.standings).await?;
-        api.key_uses.note(&caller.api_key_id, api.clock.now());
+        api.key_uses.note(&caller, api.clock.now());
         authorize::authorize(&api, operation.policy, &caller, &call).await?;
-        let key = caller.key_hash;
+        let key = caller.recognised;
         let answered = handler(Arc::clone(&api), caller, call).await;
         if operation.effect == Effect::Read && api.control.access_changed() != stamp {
             auth::confirm(&api, &key).await?;

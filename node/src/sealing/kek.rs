@@ -15,6 +15,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::program::{self, ProgramError};
+use crate::key_text::{KeyText, KeyTextError};
 
 /// How many bytes a key has.
 pub const KEK_BYTES: usize = 32;
@@ -52,6 +53,15 @@ pub enum KekError {
     Count,
 }
 
+impl From<KeyTextError> for KekError {
+    fn from(error: KeyTextError) -> Self {
+        match error {
+            KeyTextError::Malformed { line } => Self::Malformed { line },
+            KeyTextError::Count => Self::Count,
+        }
+    }
+}
+
 impl KekError {
     /// Whether trying again later may help: the service that the program asks was away.
     #[must_use]
@@ -70,7 +80,7 @@ pub(super) struct Kek {
 }
 
 impl Kek {
-    fn new(key: &[u8; KEK_BYTES]) -> Self {
+    fn new(key: &[u8]) -> Self {
         let named = made_of(key, ID_PURPOSE);
         let mut id = [0; 8];
         id.copy_from_slice(&named[..8]);
@@ -90,10 +100,10 @@ impl Kek {
 }
 
 /// Another key for each purpose, so that a name tells nothing of what seals.
-fn made_of(key: &[u8; KEK_BYTES], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
+fn made_of(key: &[u8], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
     // HMAC fills a key up to a block with zeros.
     let mut block = Zeroizing::new([0; 64]);
-    block[..KEK_BYTES].copy_from_slice(key);
+    block[..key.len()].copy_from_slice(key);
     let mut keyed = <Hmac<Sha256> as KeyInit>::new(&(*block).into());
     keyed.update(purpose);
     Zeroizing::new(keyed.finalize().into_bytes().into())
@@ -134,25 +144,13 @@ impl KekRing {
     /// # Errors
     /// When a line is no key, a key stands there twice, or there are none or too many.
     pub fn parse(text: &str) -> Result<Self, KekError> {
-        if text.len() > KEK_TEXT_BYTES_MAX {
-            return Err(KekError::Count);
-        }
-        let mut keys: Vec<Kek> = Vec::new();
-        let lines = text.lines().map(str::trim).enumerate();
-        for (index, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
-            let mut key = Zeroizing::new([0; KEK_BYTES]);
-            hex::decode_to_slice(line, &mut *key)
-                .map_err(|_| KekError::Malformed { line: index + 1 })?;
-            let key = Kek::new(&key);
-            if keys.len() == KEKS_MAX || keys.iter().any(|known| known.id == key.id) {
-                return Err(KekError::Count);
-            }
-            keys.push(key);
-        }
-        if keys.is_empty() {
-            return Err(KekError::Count);
-        }
-        Ok(Self(keys))
+        let form = KeyText {
+            bytes: KEK_BYTES..=KEK_BYTES,
+            keys_max: KEKS_MAX,
+            text_max: KEK_TEXT_BYTES_MAX,
+        };
+        let keys = form.read(text)?;
+        Ok(Self(keys.iter().map(|key| Kek::new(key)).collect()))
     }
 
     /// The key that secrets are to be sealed under.

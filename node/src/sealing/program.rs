@@ -5,8 +5,9 @@
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -77,15 +78,17 @@ async fn run(
         program: program.clone(),
         source,
     };
-    let mut child = Command::new(name)
+    let child = Command::new(name)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // It must not outlive the question.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(start)?;
+    let mut group = Group(child);
+    let child = &mut group.0;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let running = async {
         let (written, complaint) = tokio::join!(
@@ -114,6 +117,20 @@ async fn run(
         Err(error) => {
             error.into_bytes().zeroize();
             Err(ProgramError::Output { program })
+        }
+    }
+}
+
+/// A program with all that it started, in a process group of their own: none of them must outlive the question.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Once it was waited for it has no number any more, and that of the group may be somebody else's.
+        let leader = self.0.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(leader) = leader.and_then(Pid::from_raw) {
+            // It may have ended meanwhile.
+            let _ = kill_process_group(leader, Signal::KILL);
         }
     }
 }
@@ -205,5 +222,38 @@ mod tests {
         assert!(none.unwrap_err().to_string().contains("/nowhere/at-all"));
         let nameless = run(&[], 100, DEADLINE).await;
         assert!(matches!(nameless, Err(ProgramError::Nameless)));
+    }
+
+    /// Whether a process runs: one that has ended may still wait for its parent to ask for it.
+    fn runs(pid: &str) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.rsplit_once(") ").map(|(_, rest)| &rest[..1]);
+        state.is_some_and(|state| state != "Z" && state != "X")
+    }
+
+    #[tokio::test]
+    async fn what_a_program_started_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let script = format!(
+            "sleep 1000 & echo $! > {path}.new; mv {path}.new {path}; wait",
+            path = path.display()
+        );
+        let command = ["sh", "-c", &script].map(str::to_owned);
+        let until = tokio::time::Instant::now() + DEADLINE;
+        let mut asking = Box::pin(run(&command, 100, DEADLINE));
+        while !path.exists() {
+            assert!(tokio::time::Instant::now() < until, "it did not start");
+            let pause = timeout(Duration::from_millis(10), &mut asking).await;
+            assert!(pause.is_err(), "it ended");
+        }
+        let pid = std::fs::read_to_string(&path).unwrap().trim().to_owned();
+        assert!(runs(&pid));
+        // Nobody waits for the answer any more; at the deadline the same happens.
+        drop(asking);
+        while runs(&pid) {
+            assert!(tokio::time::Instant::now() < until, "{pid} still runs");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }

@@ -175,7 +175,7 @@ mod tests {
     use domain::machine::step;
     use domain::rows::MemoryRows;
     use domain::time::{Revision, Timestamp};
-    use edge_protocol::signing::Trust;
+    use edge_protocol::signing::{Followed, Trust};
     use platform::SystemEntropy;
 
     use super::*;
@@ -258,13 +258,16 @@ mod tests {
             later.manifest.proof.signature.key,
             first.manifest.proof.signature.key
         );
-        assert_eq!(trust.follow(&later.trust), Ok(true));
+        let whole = || Followed::Anew {
+            without: Vec::new(),
+        };
+        assert_eq!(trust.follow(&later.trust), Ok(whole()));
         assert_eq!(trust.verify(&environment(), None, &later.manifest), Ok(()));
         assert_eq!(trust.verify(&environment(), None, &first.manifest), Ok(()));
         world.apply(retirement(first.manifest.proof.signature.key));
         let last = signer.offer(&world.rows, &environment()).unwrap();
         assert_eq!(last.manifest, later.manifest);
-        assert_eq!(trust.follow(&last.trust), Ok(true));
+        assert_eq!(trust.follow(&last.trust), Ok(whole()));
         let refused = trust.verify(&environment(), None, &first.manifest);
         assert_eq!(refused.unwrap_err().word(), "retired_key");
     }

@@ -175,7 +175,7 @@ async fn a_node_with_another_pepper_neither_joins_nor_serves() {
     world.start(2).await;
     world.start(3).await;
     let end = world.start_with(1, pepper(8)).await.unwrap();
-    assert_eq!(fate(end).await, FatalReason::Pepper);
+    assert_eq!(fate(end).await, FatalReason::Pepper(pepper(7).wanted()));
     world.kill(1);
     world.start(1).await;
     world.leader().await;

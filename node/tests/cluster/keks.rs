@@ -30,7 +30,7 @@ impl World {
         self.start_with(node, with(keks)).await.unwrap()
     }
 
-    async fn secrets(&self) -> SecretsStatus {
+    pub(crate) async fn secrets(&self) -> SecretsStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let node = *self.running().first().unwrap();
@@ -43,7 +43,7 @@ impl World {
     }
 
     /// Waits until that node leads.
-    async fn led_by(&self, node: u64) {
+    pub(crate) async fn led_by(&self, node: u64) {
         let deadline = Instant::now() + PATIENCE;
         while self.leader().await != node {
             // It is refused as long as the node has not caught up.
@@ -56,7 +56,7 @@ impl World {
     }
 
     /// Waits until every running node has all secrets under that key.
-    async fn settled(&self, kek: u8) {
+    pub(crate) async fn settled(&self, kek: u8) {
         for node in self.running() {
             eventually("all secrets are under the key", || {
                 let control: &dyn ControlPlane = &self.consensus(node);

@@ -13,8 +13,8 @@ use crate::world::{PATIENCE, World, eventually, pepper};
 const LIMIT: u64 = 60;
 
 /// An answer, as far as limits go.
-struct Reply {
-    status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     headers: BTreeMap<String, String>,
 }
 
@@ -41,7 +41,7 @@ impl Reply {
     clippy::disallowed_methods,
     reason = "a client of the API is outside the node"
 )]
-async fn ask(world: &World, node: u64, key: &str) -> Reply {
+pub(crate) async fn ask(world: &World, node: u64, key: &str) -> Reply {
     let address = world.settings(node).rest.listen;
     let asking = async {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();

@@ -14,6 +14,7 @@ mod members;
 mod membership;
 mod metrics;
 mod network;
+mod peppers;
 mod shifts;
 mod signing;
 mod webhooks;

@@ -209,7 +209,7 @@ async fn an_edge_that_is_revoked_is_dropped_and_does_not_come_back() {
     assert_eq!(status.welcomes, welcomes);
     edge.stop().await;
     let named = come(&token(state.token(2, None, now()), &[&node]), "edge-1").await;
-    assert!(refusal(named.0).contains("never used again"));
+    assert!(refusal(named.0).contains("not used again"));
     // Nor is its certificate renewed.
     let own = Arc::new(OwnCertificate::new("enrolled", came.term()));
     let folder = Folder(Arc::new(MemoryDirectory::default()));

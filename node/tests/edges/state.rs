@@ -316,9 +316,9 @@ impl State {
     /// Has a join token that was made then.
     pub(crate) fn token(&self, number: u64, edge_id: Option<&str>, at: Timestamp) -> [u8; 32] {
         let (id, salt) = (EdgeTokenId::new(seed(number)), KeySalt([1; 16]));
-        let secret = *crate::world::keys().join_secret(&id, &salt);
+        let secret = *crate::world::keys().active().join_secret(&id, &salt);
         let command = CreateEdgeToken {
-            hash: crate::world::keys().join_hash(&secret),
+            hash: crate::world::keys().active().join_hash(&secret),
             id,
             salt,
             binding: EdgeBinding {

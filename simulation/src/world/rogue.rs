@@ -133,7 +133,7 @@ impl Rogue {
                             *self.refusals.lock() += 1;
                         }
                     }
-                    ToNode::Pong | ToNode::Telemetry(_) | ToNode::Health(_) => {}
+                    ToNode::Pong | ToNode::Telemetry(_) | ToNode::Health(_) | ToNode::Trust(_) => {}
                 }
             }
             let next = course.as_ref().map(|course| course.next);

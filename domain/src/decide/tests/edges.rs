@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::world::{World, actor, refused, world};
 use crate::command::{
-    Actor, Command, CreateApiKey, CreateEdgeToken, DeleteEdgeToken, EnrolEdge, RevokeApiKey,
-    RevokeEdge, RollApiKey,
+    Actor, Command, CreateApiKey, CreateEdgeToken, DeleteEdgeToken, EnrolEdge, ForgetEdges,
+    RevokeApiKey, RevokeEdge, RollApiKey,
 };
-use crate::decide::{EDGE_LABELS_MAX, EDGE_RECORDS_MAX, EDGE_TOKENS_MAX};
+use crate::decide::{EDGE_LABELS_MAX, EDGE_RECORDS_MAX, EDGE_TOKENS_MAX, EDGES_FORGOTTEN_MAX};
 use crate::id::{ApiKeyId, EdgeTokenId, Seed};
 use crate::model::{
     EDGE_TOKEN_MS, EdgeBinding, EdgePublicKey, EdgeRecord, EdgeToken, KeyHash, KeyKind, KeySalt,
+    REVOKED_EDGE_KEPT_MS,
 };
 use crate::outcome::{Outcome, Reply};
 use crate::query;
@@ -222,7 +223,7 @@ fn an_edge_that_was_turned_away_never_comes_back() {
     assert_eq!(revoked.revoked_at, Some(Timestamp(world.now - 1)));
     assert!(!revoked.admits(Some(&key(1))));
     assert_eq!(edge(world.revoke_edge("edge-1")), revoked);
-    assert!(why(world.enrol(2, "edge-1", key(2))).contains("never used again"));
+    assert!(why(world.enrol(2, "edge-1", key(2))).contains("not used again"));
     assert!(why(world.enrol(1, "edge-1", key(1))).contains("used already"));
     let refusal = refused(world.create_token(3, binding(Some("edge-1"))));
     assert_eq!(refusal, ("InvalidParameter", "edge_id".to_owned()));
@@ -396,4 +397,68 @@ fn a_key_that_is_rolled_without_an_overlap_takes_its_open_tokens_along() {
     assert_eq!(left, [id(1)]);
     token(world.create_token(4, binding(None)));
     edge(world.enrol(4, "edge-2", key(2)));
+}
+
+impl World {
+    fn forget_edges(&mut self, edges: &[&str]) -> Reply {
+        let command = ForgetEdges {
+            environment_id: self.actor.environment_id.clone(),
+            edges: edges.iter().map(|edge| (*edge).to_owned()).collect(),
+        };
+        self.apply(Command::ForgetEdges(command))
+    }
+}
+
+#[test]
+fn an_edge_that_was_turned_away_is_forgotten_once_no_certificate_of_it_holds() {
+    let mut world = world();
+    for (number, edge_id) in [(1, "edge-1"), (2, "edge-2")] {
+        token(world.create_token(number, binding(None)));
+        edge(world.enrol(number, edge_id, key(1)));
+    }
+    // One that has its certificate from somebody else: nobody knows when that ends.
+    edge(world.revoke_edge("edge-3"));
+    edge(world.revoke_edge("edge-1"));
+    let environment = world.actor.environment_id.clone();
+    let due = |world: &World, limit| {
+        let at = Timestamp(world.now);
+        query::forgotten_edges(&world.rows, &environment, at, limit)
+    };
+    let all = ["edge-1", "edge-2", "edge-3", "nobody"];
+    world.now += REVOKED_EDGE_KEPT_MS - 10;
+    assert_eq!(due(&world, 9), Vec::<String>::new());
+    assert_eq!(world.forget_edges(&all), Ok(Outcome::Recorded));
+    assert!(world.edge_record("edge-1").is_some());
+    let (kind, _) = refused(world.create_token(3, binding(Some("edge-1"))));
+    assert_eq!(kind, "InvalidParameter");
+
+    world.now += 10;
+    assert_eq!(
+        (due(&world, 9), due(&world, 0)),
+        (vec!["edge-1".to_owned()], vec![])
+    );
+    assert_eq!(world.forget_edges(&all), Ok(Outcome::Recorded));
+    let known = ["edge-1", "edge-2", "edge-3"].map(|edge| world.edge_record(edge).is_some());
+    assert_eq!(known, [false, true, true]);
+    let tokens = query::edge_tokens(&world.rows, &environment);
+    assert_eq!(
+        tokens
+            .iter()
+            .map(|token| token.id.clone())
+            .collect::<Vec<_>>(),
+        [id(2)]
+    );
+    // Another one may come under the name, and the one that was there does not with what it had.
+    token(world.create_token(4, binding(Some("edge-1"))));
+    assert_eq!(
+        why(world.enrol(1, "edge-1", key(1))),
+        "The token is not known."
+    );
+    edge(world.enrol(4, "edge-1", key(2)));
+
+    let many = vec!["edge-1"; EDGES_FORGOTTEN_MAX + 1];
+    assert_eq!(
+        refused(world.forget_edges(&many)),
+        ("LimitExceeded", "edges".to_owned())
+    );
 }

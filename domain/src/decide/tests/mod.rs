@@ -12,6 +12,7 @@ mod idempotency;
 mod journal;
 mod manifests;
 mod outages;
+mod pepper;
 mod preconditions;
 mod publish;
 mod purge;

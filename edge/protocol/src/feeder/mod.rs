@@ -27,7 +27,7 @@ use crate::patch::{Patch, Wanted};
 use crate::telemetry::Batch;
 use crate::{
     HealthReport, Hello, ManifestRef, Moment, Offer, PROTOCOL, PROTOCOL_MIN, Refusal, Report,
-    ReportState, TELEMETRY_SINCE, ToEdge, ToNode, Welcome,
+    ReportState, TELEMETRY_SINCE, ToEdge, ToNode, TrustReport, Welcome,
 };
 
 /// The node's state machine for one edge.
@@ -79,6 +79,8 @@ pub enum Action {
     Count(Batch),
     /// Note which targets take no requests from the edge.
     Health(HealthReport),
+    /// Note what the edge makes of whom it was told to trust.
+    Trust(TrustReport),
     /// Close the connection once everything was sent.
     Close(Refusal),
 }
@@ -139,6 +141,9 @@ impl Feeder {
             (State::Serving, ToNode::Telemetry(batch)) => self.handle_telemetry(batch),
             (State::Serving, ToNode::Health(report)) => {
                 self.actions.push_back(Action::Health(report));
+            }
+            (State::Serving, ToNode::Trust(report)) => {
+                self.actions.push_back(Action::Trust(report));
             }
             (State::Greeting, _) => self.violation("something else came before the hello"),
             (_, ToNode::Hello(_)) => self.violation("a second hello"),

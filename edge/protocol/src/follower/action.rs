@@ -110,6 +110,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// Some keys of whom to trust were not taken over, for which nobody vouches; the others were.
+    LeftOut {
+        /// Which.
+        reason: String,
+    },
     /// A manifest is being fetched.
     Fetching(ManifestRef),
     /// A node no longer had what a manifest needs.

@@ -40,7 +40,7 @@ use crate::message::reason as cut;
 use crate::signing::Trust;
 use crate::{
     HealthReport, Hello, ManifestRef, Moment, PATCHES_SINCE, Report, ReportState, SignedManifest,
-    TELEMETRY_SINCE, ToEdge, ToNode, Welcome,
+    TELEMETRY_SINCE, TRUST_REPORTS_SINCE, ToEdge, ToNode, TrustReport, Welcome,
 };
 
 /// The edge's state machine.
@@ -50,6 +50,8 @@ pub struct Follower {
     environment_id: Option<EnvironmentId>,
     /// Whose signatures are believed; nothing before a node or the operator has said so.
     trust: Option<Trust>,
+    /// What the node that serves this edge was told of that.
+    trust_report: TrustReport,
     current: Option<ManifestRef>,
     /// The newest acceptable manifest that was offered while another one was being applied.
     next: Option<SignedManifest>,
@@ -110,6 +112,7 @@ impl Follower {
             hello,
             environment_id,
             trust,
+            trust_report: TrustReport::default(),
             next: None,
             link: Link::Down,
             work: Work::Idle,
@@ -359,6 +362,8 @@ impl Follower {
             asked: Asked::default(),
             gone: None,
         };
+        // A node takes it that all whom it names are trusted until it hears otherwise.
+        self.trust_report = TrustReport::default();
         self.event(Event::Welcomed(welcome));
         if let Some(report) = self.last_report.clone() {
             self.send(ToNode::Report(report));
@@ -390,6 +395,22 @@ impl Follower {
                     .chain([silent])
                     .min_by_key(|(deadline, _)| *deadline)
             }
+        }
+    }
+
+    /// Tells the node what the edge makes of whom it says to trust. Only the newest is ever sent.
+    fn report_trust(&mut self, problem: Option<String>) {
+        let report = TrustReport {
+            problem: problem.map(cut),
+        };
+        if self.trust_report == report {
+            return;
+        }
+        self.trust_report = report.clone();
+        if matches!(self.link, Link::Up { protocol, .. } if protocol >= TRUST_REPORTS_SINCE) {
+            self.outbox
+                .retain(|frame| !matches!(frame, ToNode::Trust(_)));
+            self.send(ToNode::Trust(report));
         }
     }
 

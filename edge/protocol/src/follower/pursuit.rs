@@ -2,6 +2,7 @@
 //! machine that decides. Connections and time are the parent's matter.
 
 use bytes::Bytes;
+use domain::model::SigningKeyId;
 use domain::tree::Hash;
 
 use super::fetch::Fetch;
@@ -9,38 +10,68 @@ use super::{Action, CloseReason, Event, Follower, Link, Work};
 use crate::manifest::Standing;
 use crate::message::reason as cut;
 use crate::patch::Patch;
-use crate::signing::{Trust, Untrusted};
+use crate::signing::{Followed, Trust, Untrusted};
 use crate::{ManifestRef, Moment, Report, ReportState, SignedManifest, SignedTrust, ToNode};
 
 impl Follower {
     /// Whom to trust comes before what. A set that does not follow from what is trusted is not taken over;
     /// what is signed by those who are trusted goes on to be followed.
     pub(super) fn handle_trust(&mut self, given: &SignedTrust) {
-        let changed = match &mut self.trust {
+        let followed = match &mut self.trust {
             Some(trust) => trust.follow(given),
             None => Trust::first(given).map(|first| {
                 self.trust = Some(first);
-                true
+                Followed::Anew {
+                    without: Vec::new(),
+                }
             }),
         };
-        match (changed, &self.trust) {
-            (Ok(true), Some(trust)) => {
+        match (followed, &self.trust) {
+            (Ok(Followed::Anew { without }), Some(trust)) => {
                 let set = trust.set().clone();
                 self.event(Event::Trusts {
                     cluster_id: set.cluster_id.clone(),
                     serial: set.serial,
                 });
                 self.actions.push_back(Action::Trust(set));
+                self.leave_out(&without);
             }
-            (Ok(_), _) => {}
+            (Ok(Followed::Anew { without } | Followed::Already { without }), _) => {
+                self.leave_out(&without);
+            }
+            (Ok(Followed::Not), _) => self.report_trust(None),
             (Err(untrusted), _) => self.distrust_node(untrusted),
         }
+    }
+
+    /// Those keys of the set are not trusted, and the rest of it is.
+    fn leave_out(&mut self, without: &[SigningKeyId]) {
+        let untrusted = without.iter().map(|key| Untrusted::Unvouched(*key));
+        for untrusted in untrusted {
+            self.event(Event::Untrusted {
+                word: untrusted.word(),
+            });
+        }
+        if without.is_empty() {
+            return self.report_trust(None);
+        }
+        let keys: Vec<_> = without.iter().map(ToString::to_string).collect();
+        let problem = format!(
+            "unvouched_key: no key that this edge trusts vouches for {}; the others are trusted",
+            keys.join(", ")
+        );
+        self.event(Event::LeftOut {
+            reason: problem.clone(),
+        });
+        self.report_trust(Some(problem));
     }
 
     fn distrust_node(&mut self, untrusted: Untrusted) {
         self.event(Event::Untrusted {
             word: untrusted.word(),
         });
+        let reason = format!("{}: {untrusted}", untrusted.word());
+        self.report_trust(Some(reason.clone()));
         match untrusted {
             Untrusted::ForeignCluster { followed, found } => {
                 self.close(CloseReason::ForeignCluster {
@@ -48,9 +79,7 @@ impl Follower {
                     offered: found,
                 });
             }
-            other => self.event(Event::Distrusted {
-                reason: format!("{}: {other}", other.word()),
-            }),
+            _ => self.event(Event::Distrusted { reason }),
         }
     }
 

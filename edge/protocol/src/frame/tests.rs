@@ -17,7 +17,7 @@ use crate::limits::{CHUNK_BYTES_MAX, WANT_HASHES_MAX};
 use crate::message::{Hello, Refusal, Report, ReportState, ToEdge, ToNode, Welcome};
 use crate::signing::{KeyPair, SignedManifest, SignedTrust, TrustSet, TrustedKey};
 use crate::telemetry::{Batch, Counts, Decision, Outcome, SeriesKey, Taker, TargetKey};
-use crate::{HealthReport, ManifestRef, OutCause, PROTOCOL, Patch, TargetOut, Wanted};
+use crate::{HealthReport, ManifestRef, OutCause, PROTOCOL, Patch, TargetOut, TrustReport, Wanted};
 
 fn manifest() -> ManifestRef {
     ManifestRef {
@@ -74,7 +74,7 @@ fn messages_of_an_edge_keep_their_bytes() {
     golden(
         &ToNode::Hello(hello()),
         &format!(
-            "00000047 01 00 02 06656467652d31 0a70726f64756374696f6e 026575 01 016b 0176 05302e312e30 01 01 ac02 {root}"
+            "00000047 01 00 03 06656467652d31 0a70726f64756374696f6e 026575 01 016b 0176 05302e312e30 01 01 ac02 {root}"
         ),
     );
     golden(
@@ -116,6 +116,13 @@ fn messages_of_an_edge_keep_their_bytes() {
         "00000030 01 06 01 0b75705f3030303030303031 0c7467745f3030303030303031 01 026e6f ac02 \
          01 0b75705f3030303030303031 02",
     );
+    golden(
+        &ToNode::Trust(TrustReport {
+            problem: Some("no".to_owned()),
+        }),
+        "00000006 01 07 01 026e6f",
+    );
+    golden(&ToNode::Trust(TrustReport::default()), "00000003 01 07 00");
     golden(
         &ToNode::WantPatches(vec![wanted()]),
         &format!("00000043 01 05 01 {root} {}", "cd".repeat(32)),
@@ -212,7 +219,7 @@ fn messages_of_a_node_keep_their_bytes() {
             environment_id,
             publishers: vec!["a:1".to_owned()],
         }),
-        &format!("00000018 01 00 02 03 0e {} 01 03613a31", "00".repeat(14)),
+        &format!("00000018 01 00 03 03 0e {} 01 03613a31", "00".repeat(14)),
     );
     let key = KeyPair::new(&[7; 32]).unwrap();
     let signed = SignedManifest::sign(&cluster_id, &whole, &key);

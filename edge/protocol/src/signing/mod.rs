@@ -25,7 +25,7 @@ pub use document::{
 };
 pub use key::{BadKey, KeyPair};
 pub use statement::{FORMAT, Scope, Statement};
-pub use trust::{Trust, TrustSet, TrustedKey, Untrusted};
+pub use trust::{Followed, Trust, TrustSet, TrustedKey, Untrusted};
 
 use domain::id::{ClusterId, EnvironmentId};
 use domain::model::{Manifest, SignatureBytes, SigningKeyId};

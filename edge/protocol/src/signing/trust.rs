@@ -2,6 +2,7 @@
 //! a certificate of the cluster's authority, or from the operator's file, which then rules. Each later one
 //! has to follow from it.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use domain::id::{ClusterId, EnvironmentId};
@@ -134,7 +135,7 @@ pub enum Untrusted {
         /// What the edge has.
         current: ManifestRef,
     },
-    /// A trust set has a key that no trusted one has vouched for.
+    /// A trust set is signed by a key, or has one, that no trusted one has vouched for.
     #[error("no key that this edge trusts vouches for key {0}")]
     Unvouched(SigningKeyId),
     /// A trust set has more keys than there can be.
@@ -178,6 +179,23 @@ impl Untrusted {
     }
 }
 
+/// What came of a trust set that a node gave. Keys of it that nobody vouches for are in no case trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// Nothing: it is older than what is trusted, or the operator rules.
+    Not,
+    /// It is what is trusted already.
+    Already {
+        /// But for these keys, for which nobody vouches; in the set's order.
+        without: Vec<SigningKeyId>,
+    },
+    /// It is what is trusted from now on.
+    Anew {
+        /// But for these keys, for which nobody vouches; in the set's order.
+        without: Vec<SigningKeyId>,
+    },
+}
+
 /// Whom an edge believes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trust {
@@ -215,32 +233,42 @@ impl Trust {
         &self.set
     }
 
-    /// Follows what a node says of whom to trust. True where that changed anything: an older set does not.
+    /// Follows what a node says of whom to trust. A key in it that no trusted one vouches for stays out, and keeps nothing else
+    /// of the set from being followed, unless the set is signed by it.
     ///
     /// # Errors
     /// When it does not follow from what is trusted already. Nothing has changed then.
-    pub fn follow(&mut self, given: &SignedTrust) -> Result<bool, Untrusted> {
+    pub fn follow(&mut self, given: &SignedTrust) -> Result<Followed, Untrusted> {
         let SignedTrust { set, signature } = given;
         self.check_cluster(&set.cluster_id)?;
         // A cluster that was restored counts on from what it had been.
         let age = |set: &TrustSet| (set.epoch, set.serial);
         if self.fixed {
-            return Ok(false);
+            return Ok(Followed::Not);
         }
         self.check_epoch(set.epoch)?;
-        if age(set) <= age(&self.set) {
-            return Ok(false);
+        match age(set).cmp(&age(&self.set)) {
+            Ordering::Less => return Ok(Followed::Not),
+            Ordering::Equal => {
+                let ids = set.keys.iter().map(|key| key.public.id());
+                let without = ids.filter(|id| self.set.key(id).is_none()).collect();
+                return Ok(Followed::Already { without });
+            }
+            Ordering::Greater => {}
         }
         check_count(set)?;
-        let next = self.joined(set)?;
+        let (next, without) = self.joined(set);
+        if without.contains(&signature.key) {
+            return Err(Untrusted::Unvouched(signature.key));
+        }
         check(&next, *signature, &set.bytes(), false)?;
         self.set = next;
-        Ok(true)
+        Ok(Followed::Anew { without })
     }
 
-    /// The given set, once each key in it that is new is vouched for by one that is trusted. What was
+    /// The given set with those of its new keys for which one that is trusted vouches, and the names of the others. What was
     /// retired stays so.
-    fn joined(&self, given: &TrustSet) -> Result<TrustSet, Untrusted> {
+    fn joined(&self, given: &TrustSet) -> (TrustSet, Vec<SigningKeyId>) {
         let known = self
             .set
             .keys
@@ -248,14 +276,17 @@ impl Trust {
             .map(|key| (key.public.id(), key.clone()));
         let mut known: BTreeMap<SigningKeyId, TrustedKey> = known.collect();
         let mut keys = Vec::with_capacity(given.keys.len());
+        let mut without = Vec::new();
         for key in &given.keys {
             let id = key.public.id();
             let retired = match known.get(&id) {
                 Some(before) => before.retired || key.retired,
-                None => {
-                    vouched(&self.set.cluster_id, key, &known)?;
-                    key.retired
+                None if !is_vouched(&self.set.cluster_id, key, &known) => {
+                    // Nor does it vouch for those that come after it.
+                    without.push(id);
+                    continue;
                 }
+                None => key.retired,
             };
             // A key that is retired by now may have vouched before it was.
             known.entry(id).or_insert_with(|| TrustedKey {
@@ -267,10 +298,11 @@ impl Trust {
                 ..key.clone()
             });
         }
-        Ok(TrustSet {
+        let next = TrustSet {
             keys,
             ..given.clone()
-        })
+        };
+        (next, without)
     }
 
     /// Believes a manifest that a node offers, or says why not. Nothing is older than nothing.
@@ -366,22 +398,17 @@ fn check_count(set: &TrustSet) -> Result<(), Untrusted> {
 }
 
 /// Whether a key that is trusted vouches for this one.
-fn vouched(
+fn is_vouched(
     cluster_id: &ClusterId,
     key: &TrustedKey,
     known: &BTreeMap<SigningKeyId, TrustedKey>,
-) -> Result<(), Untrusted> {
+) -> bool {
     let by = key.voucher.as_ref();
     let found = by.and_then(|voucher| Some((voucher, known.get(&voucher.by)?)));
-    let good = found.is_some_and(|(voucher, by)| {
+    found.is_some_and(|(voucher, by)| {
         let bytes = voucher_bytes(cluster_id, &voucher.by, &key.public);
         !by.retired && is_by(&by.public, &bytes, voucher.signature)
-    });
-    if good {
-        Ok(())
-    } else {
-        Err(Untrusted::Unvouched(key.public.id()))
-    }
+    })
 }
 
 fn check(

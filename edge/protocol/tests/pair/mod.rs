@@ -18,7 +18,7 @@ use edge_protocol::signing::{KeyPair, TrustSet, TrustedKey};
 use edge_protocol::telemetry::Batch;
 use edge_protocol::{
     Feeder, Follower, HealthReport, Hello, ManifestRef, Moment, Offer, PROTOCOL, Refusal, Report,
-    ReportState, SignedManifest, SignedTrust, ToEdge, ToNode, Welcome,
+    ReportState, SignedManifest, SignedTrust, ToEdge, ToNode, TrustReport, Welcome,
 };
 
 pub(crate) fn hello() -> Hello {
@@ -204,6 +204,7 @@ pub(crate) struct Pair {
     pub(crate) health: Vec<HealthReport>,
     pub(crate) events: Vec<Event>,
     pub(crate) trusts: Vec<TrustSet>,
+    pub(crate) trust_reports: Vec<TrustReport>,
     pub(crate) edge_closed: Option<CloseReason>,
     pub(crate) node_closed: Option<Refusal>,
     pub(crate) to_node: VecDeque<ToNode>,
@@ -240,6 +241,7 @@ impl Pair {
             health: Vec::new(),
             events: Vec::new(),
             trusts: Vec::new(),
+            trust_reports: Vec::new(),
             edge_closed: None,
             node_closed: None,
             to_node: VecDeque::new(),
@@ -372,6 +374,7 @@ impl Pair {
                 feeder::Action::Note(report) => self.reports.push(report),
                 feeder::Action::Count(batch) => self.counted.push(batch),
                 feeder::Action::Health(report) => self.health.push(report),
+                feeder::Action::Trust(report) => self.trust_reports.push(report),
                 feeder::Action::Close(refusal) => self.node_closed = Some(refusal),
             }
         }

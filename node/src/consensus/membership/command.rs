@@ -15,7 +15,7 @@ use super::condition::Condition;
 use super::desk;
 use super::request::{
     Asker, ChangeRecord, ClusterError, ClusterReply, ClusterRequest, ClusterStatus, Done,
-    MemberStatus, NewMember, SecretsStatus,
+    MemberKeys, MemberStatus, NewMember, PepperStatus, SecretsStatus,
 };
 use crate::consensus::peers::{Peers, TlsDialer};
 use crate::settings::Settings;
@@ -352,16 +352,56 @@ pub fn secrets_text(status: &SecretsStatus) -> String {
             sealed.key, sealed.signing_keys, sealed.certificates, sealed.webhook_secrets
         );
     }
-    let _ = writeln!(text, "\n{:>4}  KEYS", "NODE");
-    for member in &status.members {
-        let keys = match (&member.problem, member.keys.is_empty()) {
+    table_of(&mut text, "KEYS", &status.members, |member| &member.keys);
+    if let Some(pepper) = &status.pepper {
+        pepper_text(&mut text, pepper);
+        table_of(&mut text, "PEPPERS", &status.members, |member| {
+            &member.peppers
+        });
+    }
+    text
+}
+
+/// What each member has.
+fn table_of(
+    text: &mut String,
+    what: &str,
+    members: &[MemberKeys],
+    has: impl Fn(&MemberKeys) -> &[String],
+) {
+    let _ = writeln!(text, "\n{:>4}  {what}", "NODE");
+    for member in members {
+        let keys = match (&member.problem, has(member)) {
             (Some(problem), _) => format!("unknown: {problem}"),
-            (None, true) => "none".to_owned(),
-            (None, false) => member.keys.join(" "),
+            (None, []) => "none".to_owned(),
+            (None, keys) => keys.join(" "),
         };
         let _ = writeln!(text, "{:>4}  {keys}", member.id);
     }
-    text
+}
+
+/// Under which pepper keys are hashed, for people.
+fn pepper_text(text: &mut String, pepper: &PepperStatus) {
+    let _ = writeln!(
+        text,
+        "\nhashed under  {}\nwanted        {}",
+        pepper.active, pepper.wanted
+    );
+    for waits_for in &pepper.waits_for {
+        let _ = writeln!(text, "waits         {waits_for}");
+    }
+    let _ = writeln!(
+        text,
+        "\n{:<16}  {:>12}  {:>12}",
+        "PEPPER", "API KEYS", "JOIN TOKENS"
+    );
+    for keys in &pepper.keys {
+        let _ = writeln!(
+            text,
+            "{:<16}  {:>12}  {:>12}",
+            keys.pepper, keys.api_keys, keys.join_tokens
+        );
+    }
 }
 
 /// What was done, for people.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use domain::command::{ActivateKek, Command};
 use domain::limits::REWRAPS_MAX;
-use domain::model::{KekId, Sealing, SecretPlace};
+use domain::model::{KekId, PepperId, Sealing, SecretPlace};
 use domain::query;
 use futures_util::future::join_all;
 use raft_store::types::{Member, NodeId};
@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep};
 use super::newcomer::introduced;
 use super::request::{Asker, ClusterError, Done, MemberKeys, SealedSecrets, SecretsStatus};
 use super::steward::{Steward, unavailable};
+use crate::keys::Pepper;
 use crate::sealing::rewrap::rewrap;
 use crate::sealing::{Census, Unopened};
 
@@ -43,7 +44,7 @@ type Settled = (Option<KekId>, Instant);
 
 /// Looks for ever, and does nothing while another node leads or this one is leaving.
 pub(crate) async fn run(steward: Steward, draining: Arc<AtomicBool>) {
-    let mut said = String::new();
+    let mut said = [String::new(), String::new()];
     let mut settled: Option<Settled> = None;
     loop {
         sleep(LOOK_EVERY).await;
@@ -51,40 +52,58 @@ pub(crate) async fn run(steward: Steward, draining: Arc<AtomicBool>) {
             settled = None;
             continue;
         }
-        let reason = match steward.look_after_secrets(settled).await {
-            Ok(found) => {
-                settled = found;
-                String::new()
+        let secrets = steward.look_after_secrets(settled).await.map(|found| {
+            settled = found;
+        });
+        // After the secrets: what is sealed under the pepper is in its way.
+        let pepper = steward.look_after_pepper().await;
+        let reasons = [secrets, pepper].map(|done| {
+            let error = done.err();
+            error.map_or_else(String::new, |error| error.to_string())
+        });
+        for (reason, said) in reasons.iter().zip(&said) {
+            if !reason.is_empty() && reason != said {
+                tracing::warn!(
+                    reason,
+                    "sealing secrets under another key, or hashing keys under another pepper, has to wait"
+                );
             }
-            Err(error) => error.to_string(),
-        };
-        if !reason.is_empty() && reason != said {
-            tracing::warn!(reason, "sealing secrets under another key has to wait");
         }
-        said = reason;
+        said = reasons;
     }
 }
 
-/// What members say of their keys.
-struct Said {
-    members: Vec<MemberKeys>,
-    /// What keeps the wanted key from being used, in words.
-    waits_for: Vec<String>,
+fn ready(wanted: KekId, members: &[MemberKeys]) -> Result<(), ClusterError> {
+    let waits_for = waits_for(&wanted.to_string(), members, |member| &member.keys);
+    if waits_for.is_empty() {
+        return Ok(());
+    }
+    Err(ClusterError::Refused {
+        code: "keys_not_ready".to_owned(),
+        message: format!(
+            "secrets are not sealed under the key {wanted} before all members want that: {}",
+            waits_for.join("; ")
+        ),
+    })
 }
 
-impl Said {
-    fn ready(&self, wanted: KekId) -> Result<(), ClusterError> {
-        if self.waits_for.is_empty() {
-            return Ok(());
+/// What keeps a key from being used which all members have to want, in words.
+pub(super) fn waits_for(
+    wanted: &str,
+    members: &[MemberKeys],
+    has: impl Fn(&MemberKeys) -> &[String],
+) -> Vec<String> {
+    let waits_for = members.iter().filter_map(|member| {
+        let id = member.id;
+        let place = has(member).iter().position(|key| key == wanted);
+        match (&member.problem, place) {
+            (Some(problem), _) => Some(format!("node {id} does not answer ({problem})")),
+            (None, None) => Some(format!("node {id} lacks it")),
+            (None, Some(0)) => None,
+            (None, Some(_)) => Some(format!("node {id} has another key before it")),
         }
-        Err(ClusterError::Refused {
-            code: "keys_not_ready".to_owned(),
-            message: format!(
-                "secrets are not sealed under the key {wanted} before all members want that: {}",
-                self.waits_for.join("; ")
-            ),
-        })
-    }
+    });
+    waits_for.collect()
 }
 
 impl Steward {
@@ -129,7 +148,7 @@ impl Steward {
 
     /// Asks first without the turn: a member that does not answer must not keep operators from removing it.
     async fn activate_if_ready(&self, wanted: KekId) -> Result<(), ClusterError> {
-        self.ask_for_keys(wanted).await?.ready(wanted)?;
+        ready(wanted, &self.ask_members().await?)?;
         let _turn = self.take_turn("sealing secrets under another key".to_owned())?;
         self.activate(&by_itself(), wanted).await
     }
@@ -138,7 +157,7 @@ impl Steward {
     async fn activate(&self, asker: &Asker, wanted: KekId) -> Result<(), ClusterError> {
         self.confirm().await?;
         let before = self.active()?;
-        self.ask_for_keys(wanted).await?.ready(wanted)?;
+        ready(wanted, &self.ask_members().await?)?;
         let activate = ActivateKek {
             key: wanted,
             before,
@@ -179,55 +198,35 @@ impl Steward {
         Ok((anew, failed))
     }
 
-    /// Which keys members have.
-    async fn ask_for_keys(&self, wanted: KekId) -> Result<Said, ClusterError> {
+    /// Which keys and peppers members have.
+    pub(super) async fn ask_members(&self) -> Result<Vec<MemberKeys>, ClusterError> {
         let (view, _) = self.view()?;
         let known = view.members.into_values().map(|known| known.member);
-        let members = join_all(known.map(|member| self.keys_of(member))).await;
-        let waits_for = members.iter().filter_map(|member| {
-            let id = member.id;
-            let name = wanted.to_string();
-            match (
-                &member.problem,
-                member.keys.iter().position(|key| *key == name),
-            ) {
-                (Some(problem), _) => Some(format!("node {id} does not answer ({problem})")),
-                (None, None) => Some(format!("node {id} lacks it")),
-                (None, Some(0)) => None,
-                (None, Some(_)) => Some(format!("node {id} has another key before it")),
-            }
-        });
-        Ok(Said {
-            waits_for: waits_for.collect(),
-            members,
-        })
+        Ok(join_all(known.map(|member| self.keys_of(member))).await)
     }
 
     async fn keys_of(&self, member: Member) -> MemberKeys {
         let parts = &self.parts;
         let id: NodeId = member.id;
-        let text = |keys: Vec<KekId>| keys.iter().map(ToString::to_string).collect();
         if id == parts.this.id {
             return MemberKeys {
                 id,
-                keys: text(parts.keys.keks().ids().collect()),
+                keys: texts(parts.keys.keks().ids()),
+                peppers: texts(parts.keys.peppers().map(Pepper::id)),
                 problem: None,
             };
         }
         match introduced(&parts.peers, &parts.this, (id, &member.internal)).await {
             Ok(said) => MemberKeys {
                 id,
-                keys: text(
-                    said.keks
-                        .iter()
-                        .filter_map(|key| KekId::read(key))
-                        .collect(),
-                ),
+                keys: texts(said.keks.iter().filter_map(|key| KekId::read(key))),
+                peppers: texts(said.peppers.iter().filter_map(|id| PepperId::read(id))),
                 problem: None,
             },
             Err(problem) => MemberKeys {
                 id,
                 keys: Vec::new(),
+                peppers: Vec::new(),
                 problem: Some(problem),
             },
         }
@@ -247,8 +246,9 @@ impl Steward {
         });
         let (sealing, census, failed) = read.map_err(|fault| unavailable(&fault))?;
         let wanted = parts.keys.keks().wanted();
-        let said = self.ask_for_keys(wanted.unwrap_or(KekId([0; 8]))).await?;
-        let is_due = wanted.is_some() && wanted != census.active;
+        let members = self.ask_members().await?;
+        let due = wanted.filter(|wanted| Some(*wanted) != census.active);
+        let waits_for = due.map(|wanted| waits_for(&wanted.to_string(), &members, |one| &one.keys));
         let secrets = census.counts.iter().map(|(under, count)| SealedSecrets {
             key: under.name(),
             signing_keys: count.signing_keys,
@@ -260,8 +260,9 @@ impl Steward {
             active: census.active.map(|id| id.to_string()),
             active_since: sealing.map(|sealing| sealing.since.unix_seconds()),
             wanted: wanted.map(|id| id.to_string()),
-            waits_for: if is_due { said.waits_for } else { Vec::new() },
-            members: said.members,
+            waits_for: waits_for.unwrap_or_default(),
+            pepper: self.pepper_status(&members)?,
+            members,
             secrets: secrets.collect(),
             left: if census.active.is_some() {
                 census.stale()
@@ -305,8 +306,12 @@ impl Steward {
     }
 }
 
+fn texts(keys: impl Iterator<Item = impl ToString>) -> Vec<String> {
+    keys.map(|key| key.to_string()).collect()
+}
+
 /// Nobody asked.
-fn by_itself() -> Asker {
+pub(super) fn by_itself() -> Asker {
     Asker {
         method: "NODE".to_owned(),
         path: "secrets rewrap".to_owned(),

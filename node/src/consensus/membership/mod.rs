@@ -11,6 +11,7 @@
 //! errand       what was left half done is finished by whoever leads
 //! signing      the keys that sign what edges follow
 //! custody      under which key secrets are sealed, and that all of them are
+//! peppers      under which pepper keys are hashed
 //! own          what a node finds out about itself: that it has joined, that it was removed
 //! status       how the cluster stands, in words
 //! command      the subcommands
@@ -28,6 +29,7 @@ mod errand;
 mod handover;
 mod newcomer;
 mod own;
+mod peppers;
 mod plan;
 mod preference;
 mod refusal;
@@ -45,6 +47,7 @@ pub(super) use errand::run as run_errands;
 pub(super) use own::{watch_joining, watch_removal};
 pub use request::{
     Asker, ChangeRecord, ClusterError, ClusterReply, ClusterRequest, ClusterStatus, Done,
-    MemberKeys, MemberStatus, NewMember, Role, SealedSecrets, SecretsStatus,
+    MemberKeys, MemberStatus, NewMember, PepperStatus, PepperedKeys, Role, SealedSecrets,
+    SecretsStatus,
 };
 pub(super) use steward::{Parts, Steward};

@@ -78,8 +78,14 @@ pub(super) async fn meet(
     if said.initialized {
         return refuse("its disk holds the data of a cluster");
     }
-    if said.pepper_check != keys.pepper_check().0[..] {
-        return refuse("its security.pepper_file is not this cluster's");
+    let pepper = keys.active();
+    let has_pepper = said.pepper_check == pepper.check().0[..]
+        || said.peppers.iter().any(|id| id[..] == pepper.id().0);
+    if !has_pepper {
+        return refuse(&format!(
+            "its security.pepper_file lacks this cluster's pepper {}",
+            pepper.id()
+        ));
     }
     let has = |id: &KekId| said.keks.iter().any(|key| key[..] == id.0);
     if let Some(missing) = needs.iter().find(|id| !has(id)) {

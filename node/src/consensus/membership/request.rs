@@ -225,15 +225,47 @@ pub struct SecretsStatus {
     pub left: u64,
     /// Those that cannot be sealed anew, and why.
     pub unopened: Vec<String>,
+    /// Under which pepper keys are hashed; nothing before there is a workspace, or of a release that has one pepper.
+    #[serde(default)]
+    pub pepper: Option<PepperStatus>,
 }
 
-/// Which key-encryption keys a member has.
+/// Under which pepper API keys and join tokens are hashed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PepperStatus {
+    /// The pepper that new ones are hashed under.
+    pub active: String,
+    /// Since when, in Unix seconds; nothing of the one that the cluster began with.
+    pub active_since: Option<u64>,
+    /// The pepper that the leader's file has first.
+    pub wanted: String,
+    /// What keeps keys from being hashed under it, in words.
+    pub waits_for: Vec<String>,
+    /// How many that work are hashed under which pepper.
+    pub keys: Vec<PepperedKeys>,
+}
+
+/// How many secrets that work are hashed under a pepper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PepperedKeys {
+    /// The pepper's name.
+    pub pepper: String,
+    /// Of API keys. One that was rolled has two until the overlap ends.
+    pub api_keys: u64,
+    /// Of join tokens.
+    pub join_tokens: u64,
+}
+
+/// Which key-encryption keys and peppers a member has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberKeys {
     /// Its number.
     pub id: NodeId,
     /// Their names, the wanted one first.
     pub keys: Vec<String>,
+    /// The names of its peppers, the wanted one first.
+    #[serde(default)]
+    pub peppers: Vec<String>,
     /// Why that is not known.
     pub problem: Option<String>,
 }

@@ -188,6 +188,7 @@ fn words(change: &ClusterChange) -> String {
         ClusterChange::SigningKeyAdded { key } => format!("sign with key {key}"),
         ClusterChange::SigningKeyRetired { key } => format!("retire signing key {key}"),
         ClusterChange::KekActivated { key } => format!("seal secrets under key {key}"),
+        ClusterChange::PepperActivated { pepper } => format!("hash keys under pepper {pepper}"),
         ClusterChange::Restored {
             epoch,
             backup,

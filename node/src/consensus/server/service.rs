@@ -308,6 +308,8 @@ impl Node for NodeService {
         let retired = retired.map_err(stopped)?;
         let keks = self.keys.keks().ids();
         let keks = keks.map(|id| Bytes::copy_from_slice(&id.0));
+        let peppers = self.keys.peppers();
+        let peppers = peppers.map(|pepper| Bytes::copy_from_slice(&pepper.id().0));
         let this = self.this.clone();
         Ok(Response::new(proto::Introduction {
             id: this.id,
@@ -323,6 +325,7 @@ impl Node for NodeService {
             rest: this.rest,
             publisher: this.publisher,
             keks: keks.collect(),
+            peppers: peppers.collect(),
         }))
     }
 

@@ -1,10 +1,15 @@
 //! Join tokens over HTTP: what is shown, once, and what never is; and edges that are turned away.
 
+use domain::command::{Actor, Command, EnrolEdge, Stamped};
+use domain::id::RequestId;
+use domain::model::{EdgePublicKey, REVOKED_EDGE_KEPT_MS};
+use domain::query;
 use edge_protocol::enrolment::JoinToken;
 use http::Method;
+use platform::{Clock, Entropy};
 use serde_json::{Value, json};
 
-use super::support::World;
+use super::support::{World, keys};
 
 const MINUTES_15: u64 = 15 * 60;
 
@@ -138,4 +143,54 @@ async fn an_edge_is_revoked_for_good_and_that_is_written_down() {
     assert_eq!(entries.len(), 1, "{log}");
     assert_eq!(entries[0]["operation"], "revoke_edge");
     assert_eq!(entries[0]["changes"][0]["id"], "edge-1");
+}
+
+/// Contract: D-64.
+#[tokio::test]
+async fn a_revoked_edge_is_forgotten_by_itself_a_month_later_if_it_came_by_a_token() {
+    let world = World::new();
+    let body = json!({"edge_id": "edge-1", "region": "eu-central-1"});
+    let made = world.post("/v2/edge_tokens", body.clone()).created().await;
+    let token = JoinToken::parse(made["token"].as_str().unwrap()).unwrap();
+    let hash = keys().active().join_hash(&token.secret);
+    let known = query::edge_token_by_hash(&world.control.rows(), &hash).unwrap();
+    let actor = Actor {
+        workspace_id: known.workspace_id,
+        environment_id: known.environment_id,
+        api_key_id: known.created_by,
+    };
+    let enrol = EnrolEdge {
+        token_id: known.id,
+        hash,
+        edge_id: "edge-1".to_owned(),
+        key: EdgePublicKey([1; 32]),
+    };
+    let at = world.clock.now();
+    let enrolled = world.control.apply(&Stamped {
+        at,
+        request_id: RequestId::new(world.entropy.seed(at)),
+        idempotency: None,
+        command: Command::EnrolEdge(actor, enrol),
+        origin: Default::default(),
+        precondition: None,
+    });
+    enrolled.reply.unwrap();
+    for edge in ["edge-1", "edge-2"] {
+        let revoke = format!("/v2/edges/{edge}/revoke");
+        world.request(Method::POST, &revoke).ok().await;
+    }
+    world.advance_ms(REVOKED_EDGE_KEPT_MS - 1);
+    world.leader().look().await;
+    let refused = world.post("/v2/edge_tokens", body.clone());
+    refused
+        .fails(400, "invalid_parameter", Some("edge_id"))
+        .await;
+    world.advance_ms(1);
+    world.leader().look().await;
+    world.post("/v2/edge_tokens", body).created().await;
+    let body = json!({"edge_id": "edge-2", "region": "eu-central-1"});
+    let refused = world.post("/v2/edge_tokens", body);
+    refused
+        .fails(400, "invalid_parameter", Some("edge_id"))
+        .await;
 }

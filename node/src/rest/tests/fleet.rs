@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::super::{
-    EdgeAck, EdgeSteps, EdgeView, FleetReader, FleetView, RejectedManifest, TelemetryQuery,
-    TelemetryView,
+    DistrustedKeys, EdgeAck, EdgeSteps, EdgeView, FleetReader, FleetView, RejectedManifest,
+    TelemetryQuery, TelemetryView,
 };
 use super::support::{START_MS, World};
 use super::telemetry::Traffic;
@@ -127,6 +127,7 @@ pub(super) fn edge(id: &str, region: &str, applied: Option<u64>) -> EdgeView {
         applied: applied.map(manifest),
         applied_at: applied.map(|_| Timestamp(START_MS + 120)),
         rejected: None,
+        distrusts: None,
         acks: applied
             .map(|version| EdgeAck {
                 epoch: Epoch(1),
@@ -180,6 +181,7 @@ async fn edges_are_listed_with_what_they_run_and_the_nodes_that_kept_silent() {
             "manifest": {"epoch": 1, "version": 3, "root": format!("sha256:{}", "07".repeat(32))},
             "applied_at": 1_714_320_000,
             "rejected": null,
+            "distrusts": null,
         })
     );
     assert_eq!(list["data"][1]["manifest"], Value::Null);
@@ -187,6 +189,23 @@ async fn edges_are_listed_with_what_they_run_and_the_nodes_that_kept_silent() {
         world.get("/v2/edges").key(&world.stranger).ok().await["data"],
         json!([])
     );
+}
+
+#[tokio::test]
+async fn an_edge_shows_whom_it_does_not_trust() {
+    let world = World::new();
+    let reason = "bad_signature: its signature is not one that key … made of it";
+    let distrusting = EdgeView {
+        distrusts: Some(DistrustedKeys {
+            reason: reason.to_owned(),
+            at: Timestamp(START_MS),
+        }),
+        ..edge("edge-1", "eu-central-1", Some(3))
+    };
+    world.fleet.set(vec![distrusting], vec![]);
+    let shown = world.get("/v2/edges/edge-1").ok().await;
+    let expected = json!({"reason": reason, "at": START_MS / 1000});
+    assert_eq!(shown["distrusts"], expected);
 }
 
 #[tokio::test]

@@ -9,10 +9,9 @@ use axum::body::Body;
 use axum::response::Response;
 use axum::routing::MethodFilter;
 use bytes::Bytes;
-use domain::command::{Bootstrap, Command, NewEnvironment, RevokeApiKey, Stamped};
-use domain::id::{ApiKeyId, EnvironmentId, OrgId, RequestId, Seed, WorkspaceId};
-use domain::model::{ApiVersion, KeyHash, KeyKind, Plan};
-use domain::time::Timestamp;
+use domain::command::{Command, RevokeApiKey, Stamped};
+use domain::id::{ApiKeyId, RequestId, Seed};
+use domain::model::{KeyHash, KeyKind};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use platform::{Clock, Entropy};
@@ -26,6 +25,7 @@ use super::super::router::assembled;
 use super::super::{HttpMetrics, KeyUses, RestState};
 use super::documented::{self, Asked};
 use super::fleet::FakeFleet;
+use super::founding::bootstrap;
 pub(super) use super::memory_control::{MemoryControl, Trouble};
 use super::ports::{Counting, HandClock};
 use super::receivers::Receivers;
@@ -84,12 +84,18 @@ impl World {
     }
 
     pub(super) fn with_limits(settings: LimitSettings) -> Self {
+        Self::with(settings, keys())
+    }
+
+    /// One whose node has these keys, and whose cluster began with the one that it wants.
+    pub(super) fn with_keys(keys: KeyRing) -> Self {
+        Self::with(LimitSettings::default(), keys)
+    }
+
+    fn with(settings: LimitSettings, keys: KeyRing) -> Self {
         let control = Arc::new(MemoryControl::new());
         let clock = Arc::new(HandClock::new(START_MS));
         let entropy = Arc::new(Counting::default());
-        let fleet = Arc::new(FakeFleet::default());
-        let key_uses = KeyUses::default();
-        let (keys, mut registry) = (keys(), Registry::default());
         let mint = |kind| keys.mint(kind, &*entropy);
         let (live, test, stranger) = (
             mint(KeyKind::Live),
@@ -106,6 +112,34 @@ impl World {
             keys.pepper_check(),
         );
         control.edit(|rows| strangers::settle(rows, &seed, &stranger.1));
+        let text = |(secret, _): (Secret, KeyHash)| secret.reveal().to_owned();
+        let texts = [text(live), text(test), text(stranger)];
+        Self::serving(
+            (settings, keys),
+            (control, clock, entropy),
+            texts,
+            live_key_id,
+        )
+    }
+
+    /// The same cluster, as a node with other keys serves it.
+    pub(super) fn served_with(self, keys: KeyRing) -> Self {
+        Self::serving(
+            (LimitSettings::default(), keys),
+            (self.control, self.clock, self.entropy),
+            [self.live, self.test, self.stranger],
+            self.live_key_id,
+        )
+    }
+
+    fn serving(
+        (settings, keys): (LimitSettings, KeyRing),
+        (control, clock, entropy): (Arc<MemoryControl>, Arc<HandClock>, Arc<Counting>),
+        [live, test, stranger]: [String; 3],
+        live_key_id: ApiKeyId,
+    ) -> Self {
+        let fleet = Arc::new(FakeFleet::default());
+        let (key_uses, mut registry) = (KeyUses::default(), Registry::default());
         let metrics = HttpMetrics::register(&mut registry);
         let limits = Limits::new(LimitParts {
             settings,
@@ -120,7 +154,7 @@ impl World {
             fleet: fleet.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
-            keys: keys.clone(),
+            keys,
             key_uses: key_uses.clone(),
             metrics,
             exposition: Some(Arc::new(move || {
@@ -139,8 +173,6 @@ impl World {
         let routes = assembled(Arc::new(state.into()));
         let (operations, open_operations) = (routes.guarded.clone(), routes.open.clone());
         let router = routes.unknown();
-        let text = |(secret, _): (Secret, KeyHash)| secret.reveal().to_owned();
-        let (live, test, stranger) = (text(live), text(test), text(stranger));
         Self {
             control,
             clock,
@@ -266,39 +298,6 @@ pub(super) fn fixed_rule(route: &str, priority: u32) -> Value {
         "match": {"path": format!("/{priority}")},
         "action": {"type": "fixed_response", "status": 204},
     })
-}
-
-fn bootstrap(
-    control: &MemoryControl,
-    seed: &dyn Fn() -> Seed,
-    live_key_id: &ApiKeyId,
-    (live, test): (&KeyHash, &KeyHash),
-    pepper_check: KeyHash,
-) {
-    let environment = |key_id, key_hash: &KeyHash| NewEnvironment {
-        id: EnvironmentId::new(seed()),
-        key_id,
-        key_hash: *key_hash,
-    };
-    let command = Command::Bootstrap(Box::new(Bootstrap {
-        org_id: OrgId::new(seed()),
-        workspace_id: WorkspaceId::new(seed()),
-        workspace_name: "main".to_owned(),
-        plan: Plan::Enterprise,
-        api_version: ApiVersion("2026-01-14".to_owned()),
-        production: environment(live_key_id.clone(), live),
-        sandbox: environment(ApiKeyId::new(seed()), test),
-        pepper_check,
-    }));
-    let stamped = Stamped {
-        at: Timestamp(START_MS),
-        request_id: RequestId::new(seed()),
-        idempotency: None,
-        command,
-        origin: Default::default(),
-        precondition: None,
-    };
-    control.apply(&stamped).reply.unwrap();
 }
 
 /// A request that is being put together.

@@ -284,21 +284,27 @@ fn what_is_kept_holds_though_its_key_was_retired_since() {
 #[test]
 fn an_edge_that_was_away_follows_the_keys_one_after_another() {
     let mut trust = Trust::first(&SignedTrust::sign(first(), &key(1))).unwrap();
-    assert_eq!(trust.follow(&SignedTrust::sign(third(), &key(3))), Ok(true));
+    assert_eq!(
+        trust.follow(&SignedTrust::sign(third(), &key(3))),
+        Ok(anew(&[]))
+    );
     assert_eq!(trust.set(), &third());
     // A node that is behind says what was: nothing changes, and what is retired stays so.
     assert_eq!(
         trust.follow(&SignedTrust::sign(second(), &key(2))),
-        Ok(false)
+        Ok(Followed::Not)
     );
     assert_eq!(
         trust.follow(&SignedTrust::sign(third(), &key(3))),
-        Ok(false)
+        Ok(already(&[]))
     );
     let mut back = third();
     back.serial = 9;
     back.keys[0].retired = false;
-    assert_eq!(trust.follow(&SignedTrust::sign(back, &key(3))), Ok(true));
+    assert_eq!(
+        trust.follow(&SignedTrust::sign(back, &key(3))),
+        Ok(anew(&[]))
+    );
     assert!(trust.set().keys[0].retired);
 }
 
@@ -307,8 +313,8 @@ fn a_cluster_that_was_restored_counts_on_from_less() {
     let mut trust = Trust::kept(set(9, 1, vec![trusted(1, None, false)]));
     let keys = vec![trusted(1, None, false), trusted(2, Some(1), false)];
     let restored = SignedTrust::sign(set(3, 2, keys), &key(2));
-    assert_eq!(trust.follow(&restored), Ok(true));
-    assert_eq!(trust.follow(&restored), Ok(false));
+    assert_eq!(trust.follow(&restored), Ok(anew(&[])));
+    assert_eq!(trust.follow(&restored), Ok(already(&[])));
 }
 
 #[test]
@@ -373,11 +379,109 @@ fn a_set_that_does_not_follow_from_what_is_trusted_changes_nothing() {
     changed.set.serial = 7;
     let mut trust = Trust::kept(first());
     assert_eq!(trust.follow(&changed).unwrap_err().word(), "bad_signature");
-    // A key that was retired before it vouched is not believed.
+}
+
+fn ids(numbers: &[u8]) -> Vec<SigningKeyId> {
+    numbers.iter().map(|number| key(*number).id()).collect()
+}
+
+fn anew(without: &[u8]) -> Followed {
+    let without = ids(without);
+    Followed::Anew { without }
+}
+
+fn already(without: &[u8]) -> Followed {
+    let without = ids(without);
+    Followed::Already { without }
+}
+
+/// Each set is signed by a trusted key, and has some keys that nobody vouches for.
+#[test]
+fn what_is_vouched_for_is_followed_and_what_is_not_stays_out() {
+    let forged = TrustedKey {
+        voucher: trusted(5, Some(9), false).voucher.map(|voucher| Voucher {
+            by: key(1).id(),
+            ..voucher
+        }),
+        ..trusted(5, None, false)
+    };
+    let of_another_cluster = {
+        let public = key(5).public();
+        TrustedKey {
+            public,
+            voucher: Some(key(3).vouch(&cluster(2), &public)),
+            retired: false,
+        }
+    };
+    for (what, more, by, without, stays) in [
+        (
+            "nobody vouches",
+            vec![trusted(5, None, false), trusted(4, Some(3), false)],
+            4,
+            vec![5],
+            vec![4],
+        ),
+        (
+            "a stranger vouches",
+            vec![trusted(5, Some(9), false)],
+            3,
+            vec![5],
+            vec![],
+        ),
+        ("a forged voucher", vec![forged], 3, vec![5], vec![]),
+        (
+            "another cluster's voucher",
+            vec![of_another_cluster],
+            3,
+            vec![5],
+            vec![],
+        ),
+        (
+            "a key vouches that was retired before",
+            vec![trusted(4, Some(1), false), trusted(5, Some(3), false)],
+            5,
+            vec![4],
+            vec![5],
+        ),
+        (
+            "one vouches that stays out itself",
+            vec![trusted(5, None, false), trusted(6, Some(5), false)],
+            3,
+            vec![5, 6],
+            vec![],
+        ),
+        (
+            "its voucher comes later",
+            vec![trusted(5, Some(4), false), trusted(4, Some(3), false)],
+            3,
+            vec![5],
+            vec![4],
+        ),
+    ] {
+        let mut trust = Trust::kept(third());
+        let given = set(9, 2, [third().keys, more].concat());
+        let given = SignedTrust::sign(given, &key(by));
+        assert_eq!(trust.follow(&given), Ok(anew(&without)), "{what}");
+        let trusted: Vec<_> = trust.set().keys.iter().map(|key| key.public.id()).collect();
+        assert_eq!(trusted, ids(&[vec![1, 2, 3], stays].concat()), "{what}");
+        assert_eq!(trust.follow(&given), Ok(already(&without)), "{what}");
+        for out in without {
+            let offered = signed(2, 8, out);
+            let refused = trust.verify(&environment(1), None, &offered).unwrap_err();
+            assert_eq!(refused.word(), "unknown_key", "{what}");
+            let next = set(10, 2, trust.set().keys.clone());
+            let refused = trust.follow(&SignedTrust::sign(next, &key(out)));
+            assert_eq!(refused.unwrap_err().word(), "unknown_key", "{what}");
+        }
+    }
+    // Once somebody who is trusted vouches for it, it is in.
     let mut trust = Trust::kept(third());
-    let keys = [third().keys, vec![trusted(4, Some(1), false)]].concat();
-    let refused = trust.follow(&SignedTrust::sign(newer(keys), &key(3)));
-    assert_eq!(refused.unwrap_err().word(), "unvouched_key");
+    let unvouched = [third().keys, vec![trusted(5, None, false)]].concat();
+    let given = SignedTrust::sign(set(9, 2, unvouched), &key(3));
+    assert_eq!(trust.follow(&given), Ok(anew(&[5])));
+    let vouched = [third().keys, vec![trusted(5, Some(2), false)]].concat();
+    let given = SignedTrust::sign(set(10, 2, vouched), &key(5));
+    assert_eq!(trust.follow(&given), Ok(anew(&[])));
 }
 
 #[test]
@@ -385,7 +489,7 @@ fn what_the_operator_says_rules() {
     let mut trust = Trust::fixed(first());
     assert_eq!(
         trust.follow(&SignedTrust::sign(second(), &key(2))),
-        Ok(false)
+        Ok(Followed::Not)
     );
     assert_eq!(trust.set(), &first());
     let mut foreign = second();

@@ -31,7 +31,7 @@ pub(super) fn rows() -> Vec<Described> {
                 .gives::<EdgeObject<'_>>(),
             post(EDGES_REVOKE, "Revoke an edge")
                 .about(
-                    "Its connections end within seconds, and it gets nothing any more. Its name is never used again. It goes on serving by what it has.",
+                    "Its connections end within seconds, and it gets nothing any more. Its name is not used again for 30 days, and never if it had its certificate from somebody else. It goes on serving by what it has.",
                 )
                 .gives::<EdgeRevocationObject<'_>>()
                 .refused(&[Code::LimitExceeded]),
