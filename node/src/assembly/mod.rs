@@ -23,6 +23,7 @@ use crate::backup::BackupError;
 use crate::backup::schedule::{self, BackupMetrics};
 use crate::backup::source::Source;
 use crate::bootstrap::Bootstrapper;
+use crate::consensus::check::CheckMetrics;
 use crate::consensus::peers::{Peers, TlsDialer};
 use crate::consensus::{Consensus, Parts, Surroundings, server};
 use crate::control_plane::ControlPlane;
@@ -208,6 +209,10 @@ async fn start_consensus<N: Network>(
         outcomes: opened.outcomes,
         checkpoints: opened.checkpoints,
         admission: opened.admission,
+        state_hashes: opened.state_hashes,
+        quarantine: opened.quarantine,
+        check: settings.check.clone(),
+        check_metrics: metrics.register(CheckMetrics::register),
         joins: settings.cluster.join,
         peers: Peers::new(Arc::new(dialer)),
         keys: ports.keys.clone(),

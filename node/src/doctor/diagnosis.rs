@@ -1,11 +1,14 @@
 //! From what was found out to what is wrong: pure, and without a word of advice that was not earned by a fact.
 
+mod states;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
 use raft_store::types::NodeId;
 use serde::Serialize;
 
+use self::states::states;
 use super::facts::{Examined, Facts};
 use crate::consensus::membership::Condition;
 
@@ -99,6 +102,7 @@ pub fn diagnose(facts: &Facts) -> Vec<Finding> {
     patient.clocks(&mut found);
     patient.versions(&mut found);
     patient.stale_settings(&mut found);
+    states(&patient, &mut found);
     for (examined, condition) in patient.answering() {
         lag(&patient, condition, &mut found);
         disk(condition, &mut found);

@@ -3,6 +3,7 @@
 //! through any sequence of faults is the simulation's matter.
 
 mod backup;
+mod check;
 mod commands;
 mod document;
 mod failures;

@@ -11,6 +11,7 @@ use raft_store::types::NodeId;
 use serde::{Deserialize, Serialize};
 
 use super::steward::Steward;
+use crate::consensus::check::StateCheck;
 
 /// How a node stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub struct Condition {
     pub disk: Option<Disk>,
     /// Until when its certificate for other nodes holds, in seconds since the Unix epoch.
     pub certificate_until_s: Option<u64>,
+    /// How the members' states compare, as it has seen it; `None` where its release does not compare them.
+    #[serde(default)]
+    pub state_check: Option<StateCheck>,
 }
 
 /// Room on a file system.
@@ -83,6 +87,7 @@ impl Steward {
                 available_bytes: room.available_bytes,
             }),
             certificate_until_s: surroundings.identity.term().map(|term| term.until_s),
+            state_check: Some(parts.board.show()),
         }
     }
 }

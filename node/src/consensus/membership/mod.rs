@@ -37,6 +37,7 @@ mod status;
 mod steward;
 mod view;
 
+pub use super::check::StateCheck;
 pub(crate) use condition::Surroundings;
 pub use condition::{Condition, Disk};
 pub(super) use custody::run as run_custody;

@@ -99,6 +99,7 @@ impl Steward {
             members: Vec::new(),
             quorum: 0,
             risks: Vec::new(),
+            state_check: Some(self.parts.board.show()),
         }
     }
 

@@ -26,6 +26,7 @@ use super::refusal::Refusal;
 use super::request::{Asker, ClusterError, ClusterReply, ClusterRequest, Done, NewMember};
 use super::view::{Known, View, risks};
 use crate::consensus::applied::AppliedWaiters;
+use crate::consensus::check::Board;
 use crate::consensus::leadership::Leadership;
 use crate::consensus::peers::Peers;
 use crate::consensus::propose::Proposer;
@@ -59,6 +60,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) surroundings: Surroundings,
+    pub(crate) board: Board,
 }
 
 /// Changes the cluster while this node leads it. Cloning shares it.

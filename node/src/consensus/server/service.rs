@@ -9,7 +9,7 @@ use domain::query;
 use injection::{Mutant, Point, mutant, point};
 use openraft::async_runtime::watch::WatchReceiver;
 use raft_store::types::{LogId, Member, NodeId, Raft, Snapshot, Vote};
-use raft_store::{Checkpoints, Reader};
+use raft_store::{Checkpoints, Progress, Reader, StateHashes};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
@@ -45,6 +45,7 @@ pub(crate) struct NodeService {
     pub(crate) keys: KeyRing,
     pub(crate) bootstrapper: Bootstrapper,
     pub(crate) backups: Source,
+    pub(crate) state_hashes: StateHashes,
     /// Set once the fleet is there, which is after consensus.
     pub(crate) fleet: Arc<OnceLock<Arc<dyn LocalFleet>>>,
     /// Set once the limits are there, which is after consensus.
@@ -255,6 +256,20 @@ impl Node for NodeService {
             .await
             .map_err(Status::failed_precondition)?;
         Ok(Response::new(proto::ReadIndexReply { index: index.0 }))
+    }
+
+    async fn state_hash(
+        &self,
+        request: Request<proto::StateHashRequest>,
+    ) -> Result<Response<proto::StateHashReply>, Status> {
+        self.member(&request)?;
+        let position = wire::decode_log_id(&request.into_inner().position)?;
+        let (sha256, hashing) = match self.state_hashes.at(position) {
+            Progress::Taken(taken) => (Bytes::copy_from_slice(&taken.sha256), false),
+            Progress::Taking => (Bytes::new(), true),
+            Progress::Unknown => (Bytes::new(), false),
+        };
+        Ok(Response::new(proto::StateHashReply { sha256, hashing }))
     }
 
     async fn fleet(
