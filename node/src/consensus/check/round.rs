@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::compare::{Comparison, Sha256, compare};
-use super::{Board, CheckMetrics};
+use super::{Board, CheckMetrics, StateCheck};
 use crate::consensus::membership::Steward;
 use crate::consensus::peers::{Lane, Peers, client};
 use crate::consensus::wire::{self, proto};
@@ -86,6 +86,11 @@ impl Checker {
 
     pub(super) fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// What comparisons have found so far.
+    pub(crate) fn found(&self) -> StateCheck {
+        self.parts.board.show()
     }
 
     /// Whether a comparison is under way here.
