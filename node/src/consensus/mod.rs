@@ -10,6 +10,7 @@
 //! era          in which epoch this node is, and who is refused for being in another
 //! formation    how a cluster comes to be
 //! check        whether all members have the same state, and that whoever has another one goes
+//! fullness     what is taken while disks are full
 //! membership   who belongs to it, and how operators change that
 //! network      openraft's calls to other nodes, over `peers`
 //! server       other nodes' calls to this one
@@ -26,6 +27,7 @@ mod config;
 mod control;
 mod era;
 mod formation;
+pub(crate) mod fullness;
 mod keks;
 mod leadership;
 pub mod membership;
@@ -67,9 +69,10 @@ use applied::AppliedWaiters;
 use check::{Board, CheckMetrics, Checker};
 use era::Era;
 use formation::{Formation, Probation};
+use fullness::{FullnessMetrics, Gate};
 use leadership::Leadership;
-pub(crate) use membership::Surroundings;
 use membership::{Asker, ClusterError, ClusterReply, ClusterRequest, Desk, Steward};
+pub(crate) use membership::{DiskGauge, Surroundings, gauge_of};
 use network::Links;
 pub use observation::Observation;
 use peers::Peers;
@@ -92,6 +95,7 @@ pub(crate) struct Parts {
     pub(crate) quarantine: Quarantine,
     pub(crate) check: CheckSettings,
     pub(crate) check_metrics: CheckMetrics,
+    pub(crate) fullness_metrics: FullnessMetrics,
     pub(crate) joins: bool,
     pub(crate) peers: Peers,
     pub(crate) keys: KeyRing,
@@ -143,6 +147,8 @@ struct Inner {
     steward: Steward,
     checker: Checker,
     check: CheckSettings,
+    gate: Gate,
+    fullness_metrics: FullnessMetrics,
     state_hashes: StateHashes,
     joined: Arc<AtomicBool>,
     keys: KeyRing,
@@ -194,9 +200,10 @@ impl Consensus {
         let (leadership_known, leadership) = watch::channel(Leadership::default());
         let applied = AppliedWaiters::spawn(parts.reader.applied());
         let confirmations = Confirmations::new(QuorumQuestion { raft: raft.clone() });
+        let gate = Gate::default();
         let proposer = Proposer::new(
             id,
-            raft.clone(),
+            (raft.clone(), gate.clone()),
             parts.peers.clone(),
             leadership.clone(),
             (applied.clone(), parts.outcomes),
@@ -215,6 +222,7 @@ impl Consensus {
             entropy: Arc::clone(&parts.entropy),
             surroundings: parts.surroundings,
             board: board.clone(),
+            gate: gate.clone(),
         });
         let checker = Checker::new(check::Parts {
             this: id,
@@ -245,6 +253,8 @@ impl Consensus {
             steward,
             checker,
             check: parts.check,
+            gate,
+            fullness_metrics: parts.fullness_metrics,
             state_hashes: parts.state_hashes,
             joined: Arc::default(),
             this: parts.this,
@@ -275,6 +285,7 @@ impl Consensus {
         NodeService {
             this: inner.this.clone(),
             raft: inner.raft.clone(),
+            gate: inner.gate.clone(),
             reader: inner.reader.clone(),
             confirmations: inner.confirmations.clone(),
             checkpoints: inner.checkpoints.clone(),
@@ -322,6 +333,13 @@ impl Consensus {
             inner.halt.clone(),
         ));
         tokio::spawn(control::stay_fresh(Arc::downgrade(inner)));
+        tokio::spawn(fullness::run(fullness::Watch {
+            this: inner.this.id,
+            steward: inner.steward.clone(),
+            leadership: inner.leadership.clone(),
+            gate: inner.gate.clone(),
+            metrics: inner.fullness_metrics.clone(),
+        }));
         if inner.check.enabled {
             let every = Duration::from_millis(inner.check.every_ms);
             tokio::spawn(inner.checker.clone().run(every));

@@ -409,15 +409,13 @@ fn disk(condition: &Condition, found: &mut Vec<Finding>) {
     let Some(disk) = condition.disk else {
         return;
     };
-    // As `df` counts.
-    let usable = u128::from(disk.used_bytes) + u128::from(disk.available_bytes);
-    let percent = u128::from(disk.used_bytes) * 100 / usable.max(1);
-    let percent = u64::try_from(percent).unwrap_or(u64::MAX);
+    let percent = disk.percent();
     let Some((_, severity)) = DISK_PERCENT.iter().find(|(from, _)| percent >= *from) else {
         return;
     };
     let what = format!(
-        "The disk of node {} is {percent} % full ({} MiB left). A node whose disk is full ends.",
+        "The disk of node {} is {percent} % full ({} MiB left). From 95 % of a voter's on the cluster takes nothing that grows, \
+         and a node whose disk is full ends.",
         condition.id,
         disk.available_bytes / (1024 * 1024)
     );

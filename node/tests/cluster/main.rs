@@ -8,6 +8,7 @@ mod commands;
 mod document;
 mod failures;
 mod formation;
+mod fullness;
 mod keks;
 mod leading;
 mod limits;

@@ -19,6 +19,7 @@ use crate::backup::source::{Part, Source, SourceError};
 use crate::bootstrap::Bootstrapper;
 use crate::consensus::era::Era;
 use crate::consensus::formation::Probation;
+use crate::consensus::fullness::Gate;
 use crate::consensus::membership::Desk;
 use crate::consensus::reads::Confirmations;
 use crate::consensus::wire::{self, proto};
@@ -34,6 +35,7 @@ type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub(crate) struct NodeService {
     pub(crate) this: Member,
     pub(crate) raft: Raft,
+    pub(crate) gate: Gate,
     pub(crate) reader: Reader,
     pub(crate) confirmations: Confirmations,
     pub(crate) checkpoints: Checkpoints,
@@ -241,7 +243,11 @@ impl Node for NodeService {
         request: Request<Streaming<proto::ProposalBatch>>,
     ) -> Result<Response<Self::ForwardStream>, Status> {
         self.member(&request)?;
-        let replies = propose::serve(self.raft.clone(), self.this.id, request.into_inner());
+        let replies = propose::serve(
+            (self.raft.clone(), self.gate.clone()),
+            self.this.id,
+            request.into_inner(),
+        );
         Ok(Response::new(Box::pin(replies)))
     }
 

@@ -191,6 +191,17 @@ impl SimDisk {
         self.world.lock().faults.full = full;
     }
 
+    /// What [`SimDisk::usage`] tells from now on: bytes that are used, and bytes that are left.
+    pub fn set_usage(&self, used_bytes: u64, available_bytes: u64) {
+        self.world.lock().usage = Some((used_bytes, available_bytes));
+    }
+
+    /// How many bytes are said to be used, and to be left; `None` unless it was set. Nothing fails for it.
+    #[must_use]
+    pub fn usage(&self) -> Option<(u64, u64)> {
+        self.world.lock().usage
+    }
+
     /// Whether there is no room.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -299,6 +310,7 @@ struct World {
     block_bytes: usize,
     statistics: Statistics,
     adoptions: u64,
+    usage: Option<(u64, u64)>,
 }
 
 impl Default for World {
@@ -314,6 +326,7 @@ impl Default for World {
             block_bytes: BLOCK_BYTES,
             statistics: Statistics::default(),
             adoptions: 0,
+            usage: None,
         }
     }
 }
