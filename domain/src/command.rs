@@ -11,6 +11,7 @@ mod certificate;
 mod cluster;
 mod edge;
 mod expiry;
+mod growth;
 mod outage;
 mod pepper;
 mod purge;

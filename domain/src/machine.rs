@@ -129,18 +129,38 @@ pub fn decide(
     )
 }
 
-/// The SHA-256 over all rows in order, each key and value with its length.
+/// Makes the hash of a state of its rows, which come in the order of their keys: the SHA-256 over each key and value, each
+/// after its length in 8 bytes, big-endian.
+#[derive(Clone, Debug, Default)]
+pub struct StateHasher(Sha256);
+
+impl StateHasher {
+    /// The next row.
+    pub fn row(&mut self, key: &[u8], value: &[u8]) {
+        for part in [key, value] {
+            self.0.update((part.len() as u64).to_be_bytes());
+            self.0.update(part);
+        }
+    }
+
+    /// The hash of all of them.
+    #[must_use]
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
+/// The [`StateHasher`]'s hash of all rows.
 pub fn state_hash(view: &(impl View + ?Sized)) -> [u8; 32] {
-    let mut digest = Sha256::new();
+    let mut hasher = StateHasher::default();
     let mut from = Vec::new();
     loop {
         let rows = view.scan(&from, &[0xff], HASH_PAGE);
-        for part in rows.iter().flat_map(|(key, value)| [key, value]) {
-            digest.update((part.len() as u64).to_be_bytes());
-            digest.update(part);
+        for (key, value) in &rows {
+            hasher.row(key, value);
         }
         let Some((last, _)) = rows.last().filter(|_| rows.len() == HASH_PAGE) else {
-            return digest.finalize().into();
+            return hasher.finish();
         };
         from = after(last);
     }

@@ -43,6 +43,12 @@ pub enum ProposeError {
         /// For people.
         reason: String,
     },
+    /// It was **not** applied: it adds something, and a voter's disk is full. What takes away goes on.
+    #[error("the cluster takes nothing that grows now: {reason}")]
+    StorageFull {
+        /// For people.
+        reason: String,
+    },
     /// Nobody knows whether it was applied. Asking again is safe only with the same idempotency
     /// key.
     #[error("whether the command took effect is not known: {reason}")]

@@ -36,6 +36,20 @@ pub enum FatalReason {
          replace the node under a new id"
     )]
     DiskLost(u64),
+    /// Most other members have another state at the same log position.
+    #[error(
+        "the state of node {node} at log position {position} is not the one that a majority has, {}: what is on this \
+         disk is not what the cluster agreed on, and no node starts on it any more; replace the node under a new id",
+        nodes(.others)
+    )]
+    StateDiffers {
+        /// This node.
+        node: u64,
+        /// The log entry after which states were compared.
+        position: u64,
+        /// Who has the same state.
+        others: Vec<u64>,
+    },
     /// Another node had this node's number, and was removed.
     #[error(
         "node.id: the number {0} was used by a node that was removed, and is never used again; give \
@@ -63,10 +77,15 @@ impl FatalReason {
             },
             Self::ConsensusStopped => 74,
             Self::Pepper(_) | Self::Keks(_) | Self::UsedBefore(_) => 64,
-            Self::DiskLost(_) => 65,
+            Self::DiskLost(_) | Self::StateDiffers { .. } => 65,
             Self::Removed(_) => 77,
         }
     }
+}
+
+fn nodes(ids: &[u64]) -> String {
+    let ids: Vec<_> = ids.iter().map(|id| format!("node {id}")).collect();
+    ids.join(", ")
 }
 
 fn named(keys: &[KekId]) -> String {
@@ -130,6 +149,14 @@ mod tests {
             (storage(FaultKind::Corrupt), 65),
             (storage(FaultKind::Missing), 65),
             (FatalReason::DiskLost(1), 65),
+            (
+                FatalReason::StateDiffers {
+                    node: 1,
+                    position: 7,
+                    others: vec![2, 3],
+                },
+                65,
+            ),
             (FatalReason::Pepper(PepperId([0; 8])), 64),
             (FatalReason::UsedBefore(1), 64),
             (FatalReason::Removed(1), 77),

@@ -87,7 +87,14 @@ struct OutcomeLabel {
 }
 
 /// Each outcome of a proposal.
-const OUTCOMES: [&str; 5] = ["done", "rejected", "replayed", "unavailable", "unknown"];
+const OUTCOMES: [&str; 6] = [
+    "done",
+    "rejected",
+    "replayed",
+    "storage_full",
+    "unavailable",
+    "unknown",
+];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KeyLabel {
@@ -166,6 +173,7 @@ impl ConsensusMetrics {
             Ok(applied) if applied.reply.is_err() => "rejected",
             Ok(_) => "done",
             Err(ProposeError::Unavailable { .. }) => "unavailable",
+            Err(ProposeError::StorageFull { .. }) => "storage_full",
             Err(ProposeError::OutcomeUnknown { .. }) => "unknown",
         };
         self.proposals

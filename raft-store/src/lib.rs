@@ -5,6 +5,7 @@
 //! data directory
 //!   hwm              how far the log was synced (log::mark)
 //!   admitted         that a cluster knows this disk (admission)
+//!   quarantined      that what is here is not what the cluster agreed on (quarantine)
 //!   unfinished       that a restore or a recovery was interrupted here
 //!   log/             entries and the vote (log)
 //!   state/           the domain's rows, in generations (state)
@@ -28,6 +29,7 @@ pub mod fault;
 pub mod log;
 pub mod open;
 pub mod proposal;
+mod quarantine;
 pub mod runtime;
 pub mod state;
 pub mod succession;
@@ -44,8 +46,9 @@ pub use fault::{Fatal, FaultKind, StorageFault};
 pub use log::{LogReader, LogStore};
 pub use open::{Closer, OpenError, Opened, Options, Storage, StorageStatistics, open};
 pub use proposal::Proposal;
+pub use quarantine::Quarantine;
 pub use runtime::Runtime;
-pub use state::{Expected, Outcomes, Reader, StateMachine};
+pub use state::{Expected, Outcomes, Progress, Reader, StateHash, StateHashes, StateMachine};
 pub use succession::{Heir, Recovery, Restoration, SuccessionError};
 pub use types::{
     Entry, LeaderId, LogId, Member, Membership, NodeId, Payload, Raft, Response, Snapshot,

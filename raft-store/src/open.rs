@@ -16,7 +16,8 @@ use crate::engine::sim::SimDisk;
 use crate::engine::{Disk, Standing, Statistics};
 use crate::fault::{Breaker, Fatal, FaultKind, StorageFault};
 use crate::log::{self, LogShared, LogStore, MARK_FILE, Mark};
-use crate::state::{self, Outcomes, Reader, StateMachine, StateShared};
+use crate::quarantine::{self, Quarantine};
+use crate::state::{self, Outcomes, Reader, StateHashes, StateMachine, StateShared};
 use crate::types::{LogId, Vote};
 use crate::unfinished::{self, Undertaking};
 
@@ -53,6 +54,10 @@ pub struct Opened {
     pub checkpoints: Checkpoints,
     /// Whether this disk may take part in consensus.
     pub admission: Admission,
+    /// The state's hashes at blank entries; none are taken until that is enabled.
+    pub state_hashes: StateHashes,
+    /// Keeps this disk out of consensus for good.
+    pub quarantine: Quarantine,
     /// Ends it all cleanly.
     pub closer: Closer,
 }
@@ -126,6 +131,14 @@ pub enum OpenError {
         path: PathBuf,
         /// What was begun.
         undertaking: Undertaking,
+    },
+    /// The state is another one than the cluster's.
+    #[error("{} says that what is here is not what the cluster agreed on: {reason}", .path.display())]
+    Quarantined {
+        /// What says so.
+        path: PathBuf,
+        /// What was found, in words.
+        reason: String,
     },
     /// There is something already where a backup was to be restored.
     #[error("{} is not empty: there is {found} in it; a backup is restored into an empty directory", .path.display())]
@@ -204,6 +217,7 @@ impl Closer {
     /// # Errors
     /// When the disk refuses, or had refused before.
     pub fn close(&self) -> Result<(), StorageFault> {
+        self.state.state_hashes.end();
         self.log.close()?;
         self.state.sync()
     }
@@ -240,6 +254,7 @@ pub(crate) fn disk(storage: Storage) -> Result<Arc<dyn Disk>, StorageFault> {
 }
 
 pub(crate) fn open_disk(disk: Arc<dyn Disk>, options: Options) -> Result<Opened, OpenError> {
+    quarantine::refuse(&*disk)?;
     let mark = Mark::load(&*disk)?;
     let recovered = log::recover(&*disk, mark.as_ref().map(Mark::record))?;
     if mark.is_none() && !recovered.is_new() {
@@ -270,6 +285,7 @@ pub(crate) fn open_disk(disk: Arc<dyn Disk>, options: Options) -> Result<Opened,
     };
     let holds_data = !recovered.is_new() || state.applied.is_some();
     let admission = Admission::open(Arc::clone(&disk), Arc::clone(&breaker), holds_data)?;
+    let quarantine = Quarantine::new(Arc::clone(&disk), Arc::clone(&breaker));
     let log = LogShared::new(&*disk, recovered, mark, Arc::clone(&breaker))?;
     let state = StateShared::new(disk, state, shelf, breaker);
     Ok(Opened {
@@ -279,6 +295,8 @@ pub(crate) fn open_disk(disk: Arc<dyn Disk>, options: Options) -> Result<Opened,
         checkpoints: state.checkpoints(),
         outcomes: state.outcomes.clone(),
         admission,
+        state_hashes: state.state_hashes.clone(),
+        quarantine,
         closer: Closer { log, state },
     })
 }

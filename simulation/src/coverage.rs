@@ -19,7 +19,7 @@ pub const FAULTS: [&str; 20] = [
 ];
 
 /// What has to be met within 200 runs of 60 simulated seconds, all together.
-const FLOORS: [(&str, u64); 18] = [
+const FLOORS: [(&str, u64); 19] = [
     ("acked_writes", 50_000),
     ("linearizable_reads", 50_000),
     ("leader_changes", 1_000),
@@ -31,6 +31,7 @@ const FLOORS: [(&str, u64); 18] = [
     ("nacks", 500),
     ("keys_retired", 20),
     ("outages_told", 100),
+    ("states_compared", 300),
     ("race_archive_publish", 400),
     ("race_archive_reorder", 400),
     ("race_archive_rollback", 400),

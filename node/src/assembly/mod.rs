@@ -23,8 +23,11 @@ use crate::backup::BackupError;
 use crate::backup::schedule::{self, BackupMetrics};
 use crate::backup::source::Source;
 use crate::bootstrap::Bootstrapper;
+use crate::consensus::check::CheckMetrics;
+use crate::consensus::fullness::FullnessMetrics;
+use crate::consensus::membership::Disk;
 use crate::consensus::peers::{Peers, TlsDialer};
-use crate::consensus::{Consensus, Parts, Surroundings, server};
+use crate::consensus::{Consensus, DiskGauge, Parts, Surroundings, gauge_of, server};
 use crate::control_plane::ControlPlane;
 use crate::enrolment::{self, Enrolment, EnrolmentMetrics};
 use crate::errands::{self, Errands};
@@ -208,6 +211,11 @@ async fn start_consensus<N: Network>(
         outcomes: opened.outcomes,
         checkpoints: opened.checkpoints,
         admission: opened.admission,
+        state_hashes: opened.state_hashes,
+        quarantine: opened.quarantine,
+        check: settings.check.clone(),
+        check_metrics: metrics.register(CheckMetrics::register),
+        fullness_metrics: metrics.register(FullnessMetrics::register),
         joins: settings.cluster.join,
         peers: Peers::new(Arc::new(dialer)),
         keys: ports.keys.clone(),
@@ -216,10 +224,7 @@ async fn start_consensus<N: Network>(
         halt,
         metrics: ConsensusMetrics::register(metrics),
         surroundings: Surroundings {
-            data_dir: match &ports.storage {
-                Storage::Rocks { dir } => Some(dir.clone()),
-                Storage::Sim(_) => None,
-            },
+            disk: disk_gauge(&ports.storage),
             identity: ports.identity.clone(),
         },
     })
@@ -437,6 +442,23 @@ fn serve_admin<N: Network>(
         spawn_rest(listener, router, http, stopped)
     };
     Ok(Part { stop, task })
+}
+
+/// Looks at the disk that the data is on.
+fn disk_gauge(storage: &Storage) -> DiskGauge {
+    match storage {
+        Storage::Rocks { dir } => gauge_of(dir.clone()),
+        Storage::Sim(disk) => {
+            let disk = disk.clone();
+            Arc::new(move || {
+                let (used_bytes, available_bytes) = disk.usage()?;
+                Some(Disk {
+                    used_bytes,
+                    available_bytes,
+                })
+            })
+        }
+    }
 }
 
 /// Opens storage: off the runtime's threads where it blocks on a disk, inline where the disk is

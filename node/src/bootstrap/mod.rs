@@ -73,6 +73,9 @@ impl Bootstrapper {
                 Err(ProposeError::Unavailable { reason, .. }) => {
                     return Err(Status::unavailable(reason));
                 }
+                Err(ProposeError::StorageFull { reason }) => {
+                    return Err(Status::resource_exhausted(reason));
+                }
                 Err(ProposeError::OutcomeUnknown { reason }) => last = Status::unknown(reason),
             }
         }

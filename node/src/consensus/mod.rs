@@ -9,6 +9,8 @@
 //! pepper, keks whether this node has the secrets that the cluster's are kept with
 //! era          in which epoch this node is, and who is refused for being in another
 //! formation    how a cluster comes to be
+//! check        whether all members have the same state, and that whoever has another one goes
+//! fullness     what is taken while disks are full
 //! membership   who belongs to it, and how operators change that
 //! network      openraft's calls to other nodes, over `peers`
 //! server       other nodes' calls to this one
@@ -19,11 +21,13 @@
 //! openraft is named nowhere outside this module and `raft-store`.
 
 mod applied;
+pub(crate) mod check;
 mod checkpoint;
 mod config;
 mod control;
 mod era;
 mod formation;
+pub(crate) mod fullness;
 mod keks;
 mod leadership;
 pub mod membership;
@@ -41,12 +45,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use openraft::ConfigError;
 use openraft::storage::RaftLogStorage;
 use platform::{Clock, Entropy};
 use raft_store::types::{Member, NodeId, Raft};
-use raft_store::{Admission, Checkpoints, LogReader, LogStore, Outcomes, Reader, StateMachine};
+use raft_store::{
+    Admission, Checkpoints, LogReader, LogStore, Outcomes, Quarantine, Reader, StateHashes,
+    StateMachine,
+};
 use tokio::sync::watch;
 
 use crate::backup::source::Source;
@@ -55,14 +63,16 @@ use crate::control_plane::{LocalFleet, LocalLimits};
 use crate::halt::{FatalReason, Halt};
 use crate::keys::KeyRing;
 use crate::metrics::ConsensusMetrics;
-use crate::settings::RaftSettings;
+use crate::settings::{CheckSettings, RaftSettings};
 
 use applied::AppliedWaiters;
+use check::{Board, CheckMetrics, Checker};
 use era::Era;
 use formation::{Formation, Probation};
+use fullness::{FullnessMetrics, Gate};
 use leadership::Leadership;
-pub(crate) use membership::Surroundings;
 use membership::{Asker, ClusterError, ClusterReply, ClusterRequest, Desk, Steward};
+pub(crate) use membership::{DiskGauge, Surroundings, gauge_of};
 use network::Links;
 pub use observation::Observation;
 use peers::Peers;
@@ -81,6 +91,11 @@ pub(crate) struct Parts {
     pub(crate) outcomes: Outcomes,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) admission: Admission,
+    pub(crate) state_hashes: StateHashes,
+    pub(crate) quarantine: Quarantine,
+    pub(crate) check: CheckSettings,
+    pub(crate) check_metrics: CheckMetrics,
+    pub(crate) fullness_metrics: FullnessMetrics,
     pub(crate) joins: bool,
     pub(crate) peers: Peers,
     pub(crate) keys: KeyRing,
@@ -130,6 +145,11 @@ struct Inner {
     joins: bool,
     process: u64,
     steward: Steward,
+    checker: Checker,
+    check: CheckSettings,
+    gate: Gate,
+    fullness_metrics: FullnessMetrics,
+    state_hashes: StateHashes,
     joined: Arc<AtomicBool>,
     keys: KeyRing,
     halt: Halt,
@@ -157,6 +177,20 @@ impl Consensus {
         let config = config::config(&parts.settings)?;
         let era = Era::of(parts.reader.clone());
         parts.peers = parts.peers.in_era(era.clone());
+        let check_every_ms = parts.check.enabled.then_some(parts.check.every_ms);
+        if check_every_ms.is_some() {
+            parts.state_hashes.enable(parts.check.bytes_per_s_max);
+        } else {
+            tracing::warn!(
+                "setting check.enabled: this node's state is not compared with the others', and whether it is what \
+                 the cluster agreed on is not known"
+            );
+        }
+        let board = Board::new(check_every_ms);
+        let began_ms = parts.clock.now().0;
+        parts
+            .check_metrics
+            .begin(check_every_ms.unwrap_or_default(), began_ms);
         let links = Links::new(parts.peers.clone());
         let mut log = parts.log;
         let log_reader = log.get_log_reader().await;
@@ -166,9 +200,10 @@ impl Consensus {
         let (leadership_known, leadership) = watch::channel(Leadership::default());
         let applied = AppliedWaiters::spawn(parts.reader.applied());
         let confirmations = Confirmations::new(QuorumQuestion { raft: raft.clone() });
+        let gate = Gate::default();
         let proposer = Proposer::new(
             id,
-            raft.clone(),
+            (raft.clone(), gate.clone()),
             parts.peers.clone(),
             leadership.clone(),
             (applied.clone(), parts.outcomes),
@@ -183,9 +218,23 @@ impl Consensus {
             leadership: leadership.clone(),
             confirmations: confirmations.clone(),
             applied: applied.clone(),
-            clock: parts.clock,
+            clock: Arc::clone(&parts.clock),
             entropy: Arc::clone(&parts.entropy),
             surroundings: parts.surroundings,
+            board: board.clone(),
+            gate: gate.clone(),
+        });
+        let checker = Checker::new(check::Parts {
+            this: id,
+            raft: raft.clone(),
+            peers: parts.peers.clone(),
+            steward: steward.clone(),
+            state_hashes: parts.state_hashes.clone(),
+            quarantine: parts.quarantine,
+            clock: parts.clock,
+            halt: parts.halt.clone(),
+            board,
+            metrics: parts.check_metrics,
         });
         let inner = Inner {
             proposer,
@@ -202,6 +251,11 @@ impl Consensus {
             joins: parts.joins,
             process: parts.entropy.next_u64(),
             steward,
+            checker,
+            check: parts.check,
+            gate,
+            fullness_metrics: parts.fullness_metrics,
+            state_hashes: parts.state_hashes,
             joined: Arc::default(),
             this: parts.this,
             initial_members: parts.initial_members,
@@ -231,6 +285,7 @@ impl Consensus {
         NodeService {
             this: inner.this.clone(),
             raft: inner.raft.clone(),
+            gate: inner.gate.clone(),
             reader: inner.reader.clone(),
             confirmations: inner.confirmations.clone(),
             checkpoints: inner.checkpoints.clone(),
@@ -244,6 +299,7 @@ impl Consensus {
                 bootstrapper.keys.clone(),
                 Arc::clone(&bootstrapper.clock),
             ),
+            state_hashes: inner.state_hashes.clone(),
             bootstrapper,
             fleet: Arc::clone(&inner.fleet),
             limits: Arc::clone(&inner.limits),
@@ -278,6 +334,18 @@ impl Consensus {
             inner.halt.clone(),
         ));
         tokio::spawn(control::stay_fresh(Arc::downgrade(inner)));
+        tokio::spawn(fullness::run(fullness::Watch {
+            this: inner.this.id,
+            steward: inner.steward.clone(),
+            leadership: inner.leadership.clone(),
+            gate: inner.gate.clone(),
+            metrics: inner.fullness_metrics.clone(),
+        }));
+        if inner.check.enabled {
+            let every = Duration::from_millis(inner.check.every_ms);
+            tokio::spawn(inner.checker.clone().run(every));
+            tokio::spawn(check::run_marks(inner.checker.clone(), every));
+        }
         let steward = inner.steward.clone();
         let parts = steward.parts();
         tokio::spawn(membership::watch_joining(

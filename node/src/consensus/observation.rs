@@ -13,6 +13,7 @@ use openraft::type_config::alias::InstantOf;
 use raft_store::types::{Entry, LogId, NodeId, TypeConfig, Vote};
 
 use super::Consensus;
+use super::check::StateCheck;
 
 /// How consensus stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,12 @@ impl Consensus {
             voters: membership.get_joint_config().clone(),
             learners: membership.learner_ids().collect(),
         }
+    }
+
+    /// How the members' states compare, as this node has seen it.
+    #[must_use]
+    pub fn state_check(&self) -> StateCheck {
+        self.inner.checker.found()
     }
 
     /// The entries that this node's log holds with indexes in the range; those that it does not

@@ -69,6 +69,16 @@ fn some_log_id(bytes: &[u8], what: &'static str) -> Result<LogId, WireError> {
     codec::decode_log_id(bytes)?.ok_or(WireError::Missing(what))
 }
 
+/// Writes a log id.
+pub(crate) fn encode_log_id(it: LogId) -> Bytes {
+    log_id(Some(it))
+}
+
+/// Reads a log id.
+pub(crate) fn decode_log_id(bytes: &[u8]) -> Result<LogId, WireError> {
+    some_log_id(bytes, "position")
+}
+
 /// Writes a vote.
 pub(crate) fn encode_vote(it: &Vote) -> Bytes {
     vote(it)

@@ -1,11 +1,14 @@
 //! From what was found out to what is wrong: pure, and without a word of advice that was not earned by a fact.
 
+mod states;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
 use raft_store::types::NodeId;
 use serde::Serialize;
 
+use self::states::states;
 use super::facts::{Examined, Facts};
 use crate::consensus::membership::Condition;
 
@@ -99,6 +102,7 @@ pub fn diagnose(facts: &Facts) -> Vec<Finding> {
     patient.clocks(&mut found);
     patient.versions(&mut found);
     patient.stale_settings(&mut found);
+    states(&patient, &mut found);
     for (examined, condition) in patient.answering() {
         lag(&patient, condition, &mut found);
         disk(condition, &mut found);
@@ -405,15 +409,13 @@ fn disk(condition: &Condition, found: &mut Vec<Finding>) {
     let Some(disk) = condition.disk else {
         return;
     };
-    // As `df` counts.
-    let usable = u128::from(disk.used_bytes) + u128::from(disk.available_bytes);
-    let percent = u128::from(disk.used_bytes) * 100 / usable.max(1);
-    let percent = u64::try_from(percent).unwrap_or(u64::MAX);
+    let percent = disk.percent();
     let Some((_, severity)) = DISK_PERCENT.iter().find(|(from, _)| percent >= *from) else {
         return;
     };
     let what = format!(
-        "The disk of node {} is {percent} % full ({} MiB left). A node whose disk is full ends.",
+        "The disk of node {} is {percent} % full ({} MiB left). From 95 % of a voter's on the cluster takes nothing that grows, \
+         and a node whose disk is full ends.",
         condition.id,
         disk.available_bytes / (1024 * 1024)
     );

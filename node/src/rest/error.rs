@@ -10,6 +10,9 @@ use utoipa::ToSchema;
 use super::openapi::shape;
 use crate::control_plane::{ProposeError, ReadError};
 
+/// When a client should come back whose change has no room: somebody has to make some.
+const STORAGE_RETRY_AFTER_S: u64 = 60;
+
 /// A machine-readable reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
@@ -57,6 +60,7 @@ pub(crate) enum Code {
     InvalidApiVersion,
     IpNotAllowed,
     RateLimitExceeded,
+    StorageFull,
     UriTooLong,
 }
 
@@ -102,6 +106,7 @@ impl Code {
             Self::ResponseTooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "response_too_large"),
             Self::InternalError => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
             Self::ClusterUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "cluster_unavailable"),
+            Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
             Self::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
             Self::EndpointDisabled => (StatusCode::UNPROCESSABLE_ENTITY, "endpoint_disabled"),
             Self::InvalidApiVersion => (StatusCode::BAD_REQUEST, "invalid_api_version"),
@@ -274,6 +279,15 @@ impl ApiError {
         }
     }
 
+    pub(crate) fn storage_full() -> Self {
+        let message = "A disk of the cluster is nearly full, so nothing is taken that grows. Nothing was changed. What deletes, archives, \
+                       publishes, rolls back or revokes is taken.";
+        Self {
+            retry_after_s: Some(STORAGE_RETRY_AFTER_S),
+            ..Self::new(Code::StorageFull, message)
+        }
+    }
+
     pub(crate) fn outcome_unknown() -> Self {
         let message = "Whether the change was made is not known. Retry with the same Idempotency-Key to find out \
                        without making it twice.";
@@ -330,6 +344,10 @@ impl From<ProposeError> for ApiError {
             } => {
                 tracing::debug!(reason, "a command was not taken");
                 Self::unavailable(retry_after_s)
+            }
+            ProposeError::StorageFull { reason } => {
+                tracing::debug!(reason, "a command was not taken for want of room");
+                Self::storage_full()
             }
             ProposeError::OutcomeUnknown { reason } => {
                 tracing::warn!(reason, "the outcome of a command is not known");
@@ -439,7 +457,7 @@ mod tests {
 
     /// All of them. One that is missing here and in the reference is not noticed; one that is missing in
     /// one of the two is.
-    const CODES: [Code; 45] = [
+    const CODES: [Code; 46] = [
         Code::IdempotencyLimitExceeded,
         Code::IpNotAllowed,
         Code::IdempotencyInProgress,
@@ -484,6 +502,7 @@ mod tests {
         Code::InsufficientScope,
         Code::InvalidApiVersion,
         Code::RateLimitExceeded,
+        Code::StorageFull,
         Code::UriTooLong,
     ];
 
@@ -546,6 +565,9 @@ mod tests {
                 reason: reason.clone(),
             }),
             ApiError::from(ProposeError::OutcomeUnknown {
+                reason: reason.clone(),
+            }),
+            ApiError::from(ProposeError::StorageFull {
                 reason: reason.clone(),
             }),
             ApiError::from(ReadError::Unavailable {

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    BackupSettings, EnrolmentSettings, LimitSettings, MemberSettings, PublisherSettings,
-    RaftSettings, RestSettings, SecuritySettings, Settings, SettingsError, TlsSettings,
+    BackupSettings, CheckSettings, EnrolmentSettings, LimitSettings, MemberSettings,
+    PublisherSettings, RaftSettings, RestSettings, SecuritySettings, Settings, SettingsError,
+    TlsSettings,
 };
 
 /// Region names longer than this fit no table and no label.
@@ -12,6 +13,12 @@ const REGION_CHARS_MAX: usize = 64;
 
 /// The largest rate limit: far more than any cluster serves, and small enough to add some up.
 const LIMIT_MAX: u32 = 1_000_000_000;
+
+/// A day: what is found later was served for too long.
+const CHECK_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+
+/// A state of a megabyte in a second.
+const CHECK_BYTES_MIN: u64 = 1 << 20;
 
 /// A week: a backup that is older is hardly one.
 const BACKUP_MINUTES_MAX: u32 = 7 * 24 * 60;
@@ -27,6 +34,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     if let Some(backup) = &settings.backup {
         self::backup(backup)?;
     }
+    state_check(&settings.check)?;
     members(settings)?;
     raft(&settings.raft)?;
     limits(&settings.limits)
@@ -121,6 +129,22 @@ fn backup(backup: &BackupSettings) -> Result<(), SettingsError> {
     }
     if backup.keep == 0 {
         return Err(SettingsError::field("backup.keep", "must be at least 1"));
+    }
+    Ok(())
+}
+
+fn state_check(check: &CheckSettings) -> Result<(), SettingsError> {
+    if !(1000..=CHECK_MS_MAX).contains(&check.every_ms) {
+        return Err(SettingsError::field(
+            "check.every_ms",
+            format!("must be 1000 to {CHECK_MS_MAX}"),
+        ));
+    }
+    if check.bytes_per_s_max < CHECK_BYTES_MIN {
+        return Err(SettingsError::field(
+            "check.bytes_per_s_max",
+            format!("must be at least {CHECK_BYTES_MIN}"),
+        ));
     }
     Ok(())
 }

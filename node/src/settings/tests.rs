@@ -51,6 +51,8 @@ fn a_minimal_file_gives_defaults_for_the_rest() {
     assert_eq!(settings.publisher.connections_of_address_max, 1024);
     assert_eq!(settings.raft, RaftSettings::default());
     assert_eq!(settings.limits, LimitSettings::default());
+    assert_eq!(settings.check, CheckSettings::default());
+    assert!(settings.check.enabled, "unless somebody says otherwise");
     assert_eq!(settings.webhooks, WebhookSettings::default());
     assert!(settings.webhooks.allowed_ranges.is_empty());
     assert_eq!(
@@ -128,6 +130,16 @@ fn what_is_wrong_is_named() {
             "node.worker_threads",
         ),
         ("[security]", "[secruity]", "secruity"),
+        (
+            "[security]",
+            "[check]\nevery_ms = 999\n[security]",
+            "check.every_ms",
+        ),
+        (
+            "[security]",
+            "[check]\nbytes_per_s_max = 1000\n[security]",
+            "check.bytes_per_s_max",
+        ),
         (
             "[security]",
             "[enrolment]\nca_file = \"c\"\nkey_file = \"k\"\ncertificate_hours = 169\n[security]",

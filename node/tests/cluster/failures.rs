@@ -87,7 +87,7 @@ fn all_as_told(world: &World, on: u64, told: Vec<(u64, Result<Applied, ProposeEr
                 assert!(applied.reply.is_ok(), "{number}: {:?}", applied.reply);
                 assert!(there, "{number} was acknowledged and is gone");
             }
-            Err(ProposeError::Unavailable { .. }) => {
+            Err(ProposeError::Unavailable { .. } | ProposeError::StorageFull { .. }) => {
                 assert!(!there, "{number} was refused and is there")
             }
             Err(ProposeError::OutcomeUnknown { .. }) => {}

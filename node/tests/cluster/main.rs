@@ -3,10 +3,12 @@
 //! through any sequence of faults is the simulation's matter.
 
 mod backup;
+mod check;
 mod commands;
 mod document;
 mod failures;
 mod formation;
+mod fullness;
 mod keks;
 mod leading;
 mod limits;

@@ -19,9 +19,9 @@ use node::control_plane::{Consistency, ControlPlane, ProposeError, ReadError};
 use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{
-    BackupSettings, ClusterSettings, LimitSettings, ListenSettings, LogSettings, MemberSettings,
-    NodeSettings, PublisherSettings, RaftSettings, RestSettings, SecuritySettings, Settings,
-    TlsSettings, WebhookSettings,
+    BackupSettings, CheckSettings, ClusterSettings, LimitSettings, ListenSettings, LogSettings,
+    MemberSettings, NodeSettings, PublisherSettings, RaftSettings, RestSettings, SecuritySettings,
+    Settings, TlsSettings, WebhookSettings,
 };
 use platform::testing::TestAuthority;
 use platform::{SystemClock, SystemEntropy};
@@ -42,6 +42,7 @@ pub(crate) struct World {
     pub(crate) members: Vec<MemberSettings>,
     pub(crate) raft: RaftSettings,
     pub(crate) backup: Option<BackupSettings>,
+    pub(crate) check: CheckSettings,
     /// How many of the members form the cluster; the others join.
     size: u64,
     nodes: BTreeMap<u64, Node>,
@@ -124,6 +125,7 @@ impl World {
             members,
             raft: RaftSettings::default(),
             backup: None,
+            check: CheckSettings::default(),
             size,
             nodes: BTreeMap::new(),
             disks,
@@ -323,6 +325,7 @@ impl World {
                 ca_file: None,
             },
             backup: self.backup.clone(),
+            check: self.check.clone(),
         }
     }
 

@@ -165,6 +165,12 @@ pub(crate) trait DatabaseView: Send + Sync {
         visitor: Visitor<'_>,
     ) -> Result<(), StorageFault>;
 
+    /// Shows the rows with `from <= key < until` to `visitor` in ascending order until it breaks off, as whoever reads all of
+    /// them once wants it: what is read from the disk takes no other rows' place in a cache.
+    fn sweep(&self, from: &[u8], until: &[u8], visitor: Visitor<'_>) -> Result<(), StorageFault> {
+        self.visit(from, until, Direction::Ascending, visitor)
+    }
+
     /// Up to `limit` rows with `from <= key < until`.
     fn scan(
         &self,

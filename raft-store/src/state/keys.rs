@@ -17,6 +17,14 @@ pub(super) fn row(key: &[u8]) -> Vec<u8> {
     stored
 }
 
+/// From where, and until where, all rows of the domain are kept.
+pub(super) const ROWS: ([u8; 1], [u8; 2]) = ([ROW], [ROW, 0xff]);
+
+/// The domain's part of a stored key.
+pub(super) fn domain_part(stored: &[u8]) -> &[u8] {
+    stored.get(1..).unwrap_or_default()
+}
+
 /// The domain's key of a row.
 pub(super) fn domain_key(mut stored: Vec<u8>) -> Vec<u8> {
     stored.remove(0);

@@ -9,7 +9,9 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 
 use super::shared::StateShared;
 use crate::checkpoint::{Checkpoint, CheckpointBuilder};
-use crate::types::{LogId, Response, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::types::{
+    Entry, LogId, Payload, Response, Snapshot, SnapshotMeta, StoredMembership, TypeConfig,
+};
 
 /// Entries in one atomic write. More would save little, and each look at rows that the batch has
 /// changed walks past what it changed.
@@ -28,12 +30,26 @@ impl StateMachine {
     /// Applies one batch and answers whoever waits for it.
     async fn apply_batch(&self, batch: Vec<EntryResponder<TypeConfig>>) -> Result<(), io::Error> {
         let (entries, responders): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        self.shared.apply(&entries).await?;
+        if self.shared.state_hashes.is_enabled() {
+            // A blank entry is the last of its write, so that the state can be looked at as it is there.
+            for part in entries.chunk_by(|entry, _| !is_blank(entry)) {
+                self.shared.apply(part).await?;
+                if let Some(blank) = part.last().filter(|entry| is_blank(entry)) {
+                    self.shared.hash_at(blank.log_id).await?;
+                }
+            }
+        } else {
+            self.shared.apply(&entries).await?;
+        }
         for responder in responders.into_iter().flatten() {
             responder.send(Response);
         }
         Ok(())
     }
+}
+
+fn is_blank(entry: &Entry) -> bool {
+    matches!(entry.payload, Payload::Blank)
 }
 
 impl RaftStateMachine<TypeConfig> for StateMachine {

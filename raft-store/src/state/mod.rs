@@ -9,12 +9,15 @@
 //!                         01 ..    the domain's rows
 //! ```
 //!
+//! At blank entries the state can be hashed ([`hashes`]).
+//!
 //! One apply batch is one atomic write, the last applied log id included. It is not synced: after
 //! a crash the state is a prefix of what it was, and the log replays the rest. The log may only be
 //! purged up to a checkpoint, and making one syncs the state first, so what is purged is never
 //! needed again.
 
 mod generation;
+mod hashes;
 mod hot;
 mod keys;
 mod machine;
@@ -24,6 +27,7 @@ mod shared;
 mod view;
 
 pub(crate) use generation::{STATE_DIR, open};
+pub use hashes::{Progress, StateHash, StateHashes};
 pub use machine::StateMachine;
 pub use outcomes::{Expected, Outcomes};
 pub use reader::Reader;

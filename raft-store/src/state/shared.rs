@@ -15,6 +15,7 @@ use parking_lot::{Mutex as SyncMutex, RwLock};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use super::generation::{self, Generation, OpenedState};
+use super::hashes::{Pace, StateHashes};
 use super::hot::{HotRows, HotView};
 use super::keys;
 use super::outcomes::Outcomes;
@@ -62,6 +63,7 @@ pub(crate) struct StateShared {
     /// The last revision that changed who may ask for what.
     access_changed: AtomicU64,
     pub(crate) outcomes: Outcomes,
+    pub(crate) state_hashes: StateHashes,
 }
 
 /// What applying a batch of entries comes to.
@@ -112,6 +114,7 @@ impl StateShared {
             writer: Arc::new(Mutex::new(position)),
             access_changed: AtomicU64::new(revision.0),
             outcomes: Outcomes::default(),
+            state_hashes: StateHashes::default(),
         })
     }
 
@@ -260,6 +263,30 @@ impl StateShared {
         })
     }
 
+    /// Has the state be hashed as it is now that the blank entry at `position` was applied. Nothing is applied until a view is
+    /// taken; on a disk that wants everything inline, until it is hashed.
+    pub(super) async fn hash_at(self: &Arc<Self>, position: LogId) -> Result<(), StorageFault> {
+        let Some(turn) = self.state_hashes.begin(position) else {
+            return Ok(());
+        };
+        let frozen = self.freeze().await;
+        let shared = Arc::clone(self);
+        let take = move |pace| {
+            shared.breaker.run(|| {
+                let generation = shared.generation();
+                let view = generation.database().view();
+                drop(frozen);
+                shared.state_hashes.take(&*view, position, turn, pace)
+            })
+        };
+        if self.disk.inline() {
+            return take(Pace::Unbounded);
+        }
+        // A fault in it has ended the process by the time that anybody could look.
+        tokio::task::spawn_blocking(move || take(Pace::Bounded));
+        Ok(())
+    }
+
     /// While the answer is held, nothing is applied and the state is not replaced.
     pub(crate) async fn freeze(&self) -> OwnedMutexGuard<Position> {
         Arc::clone(&self.writer).lock_owned().await
@@ -322,6 +349,7 @@ impl StateShared {
             shared.breaker.hit(Point::AfterCheckpointInstallSwap)?;
             *writer = opened.position();
             shared.hot.lock().clear();
+            shared.state_hashes.forget();
             let new = Arc::new(opened.generation);
             std::mem::replace(&mut *shared.current.write(), new).retire();
             shared.shelf.replace(&checkpoint);

@@ -7,6 +7,7 @@ mod commits;
 mod crashes;
 mod damage;
 mod faults;
+mod hashes;
 mod raft;
 mod runtime;
 mod succession;

@@ -20,8 +20,8 @@ use openraft::{RaftLogReader, StorageHelper};
 use parking_lot::Mutex;
 use raft_store::{
     Admission, Checkpoint, CheckpointManifest, Checkpoints, Closer, Entry, LeaderId, LogId,
-    LogStore, Member, Membership, OpenError, Options, Outcomes, Payload, Reader, SimDisk,
-    StateMachine, Storage, StorageFault, TypeConfig, Vote, open,
+    LogStore, Member, Membership, OpenError, Options, Outcomes, Payload, Quarantine, Reader,
+    SimDisk, StateHashes, StateMachine, Storage, StorageFault, TypeConfig, Vote, open,
 };
 use tokio::sync::oneshot;
 
@@ -152,6 +152,8 @@ pub(crate) struct Node {
     pub(crate) outcomes: Outcomes,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) admission: Admission,
+    pub(crate) state_hashes: StateHashes,
+    pub(crate) quarantine: Quarantine,
     pub(crate) closer: Closer,
     pub(crate) faults: Arc<Mutex<Vec<StorageFault>>>,
 }
@@ -171,6 +173,8 @@ impl Node {
             outcomes: opened.outcomes,
             checkpoints: opened.checkpoints,
             admission: opened.admission,
+            state_hashes: opened.state_hashes,
+            quarantine: opened.quarantine,
             closer: opened.closer,
             faults,
         })

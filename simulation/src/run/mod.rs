@@ -87,6 +87,16 @@ pub fn run(options: &Options) -> Verdict {
         coverage.count("F24", hits.struck);
         coverage.count(point.name(), hits.passed);
     }
+    let compared = run.fleet.state_checks();
+    let differ = compared
+        .iter()
+        .filter(|(_, check)| !check.different.is_empty());
+    violations.extend(differ.map(|(node, check)| {
+        let different = &check.different;
+        format!("node {node} takes the states of {different:?} for others than the majority's")
+    }));
+    let decided = compared.iter().filter(|(_, check)| check.is_decided);
+    coverage.count("states_compared", decided.count() as u64);
     let changes = run.fleet.changes();
     let of_members = changes.all.saturating_sub(changes.retired);
     coverage.count("membership_changes", of_members);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::id::EnvironmentId;
 use domain::model::Manifest;
 use domain::{machine, query};
+use node::consensus::membership::StateCheck;
 use node::control_plane::ControlPlane;
 
 use super::Fleet;
@@ -28,6 +29,14 @@ impl Fleet {
             .into_iter()
             .map(|(index, revision, hash)| (index + 1, revision, hash))
             .collect()
+    }
+
+    /// How the members' states compare, as each node that runs has seen it.
+    #[must_use]
+    pub fn state_checks(&self) -> Vec<(usize, StateCheck)> {
+        let mut found = Vec::new();
+        self.each_consensus(|index, consensus| found.push((index + 1, consensus.state_check())));
+        found
     }
 
     /// The current manifest as each node that runs knows it.

@@ -10,9 +10,9 @@ use node::assembly::{self, Running};
 use node::halt::FatalReason;
 use node::keys::KeyRing;
 use node::settings::{
-    ClusterSettings, LimitSettings, ListenSettings, LogSettings, MemberSettings, NodeSettings,
-    PublisherSettings, RaftSettings, RestSettings, SecuritySettings, Settings, TlsSettings,
-    WebhookSettings,
+    CheckSettings, ClusterSettings, LimitSettings, ListenSettings, LogSettings, MemberSettings,
+    NodeSettings, PublisherSettings, RaftSettings, RestSettings, SecuritySettings, Settings,
+    TlsSettings, WebhookSettings,
 };
 use raft_store::Storage;
 use tokio::sync::mpsc;
@@ -26,6 +26,10 @@ use crate::workload::REQUESTS_PER_MINUTE;
 
 /// The pepper of every simulated cluster.
 pub(super) const PEPPER: [u8; 32] = [7; 32];
+
+/// How often nodes compare their states: a few times while faults last. Each run shows that nobody is taken for
+/// another one, whatever happens meanwhile.
+const CHECK_EVERY_MS: u64 = 2_000;
 
 impl Fleet {
     /// Lives a node's life, until its host dies, it is told to stop, or it cannot go on. How it
@@ -173,6 +177,10 @@ impl Fleet {
                 ca_file: None,
             },
             backup: None,
+            check: CheckSettings {
+                every_ms: CHECK_EVERY_MS,
+                ..CheckSettings::default()
+            },
         }
     }
 

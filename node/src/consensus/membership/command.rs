@@ -290,6 +290,10 @@ pub fn status_text(status: &ClusterStatus) -> String {
          quorum            {} voters have to agree\n",
         status.term, status.committed, status.answered_by, status.applied, status.quorum
     );
+    if let Some(check) = &status.state_check {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "states            {}", check.words());
+    }
     if status.risks.is_empty() {
         text.push_str("risks             none: any one region and any one voter may be lost\n");
     }

@@ -2,15 +2,24 @@
 //! decided there.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use platform::process::room;
 use platform::tls::Identity;
 use raft_store::LogId;
-use raft_store::types::NodeId;
+use raft_store::types::{Member, NodeId};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
+use super::desk::put;
+use super::request::{Asker, ClusterReply, ClusterRequest};
 use super::steward::Steward;
+use crate::consensus::check::StateCheck;
+
+/// How long another member may take to say how it stands.
+const CONDITION_WITHIN: Duration = Duration::from_secs(2);
 
 /// How a node stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +46,9 @@ pub struct Condition {
     pub disk: Option<Disk>,
     /// Until when its certificate for other nodes holds, in seconds since the Unix epoch.
     pub certificate_until_s: Option<u64>,
+    /// How the members' states compare, as it has seen it; `None` where its release does not compare them.
+    #[serde(default)]
+    pub state_check: Option<StateCheck>,
 }
 
 /// Room on a file system.
@@ -49,16 +61,61 @@ pub struct Disk {
     pub available_bytes: u64,
 }
 
+impl Disk {
+    /// How full it is, in percent, as `df` counts.
+    #[must_use]
+    pub fn percent(&self) -> u64 {
+        let usable = u128::from(self.used_bytes) + u128::from(self.available_bytes);
+        let percent = u128::from(self.used_bytes) * 100 / usable.max(1);
+        u64::try_from(percent).unwrap_or(u64::MAX)
+    }
+}
+
+/// Looks at the file system of the data directory; `None` where that cannot be asked.
+pub(crate) type DiskGauge = Arc<dyn Fn() -> Option<Disk> + Send + Sync>;
+
+/// The gauge of a directory of the operating system.
+pub(crate) fn gauge_of(data_dir: PathBuf) -> DiskGauge {
+    Arc::new(move || {
+        let room = room(&data_dir).ok()?;
+        Some(Disk {
+            used_bytes: room.used_bytes,
+            available_bytes: room.available_bytes,
+        })
+    })
+}
+
 /// What a node says of itself that consensus has nothing to do with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Surroundings {
-    /// Where its data is, if that is on a disk.
-    pub(crate) data_dir: Option<PathBuf>,
+    /// How full its disk is.
+    pub(crate) disk: DiskGauge,
     /// What it shows to other nodes.
     pub(crate) identity: Identity,
 }
 
 impl Steward {
+    /// How full this node's disk is.
+    pub(crate) fn disk(&self) -> Option<Disk> {
+        (self.parts.surroundings.disk)()
+    }
+
+    /// How another member stands, unless it does not say so in time.
+    pub(crate) async fn condition_of(&self, member: &Member) -> Option<Condition> {
+        let asker = Asker::default();
+        let asking = put(
+            &self.parts.peers,
+            member,
+            &asker,
+            &ClusterRequest::Examine,
+            false,
+        );
+        match timeout(CONDITION_WITHIN, asking).await {
+            Ok(Ok(ClusterReply::Condition(condition))) => Some(*condition),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     /// How this node stands.
     pub(super) fn condition(&self) -> Condition {
         let parts = &self.parts;
@@ -66,8 +123,6 @@ impl Steward {
         let metrics = parts.raft.metrics();
         let metrics = metrics.borrow_watched();
         let index = |log_id: Option<LogId>| log_id.map_or(0, |log_id| log_id.index);
-        let disk = surroundings.data_dir.as_deref();
-        let room = disk.and_then(|data_dir| room(data_dir).ok());
         Condition {
             id: parts.this.id,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -78,11 +133,9 @@ impl Steward {
             last: metrics.last_log_index.unwrap_or_default(),
             committed: index(metrics.cluster_committed),
             applied: index(metrics.last_applied),
-            disk: room.map(|room| Disk {
-                used_bytes: room.used_bytes,
-                available_bytes: room.available_bytes,
-            }),
+            disk: self.disk(),
             certificate_until_s: surroundings.identity.term().map(|term| term.until_s),
+            state_check: Some(parts.board.show()),
         }
     }
 }

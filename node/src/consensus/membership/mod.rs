@@ -39,8 +39,9 @@ mod status;
 mod steward;
 mod view;
 
-pub(crate) use condition::Surroundings;
+pub use super::check::StateCheck;
 pub use condition::{Condition, Disk};
+pub(crate) use condition::{DiskGauge, Surroundings, gauge_of};
 pub(super) use custody::run as run_custody;
 pub(super) use desk::Desk;
 pub(super) use errand::run as run_errands;

@@ -8,6 +8,7 @@ use raft_store::types::{Member, NodeId};
 use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
+use crate::consensus::check::StateCheck;
 
 /// What an operator asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +156,9 @@ pub struct ClusterStatus {
     pub quorum: usize,
     /// What may go wrong before writes stop, in words; unknown to others than the leader.
     pub risks: Vec<String>,
+    /// How the members' states compare, by the one that answers; `None` where its release does not compare them.
+    #[serde(default)]
+    pub state_check: Option<StateCheck>,
 }
 
 /// How a member stands.

@@ -41,10 +41,20 @@ impl Steward {
         Ok(ClusterStatus {
             members: members.collect(),
             quorum: majority(view.voters.len()),
-            risks: risks(&view),
+            risks: self.full_disks().chain(risks(&view)).collect(),
             preferred_region: view.preferred_region.clone(),
             under_way,
             ..self.outline(Some(view.leader))
+        })
+    }
+
+    /// In words, whose disks keep the cluster from growing.
+    fn full_disks(&self) -> impl Iterator<Item = String> + use<> {
+        let full = self.parts.gate.full().into_iter();
+        full.map(|id| {
+            format!(
+                "the disk of node {id} is full: nothing that grows is taken until it has room again"
+            )
         })
     }
 
@@ -99,6 +109,7 @@ impl Steward {
             members: Vec::new(),
             quorum: 0,
             risks: Vec::new(),
+            state_check: Some(self.parts.board.show()),
         }
     }
 

@@ -26,6 +26,8 @@ use super::refusal::Refusal;
 use super::request::{Asker, ClusterError, ClusterReply, ClusterRequest, Done, NewMember};
 use super::view::{Known, View, risks};
 use crate::consensus::applied::AppliedWaiters;
+use crate::consensus::check::Board;
+use crate::consensus::fullness::Gate;
 use crate::consensus::leadership::Leadership;
 use crate::consensus::peers::Peers;
 use crate::consensus::propose::Proposer;
@@ -59,6 +61,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) surroundings: Surroundings,
+    pub(crate) board: Board,
+    pub(crate) gate: Gate,
 }
 
 /// Changes the cluster while this node leads it. Cloning shares it.
@@ -495,7 +499,9 @@ impl Steward {
                     message: rejection.to_string(),
                 }),
             },
-            Err(ProposeError::Unavailable { reason, .. }) => Err(ClusterError::Unavailable {
+            Err(
+                ProposeError::Unavailable { reason, .. } | ProposeError::StorageFull { reason },
+            ) => Err(ClusterError::Unavailable {
                 reason: format!("nothing was changed: {reason}; ask again"),
             }),
             Err(ProposeError::OutcomeUnknown { reason }) => Err(unfinished(&reason)),

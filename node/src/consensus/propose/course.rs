@@ -44,6 +44,11 @@ where
         match tokio::time::timeout_at(deadline, attempt(known)).await {
             Ok(Attempt::Applied(revision)) => return Ok(revision),
             Ok(Attempt::Refused(reason)) => course.reason = reason,
+            Ok(Attempt::Full(reason)) if !course.in_doubt => {
+                return Err(ProposeError::StorageFull { reason });
+            }
+            // An attempt before may have been appended when there was room.
+            Ok(Attempt::Full(reason)) => course.reason = reason,
             Ok(Attempt::Unknown(reason)) => course.doubt(reason),
             Err(_) => course.doubt("the deadline passed before the answer came".to_owned()),
         }
@@ -119,6 +124,7 @@ mod tests {
     enum End {
         Applied,
         Unavailable,
+        Full,
         Unknown,
     }
 
@@ -147,6 +153,7 @@ mod tests {
         let end = match result {
             Ok(_) => End::Applied,
             Err(ProposeError::Unavailable { .. }) => End::Unavailable,
+            Err(ProposeError::StorageFull { .. }) => End::Full,
             Err(ProposeError::OutcomeUnknown { .. }) => End::Unknown,
         };
         Seen {
@@ -193,6 +200,20 @@ mod tests {
         assert!(
             seen.took >= PROPOSE_DEADLINE && seen.took < PROPOSE_DEADLINE + Duration::from_secs(1)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_there_is_no_room_for_is_told_at_once_unless_it_is_in_doubt() {
+        let full = || Attempt::Full("full".to_owned());
+        for repeatable in [false, true] {
+            let seen = run_scripted(repeatable, &[refused(), full(), applied()]).await;
+            assert_eq!((seen.end, seen.attempts), (End::Full, 2));
+        }
+        // The first attempt may have been appended while there was room.
+        let seen = run_scripted(true, &[unknown(), full()]).await;
+        assert_eq!(seen.end, End::Unknown);
+        let seen = run_scripted(true, &[unknown(), full(), applied()]).await;
+        assert_eq!((seen.end, seen.attempts), (End::Applied, 3));
     }
 
     #[tokio::test(start_paused = true)]

@@ -223,6 +223,7 @@ impl OutStream {
             let attempt = match outcome.outcome {
                 Some(Outcome::Applied(revision)) => Attempt::Applied(Revision(revision)),
                 Some(Outcome::Refused(reason)) => Attempt::Refused(reason),
+                Some(Outcome::StorageFull(reason)) => Attempt::Full(reason),
                 Some(Outcome::Unknown(reason)) => Attempt::Unknown(reason),
                 None => Attempt::Unknown("the leader's answer is empty".to_owned()),
             };

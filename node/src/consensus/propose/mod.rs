@@ -9,7 +9,8 @@
 //! 1. no leader is known, or no connection to it opens: nothing was sent;
 //! 2. the leader answers that it does not lead (any more), that it is handing over, or that its
 //!    lease ran out: openraft says so before it appends. Each proposal names the term it is meant
-//!    for, so one that lies in a socket while leadership goes away and comes back is refused too.
+//!    for, so one that lies in a socket while leadership goes away and comes back is refused too;
+//! 3. the leader has no room for what it would add. Then nothing is tried again.
 //!
 //! *Unknown.* The command may be in some log:
 //! 1. it was sent, and the connection broke or fell silent before the answer: the leader may have
@@ -49,6 +50,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::applied::AppliedWaiters;
+use super::fullness::Gate;
 use super::leadership::Leadership;
 use super::peers::Peers;
 use super::wire;
@@ -69,6 +71,8 @@ pub(super) enum Attempt {
     /// By the leader, at this revision.
     Applied(Revision),
     Refused(String),
+    /// By a leader that has no room for it: as refused, and trying again is of no use now.
+    Full(String),
     Unknown(String),
 }
 
@@ -80,6 +84,7 @@ pub(super) type Written = OneshotReceiverOf<TypeConfig, ClientWriteResult<TypeCo
 pub(crate) struct Proposer {
     this: NodeId,
     raft: Raft,
+    gate: Gate,
     leadership: watch::Receiver<Leadership>,
     forwarder: Forwarder,
     applied: AppliedWaiters,
@@ -89,7 +94,7 @@ pub(crate) struct Proposer {
 impl Proposer {
     pub(crate) fn new(
         this: NodeId,
-        raft: Raft,
+        (raft, gate): (Raft, Gate),
         peers: Peers,
         leadership: watch::Receiver<Leadership>,
         (applied, outcomes): (AppliedWaiters, Outcomes),
@@ -98,6 +103,7 @@ impl Proposer {
         Self {
             this,
             raft,
+            gate,
             leadership,
             forwarder,
             applied,
@@ -147,7 +153,8 @@ impl Proposer {
             return Attempt::Refused("this node knows of no leader".to_owned());
         };
         if leader.id == self.this {
-            return match append(&self.raft, self.this, known.term, proposal.clone()).await {
+            let at = (&self.raft, &self.gate);
+            return match append(at, self.this, known.term, proposal.clone()).await {
                 Ok(written) => outcome(&self.raft, written).await,
                 Err(attempt) => attempt,
             };
@@ -165,11 +172,13 @@ impl Proposer {
 
 /// Hands a command to openraft, to be appended only if this node leads in `term`.
 pub(super) async fn append(
-    raft: &Raft,
+    (raft, gate): (&Raft, &Gate),
     this: NodeId,
     term: u64,
     proposal: Proposal,
 ) -> Result<Written, Attempt> {
+    let command = &proposal.stamped().command;
+    gate.judge(command).map_err(Attempt::Full)?;
     let (responder, written) = OneshotResponder::new_pair();
     let leadership = LeaderId {
         term,
@@ -303,12 +312,16 @@ mod tests {
         let last = |raft: &Raft| raft.metrics().borrow_watched().last_log_index;
         let before = last(&raft);
         for other in [term - 1, term + 1] {
-            let written = append(&raft, 1, other, command()).await.unwrap();
+            let written = append((&raft, &Gate::default()), 1, other, command())
+                .await
+                .unwrap();
             let attempt = outcome(&raft, written).await;
             assert!(matches!(attempt, Attempt::Refused(_)), "{attempt:?}");
         }
         assert_eq!(last(&raft), before);
-        let written = append(&raft, 1, term, command()).await.unwrap();
+        let written = append((&raft, &Gate::default()), 1, term, command())
+            .await
+            .unwrap();
         let attempt = outcome(&raft, written).await;
         assert!(matches!(attempt, Attempt::Applied(_)), "{attempt:?}");
     }
@@ -317,7 +330,9 @@ mod tests {
     async fn what_a_stopped_consensus_was_asked_is_unknown() {
         let (raft, term) = leader().await;
         raft.shutdown().await.unwrap();
-        let attempt = append(&raft, 1, term, command()).await.unwrap_err();
+        let attempt = append((&raft, &Gate::default()), 1, term, command())
+            .await
+            .unwrap_err();
         assert!(matches!(attempt, Attempt::Unknown(_)), "{attempt:?}");
     }
 }

@@ -8,6 +8,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Status, Streaming};
 
 use super::{Attempt, Written, append, outcome};
+use crate::consensus::fullness::Gate;
 use crate::consensus::wire::{self, proto};
 use proto::proposal_outcome::Outcome;
 use proto::{OutcomeBatch, Proposal, ProposalBatch, ProposalOutcome};
@@ -39,19 +40,19 @@ impl Pending {
 
 /// Serves one stream of proposals.
 pub(in crate::consensus) fn serve(
-    raft: Raft,
+    (raft, gate): (Raft, Gate),
     this: NodeId,
     batches: Streaming<ProposalBatch>,
 ) -> impl Stream<Item = Result<OutcomeBatch, Status>> + Send + 'static {
     let (pending, appended) = mpsc::channel(PENDING_MAX);
     let (messages, replies) = mpsc::channel(MESSAGES_AHEAD);
-    tokio::spawn(append_all(raft.clone(), this, batches, pending));
+    tokio::spawn(append_all((raft.clone(), gate), this, batches, pending));
     tokio::spawn(answer_all(raft, appended, messages));
     ReceiverStream::new(replies)
 }
 
 async fn append_all(
-    raft: Raft,
+    (raft, gate): (Raft, Gate),
     this: NodeId,
     mut batches: Streaming<ProposalBatch>,
     pending: mpsc::Sender<Pending>,
@@ -59,7 +60,7 @@ async fn append_all(
     while let Some(Ok(batch)) = batches.next().await {
         for Proposal { number, command } in batch.proposals {
             let written = match wire::decode_command(&command) {
-                Ok(proposal) => append(&raft, this, batch.term, proposal).await,
+                Ok(proposal) => append((&raft, &gate), this, batch.term, proposal).await,
                 Err(error) => Err(Attempt::Refused(format!(
                     "the command does not decode: {error}"
                 ))),
@@ -106,6 +107,7 @@ fn message(attempt: Attempt) -> Outcome {
     match attempt {
         Attempt::Applied(revision) => Outcome::Applied(revision.0),
         Attempt::Refused(reason) => Outcome::Refused(reason),
+        Attempt::Full(reason) => Outcome::StorageFull(reason),
         Attempt::Unknown(reason) => Outcome::Unknown(reason),
     }
 }

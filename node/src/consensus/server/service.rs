@@ -9,7 +9,7 @@ use domain::query;
 use injection::{Mutant, Point, mutant, point};
 use openraft::async_runtime::watch::WatchReceiver;
 use raft_store::types::{LogId, Member, NodeId, Raft, Snapshot, Vote};
-use raft_store::{Checkpoints, Reader};
+use raft_store::{Checkpoints, Progress, Reader, StateHashes};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
@@ -19,6 +19,7 @@ use crate::backup::source::{Part, Source, SourceError};
 use crate::bootstrap::Bootstrapper;
 use crate::consensus::era::Era;
 use crate::consensus::formation::Probation;
+use crate::consensus::fullness::Gate;
 use crate::consensus::membership::Desk;
 use crate::consensus::reads::Confirmations;
 use crate::consensus::wire::{self, proto};
@@ -34,6 +35,7 @@ type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub(crate) struct NodeService {
     pub(crate) this: Member,
     pub(crate) raft: Raft,
+    pub(crate) gate: Gate,
     pub(crate) reader: Reader,
     pub(crate) confirmations: Confirmations,
     pub(crate) checkpoints: Checkpoints,
@@ -45,6 +47,7 @@ pub(crate) struct NodeService {
     pub(crate) keys: KeyRing,
     pub(crate) bootstrapper: Bootstrapper,
     pub(crate) backups: Source,
+    pub(crate) state_hashes: StateHashes,
     /// Set once the fleet is there, which is after consensus.
     pub(crate) fleet: Arc<OnceLock<Arc<dyn LocalFleet>>>,
     /// Set once the limits are there, which is after consensus.
@@ -240,7 +243,11 @@ impl Node for NodeService {
         request: Request<Streaming<proto::ProposalBatch>>,
     ) -> Result<Response<Self::ForwardStream>, Status> {
         self.member(&request)?;
-        let replies = propose::serve(self.raft.clone(), self.this.id, request.into_inner());
+        let replies = propose::serve(
+            (self.raft.clone(), self.gate.clone()),
+            self.this.id,
+            request.into_inner(),
+        );
         Ok(Response::new(Box::pin(replies)))
     }
 
@@ -255,6 +262,20 @@ impl Node for NodeService {
             .await
             .map_err(Status::failed_precondition)?;
         Ok(Response::new(proto::ReadIndexReply { index: index.0 }))
+    }
+
+    async fn state_hash(
+        &self,
+        request: Request<proto::StateHashRequest>,
+    ) -> Result<Response<proto::StateHashReply>, Status> {
+        self.member(&request)?;
+        let position = wire::decode_log_id(&request.into_inner().position)?;
+        let (sha256, hashing) = match self.state_hashes.at(position) {
+            Progress::Taken(taken) => (Bytes::copy_from_slice(&taken.sha256), false),
+            Progress::Taking => (Bytes::new(), true),
+            Progress::Unknown => (Bytes::new(), false),
+        };
+        Ok(Response::new(proto::StateHashReply { sha256, hashing }))
     }
 
     async fn fleet(

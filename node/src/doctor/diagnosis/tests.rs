@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use raft_store::types::Member;
 
 use super::*;
-use crate::consensus::membership::{ClusterStatus, Disk, MemberStatus, Role};
+use crate::consensus::membership::{ClusterStatus, Disk, MemberStatus, Role, StateCheck};
 use crate::doctor::report;
 
 const NOW_MS: u64 = 1_700_000_000_000;
@@ -37,6 +37,14 @@ fn condition(id: NodeId) -> Condition {
             available_bytes: 60 * GIB,
         }),
         certificate_until_s: Some(NOW_MS / 1000 + 30 * DAY_S),
+        state_check: Some(StateCheck {
+            every_ms: 30_000,
+            position: Some(4990),
+            compared_ms: Some(NOW_MS - 10_000),
+            is_decided: true,
+            equal: vec![1, 2, 3],
+            ..StateCheck::default()
+        }),
     }
 }
 
@@ -64,6 +72,7 @@ fn status() -> ClusterStatus {
         members: members.collect(),
         quorum: 2,
         risks: Vec::new(),
+        state_check: condition(1).state_check,
     }
 }
 
@@ -283,4 +292,51 @@ fn a_learner_that_is_silent_takes_no_quorum() {
         }
     }
     assert_eq!(found(&facts)[0], "critical no_quorum");
+}
+
+#[test]
+fn states_that_differ_or_are_not_known_are_told() {
+    let differs = with(&[1, 2], |condition| {
+        condition.state_check = Some(StateCheck {
+            equal: vec![1, 2],
+            different: vec![3],
+            ..condition.state_check.take().unwrap()
+        });
+    });
+    let found = diagnose(&differs);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].code, found[0].node), ("state_differs", Some(3)));
+    assert_eq!(found[0].severity, Severity::Critical);
+    assert!(found[0].remedy.contains("members replace 3"), "{found:?}");
+
+    let undecided = with(&[1], |condition| {
+        condition.state_check = Some(StateCheck {
+            is_decided: false,
+            equal: vec![],
+            different: vec![1, 2],
+            unknown: vec![3],
+            position: Some(5000),
+            ..condition.state_check.take().unwrap()
+        });
+    });
+    let found = diagnose(&undecided);
+    let codes: Vec<_> = found.iter().map(|it| (it.code, it.node)).collect();
+    assert_eq!(
+        codes,
+        [
+            ("state_differs", Some(1)),
+            ("state_differs", Some(2)),
+            ("state_unknown", Some(3))
+        ]
+    );
+    assert!(found[0].what.contains("nobody can say"), "{found:?}");
+
+    let off = with(&[2], |condition| {
+        condition.state_check = Some(StateCheck::default());
+    });
+    let found = diagnose(&off);
+    assert_eq!((found[0].code, found[0].node), ("state_check_off", Some(2)));
+    // A release of before says nothing of it, which is no fault of the node's.
+    let older = with(&[2], |condition| condition.state_check = None);
+    assert_eq!(diagnose(&older), []);
 }

@@ -12,6 +12,24 @@ use super::super::policy::Policy;
 use super::schemas::Typed;
 use super::shape::reference;
 
+/// Operations whose commands [grow](domain::command::Command::grows) what there is: refused while a disk is full.
+const GROWING: [&str; 14] = [
+    "api_keys.create",
+    "certificates.create",
+    "edge_tokens.create",
+    "environments.create",
+    "routes.create",
+    "routes.update",
+    "rules.batch",
+    "rules.create",
+    "rules.update",
+    "targets.create",
+    "upstreams.create",
+    "upstreams.shift",
+    "upstreams.update",
+    "webhooks.create",
+];
+
 /// An operation, its method and what it takes and gives.
 pub(super) struct Described {
     pub(super) operation: Operation,
@@ -299,6 +317,9 @@ impl Described {
                 Code::PreconditionFailed,
                 Code::OutcomeUnknown,
             ]);
+        }
+        if GROWING.contains(&self.operation.name) {
+            codes.push(Code::StorageFull);
         }
         codes.extend(&self.refusals);
         codes.sort_by_key(|code| (code.status(), code.as_str()));

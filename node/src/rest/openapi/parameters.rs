@@ -146,7 +146,7 @@ pub(super) fn headers_of_success(described: &Described) -> Value {
 pub(super) fn headers_of_refusal(codes: &[Code]) -> Value {
     let mut headers = headers_of_all();
     match codes.first().map(|code| code.status().as_u16()) {
-        Some(429 | 503) => headers["Retry-After"] = component("headers", "RetryAfter"),
+        Some(429 | 503 | 507) => headers["Retry-After"] = component("headers", "RetryAfter"),
         Some(401) => headers["WWW-Authenticate"] = component("headers", "Authenticate"),
         _ => {}
     }

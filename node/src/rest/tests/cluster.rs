@@ -1,6 +1,7 @@
 //! What a client sees of the cluster: consistency, revisions, and the two kinds of trouble that
 //! must never be taken for one another.
 
+use http::Method;
 use serde_json::json;
 
 use super::support::{Trouble, World, fixed_rule};
@@ -29,6 +30,51 @@ async fn without_a_leader_writes_and_fresh_reads_say_that_nothing_was_changed() 
             .len(),
         1
     );
+}
+
+/// Contract: D-30.
+#[tokio::test]
+async fn a_full_disk_refuses_what_grows_and_nothing_that_takes_away_or_back() {
+    let world = World::new();
+    let (route, upstream) = world.route("api.example.net").await;
+    let rule = world.rule(&route, 1).await;
+    let other = format!("/v2/rules/{}", world.rule(&route, 2).await);
+    let key = world.post("/v2/api_keys", json!({"name": "deploys", "type": "live"}));
+    let key = key.created().await["id"].as_str().unwrap().to_owned();
+    world.publish(&route).await;
+    world.trouble(Trouble::StorageFull);
+    let reply = world
+        .post("/v2/rules", fixed_rule(&route, 3))
+        .fails(507, "storage_full", None)
+        .await;
+    assert_eq!(reply.header("retry-after"), Some("60"));
+    assert!(!reply.text().contains("10.0.0.1"), "{}", reply.text());
+    let mut create = fixed_rule(&route, 4);
+    create["op"] = json!("create");
+    let target = json!({"address": "192.0.2.7", "port": 80});
+    for growing in [
+        world.patch(&format!("/v2/rules/{rule}"), json!({"name": "longer"})),
+        world.patch(&format!("/v2/routes/{route}"), json!({"name": "longer"})),
+        world.post("/v2/rules/batch", json!({"operations": [create]})),
+        world.post(&format!("/v2/upstreams/{upstream}/targets"), target),
+        world.post("/v2/api_keys", json!({"name": "more", "type": "live"})),
+    ] {
+        growing.fails(507, "storage_full", None).await;
+    }
+    // What takes away, what puts that live, what takes it back, and what keeps others out.
+    let act = |path: String| world.request(Method::POST, &path);
+    act(format!("/v2/rules/{rule}/pause")).ok().await;
+    assert!(world.delete(&other).send().await.status.is_success());
+    world.publish(&route).await;
+    let rollback = format!("/v2/routes/{route}/rollback");
+    world.post(&rollback, json!({"steps": 1})).ok().await;
+    act(format!("/v2/api_keys/{key}/revoke")).ok().await;
+    world.get(&format!("/v2/upstreams/{upstream}")).ok().await;
+    world.trouble(Trouble::None);
+    world
+        .post("/v2/rules", fixed_rule(&route, 3))
+        .created()
+        .await;
 }
 
 /// Contract: D-60.

@@ -26,6 +26,8 @@ pub(super) enum Trouble {
     None,
     /// Nothing is proposed, no read index is had.
     NoLeader,
+    /// A disk is full: nothing that grows is taken.
+    StorageFull,
     /// Commands are applied, but nobody hears of it.
     AnswersLost,
     /// Commands panic on the way, and reads that are to be fresh.
@@ -127,6 +129,10 @@ impl ControlPlane for MemoryControl {
                     retry_after_s: 2,
                     reason: "10.0.0.1 is silent".to_owned(),
                 }),
+                Trouble::StorageFull if stamped.command.grows() => Err(ProposeError::StorageFull {
+                    reason: "the disk of 10.0.0.1 is full".to_owned(),
+                }),
+                Trouble::StorageFull => Ok(self.apply(&stamped)),
                 Trouble::AnswersLost => {
                     self.apply(&stamped);
                     Err(ProposeError::OutcomeUnknown {

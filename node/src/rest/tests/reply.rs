@@ -83,7 +83,7 @@ impl Reply {
         );
         assert_eq!(
             self.header("retry-after").is_some(),
-            matches!(status, 429 | 503) || code == "idempotency_in_progress",
+            matches!(status, 429 | 503 | 507) || code == "idempotency_in_progress",
             "{what}"
         );
     }

@@ -211,22 +211,20 @@ struct RocksView<'a> {
     snapshot: Snapshot<'a>,
 }
 
-impl DatabaseView for RocksView<'_> {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
-        self.snapshot.get(key).map_err(self.owner.fault("read"))
-    }
+/// How much a sweep reads ahead: one request of the disk for many blocks.
+const SWEEP_READAHEAD_BYTES: usize = 1 << 20;
 
-    fn visit(
+impl RocksView<'_> {
+    fn walk(
         &self,
-        from: &[u8],
-        until: &[u8],
+        (from, until): (&[u8], &[u8]),
+        mut options: ReadOptions,
         direction: Direction,
         visitor: Visitor<'_>,
     ) -> Result<(), StorageFault> {
         if from >= until {
             return Ok(());
         }
-        let mut options = ReadOptions::default();
         options.set_iterate_lower_bound(from);
         options.set_iterate_upper_bound(until);
         let mut rows = self.snapshot.raw_iterator_opt(options);
@@ -244,5 +242,28 @@ impl DatabaseView for RocksView<'_> {
             }
         }
         rows.status().map_err(self.owner.fault("scan"))
+    }
+}
+
+impl DatabaseView for RocksView<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
+        self.snapshot.get(key).map_err(self.owner.fault("read"))
+    }
+
+    fn visit(
+        &self,
+        from: &[u8],
+        until: &[u8],
+        direction: Direction,
+        visitor: Visitor<'_>,
+    ) -> Result<(), StorageFault> {
+        self.walk((from, until), ReadOptions::default(), direction, visitor)
+    }
+
+    fn sweep(&self, from: &[u8], until: &[u8], visitor: Visitor<'_>) -> Result<(), StorageFault> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        options.set_readahead_size(SWEEP_READAHEAD_BYTES);
+        self.walk((from, until), options, Direction::Ascending, visitor)
     }
 }

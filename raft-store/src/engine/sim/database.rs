@@ -87,6 +87,22 @@ impl RowStore {
         self.has_rot() && self.rotten.range::<[u8], _>(inside).next().is_some()
     }
 
+    /// Flips a bit at the end of the first value from `from` on.
+    pub(super) fn alter(&mut self, from: &[u8]) -> bool {
+        let from = (Bound::Included(from), Bound::Unbounded);
+        let current = Arc::make_mut(&mut self.current);
+        let mut rows = current.range_mut::<[u8], _>(from);
+        let Some((key, value)) = rows.find(|(_, value)| !value.is_empty()) else {
+            return false;
+        };
+        let last = value.len() - 1;
+        value[last] ^= 1;
+        if let Some(durable) = self.durable.get_mut(key) {
+            durable.clone_from(value);
+        }
+        true
+    }
+
     pub(super) fn cut(&mut self, count: usize) -> usize {
         let last: Vec<_> = self.current.keys().rev().take(count).cloned().collect();
         let current = Arc::make_mut(&mut self.current);

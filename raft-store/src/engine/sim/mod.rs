@@ -15,6 +15,7 @@
 //! | [`set_full`](SimDisk::set_full) | writes fail for want of room, reads and syncs do not | |
 //! | [`set_sync_takes`](SimDisk::set_sync_takes) | whoever syncs the log waits that long first | reads and the other database are not slow |
 //! | [`rot`](SimDisk::rot) | a bit flips in a file, or a row of a database loses its checksum: a log with such a row does not open, a state does not give it | two places rot at once; a rotten row reads as another value, which RocksDB's checksums rule out |
+//! | [`alter_row`](SimDisk::alter_row) | a row of a database becomes another one and its checksum with it, as by a bug or broken memory | |
 //! | [`cut_rows`](SimDisk::cut_rows) | the end of a database is gone without a trace, as of a write-ahead log that was cut | |
 //!
 //! Misdirected and lost writes on a disk that claims to have synced are not simulated: nothing
@@ -190,6 +191,17 @@ impl SimDisk {
         self.world.lock().faults.full = full;
     }
 
+    /// What [`SimDisk::usage`] tells from now on: bytes that are used, and bytes that are left.
+    pub fn set_usage(&self, used_bytes: u64, available_bytes: u64) {
+        self.world.lock().usage = Some((used_bytes, available_bytes));
+    }
+
+    /// How many bytes are said to be used, and to be left; `None` unless it was set. Nothing fails for it.
+    #[must_use]
+    pub fn usage(&self) -> Option<(u64, u64)> {
+        self.world.lock().usage
+    }
+
     /// Whether there is no room.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -223,6 +235,18 @@ impl SimDisk {
             .databases
             .get_mut(&id)
             .map_or(0, |rows| rows.cut(count))
+    }
+
+    /// The first row from `from` on of a database becomes another one, synced or not: the last bit of its value flips behind
+    /// the backs of all who have it open. Answers whether there was such a row with a value.
+    pub fn alter_row(&self, database: impl AsRef<Path>, from: &[u8]) -> bool {
+        let world = &mut *self.world.lock();
+        let path = database.as_ref().join(DATABASE);
+        let Some(Node::Database(id)) = world.names.get(&path) else {
+            return false;
+        };
+        let rows = world.databases.get_mut(&id);
+        rows.is_some_and(|rows| rows.alter(from))
     }
 
     /// Flips the bits of `mask` in one byte of a file, synced or not. Answers whether there is
@@ -286,6 +310,7 @@ struct World {
     block_bytes: usize,
     statistics: Statistics,
     adoptions: u64,
+    usage: Option<(u64, u64)>,
 }
 
 impl Default for World {
@@ -301,6 +326,7 @@ impl Default for World {
             block_bytes: BLOCK_BYTES,
             statistics: Statistics::default(),
             adoptions: 0,
+            usage: None,
         }
     }
 }

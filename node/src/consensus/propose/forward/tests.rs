@@ -19,7 +19,8 @@ use proto::{
     AdmitReply, AdmitRequest, AppendReply, AppendRequest, BackupPart, BackupRequest,
     BootstrapReply, BootstrapRequest, CheckpointPart, ClusterMessage, FleetMessage,
     InstallCheckpointReply, Introduction, LeaseMessage, ProposalOutcome, ReadIndexReply,
-    ReadIndexRequest, TransferLeaderReply, TransferLeaderRequest, VoteReply, VoteRequest,
+    ReadIndexRequest, StateHashReply, StateHashRequest, TransferLeaderReply, TransferLeaderRequest,
+    VoteReply, VoteRequest,
 };
 
 /// By when something that has to happen has happened.
@@ -83,6 +84,7 @@ impl Node for FakeLeader {
         transfer_leader(TransferLeaderRequest) -> TransferLeaderReply;
         install_checkpoint(Streaming<CheckpointPart>) -> InstallCheckpointReply;
         read_index(ReadIndexRequest) -> ReadIndexReply;
+        state_hash(StateHashRequest) -> StateHashReply;
         fleet(FleetMessage) -> FleetMessage;
         lease(LeaseMessage) -> LeaseMessage;
         introduce(Introduction) -> Introduction;
