@@ -38,10 +38,10 @@ async fn a_full_disk_refuses_what_grows_and_nothing_that_takes_away_or_back() {
     let world = World::new();
     let (route, upstream) = world.route("api.example.net").await;
     let rule = world.rule(&route, 1).await;
-    let other = format!("/v2/rules/{}", world.rule(&route, 2).await);
     let key = world.post("/v2/api_keys", json!({"name": "deploys", "type": "live"}));
     let key = key.created().await["id"].as_str().unwrap().to_owned();
     world.publish(&route).await;
+    let draft = format!("/v2/rules/{}", world.rule(&route, 2).await);
     world.trouble(Trouble::StorageFull);
     let reply = world
         .post("/v2/rules", fixed_rule(&route, 3))
@@ -64,11 +64,12 @@ async fn a_full_disk_refuses_what_grows_and_nothing_that_takes_away_or_back() {
     // What takes away, what puts that live, what takes it back, and what keeps others out.
     let act = |path: String| world.request(Method::POST, &path);
     act(format!("/v2/rules/{rule}/pause")).ok().await;
-    assert!(world.delete(&other).send().await.status.is_success());
+    assert!(world.delete(&draft).send().await.status.is_success());
     world.publish(&route).await;
     let rollback = format!("/v2/routes/{route}/rollback");
     world.post(&rollback, json!({"steps": 1})).ok().await;
-    act(format!("/v2/api_keys/{key}/revoke")).ok().await;
+    let revoke = format!("/v2/api_keys/{key}/revoke");
+    world.post(&revoke, json!({})).ok().await;
     world.get(&format!("/v2/upstreams/{upstream}")).ok().await;
     world.trouble(Trouble::None);
     world
