@@ -44,6 +44,7 @@ use std::sync::{Arc, OnceLock};
 
 use openraft::ConfigError;
 use openraft::storage::RaftLogStorage;
+use platform::trace::Tracer;
 use platform::{Clock, Entropy};
 use raft_store::types::{Member, NodeId, Raft};
 use raft_store::{Admission, Checkpoints, LogReader, LogStore, Outcomes, Reader, StateMachine};
@@ -56,6 +57,7 @@ use crate::halt::{FatalReason, Halt};
 use crate::keys::KeyRing;
 use crate::metrics::ConsensusMetrics;
 use crate::settings::RaftSettings;
+use crate::traces::Traces;
 
 use applied::AppliedWaiters;
 use era::Era;
@@ -89,6 +91,8 @@ pub(crate) struct Parts {
     pub(crate) halt: Halt,
     pub(crate) metrics: ConsensusMetrics,
     pub(crate) surroundings: Surroundings,
+    pub(crate) tracer: Tracer,
+    pub(crate) traces: Traces,
 }
 
 /// Why consensus does not start.
@@ -137,6 +141,8 @@ struct Inner {
     draining: Arc<AtomicBool>,
     metrics: ConsensusMetrics,
     limits: Arc<OnceLock<Arc<dyn LocalLimits>>>,
+    tracer: Tracer,
+    traces: Traces,
 }
 
 impl fmt::Debug for Consensus {
@@ -157,7 +163,7 @@ impl Consensus {
         let config = config::config(&parts.settings)?;
         let era = Era::of(parts.reader.clone());
         parts.peers = parts.peers.in_era(era.clone());
-        let links = Links::new(parts.peers.clone());
+        let links = Links::new(parts.peers.clone(), parts.traces.clone());
         let mut log = parts.log;
         let log_reader = log.get_log_reader().await;
         let raft = Raft::new(id, config, links, log, parts.machine)
@@ -172,6 +178,7 @@ impl Consensus {
             parts.peers.clone(),
             leadership.clone(),
             (applied.clone(), parts.outcomes),
+            parts.traces.clone(),
         );
         let steward = Steward::new(membership::Parts {
             this: parts.this.clone(),
@@ -217,6 +224,8 @@ impl Consensus {
             draining: Arc::default(),
             metrics: parts.metrics,
             limits: Arc::default(),
+            tracer: parts.tracer,
+            traces: parts.traces,
         };
         let consensus = Self {
             inner: Arc::new(inner),
@@ -247,6 +256,8 @@ impl Consensus {
             bootstrapper,
             fleet: Arc::clone(&inner.fleet),
             limits: Arc::clone(&inner.limits),
+            tracer: inner.tracer.clone(),
+            traces: inner.traces.clone(),
         }
     }
 

@@ -27,6 +27,10 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     if let Some(backup) = &settings.backup {
         self::backup(backup)?;
     }
+    settings
+        .tracing
+        .check()
+        .map_err(|invalid| SettingsError::field(invalid.field, invalid.reason))?;
     members(settings)?;
     raft(&settings.raft)?;
     limits(&settings.limits)

@@ -24,6 +24,7 @@ use node::settings::{
     TlsSettings, WebhookSettings,
 };
 use platform::testing::TestAuthority;
+use platform::trace::{Tracer, TracingSettings};
 use platform::{SystemClock, SystemEntropy};
 use raft_store::{SimDisk, Storage};
 use rand::SeedableRng;
@@ -245,6 +246,7 @@ impl World {
             keys,
             rest_tls: None,
             enrolment: None,
+            tracer: Tracer::off(),
             fatal: Arc::new(move |reason: &FatalReason| {
                 fate_known.send_replace(Some(reason.clone()));
             }),
@@ -323,6 +325,7 @@ impl World {
                 ca_file: None,
             },
             backup: self.backup.clone(),
+            tracing: TracingSettings::default(),
         }
     }
 

@@ -14,6 +14,7 @@ use node::settings::{
     PublisherSettings, RaftSettings, RestSettings, SecuritySettings, Settings, TlsSettings,
     WebhookSettings,
 };
+use platform::trace::{Tracer, TracingSettings};
 use raft_store::Storage;
 use tokio::sync::mpsc;
 
@@ -103,6 +104,7 @@ impl Fleet {
             keys: KeyRing::new(&PEPPER).map_err(|error| error.to_string())?,
             rest_tls: None,
             enrolment: None,
+            tracer: Tracer::off(),
             fatal: Arc::new(move |reason: &FatalReason| {
                 // What died at a fail point is heard of from there.
                 if this.fail_points.excuses(Host::Node(index)) {
@@ -173,6 +175,7 @@ impl Fleet {
                 ca_file: None,
             },
             backup: None,
+            tracing: TracingSettings::default(),
         }
     }
 
