@@ -14,6 +14,7 @@ use domain::id::EnvironmentId;
 use edge_protocol::signing::TrustSet;
 use parking_lot::Mutex;
 use platform::tls::{Identity, PublicCertificate};
+use platform::trace::Tracer;
 use platform::{Clock, Entropy, Listener, Network};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -48,6 +49,8 @@ pub struct Ports<N> {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// Records requests and manifests as parts of traces.
+    pub tracer: Tracer,
 }
 
 /// What is an edge's own: who it is, and what it remembers.
@@ -258,6 +261,7 @@ fn open<N: Network>(
         applier: Arc::clone(&serving.applier) as _,
         hub: Arc::clone(&serving.hub),
         certificates,
+        tracer: ports.tracer.clone(),
     };
     Subscriber::open(options, ports)
 }
@@ -338,6 +342,7 @@ pub async fn serve<N: Network>(
         hub: Arc::clone(&serving.hub),
         log: serving.access_log.clone(),
         debug: settings.debug.key(),
+        tracer: ports.tracer.clone(),
     };
     let tls = match &settings.https {
         Some(_) => Some(Tls::new(Arc::clone(&serving.keyring) as _).map_err(StartError::Tls)?),

@@ -24,6 +24,7 @@ use platform::certificate::Term;
 use platform::process::{Process, Who};
 use platform::renewal::{self, OwnCertificate};
 use platform::tls::{Identity, Peer, PublicCertificate, TlsError};
+use platform::trace::{Export, Lines, SpanCounts, Tracer};
 use platform::{Clock, Entropy, SystemClock, SystemEntropy, notify, secret_file};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -151,9 +152,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 .and_then(|(enrolled, _)| enrolled.environment_id.as_ref()),
         )?,
     };
-    let outcome = LocalSet::new().block_on(&runtime, serve(settings, own, enrolled));
+    let export = Export::start(&settings.tracing, &who(&settings));
+    let export = export.map_err(|error| SettingsError::field(error.field, error.reason))?;
+    let (tracer, export) = export.unzip();
+    let tracing = (
+        tracer.unwrap_or_default(),
+        export.as_ref().map(Export::counts).unwrap_or_default(),
+    );
+    let outcome = LocalSet::new().block_on(&runtime, serve(settings, own, enrolled, tracing));
     if let Some(writing) = writing {
         writing.close();
+    }
+    if let Some(export) = export {
+        export.close();
     }
     outcome
 }
@@ -255,6 +266,7 @@ async fn serve(
     settings: Settings,
     own: Own,
     enrolled: Option<(Enrolled, Folder)>,
+    (tracer, spans): (Tracer, Arc<SpanCounts>),
 ) -> Result<(), Failure> {
     let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
@@ -263,6 +275,7 @@ async fn serve(
         network: SharedPorts::default(),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
+        tracer,
     };
     let id = settings.edge.id.clone();
     let shown = own
@@ -272,6 +285,7 @@ async fn serve(
     let process = process(
         &settings,
         keep_certificates_current(&settings, (&own.identity, &own.nodes), shown, enrolled),
+        spans,
     );
     let mut edge = assembly::start(settings, ports, own, Placement::Threads).await?;
     edge.metrics().show_process(process);
@@ -291,18 +305,28 @@ async fn serve(
     Ok(())
 }
 
+/// This process, as its metrics and traces name it.
+fn who(settings: &Settings) -> Who {
+    Who {
+        component: "edge",
+        name: settings.edge.id.clone(),
+        region: settings.edge.region.clone(),
+        environment: settings.edge.environment.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+    }
+}
+
 /// This process, as its metrics show it.
-fn process(settings: &Settings, certificates: Vec<Arc<OwnCertificate>>) -> Process {
+fn process(
+    settings: &Settings,
+    certificates: Vec<Arc<OwnCertificate>>,
+    spans: Arc<SpanCounts>,
+) -> Process {
     Process {
-        who: Who {
-            component: "edge",
-            name: settings.edge.id.clone(),
-            region: settings.edge.region.clone(),
-            environment: settings.edge.environment.clone(),
-            version: env!("CARGO_PKG_VERSION"),
-        },
+        who: who(settings),
         data_dir: settings.edge.data_dir.clone(),
         certificates,
+        spans,
     }
 }
 
@@ -531,7 +555,7 @@ fn start_logging(settings: &LogSettings) -> Result<(), SettingsError> {
         .with_writer(io::stderr);
     match settings.format {
         LogFormat::Text => lines.with_ansi(false).init(),
-        LogFormat::Json => lines.json().init(),
+        LogFormat::Json => lines.json().event_format(Lines::default()).init(),
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{Config, Environment, File, FileFormat};
+use platform::trace::TracingSettings;
 use serde::{Deserialize, Deserializer};
 
 use crate::pace::Rate;
@@ -69,6 +70,9 @@ pub struct Settings {
     /// To whom it shows its decisions.
     #[serde(default)]
     pub debug: DebugSettings,
+    /// Where it sends what it records of requests and manifests.
+    #[serde(default)]
+    pub tracing: TracingSettings,
     /// Whose signatures it believes, if not those of the first node that it meets.
     pub trust: Option<TrustSettings>,
 }
@@ -384,6 +388,9 @@ impl Settings {
         self.cache.check()?;
         self.access_log.check()?;
         self.debug.check()?;
+        self.tracing
+            .check()
+            .map_err(|invalid| SettingsError::field(invalid.field, invalid.reason))?;
         self.timeouts.check()
     }
 }

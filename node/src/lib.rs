@@ -29,4 +29,5 @@ pub mod signing;
 mod sources;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod traces;
 pub(crate) mod webhooks;

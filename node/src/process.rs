@@ -26,6 +26,7 @@ use platform::certificate::{self, Term};
 use platform::process::{Process, Who};
 use platform::renewal::{self, OwnCertificate};
 use platform::tls::{Identity, Peer, PublicCertificate};
+use platform::trace::{Export, Lines, SpanCounts};
 use platform::{SystemClock, SystemEntropy, TokioNetwork};
 use platform::{notify, secret_file};
 use raft_store::Storage;
@@ -232,7 +233,14 @@ async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
     let enrolment = enrolment(&settings)?;
     let mut certificates = keep_certificates_current(&settings, &identity, public);
     certificates.extend(keep_enrolment_current(&settings, enrolment.as_ref()));
-    let process = process(&settings, certificates);
+    let export = Export::start(&settings.tracing, &who(&settings));
+    let export = export.map_err(|error| Failure::File {
+        field: error.field,
+        reason: error.reason,
+    })?;
+    let (tracer, export) = export.unzip();
+    let spans = export.as_ref().map(Export::counts).unwrap_or_default();
+    let process = process(&settings, certificates, spans);
     let ports = Ports {
         network: TokioNetwork,
         clock: Arc::new(SystemClock),
@@ -245,6 +253,7 @@ async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
         keys,
         rest_tls,
         fatal: Arc::new(end),
+        tracer: tracer.unwrap_or_default(),
     };
     let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
@@ -268,6 +277,9 @@ async fn serve(settings: Settings, identity: Identity) -> Result<(), Failure> {
     tracing::info!(node = id, "stopping");
     notify::tell(notify::STOPPING);
     running.shut_down().await;
+    if let Some(export) = export {
+        export.close();
+    }
     tracing::info!(node = id, "stopped");
     Ok(())
 }
@@ -301,18 +313,28 @@ async fn keys(security: &SecuritySettings) -> Result<KeyRing, Failure> {
     Ok(keys.with_keks(keks))
 }
 
+/// This process, as its metrics and traces name it.
+fn who(settings: &Settings) -> Who {
+    Who {
+        component: "node",
+        name: settings.node.id.to_string(),
+        region: settings.node.region.clone(),
+        environment: String::new(),
+        version: env!("CARGO_PKG_VERSION"),
+    }
+}
+
 /// This process, as its metrics show it.
-fn process(settings: &Settings, certificates: Vec<Arc<OwnCertificate>>) -> Process {
+fn process(
+    settings: &Settings,
+    certificates: Vec<Arc<OwnCertificate>>,
+    spans: Arc<SpanCounts>,
+) -> Process {
     Process {
-        who: Who {
-            component: "node",
-            name: settings.node.id.to_string(),
-            region: settings.node.region.clone(),
-            environment: String::new(),
-            version: env!("CARGO_PKG_VERSION"),
-        },
+        who: who(settings),
         data_dir: settings.node.data_dir.clone(),
         certificates,
+        spans,
     }
 }
 
@@ -480,7 +502,7 @@ fn start_logging(settings: &LogSettings) -> Result<(), Failure> {
         .with_writer(std::io::stderr);
     match settings.format {
         LogFormat::Text => lines.with_ansi(false).init(),
-        LogFormat::Json => lines.json().init(),
+        LogFormat::Json => lines.json().event_format(Lines::default()).init(),
     }
     Ok(())
 }

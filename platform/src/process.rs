@@ -15,6 +15,7 @@ use prometheus_client::metrics::MetricType;
 use rustix::process::{Resource, getrlimit};
 
 use crate::renewal::{OwnCertificate, Standing};
+use crate::trace::SpanCounts;
 
 /// Who a process is, in `vectorgate_process_info`.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +41,8 @@ pub struct Process {
     pub data_dir: PathBuf,
     /// Its certificates.
     pub certificates: Vec<Arc<OwnCertificate>>,
+    /// What becomes of its spans.
+    pub spans: Arc<SpanCounts>,
 }
 
 /// What `/proc` says of this process.
@@ -154,7 +157,8 @@ impl Collector for Process {
                 &room.available_bytes,
             )?;
         }
-        self.encode_certificates(encoder)
+        self.encode_certificates(encoder)?;
+        self.spans.encode(encoder)
     }
 }
 
@@ -335,6 +339,7 @@ mod tests {
                     until_s: 1_900_000_000,
                 },
             ))],
+            spans: Arc::default(),
         }));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
@@ -345,6 +350,9 @@ mod tests {
             "vectorgate_certificate_files_unusable{certificate=\"internal\"} 0",
             "vectorgate_certificate_renewals_total{certificate=\"internal\",result=\"refused\"} 0",
             "vectorgate_certificate_renewals_total{certificate=\"internal\",result=\"unavailable\"} 0",
+            "vectorgate_trace_spans_exported_total 0",
+            "vectorgate_trace_spans_dropped_total{reason=\"queue_full\"} 0",
+            "vectorgate_trace_spans_dropped_total{reason=\"export_failed\"} 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

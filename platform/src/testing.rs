@@ -2,6 +2,8 @@
 //! depend on names alone, so that the same names give the same bytes in every run. The keys are
 //! as good as public; nothing outside tests may trust them.
 
+pub mod collector;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

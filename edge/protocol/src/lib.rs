@@ -11,6 +11,7 @@
 //!  │ Hello {edge, environment, have} ──▶  │  is the certificate this edge's? which environment?
 //!  │ ◀── Welcome {node, environment}      │
 //!  │ ◀── Trust {keys}, signed             │  at once, and again whenever it changes
+//!  │ ◀── Trace {manifest, traceparent}    │  before a manifest, where somebody records how it spreads
 //!  │ ◀── Manifest {epoch, version, root}, signed   likewise
 //!  │ Report Received ──▶                  │
 //!  │ Want {hashes} | WantPatches ──▶      │  walks down from the root, asks for what it lacks
@@ -45,7 +46,9 @@ pub use feeder::Feeder;
 pub use follower::Follower;
 pub use health::{HealthReport, OutCause, TargetOut};
 pub use manifest::ManifestRef;
-pub use message::{Hello, Refusal, Report, ReportState, ToEdge, ToNode, TrustReport, Welcome};
+pub use message::{
+    Hello, Refusal, Report, ReportState, ToEdge, ToNode, Traced, TrustReport, Welcome,
+};
 pub use moment::Moment;
 pub use patch::{Patch, Wanted};
 pub use signing::{Offer, SignedManifest, SignedTrust};
@@ -65,3 +68,6 @@ pub const TRUST_REPORTS_SINCE: u16 = 3;
 
 /// The version since which chunks travel as [`Patch`]es over others, too.
 pub const PATCHES_SINCE: u16 = 2;
+
+/// The version since which edges take [`ToEdge::Trace`]; others are sent none.
+pub const TRACES_SINCE: u16 = 3;

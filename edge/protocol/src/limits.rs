@@ -43,6 +43,9 @@ pub const HEALTH_TARGETS_MAX: usize = 192;
 /// What was wrong with a target, in bytes: a line.
 pub const TARGET_ERROR_BYTES_MAX: usize = 120;
 
+/// The place in a trace that a manifest comes from, in bytes: a `traceparent` of version 00.
+pub const TRACEPARENT_BYTES_MAX: usize = 55;
+
 /// Addresses in a welcome: more nodes than a cluster has.
 pub const PUBLISHERS_MAX: usize = 64;
 

@@ -12,7 +12,7 @@ use crate::ManifestRef;
 use crate::health::HealthReport;
 use crate::limits::{
     CHUNK_BYTES_MAX, LABEL_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, PUBLISHERS_MAX, REASON_BYTES_MAX,
-    WANT_HASHES_MAX,
+    TRACEPARENT_BYTES_MAX, WANT_HASHES_MAX,
 };
 use crate::patch::{Patch, Wanted};
 use crate::signing::{SignedManifest, SignedTrust};
@@ -62,6 +62,9 @@ pub enum ToEdge {
     Patches(Vec<Patch>),
     /// Whom to trust; it comes before the first manifest.
     Trust(SignedTrust),
+    /// In which trace a manifest was published that follows; only to an edge that speaks
+    /// [`crate::TRACES_SINCE`] or more. Nothing is decided by it, and it is not signed.
+    Trace(Traced),
 }
 
 /// Who an edge is and what it has.
@@ -94,6 +97,15 @@ pub struct Welcome {
     pub environment_id: EnvironmentId,
     /// `host:port` of every node that publishes.
     pub publishers: Vec<String>,
+}
+
+/// In which trace a manifest was published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traced {
+    /// Which manifest.
+    pub manifest: ManifestRef,
+    /// The place in the trace, as W3C Trace Context writes it.
+    pub traceparent: String,
 }
 
 /// How far an edge is with a manifest.
@@ -223,6 +235,9 @@ impl Bounded for ToEdge {
                 if patches.iter().any(|it| it.middle.len() > CHUNK_BYTES_MAX) =>
             {
                 Err("a patch is too large")
+            }
+            Self::Trace(traced) if traced.traceparent.len() > TRACEPARENT_BYTES_MAX => {
+                Err("a place in a trace is too long")
             }
             _ => Ok(()),
         }

@@ -15,7 +15,7 @@ use edge_protocol::signing::{KeyPair, TrustedKey};
 use edge_protocol::telemetry::Batch;
 use edge_protocol::{
     HealthReport, Hello, ManifestRef, Moment, Refusal, Report, ReportState, SignedManifest,
-    SignedTrust, ToEdge, ToNode, TrustReport,
+    SignedTrust, ToEdge, ToNode, Traced, TrustReport,
 };
 use pair::{
     Disk, Shelf, environment, hello, key, manifest, offer, signed, signed_by, tree, trust,
@@ -86,6 +86,7 @@ fn drain_feeder(feeder: &mut Feeder) -> String {
             ToEdge::Refused(_) => "> refused".to_owned(),
             ToEdge::Ping => "> ping".to_owned(),
             ToEdge::Patches(patches) => format!("> patches {}", patches.len()),
+            ToEdge::Trace(_) => "> trace".to_owned(),
         });
     }
     said.join(", ")
@@ -189,7 +190,12 @@ fn the_node_does_this_as_time_passes_and_manifests_change() {
 
 #[test]
 fn what_is_spoken_is_the_newest_that_both_know_and_telemetry_is_part_of_it_or_not() {
-    for (edge, spoken, sends) in [(1, 1, false), (2, 2, true), (3, 3, true), (9, 3, true)] {
+    for (edge, spoken, sends, traces) in [
+        (1, 1, false, false),
+        (2, 2, true, false),
+        (3, 3, true, true),
+        (9, 3, true, true),
+    ] {
         let mut feeder = Feeder::new(start());
         feeder.handle_frame(
             start(),
@@ -203,6 +209,7 @@ fn what_is_spoken_is_the_newest_that_both_know_and_telemetry_is_part_of_it_or_no
             panic!("no welcome came first");
         };
         assert_eq!(welcome.protocol, spoken);
+        assert_eq!(feeder.takes_traces(), traces, "protocol {edge}");
         let mut follower = Follower::new(hello(), None, None);
         follower.handle_connected(start());
         assert!(!follower.may_send_telemetry(), "before the welcome");
@@ -354,7 +361,7 @@ fn the_edge_does_this_on_each_frame() {
     };
     let refused = "close: the node refuse";
     // In the order of EDGE_STATES: Down, Greeting, Idle, Fetching, Applying, Waiting, Closing.
-    let table: [(ToEdge, [&str; 7]); 13] = [
+    let table: [(ToEdge, [&str; 7]); 14] = [
         (
             ToEdge::Welcome(welcome()),
             ["", "", violation, violation, violation, violation, ""],
@@ -439,6 +446,13 @@ fn the_edge_does_this_on_each_frame() {
         (
             ToEdge::Trust(trust_of(pair::cluster(2))),
             ["", violation, foreign, foreign, foreign, foreign, ""],
+        ),
+        (
+            ToEdge::Trace(Traced {
+                manifest: newer,
+                traceparent: String::new(),
+            }),
+            ["", violation, "", "", "", "", ""],
         ),
         (
             ToEdge::Ping,

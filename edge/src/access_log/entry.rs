@@ -5,6 +5,7 @@ use domain::time::Timestamp;
 use edge_protocol::telemetry::TargetKey;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderValue, Method, Request, Version};
+use platform::trace::Span;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use tokio::time::Instant;
@@ -29,6 +30,8 @@ pub(crate) struct Entry {
     protocol: &'static str,
     request_bytes: Option<u64>,
     pub(crate) request_id: Option<RequestId>,
+    /// The trace that it is part of, if that is recorded.
+    pub(crate) trace_id: Option<String>,
     pub(crate) labels: Option<Labels>,
     pub(crate) target: Option<TargetKey>,
     pub(crate) status: u16,
@@ -56,6 +59,7 @@ impl Entry {
             protocol: protocol(request.version()),
             request_bytes: length.and_then(|length| length.parse().ok()),
             request_id: None,
+            trace_id: None,
             labels: None,
             target: None,
             status: 0,
@@ -110,6 +114,7 @@ impl Serialize for Ended<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("at_ms", &entry.at.0)?;
         map.serialize_entry("request_id", &entry.request_id)?;
+        map.serialize_entry("trace_id", &entry.trace_id)?;
         map.serialize_entry("client", &entry.client.to_str().unwrap_or_default())?;
         map.serialize_entry("method", entry.method.as_str())?;
         map.serialize_entry("host", &entry.host)?;
@@ -134,23 +139,28 @@ impl Serialize for Ended<'_> {
     }
 }
 
-/// Waits for the end of an answer.
+/// Waits for the end of an answer, which is the end of the request's span.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    log: AccessLog,
-    entry: Entry,
+    /// What is to be logged, and where, if anything.
+    line: Option<(AccessLog, Entry)>,
+    span: Span,
     begun: Instant,
     bytes: u64,
     complete: bool,
 }
 
 impl Watch {
-    pub(crate) fn new(log: AccessLog, entry: Entry, begun: Instant) -> Self {
+    pub(crate) fn new(
+        line: Option<(AccessLog, Entry)>,
+        span: Span,
+        (begun, is_head): (Instant, bool),
+    ) -> Self {
         Self {
-            log,
+            line,
+            span,
             // The answer to HEAD has no body that could break off.
-            complete: entry.method == Method::HEAD,
-            entry,
+            complete: is_head,
             begun,
             bytes: 0,
         }
@@ -169,11 +179,18 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        self.span.set("http.response.body.size", || {
+            i64::try_from(self.bytes).unwrap_or(i64::MAX)
+        });
+        self.span.set("vectorgate.complete", || self.complete);
+        let Some((log, entry)) = &self.line else {
+            return;
+        };
         let end = End {
             total_us: micros(self.begun.elapsed()),
             bytes: self.bytes,
             complete: self.complete,
         };
-        self.log.put(self.entry.line(&end));
+        log.put(entry.line(&end));
     }
 }

@@ -152,7 +152,12 @@ impl<N: Network> Worker<N> {
             .observer
             .begin(&mut request, connection.client().address());
         let access = enabled!(Level::DEBUG).then(|| Access::of(&request));
-        let (mut response, by) = match self.outcome(connection, request, &trace).await {
+        let outcome = match trace.span() {
+            None => self.outcome(connection, request, &trace).await,
+            // So that lines of the log name the trace.
+            Some(span) => Box::pin(span.scope(self.outcome(connection, request, &trace))).await,
+        };
+        let (mut response, by) = match outcome {
             // To a client of HTTP/2 or HTTP/3, success would mean that there is a tunnel.
             Ok((response, _)) if connects && opens_nothing(&response) => {
                 let refusal = Code::UnsupportedProtocol.into();

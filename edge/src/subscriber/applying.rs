@@ -11,10 +11,12 @@ use edge_protocol::limits::RETRY_INTERVAL;
 use edge_protocol::signing::TrustSet;
 use edge_protocol::{ManifestRef, SignedManifest};
 use parking_lot::Mutex;
+use platform::trace::{Kind, Span, child};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::restore::warn;
+use super::spans;
 use super::status::Status;
 use crate::breaker::{SETTLED_AFTER, Starts};
 use crate::configuration::Apply;
@@ -60,6 +62,7 @@ struct Shared {
 struct Job {
     signed: SignedManifest,
     chunks: Chunks,
+    span: Span,
 }
 
 impl Applying {
@@ -79,9 +82,13 @@ impl Applying {
     }
 
     /// Begins. The result comes from [`Self::done`].
-    pub(super) fn begin(&self, signed: SignedManifest, chunks: Chunks) {
+    pub(super) fn begin(&self, signed: SignedManifest, chunks: Chunks, span: Span) {
         let manifest = signed.manifest;
-        let job = Job { signed, chunks };
+        let job = Job {
+            signed,
+            chunks,
+            span,
+        };
         let (shared, done) = (self.shared.clone(), self.done.clone());
         match self.on {
             ApplyOn::Task => shared.run(job, &done),
@@ -202,9 +209,11 @@ impl Shared {
         written.is_ok()
     }
 
-    fn run(&self, job: Job, done: &mpsc::Sender<Done>) {
+    fn run(&self, mut job: Job, done: &mpsc::Sender<Done>) {
         let began = Instant::now();
-        let result = self.take_into_use(job);
+        let span = std::mem::take(&mut job.span);
+        let result = span.within(|| self.take_into_use(job));
+        spans::ended(span, &result);
         let good = result.is_ok();
         // A receiver that is gone has no use for it.
         let _ = done.try_send(Done {
@@ -217,17 +226,20 @@ impl Shared {
     }
 
     fn take_into_use(&self, job: Job) -> Result<(), ApplyFailure> {
-        let Job { signed, chunks } = job;
+        let Job { signed, chunks, .. } = job;
         let manifest = signed.manifest;
         let mut store = self.store.lock();
         // What it says is told where it fails; without it the manifest is not kept either.
         self.write_trusted(&mut store);
+        let storing = child("store", Kind::Internal);
         if let Err(error) = store.keep(&signed, &chunks) {
             return Err(failure(&error, chunks));
         }
+        drop(storing);
         let before = self.applier.active();
         self.note(&mut store, |starts| starts.change(Some(manifest)));
         let damaged_before = store.is_damaged();
+        let compiling = child("compile and swap", Kind::Internal);
         let applied = self.applier.apply(
             manifest,
             &Layers {
@@ -235,6 +247,7 @@ impl Shared {
                 store: &store,
             },
         );
+        drop(compiling);
         let Err(error) = applied else { return Ok(()) };
         self.note(&mut store, |starts| starts.change(before));
         if let Some(error) = store.withdraw(&manifest) {

@@ -17,6 +17,7 @@ mod dialer;
 mod reach;
 mod restore;
 mod session;
+mod spans;
 mod status;
 
 use std::collections::BTreeMap;
@@ -30,12 +31,14 @@ use edge_protocol::backoff::Rotation;
 use edge_protocol::signing::{Trust, TrustSet};
 use edge_protocol::{Follower, HealthReport, Hello, ManifestRef, Moment, PROTOCOL, ToNode};
 use platform::tls::{Identity, TlsError};
+use platform::trace::Tracer;
 use platform::{Clock, Entropy, Network};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::applying::Applying;
+use self::spans::Spans;
 use crate::configuration::Apply;
 use crate::nodes::KnownNodes;
 use crate::store::{Directory, Opened, Store};
@@ -92,6 +95,8 @@ pub struct Ports<'a, N> {
     pub hub: Arc<Hub>,
     /// How it comes to certificates for clients, where it shows any.
     pub certificates: Option<Certificates>,
+    /// Records how manifests come into use.
+    pub tracer: Tracer,
 }
 
 impl<N> fmt::Debug for Ports<'_, N> {
@@ -135,6 +140,7 @@ struct Core {
     /// What nodes are told of targets.
     health: Option<watch::Receiver<HealthReport>>,
     certificates: Option<Certificates>,
+    spans: Spans,
 }
 
 impl<N> fmt::Debug for Subscriber<N> {
@@ -169,6 +175,7 @@ impl<N: Network> Subscriber<N> {
             applier,
             hub,
             certificates,
+            tracer,
         } = ports;
         let Opened {
             mut store,
@@ -230,6 +237,7 @@ impl<N: Network> Subscriber<N> {
                 telemetry_period: options.telemetry_period,
                 health: None,
                 certificates,
+                spans: Spans::new(tracer),
             },
             entropy,
         })

@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use edge_protocol::ToEdge;
 use edge_protocol::follower::{Action, CloseReason};
 use edge_protocol::frame::{Decoder, encode};
+use edge_protocol::{ToEdge, ToNode};
 use injection::{Point, point};
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -149,6 +149,9 @@ impl Session<'_> {
             let now = self.core.now();
             match self.decoder.next_message::<ToEdge>() {
                 Ok(Some(frame)) => {
+                    if let ToEdge::Trace(traced) = &frame {
+                        self.core.spans.told(traced);
+                    }
                     self.core.follower.handle_frame(now, frame);
                     self.core.follower.advance(now, &self.core.applying);
                 }
@@ -165,7 +168,10 @@ impl Session<'_> {
         self.core.tell();
         while let Some(action) = self.core.follower.poll_action() {
             match action {
-                Action::Apply { manifest, chunks } => self.core.applying.begin(manifest, chunks),
+                Action::Apply { manifest, chunks } => {
+                    let span = self.core.spans.applying(manifest.manifest);
+                    self.core.applying.begin(manifest, chunks, span);
+                }
                 Action::Trust(set) => self.core.applying.keep_trusted(set),
                 Action::Close(reason) => self.closing = Some((reason, Instant::now())),
             }
@@ -182,6 +188,9 @@ impl Session<'_> {
         let Some(frame) = frame.or_else(|| self.core.telemetry()) else {
             return self.closing.as_ref().map(|(reason, _)| reason.clone());
         };
+        if let ToNode::Report(report) = &frame {
+            self.core.spans.reported(report);
+        }
         match encode(&frame) {
             Ok(bytes) => self.unsent = Bytes::from(bytes),
             // No frame of ours is that large.

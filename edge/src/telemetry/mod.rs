@@ -20,6 +20,7 @@ mod debug;
 mod hub;
 mod reservoir;
 mod slot;
+mod spans;
 mod totals;
 mod trace;
 
@@ -30,6 +31,7 @@ use std::time::Duration;
 use domain::id::{RequestId, RuleId};
 use edge_protocol::telemetry::{Batch, Decision, Outcome, add};
 use http::{HeaderValue, Request, Response};
+use platform::trace::{Span, Tracer};
 use platform::{Clock, Entropy};
 
 pub use debug::DebugKey;
@@ -58,6 +60,7 @@ pub struct Observer {
     random: Random,
     log: Option<AccessLog>,
     debug: Option<DebugKey>,
+    tracer: Tracer,
     hub: Arc<Hub>,
     clock: Arc<dyn Clock>,
 }
@@ -77,6 +80,8 @@ pub struct Observing {
     pub log: Option<AccessLog>,
     /// Who may see what was decided, if anybody.
     pub debug: Option<DebugKey>,
+    /// Records requests as parts of traces.
+    pub tracer: Tracer,
 }
 
 pub(crate) fn micros(time: Duration) -> u64 {
@@ -92,12 +97,14 @@ impl Observer {
             random: Random::new(entropy.next_u64()),
             log: observing.log,
             debug: observing.debug,
+            tracer: observing.tracer,
             hub: observing.hub,
             clock,
         }
     }
 
-    /// A request's head is here. What it says to this edge alone is taken out of it.
+    /// A request's head is here. What it says to this edge alone is taken out of it, and of which trace it is part
+    /// is written into it for the origin, where traces are recorded.
     pub(crate) fn begin<B>(&self, request: &mut Request<B>, client: &HeaderValue) -> Trace {
         let debug = debug::take(self.debug.as_ref(), request.headers_mut());
         let place = self.reservoir.draw();
@@ -105,12 +112,18 @@ impl Observer {
             .log
             .as_ref()
             .is_some_and(|log| log.samples(self.random.next()));
-        let noted = (place.is_some() || logged).then(|| {
+        let span = self
+            .tracer
+            .is_on()
+            .then(|| spans::begin(&self.tracer, request))
+            .filter(Span::is_recorded);
+        let noted = (place.is_some() || logged || span.is_some()).then(|| {
             Box::new(Noted {
                 place,
                 method: Decision::method(request.method().as_str()),
                 path: Decision::path(request.uri().path()),
                 entry: logged.then(|| Entry::of(request, client, self.clock.now())),
+                span: span.unwrap_or_default(),
             })
         });
         Trace::new(debug, noted)
@@ -201,7 +214,9 @@ impl Observer {
             method,
             path,
             entry,
+            mut span,
         } = *noted;
+        let is_head = method == "HEAD";
         let status = response.status().as_u16();
         let target = slot.target(trace.cell.get());
         if let (Some(place), Some(labels)) = (place, &slot.labels) {
@@ -219,16 +234,21 @@ impl Observer {
             };
             self.reservoir.put(place, decision);
         }
-        let (log, mut entry) = (self.log.clone()?, entry?);
-        entry.request_id = Some(id);
-        entry.labels = slot.labels.clone();
-        entry.target = target;
-        entry.status = status;
-        entry.error = trace.error().map(crate::proxy::Code::as_str);
-        entry.cache = trace.cache().map(|report| report.outcome.as_str());
-        entry.head_us = micros;
-        entry.upstream_us = trace.upstream_micros.get();
-        Some(Box::new(Watch::new(log, entry, trace.begun)))
+        spans::answered(&mut span, &trace, slot, (&id, target.as_ref(), status));
+        let line = self.log.clone().zip(entry).map(|(log, mut entry)| {
+            entry.request_id = Some(id);
+            entry.trace_id = span.recorded().map(|context| context.trace_id());
+            entry.labels = slot.labels.clone();
+            entry.target = target;
+            entry.status = status;
+            entry.error = trace.error().map(crate::proxy::Code::as_str);
+            entry.cache = trace.cache().map(|report| report.outcome.as_str());
+            entry.head_us = micros;
+            entry.upstream_us = trace.upstream_micros.get();
+            (log, entry)
+        });
+        let watched = line.is_some() || span.is_recorded();
+        watched.then(|| Box::new(Watch::new(line, span, (trace.begun, is_head))))
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use domain::id::RequestId;
+use platform::trace::Span;
 use tokio::time::Instant;
 
 use super::reservoir::Spot;
@@ -42,6 +43,8 @@ pub(super) struct Noted {
     pub(super) path: String,
     /// The line for the access log, as far as it is known.
     pub(super) entry: Option<Entry>,
+    /// Its part in a trace, if that is recorded.
+    pub(super) span: Span,
 }
 
 impl Trace {
@@ -57,6 +60,12 @@ impl Trace {
             debug,
             noted,
         }
+    }
+
+    /// Its part in a trace, if that is recorded.
+    pub(crate) fn span(&self) -> Option<&Span> {
+        let span = &self.noted.as_ref()?.span;
+        span.is_recorded().then_some(span)
     }
 
     /// What is asked without a client who waits for it. It is counted nowhere.

@@ -5,6 +5,7 @@ mod enrolment;
 mod kept;
 mod place;
 mod secrets;
+mod traces;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -48,6 +49,16 @@ fn a_setting_that_cannot_be_used_is_named_and_the_exit_code_is_64() {
         ("VECTORGATE_ACCESS_LOG__SAMPLE", "1.5", "access_log.sample"),
         ("VECTORGATE_DEBUG__KEY_SHA256", "secret", "debug.key_sha256"),
         ("VECTORGATE_LOG__LEVEL", "edge=loud", "log.level"),
+        (
+            "VECTORGATE_TRACING__OTLP_ENDPOINT",
+            "collector:4318",
+            "tracing.otlp_endpoint",
+        ),
+        (
+            "VECTORGATE_TRACING__SAMPLE_RATIO",
+            "2",
+            "tracing.sample_ratio",
+        ),
         ("VECTORGATE_TLS__CA_FILE", &missing, "tls"),
         ("VECTORGATE_TLS__CERT_FILE", &missing, "tls"),
         ("VECTORGATE_TLS__CERT_FILE", &other, "tls.cert_file"),

@@ -61,6 +61,7 @@ fn a_target_that_does_not_take_the_connection_is_504() {
             placement: edge::workers::Placement::Here,
             access_log: None,
             keyring: edge::certificates::Keyring::default(),
+            tracer: Default::default(),
         })
         .await;
         world.publish(&[Draft::to(world.address)]);

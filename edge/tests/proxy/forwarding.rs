@@ -16,6 +16,8 @@ fn a_request_reaches_the_origin_as_it_was_sent_and_says_who_sent_it() {
             .header("host", "API.example.net:8101")
             .header("x-custom", "kept")
             .header("cookie", "a=b")
+            .header("traceparent", "whatever")
+            .header("tracestate", "a=b")
             .body(empty())
             .unwrap();
         let answer = ask(world.address, request).await;
@@ -28,6 +30,9 @@ fn a_request_reaches_the_origin_as_it_was_sent_and_says_who_sent_it() {
             ("host", "API.example.net:8101"),
             ("x-custom", "kept"),
             ("cookie", "a=b"),
+            // Where nothing is recorded, nothing is made of it.
+            ("traceparent", "whatever"),
+            ("tracestate", "a=b"),
             ("x-forwarded-for", "127.0.0.1"),
             ("x-forwarded-host", "API.example.net:8101"),
             ("x-forwarded-proto", "http"),

@@ -49,6 +49,7 @@ impl Named {
             placement: edge::workers::Placement::Here,
             access_log: None,
             keyring: Default::default(),
+            tracer: Default::default(),
         })
         .await;
         world.publish(&[Draft {

@@ -8,6 +8,9 @@ use domain::content::{Action, Criteria, PathPattern};
 use edge::access_log::{AccessLog, Writing};
 use http::{Request, Response};
 use parking_lot::Mutex;
+use platform::process::Who;
+use platform::testing::collector::{Collector, Seen};
+use platform::trace::{Export, TraceContext, TracingSettings};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -377,5 +380,77 @@ fn what_is_counted_reaches_the_hub_with_its_rule_and_target() {
         );
         assert_eq!((first.outcome, first.status), (Outcome::Forwarded, 200));
         assert_eq!(first.rule.as_ref().unwrap().as_str(), "rule_00000001");
+    });
+}
+
+/// What an origin is told of a trace, at an edge that records this share of those that nobody has decided about.
+async fn told_of_trace(
+    (share, collector): (f64, &Collector),
+    sent: &[&str],
+) -> (Option<String>, Option<String>, Export) {
+    let settings = TracingSettings {
+        otlp_endpoint: Some(collector.url()),
+        sample_ratio: share,
+        ..TracingSettings::default()
+    };
+    let started = Export::start(&settings, &Who::default()).unwrap();
+    let (tracer, export) = started.unwrap();
+    let origin = Origin::saying("hello").await;
+    let mut world = World::start(Options {
+        tracer,
+        ..Options::default()
+    })
+    .await;
+    world.publish(&[Draft::to(origin.address)]);
+    let mut request = get("/");
+    let fields = request.headers_mut();
+    for traceparent in sent {
+        fields.append("traceparent", traceparent.parse().unwrap());
+    }
+    fields.insert("tracestate", "a=b".parse().unwrap());
+    assert_eq!(ask(world.address, request).await.status, 200);
+    let asked = origin.last();
+    assert!(asked.headers.get_all("traceparent").iter().count() <= 1);
+    let told = |name| asked.header(name).map(str::to_owned);
+    (told("traceparent"), told("tracestate"), export)
+}
+
+#[test]
+fn the_origin_is_told_of_one_trace_whatever_the_client_said_of_it() {
+    run(async {
+        let collector = Collector::start();
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
+        let (recorded, not) = (format!("{trace}-01"), format!("{trace}-00"));
+        let (recorded, not) = (recorded.as_str(), not.as_str());
+        for (share, sent, goes_on, sampled) in [
+            (0.0, &[][..], false, false),
+            (1.0, &[], false, true),
+            (1.0, &["whatever"], false, true),
+            (0.0, &["whatever"], false, false),
+            (0.0, &[recorded, recorded], false, false),
+            (0.0, &[recorded], true, true),
+            (1.0, &[not], true, false),
+        ] {
+            let (parent, state, export) = told_of_trace((share, &collector), sent).await;
+            let parent = parent.unwrap_or_else(|| panic!("{sent:?}"));
+            let place = TraceContext::parse(parent.as_bytes()).unwrap();
+            assert_eq!(place.is_sampled(), sampled, "{share} {sent:?}");
+            assert_eq!(
+                parent.starts_with(&trace[..35]),
+                goes_on,
+                "{sent:?}: {parent}"
+            );
+            // The edge's own place, unless nobody will see that.
+            assert_eq!(parent == not, sent == [not], "{sent:?}: {parent}");
+            assert_ne!(parent, recorded, "{sent:?}");
+            // What belongs to a trace goes where that goes.
+            assert_eq!(state.is_some(), goes_on, "{sent:?}");
+            if sampled {
+                let is_it = |span: &Seen| place.span_id() == span.span_id;
+                eventually("its span", || collector.spans().iter().any(is_it)).await;
+            }
+            export.close();
+        }
+        assert_eq!(collector.spans().len(), 3);
     });
 }

@@ -13,6 +13,7 @@ use edge::certificates::Keyring;
 use edge::network::SharedPorts;
 use edge::settings::Settings;
 use edge::workers::Placement;
+use platform::trace::Tracer;
 use platform::{Clock, Network, SystemClock, SystemEntropy};
 
 use crate::publish::{Draft, Publisher};
@@ -56,6 +57,7 @@ pub(crate) struct Options<N> {
     pub(crate) placement: Placement,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) keyring: Keyring,
+    pub(crate) tracer: Tracer,
 }
 
 impl Default for Options<SharedPorts> {
@@ -66,6 +68,7 @@ impl Default for Options<SharedPorts> {
             placement: Placement::Here,
             access_log: None,
             keyring: Keyring::default(),
+            tracer: Tracer::off(),
         }
     }
 }
@@ -126,6 +129,7 @@ impl World {
             network: options.network,
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(SystemEntropy),
+            tracer: options.tracer,
         };
         let settings = Arc::new(settings(&options.set));
         let running = assembly::serve(settings, &ports, &serving, options.placement)

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use platform::tls::{ALPN_H2, Identity, Peer};
+use platform::trace::Tracer;
 use platform::{Clock, Entropy, Listener, Network};
 use raft_store::{Closer, Opened, Options, Storage};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -39,6 +40,7 @@ use crate::metrics::{ConsensusMetrics, Metrics, RaftCollector};
 use crate::publisher::{self, Publisher, PublisherMetrics};
 use crate::rest::{self, FleetReader, HttpMetrics, KeyUses, RestState, ServerLimits};
 use crate::settings::Settings;
+use crate::traces::Traces;
 use crate::webhooks::address::AddressPolicy;
 use crate::webhooks::courier::{Courier, Post};
 use crate::webhooks::dispatcher::Dispatcher;
@@ -72,6 +74,8 @@ pub struct Ports<N> {
     pub rest_tls: Option<rustls::ServerConfig>,
     /// Told when the node cannot go on.
     pub fatal: FatalHook,
+    /// Records what the node does as parts of traces.
+    pub tracer: Tracer,
 }
 
 impl<N> fmt::Debug for Ports<N> {
@@ -99,8 +103,10 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
     };
     let metrics = Metrics::default();
     let sender = webhook_sender(&settings, &ports.network)?;
-    let (consensus, closer) = start_consensus(&settings, &ports, &metrics).await?;
-    let publisher = match start_publisher(&settings, &ports, &metrics, &consensus) {
+    let traces = Traces::default();
+    let started = start_consensus(&settings, &ports, &metrics, traces.clone());
+    let (consensus, closer) = started.await?;
+    let publisher = match start_publisher(&settings, &ports, &metrics, (&consensus, &traces)) {
         Ok(publisher) => publisher,
         Err(error) => {
             consensus.shut_down().await;
@@ -141,6 +147,8 @@ pub async fn start<N: Network>(settings: Settings, ports: Ports<N>) -> Result<Ru
         clock: Arc::clone(&ports.clock),
         entropy: Arc::clone(&ports.entropy),
         metrics: metrics.register(WebhookMetrics::register),
+        tracer: ports.tracer.clone(),
+        traces,
     };
     let fleet: Arc<dyn FleetReader> = fleet;
     let errands = Errands::start(errands::Parts {
@@ -191,6 +199,7 @@ async fn start_consensus<N: Network>(
     settings: &Settings,
     ports: &Ports<N>,
     metrics: &Metrics,
+    traces: Traces,
 ) -> Result<(Consensus, Closer), StartError> {
     let id = settings.node.id;
     let initial_members = settings.initial_members();
@@ -227,6 +236,8 @@ async fn start_consensus<N: Network>(
             disk: disk_gauge(&ports.storage),
             identity: ports.identity.clone(),
         },
+        tracer: ports.tracer.clone(),
+        traces,
     })
     .await?;
     RaftCollector::register(metrics, consensus.raft().clone(), opened.closer.clone());
@@ -237,7 +248,7 @@ fn start_publisher<N: Network>(
     settings: &Settings,
     ports: &Ports<N>,
     metrics: &Metrics,
-    consensus: &Consensus,
+    (consensus, traces): (&Consensus, &Traces),
 ) -> Result<(Arc<ClusterFleet>, Publisher), StartError> {
     let control: Arc<dyn ControlPlane> = Arc::new(consensus.clone());
     let fleet = Fleet::new(settings.node.id, Arc::clone(&ports.clock));
@@ -271,6 +282,7 @@ fn start_publisher<N: Network>(
         fleet: fleet.clone(),
         metrics: metrics.register(PublisherMetrics::register),
         keys: ports.keys.clone(),
+        traces: traces.clone(),
     };
     let publisher = Publisher::start(&ports.network, parts)?;
     consensus.set_fleet(Arc::new(fleet));
@@ -389,6 +401,7 @@ fn rest_state<N: Network>(
             };
             Arc::new(authorities) as rest::Authorities
         }),
+        tracer: ports.tracer.clone(),
     }
 }
 

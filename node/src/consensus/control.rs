@@ -10,6 +10,7 @@ use domain::outcome::Applied;
 use domain::time::Revision;
 use injection::{Mutant, mutant};
 use openraft::async_runtime::watch::WatchReceiver;
+use platform::trace::{self, Kind};
 use raft_store::types::{Member, NodeId};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -123,7 +124,12 @@ impl ControlPlane for Consensus {
         Box::pin(async move {
             match consistency {
                 Consistency::Linearizable if !mutant::active(Mutant::ReadWithoutBarrier) => {
-                    self.linearize().await
+                    let mut span = trace::child("read barrier", Kind::Internal);
+                    let reached = self.linearize().await;
+                    if reached.is_err() {
+                        span.fail(|| "unavailable".to_owned());
+                    }
+                    reached
                 }
                 Consistency::Linearizable | Consistency::Stale => Ok(self.inner.applied.applied()),
             }

@@ -49,6 +49,7 @@ use std::time::Duration;
 
 use openraft::ConfigError;
 use openraft::storage::RaftLogStorage;
+use platform::trace::Tracer;
 use platform::{Clock, Entropy};
 use raft_store::types::{Member, NodeId, Raft};
 use raft_store::{
@@ -64,6 +65,7 @@ use crate::halt::{FatalReason, Halt};
 use crate::keys::KeyRing;
 use crate::metrics::ConsensusMetrics;
 use crate::settings::{CheckSettings, RaftSettings};
+use crate::traces::Traces;
 
 use applied::AppliedWaiters;
 use check::{Board, CheckMetrics, Checker};
@@ -104,6 +106,8 @@ pub(crate) struct Parts {
     pub(crate) halt: Halt,
     pub(crate) metrics: ConsensusMetrics,
     pub(crate) surroundings: Surroundings,
+    pub(crate) tracer: Tracer,
+    pub(crate) traces: Traces,
 }
 
 /// Why consensus does not start.
@@ -157,6 +161,8 @@ struct Inner {
     draining: Arc<AtomicBool>,
     metrics: ConsensusMetrics,
     limits: Arc<OnceLock<Arc<dyn LocalLimits>>>,
+    tracer: Tracer,
+    traces: Traces,
 }
 
 impl fmt::Debug for Consensus {
@@ -191,7 +197,7 @@ impl Consensus {
         parts
             .check_metrics
             .begin(check_every_ms.unwrap_or_default(), began_ms);
-        let links = Links::new(parts.peers.clone());
+        let links = Links::new(parts.peers.clone(), parts.traces.clone());
         let mut log = parts.log;
         let log_reader = log.get_log_reader().await;
         let raft = Raft::new(id, config, links, log, parts.machine)
@@ -207,6 +213,7 @@ impl Consensus {
             parts.peers.clone(),
             leadership.clone(),
             (applied.clone(), parts.outcomes),
+            parts.traces.clone(),
         );
         let steward = Steward::new(membership::Parts {
             this: parts.this.clone(),
@@ -271,6 +278,8 @@ impl Consensus {
             draining: Arc::default(),
             metrics: parts.metrics,
             limits: Arc::default(),
+            tracer: parts.tracer,
+            traces: parts.traces,
         };
         let consensus = Self {
             inner: Arc::new(inner),
@@ -303,6 +312,8 @@ impl Consensus {
             bootstrapper,
             fleet: Arc::clone(&inner.fleet),
             limits: Arc::clone(&inner.limits),
+            tracer: inner.tracer.clone(),
+            traces: inner.traces.clone(),
         }
     }
 

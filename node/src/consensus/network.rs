@@ -29,6 +29,7 @@ use raft_store::types::{Member, NodeId, Snapshot, TypeConfig, Vote};
 use super::checkpoint;
 use super::peers::{Client, Lane, Peers, client};
 use super::wire::{self, proto};
+use crate::traces::Traces;
 
 /// How long to wait before a peer that was unreachable is tried again: soon, because a node that
 /// comes back should catch up within a second; ever later, because most of them do not.
@@ -41,11 +42,12 @@ type Appended = Result<StreamAppendResult<C>, RPCError<C>>;
 #[derive(Clone)]
 pub(crate) struct Links {
     peers: Peers,
+    traces: Traces,
 }
 
 impl Links {
-    pub(crate) fn new(peers: Peers) -> Self {
-        Self { peers }
+    pub(crate) fn new(peers: Peers, traces: Traces) -> Self {
+        Self { peers, traces }
     }
 
     fn link(&self, target: NodeId, node: &Member, kind: Kind) -> Link {
@@ -54,6 +56,7 @@ impl Links {
             target,
             address: node.internal.clone(),
             kind,
+            traces: self.traces.clone(),
         }
     }
 }
@@ -82,6 +85,7 @@ pub(crate) struct Link {
     target: NodeId,
     address: String,
     kind: Kind,
+    traces: Traces,
 }
 
 fn unreachable(reason: &(impl std::fmt::Display + ?Sized)) -> Unreachable<C> {
@@ -124,7 +128,7 @@ impl Link {
 
     /// Sends one append as a call of its own.
     async fn append(&self, request: AppendEntriesRequest<C>, deadline: Duration) -> Appended {
-        let message = proto::AppendRequest::from(request);
+        let message = wire::traced_append(request, &self.traces);
         let reply = self
             .call(deadline, |mut client| async move {
                 client.append(message).await
@@ -144,9 +148,13 @@ impl Link {
     {
         let mut client = self.client(Lane::Log).await?;
         let first = futures_util::stream::once(async move { first });
-        let requests = first.chain(rest).then(|request| async {
-            let _ = point::pass(Point::BeforeRpcSend).await;
-            proto::AppendRequest::from(request)
+        let traces = self.traces.clone();
+        let requests = first.chain(rest).then(move |request| {
+            let traces = traces.clone();
+            async move {
+                let _ = point::pass(Point::BeforeRpcSend).await;
+                wire::traced_append(request, &traces)
+            }
         });
         let replies = client
             .append_stream(requests)

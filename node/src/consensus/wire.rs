@@ -2,14 +2,18 @@
 //! messages of `proto/internal.proto`. Nothing here sends anything.
 
 use bytes::Bytes;
+use domain::id::RequestId;
 use injection::{Mutant, mutant};
 use openraft::raft::{
     AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderError,
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
+use platform::trace::TraceContext;
 use raft_store::Proposal;
 use raft_store::codec::{self, CodecError};
 use raft_store::types::{LogId, TypeConfig, Vote};
+
+use crate::traces::Traces;
 
 /// The generated messages and service.
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
@@ -100,6 +104,33 @@ impl From<AppendEntriesRequest<TypeConfig>> for proto::AppendRequest {
                 .iter()
                 .map(|entry| codec::encode_entry(entry).into())
                 .collect(),
+            traces: Vec::new(),
+        }
+    }
+}
+
+/// Writes an append, and beside its entries in which traces their requests are recorded.
+pub(crate) fn traced_append(
+    request: AppendEntriesRequest<TypeConfig>,
+    traces: &Traces,
+) -> proto::AppendRequest {
+    let known = traces.of_entries(&request.entries).into_iter();
+    let known = known.map(|(request_id, place)| proto::Traced {
+        request_id: request_id.as_str().to_owned(),
+        traceparent: place.to_string(),
+    });
+    proto::AppendRequest {
+        traces: known.collect(),
+        ..proto::AppendRequest::from(request)
+    }
+}
+
+/// Takes note of what an append says of traces; what does not read is left out.
+pub(crate) fn note_traces(message: &proto::AppendRequest, traces: &Traces) {
+    for traced in &message.traces {
+        if let Ok(request_id) = RequestId::parse(&traced.request_id) {
+            let place = TraceContext::parse(traced.traceparent.as_bytes());
+            traces.note(&request_id, place);
         }
     }
 }
@@ -260,6 +291,9 @@ pub(crate) fn transfer_response(
 
 #[cfg(test)]
 mod tests {
+    use domain::command::{Command, Origin, RevokeApiKey, Stamped};
+    use domain::id::{ApiKeyId, Seed};
+    use domain::time::Timestamp;
     use openraft::vote::RaftLeaderId;
     use raft_store::types::{Entry, LeaderId, Payload};
 
@@ -283,6 +317,51 @@ mod tests {
         let shown = format!("{request:?}");
         let back = append_request(proto::AppendRequest::from(request)).unwrap();
         assert_eq!(format!("{back:?}"), shown);
+    }
+
+    #[test]
+    fn where_the_requests_of_entries_are_recorded_goes_with_them() {
+        let request_id = |random| RequestId::new(Seed { unix_ms: 1, random });
+        let entry = |index, random| Entry {
+            log_id: id(index),
+            payload: Payload::Normal(Proposal::new(Stamped {
+                at: Timestamp(1),
+                request_id: request_id(random),
+                idempotency: None,
+                command: Command::RevokeApiKey(RevokeApiKey {
+                    id: ApiKeyId::new(Seed {
+                        unix_ms: 1,
+                        random: 1,
+                    }),
+                }),
+                origin: Origin::default(),
+                precondition: None,
+            })),
+        };
+        let request = || AppendEntriesRequest::<TypeConfig> {
+            vote: Vote::new_committed(3, 2),
+            prev_log_id: Some(id(7)),
+            entries: vec![entry(8, 8), entry(9, 9)],
+            leader_commit: None,
+        };
+        let (leader, follower) = (Traces::default(), Traces::default());
+        let plain = proto::AppendRequest::from(request());
+        assert_eq!(traced_append(request(), &leader), plain);
+        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let place = TraceContext::parse(text.as_bytes());
+        leader.note(&request_id(9), place);
+        let mut message = traced_append(request(), &leader);
+        let strange = proto::Traced {
+            request_id: "nobody".to_owned(),
+            traceparent: "nothing".to_owned(),
+        };
+        message.traces.push(strange);
+        note_traces(&message, &follower);
+        assert_eq!(follower.of(&request_id(9)), place);
+        assert_eq!(follower.of(&request_id(8)), None);
+        // A node that does not know of traces reads the same entries.
+        message.traces.clear();
+        assert_eq!(message, plain);
     }
 
     #[test]

@@ -8,7 +8,9 @@ use domain::id::EnvironmentId;
 use edge_protocol::feeder::{Action, Feeder};
 use edge_protocol::frame::{Decoder, encode};
 use edge_protocol::limits::GREETING_MAX;
-use edge_protocol::{Hello, ManifestRef, Moment, Refusal, Report, ReportState, ToEdge, ToNode};
+use edge_protocol::{
+    Hello, ManifestRef, Moment, Refusal, Report, ReportState, ToEdge, ToNode, Traced,
+};
 use platform::tls::EdgeCertificate;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -244,6 +246,21 @@ impl Session {
         }
     }
 
+    /// What is told before a manifest: in which trace it was published, if this node knows and the edge takes that.
+    fn traced(&self, frame: &ToEdge) -> Option<ToEdge> {
+        let ToEdge::Manifest(signed) = frame else {
+            return None;
+        };
+        let manifest = signed.manifest;
+        let newest = self.manifests.as_ref()?.borrow();
+        let newest = newest.as_ref().filter(|it| it.manifest() == manifest)?;
+        let place = newest.trace.filter(|_| self.feeder.takes_traces())?;
+        Some(ToEdge::Trace(Traced {
+            manifest,
+            traceparent: place.to_string(),
+        }))
+    }
+
     fn measure(&mut self, report: &Report) {
         let applied = |awaited: &mut (ManifestRef, Instant)| {
             report.state == ReportState::Applied && report.manifest == awaited.0
@@ -345,8 +362,14 @@ impl Session {
         };
         self.shared.metrics.sent(&frame);
         self.note_sent(&frame);
+        let traced = self.traced(&frame).and_then(|traced| encode(&traced).ok());
         match encode(&frame) {
-            Ok(bytes) => self.unsent = Bytes::from(bytes),
+            Ok(bytes) => {
+                self.unsent = match traced {
+                    None => Bytes::from(bytes),
+                    Some(before) => [before, bytes].concat().into(),
+                };
+            }
             Err(error) => self
                 .feeder
                 .handle_refused(Refusal::Violation(error.to_string())),

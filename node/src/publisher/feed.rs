@@ -14,11 +14,13 @@ use domain::rows::View;
 use domain::time::Revision;
 use edge_protocol::{ManifestRef, Offer};
 use parking_lot::Mutex;
+use platform::trace::TraceContext;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::control_plane::ControlPlane;
 use crate::signing::Signer;
+use crate::traces::Traces;
 
 /// An environment's newest manifest as it changes; nothing before it was first looked at.
 pub(super) type Manifests = watch::Receiver<Option<Newest>>;
@@ -29,6 +31,8 @@ pub(super) struct Newest {
     /// Signed, and with it who may sign.
     pub(super) offer: Arc<Offer>,
     pub(super) learned: Option<Instant>,
+    /// Where the request is recorded that published it, if this node knows.
+    pub(super) trace: Option<TraceContext>,
 }
 
 /// The entry that last changed a certificate of an environment; nothing before the first change.
@@ -78,6 +82,7 @@ impl Feeds {
                 newest.get_or_insert_with(|| Newest {
                     offer: Arc::clone(offer),
                     learned: None,
+                    trace: None,
                 });
                 // Whoever follows has read it himself.
                 false
@@ -86,21 +91,21 @@ impl Feeds {
     }
 
     /// Passes changes on until the node stops.
-    pub(super) async fn run(self, control: Arc<dyn ControlPlane>, signer: Signer) {
+    pub(super) async fn run(self, control: Arc<dyn ControlPlane>, signer: Signer, traces: Traces) {
         let mut changes = control.changes();
         while changes.changed().await.is_ok() {
-            self.pass_on(&*control, &signer);
+            self.pass_on(&*control, &signer, &traces);
         }
     }
 
-    fn pass_on(&self, control: &dyn ControlPlane, signer: &Signer) {
+    fn pass_on(&self, control: &dyn ControlPlane, signer: &Signer, traces: &Traces) {
         let now = Instant::now();
         pass_on(
             &self.manifests,
             control,
-            |view, id| signer.offer(view, id),
-            |told, offer| match offer {
-                Ok(offer) => pass(told, offer, now),
+            |view, id| (signer.offer(view, id), traces.of_manifest(view, id)),
+            |told, (offer, trace)| match offer {
+                Ok(offer) => pass(told, offer, (now, trace)),
                 Err(error) => {
                     tracing::error!(%error, "edges hear of nothing new, because it cannot be signed");
                     false
@@ -154,7 +159,11 @@ fn pass_on<T, F>(
 }
 
 /// Whether the manifest is news, or who may sign it.
-fn pass(newest: &mut Option<Newest>, offer: Offer, now: Instant) -> bool {
+fn pass(
+    newest: &mut Option<Newest>,
+    offer: Offer,
+    (now, trace): (Instant, Option<TraceContext>),
+) -> bool {
     let learned = match newest.as_ref() {
         Some(before) if *before.offer == offer => return false,
         Some(before) if before.manifest() == offer.manifest.manifest => before.learned,
@@ -163,6 +172,7 @@ fn pass(newest: &mut Option<Newest>, offer: Offer, now: Instant) -> bool {
     *newest = Some(Newest {
         offer: Arc::new(offer),
         learned,
+        trace,
     });
     true
 }

@@ -44,6 +44,7 @@ use crate::fleet::Fleet;
 use crate::keys::KeyRing;
 use crate::signing::Signer;
 use crate::sources::Places;
+use crate::traces::Traces;
 
 pub use metrics::PublisherMetrics;
 
@@ -81,6 +82,8 @@ pub struct Parts<'a> {
     pub desk: Option<Desk>,
     /// Tells when certificates end.
     pub clock: Arc<dyn Clock>,
+    /// In which traces manifests are published.
+    pub traces: Traces,
 }
 
 impl fmt::Debug for Parts<'_> {
@@ -156,6 +159,7 @@ impl Publisher {
             keys,
             desk,
             clock,
+            traces,
         } = parts;
         let fail = |source| StartError::Listen { on: listen, source };
         let endpoint = network
@@ -169,7 +173,11 @@ impl Publisher {
         let signer = Signer::new(keys.clone());
         let draining = CancellationToken::new();
         let connections = TaskTracker::new();
-        let feeding = tokio::spawn(feeds.clone().run(Arc::clone(&control), signer.clone()));
+        let feeding = tokio::spawn(
+            feeds
+                .clone()
+                .run(Arc::clone(&control), signer.clone(), traces),
+        );
         let shelf = Shelf::new(Arc::clone(&control));
         let shared = Shared {
             control,

@@ -3,6 +3,8 @@
 
 use std::sync::OnceLock;
 
+use domain::id::EnvironmentId;
+
 use super::deadline::Deadline;
 use super::limits::Standings;
 use super::version::Release;
@@ -16,6 +18,8 @@ pub(crate) struct Course {
     pub(crate) deadline: Deadline,
     /// The release that it is pinned to: by its head, or else by its caller's workspace.
     version: OnceLock<Release>,
+    /// Where it acts, once its caller is known.
+    environment: OnceLock<EnvironmentId>,
 }
 
 impl Course {
@@ -25,7 +29,18 @@ impl Course {
             standings: Standings::default(),
             deadline,
             version: OnceLock::new(),
+            environment: OnceLock::new(),
         }
+    }
+
+    /// Says where the request acts.
+    pub(crate) fn place(&self, environment: &EnvironmentId) {
+        self.environment.get_or_init(|| environment.clone());
+    }
+
+    /// Where it acts, if that came to be known.
+    pub(crate) fn environment(&self) -> Option<&EnvironmentId> {
+        self.environment.get()
     }
 
     /// Says which release the request is pinned to, unless that is known.

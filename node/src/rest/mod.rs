@@ -5,6 +5,7 @@
 //! server     accepts connections, bounds them, drains them
 //! pipeline   one request: id, deadline, panic, caller, headers, log, metrics
 //! head       what a request says apart from its path and body
+//! span       a request as a part of a trace
 //! version    what an older pin changes in requests and responses
 //! policy     what a key needs for an operation; authorize compares it with the caller's key
 //! rules …    one file per resource: an operation reads its fields, proposes or reads, answers
@@ -72,6 +73,7 @@ mod shown;
 mod slots;
 mod snapshot_signature;
 mod snapshots;
+mod span;
 mod strict_transport;
 mod switches;
 mod targets;
@@ -96,6 +98,7 @@ use domain::id::Seed;
 use domain::outcome::Applied;
 use domain::rows::View;
 use domain::time::Revision;
+use platform::trace::Tracer;
 use platform::{Clock, Entropy};
 use tokio::sync::{Semaphore, watch};
 
@@ -153,6 +156,8 @@ pub struct RestState {
     pub limits: Limits,
     /// Whom edges are to believe that come by join tokens; nothing where none can.
     pub authorities: Option<Authorities>,
+    /// Records requests as parts of traces.
+    pub tracer: Tracer,
     /// Makes an attempt at a webhook endpoint.
     pub(crate) courier: Courier,
 }
@@ -197,6 +202,7 @@ struct Api {
     applied: watch::Receiver<Revision>,
     limits: Limits,
     authorities: Option<Authorities>,
+    tracer: Tracer,
 }
 
 /// What a read found, and the revision of the view that it was found in.
@@ -294,6 +300,7 @@ impl From<RestState> for Api {
             exposition: state.exposition,
             limits: state.limits,
             authorities: state.authorities,
+            tracer: state.tracer,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! request id        first, so that every answer and every log line has it
+//! span              around all that is worth being recorded, where the client's trace or its share is
 //! deadline          around all work, so that nobody waits forever
 //! panic             inside the deadline; one request fails, the process goes on
 //! head              what can be refused by its form is refused before any look-up
@@ -31,6 +32,7 @@ use futures_util::FutureExt;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use parking_lot::Mutex;
+use platform::trace;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -45,7 +47,7 @@ use super::limits;
 use super::operation::{Effect, Operation, READYZ};
 use super::query::Query;
 use super::version::{self, sunset};
-use super::{Api, authorize, idempotency, json};
+use super::{Api, authorize, idempotency, json, span};
 use crate::control_plane::Consistency;
 
 /// By when every request is answered that does not wait for edges. It is longer than reading a body and proposing a command
@@ -168,6 +170,9 @@ where
         let caller =
             auth::authenticate(&api, &call.headers, call.address, call.consistency).await?;
         call.course.pin(caller.version);
+        if trace::current().is_some() {
+            call.course.place(&caller.environment_id);
+        }
         limits::of_key(&api, &caller, &call.course.standings).await?;
         api.key_uses.note(&caller, api.clock.now());
         authorize::authorize(&api, operation.policy, &caller, &call).await?;
@@ -195,6 +200,7 @@ where
     let started = Instant::now();
     let request_id = RequestId::new(api.seed());
     let method = request.method().clone();
+    let mut span = span::begin(&api.tracer, operation, &method, request.headers());
     let version = version::asked(request.headers(), api.clock.now());
     let course = Arc::new(Course::new(Deadline::after(REQUEST_DEADLINE)));
     if let Ok(Some(version)) = &version {
@@ -216,7 +222,7 @@ where
         request,
         handler,
     );
-    let work = AssertUnwindSafe(work).catch_unwind();
+    let work = span.scope(AssertUnwindSafe(work).catch_unwind());
     let answered = match course.deadline.bound(work).await {
         Some(Ok(answered)) => answered,
         // The panic hook has logged the place; the client gets none of it.
@@ -228,7 +234,9 @@ where
     let headers = response.headers_mut();
     headers.insert(VERSION, HeaderValue::from_static(course.version().date()));
     let took = started.elapsed();
-    log(operation, &method, &request_id, response.status(), took);
+    let status = response.status();
+    span::answered(&mut span, &request_id, &course, status);
+    span.within(|| log(operation, &method, &request_id, status, took));
     api.metrics
         .observe(operation.name, response.status().as_u16(), took);
     response

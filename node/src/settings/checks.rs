@@ -35,6 +35,10 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
         self::backup(backup)?;
     }
     state_check(&settings.check)?;
+    settings
+        .tracing
+        .check()
+        .map_err(|invalid| SettingsError::field(invalid.field, invalid.reason))?;
     members(settings)?;
     raft(&settings.raft)?;
     limits(&settings.limits)

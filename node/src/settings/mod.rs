@@ -14,13 +14,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use platform::trace::TracingSettings;
 use raft_store::types::Member;
 use serde::Deserialize;
 
 pub use error::SettingsError;
 
 /// All settings of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Who it is.
@@ -64,6 +65,9 @@ pub struct Settings {
     /// Whether and how members compare their states.
     #[serde(default)]
     pub check: CheckSettings,
+    /// Where it sends what it records of requests.
+    #[serde(default)]
+    pub tracing: TracingSettings,
 }
 
 /// Who a node is.

@@ -16,6 +16,7 @@ use domain::rows::View;
 use domain::time::{Revision, Timestamp};
 use futures_util::{StreamExt, stream};
 use injection::{Mutant, Point, mutant, point};
+use platform::trace::{Kind, Span, Tracer};
 use platform::{Clock, Entropy};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -27,6 +28,7 @@ use super::sender::Attempted;
 use super::worklist::{Job, TAKEN, Worklist};
 use crate::control_plane::{Consistency, ControlPlane};
 use crate::log_time::LogTime;
+use crate::traces::Traces;
 
 /// How often somebody who waits for changes looks around by himself, and how long he waits after a
 /// failure.
@@ -46,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) metrics: WebhookMetrics,
+    pub(crate) tracer: Tracer,
+    pub(crate) traces: Traces,
 }
 
 impl Shared {
@@ -242,10 +246,16 @@ impl Worker {
         }
         let shared = &self.shared;
         let at = shared.clock.now();
+        let mut span = self.span(&job);
         let attempted = match job.body {
-            Some(body) => shared.courier.attempt(endpoint, &job.event_id, body).await,
+            Some(body) => {
+                let attempting = shared.courier.attempt(endpoint, &job.event_id, body);
+                span.scope(attempting).await
+            }
             None => Attempted::unsent("the event is not kept any more".to_owned()),
         };
+        tell(&mut span, &attempted);
+        drop(span);
         shared.metrics.attempted(&attempted);
         let jitter = shared.entropy.next_u64() % (u64::from(RETRY_JITTER_MAX) + 1);
         Ok(RecordedAttempt {
@@ -263,6 +273,26 @@ impl Worker {
             },
             jitter: u32::try_from(jitter).unwrap_or(0),
         })
+    }
+
+    /// An attempt as a part of the trace of the change that it tells of. Receivers are strangers and hear nothing of it.
+    fn span(&self, job: &Job) -> Span {
+        let shared = &self.shared;
+        if !shared.tracer.is_on() {
+            return Span::default();
+        }
+        let (environment, row) = (&self.environment_id, job.event_at.row);
+        let found = shared
+            .control
+            .read_local(|view| shared.traces.of_change(view, environment, row));
+        let place = found.ok().and_then(|(place, _)| place);
+        let mut span = shared.tracer.follow("deliver webhook", Kind::Client, place);
+        span.set("vectorgate.webhook_endpoint", || {
+            self.endpoint_id.as_str().to_owned()
+        });
+        span.set("vectorgate.event", || job.event_id.as_str().to_owned());
+        span.set("vectorgate.retries", || i64::from(job.retries_used));
+        span
     }
 
     async fn record(&self, delivered: NoticePlace, attempts: Vec<RecordedAttempt>) -> Next {
@@ -303,6 +333,19 @@ impl Worker {
                 Next::Failed
             }
         }
+    }
+}
+
+/// Says in a span what came of an attempt. Why nothing came is the endpoint's owner's matter, and may tell of the receiver.
+fn tell(span: &mut Span, attempted: &Attempted) {
+    match attempted.status {
+        Some(status) => {
+            span.set("http.response.status_code", || i64::from(status));
+            if !(200..300).contains(&status) {
+                span.fail(|| status.to_string());
+            }
+        }
+        None => span.fail(|| "no answer".to_owned()),
     }
 }
 

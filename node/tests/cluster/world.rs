@@ -24,6 +24,7 @@ use node::settings::{
     Settings, TlsSettings, WebhookSettings,
 };
 use platform::testing::TestAuthority;
+use platform::trace::{Tracer, TracingSettings};
 use platform::{SystemClock, SystemEntropy};
 use raft_store::{SimDisk, Storage};
 use rand::SeedableRng;
@@ -247,6 +248,7 @@ impl World {
             keys,
             rest_tls: None,
             enrolment: None,
+            tracer: Tracer::off(),
             fatal: Arc::new(move |reason: &FatalReason| {
                 fate_known.send_replace(Some(reason.clone()));
             }),
@@ -326,6 +328,7 @@ impl World {
             },
             backup: self.backup.clone(),
             check: self.check.clone(),
+            tracing: TracingSettings::default(),
         }
     }
 

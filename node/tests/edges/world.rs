@@ -23,9 +23,11 @@ use node::fleet::{ClusterFleet, Fleet};
 use node::keys::KeyRing;
 use node::publisher::{Parts, Publisher, PublisherMetrics};
 use node::rest::{EdgeView, FleetReader};
+use node::traces::Traces;
 use platform::authority::{Authority, Validity};
 use platform::testing::{Pems, TestAuthority};
 use platform::tls::Identity;
+use platform::trace::Tracer;
 use platform::{Clock, SystemClock, SystemEntropy, TokioNetwork};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -172,6 +174,7 @@ impl Node {
             keys: keys(),
             desk,
             clock: Arc::new(SystemClock),
+            traces: Traces::default(),
         };
         let publisher = Publisher::start(&TokioNetwork, parts).unwrap();
         control.join(publisher.address());
@@ -366,6 +369,7 @@ impl Maker {
             applier: moody.clone(),
             hub: serving.hub.clone(),
             certificates: Some(certificates(&self.vault, &serving)),
+            tracer: Tracer::off(),
         };
         let subscriber = Subscriber::open(options, ports).unwrap();
         let stop = CancellationToken::new();

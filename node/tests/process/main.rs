@@ -5,6 +5,7 @@ mod backup;
 mod place;
 mod renewal;
 mod secrets;
+mod traces;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};

@@ -133,24 +133,33 @@ members = [{{ id = 1, region = "eu-central-1", internal = "{internal}", rest = "
     }
 
     pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Process {
+        let mut process = self.spawn(&self.settings(), variables);
+        self.await_ready(&mut process);
+        process
+    }
+
+    /// Starts a process by these settings.
+    pub(crate) fn spawn(&self, settings: &str, variables: &[(&str, &str)]) -> Process {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.path("log"))
             .unwrap();
-        let mut command = self.command(&self.settings());
+        let mut command = self.command(settings);
         command.envs(variables.iter().copied());
         let child = command.stderr(log).spawn().unwrap();
-        let mut process = Process {
+        Process {
             child,
             log: self.path("log"),
-        };
+        }
+    }
+
+    pub(crate) fn await_ready(&self, process: &mut Process) {
         let deadline = deadline();
         while !self.is_ready() {
             process.must_run();
             pause(deadline, "the node is ready");
         }
-        process
     }
 
     pub(crate) fn is_ready(&self) -> bool {

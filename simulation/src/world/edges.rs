@@ -8,6 +8,7 @@ use edge::nodes::KnownNodes;
 use edge::store::MemoryDirectory;
 use edge::subscriber::Status;
 use edge::workers::Placement;
+use platform::trace::Tracer;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -47,6 +48,7 @@ impl Fleet {
             network: SimNetwork::new(Arc::clone(&entropy)),
             clock: Arc::new(SimClock::default()),
             entropy,
+            tracer: Tracer::off(),
         };
         let settings = self.edge_settings(index)?;
         let own = Own {

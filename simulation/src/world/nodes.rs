@@ -14,6 +14,7 @@ use node::settings::{
     NodeSettings, PublisherSettings, RaftSettings, RestSettings, SecuritySettings, Settings,
     TlsSettings, WebhookSettings,
 };
+use platform::trace::{Tracer, TracingSettings};
 use raft_store::Storage;
 use tokio::sync::mpsc;
 
@@ -107,6 +108,7 @@ impl Fleet {
             keys: KeyRing::new(&PEPPER).map_err(|error| error.to_string())?,
             rest_tls: None,
             enrolment: None,
+            tracer: Tracer::off(),
             fatal: Arc::new(move |reason: &FatalReason| {
                 // What died at a fail point is heard of from there.
                 if this.fail_points.excuses(Host::Node(index)) {
@@ -181,6 +183,7 @@ impl Fleet {
                 every_ms: CHECK_EVERY_MS,
                 ..CheckSettings::default()
             },
+            tracing: TracingSettings::default(),
         }
     }
 

@@ -27,7 +27,7 @@ use crate::patch::{Patch, Wanted};
 use crate::telemetry::Batch;
 use crate::{
     HealthReport, Hello, ManifestRef, Moment, Offer, PROTOCOL, PROTOCOL_MIN, Refusal, Report,
-    ReportState, TELEMETRY_SINCE, ToEdge, ToNode, TrustReport, Welcome,
+    ReportState, TELEMETRY_SINCE, TRACES_SINCE, ToEdge, ToNode, TrustReport, Welcome,
 };
 
 /// The node's state machine for one edge.
@@ -117,6 +117,12 @@ impl Feeder {
     #[must_use]
     pub fn is_serving(&self) -> bool {
         self.state == State::Serving
+    }
+
+    /// Whether the edge takes [`ToEdge::Trace`].
+    #[must_use]
+    pub fn takes_traces(&self) -> bool {
+        self.protocol >= TRACES_SINCE
     }
 
     /// The edge sent something.

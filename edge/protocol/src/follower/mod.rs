@@ -186,6 +186,8 @@ impl Follower {
             ToEdge::Refused(refusal) => self.close(CloseReason::Refused(refusal)),
             ToEdge::Ping => self.send(ToNode::Pong),
             ToEdge::Trust(trust) => self.handle_trust(&trust),
+            // The driver's matter: nothing is decided by it.
+            ToEdge::Trace(_) => {}
         }
     }
 

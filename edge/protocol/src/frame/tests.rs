@@ -17,7 +17,9 @@ use crate::limits::{CHUNK_BYTES_MAX, WANT_HASHES_MAX};
 use crate::message::{Hello, Refusal, Report, ReportState, ToEdge, ToNode, Welcome};
 use crate::signing::{KeyPair, SignedManifest, SignedTrust, TrustSet, TrustedKey};
 use crate::telemetry::{Batch, Counts, Decision, Outcome, SeriesKey, Taker, TargetKey};
-use crate::{HealthReport, ManifestRef, OutCause, PROTOCOL, Patch, TargetOut, TrustReport, Wanted};
+use crate::{
+    HealthReport, ManifestRef, OutCause, PROTOCOL, Patch, TargetOut, Traced, TrustReport, Wanted,
+};
 
 fn manifest() -> ManifestRef {
     ManifestRef {
@@ -258,6 +260,17 @@ fn messages_of_a_node_keep_their_bytes() {
         &format!("00000023 01 03 01 {root}"),
     );
     golden(&ToEdge::Ping, "00000002 01 05");
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    golden(
+        &ToEdge::Trace(Traced {
+            manifest: manifest(),
+            traceparent: traceparent.to_owned(),
+        }),
+        &format!(
+            "0000005d 01 08 01 ac02 {root} 37 {}",
+            hex(traceparent.as_bytes())
+        ),
+    );
     golden(
         &ToEdge::Patches(vec![Patch {
             wanted: wanted(),
@@ -350,6 +363,14 @@ fn bounds_are_checked_after_decoding() {
     let chunk = ToEdge::Chunks(vec![Bytes::from(vec![0; CHUNK_BYTES_MAX + 1])]);
     assert!(matches!(
         decode_one::<ToEdge>(&encode(&chunk).unwrap()),
+        Err(FrameError::Bound(_))
+    ));
+    let traced = ToEdge::Trace(Traced {
+        manifest: manifest(),
+        traceparent: "0".repeat(56),
+    });
+    assert!(matches!(
+        decode_one::<ToEdge>(&encode(&traced).unwrap()),
         Err(FrameError::Bound(_))
     ));
     let far_too_much = ToEdge::Chunks(vec![Bytes::from(vec![0; FRAME_BYTES_MAX])]);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::time::Revision;
 use parking_lot::Mutex;
+use platform::trace::TraceContext;
 use raft_store::types::Member;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::StreamExt;
@@ -53,6 +54,7 @@ pub(super) struct Forwarder {
 struct Outgoing {
     command: Bytes,
     repeatable: bool,
+    trace: Option<TraceContext>,
     answer: oneshot::Sender<Attempt>,
 }
 
@@ -65,12 +67,13 @@ impl Forwarder {
         }
     }
 
-    /// Sends a command to the leader of `term`. It has no deadline of its own.
+    /// Sends a command to the leader of `term`, which is told of the place in a trace that it is sent for. It has no deadline
+    /// of its own.
     pub(super) async fn forward(
         &self,
         term: u64,
         leader: &Member,
-        command: Bytes,
+        (command, trace): (Bytes, Option<TraceContext>),
         repeatable: bool,
     ) -> Attempt {
         let (answer, outcome) = oneshot::channel();
@@ -79,6 +82,7 @@ impl Forwarder {
             .send(Outgoing {
                 command,
                 repeatable,
+                trace,
                 answer,
             })
             .await
@@ -200,6 +204,7 @@ impl OutStream {
         for Outgoing {
             command,
             repeatable,
+            trace,
             answer,
         } in self.unsent.drain(..taken)
         {
@@ -207,7 +212,11 @@ impl OutStream {
             self.next_number += 1;
             self.in_flight
                 .insert(number, InFlight { repeatable, answer });
-            proposals.push(Proposal { number, command });
+            proposals.push(Proposal {
+                number,
+                command,
+                traceparent: trace.map(|place| place.to_string()).unwrap_or_default(),
+            });
         }
         ProposalBatch {
             term: self.term,

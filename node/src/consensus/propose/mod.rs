@@ -44,6 +44,7 @@ use openraft::errors::ClientWriteError;
 use openraft::impls::OneshotResponder;
 use openraft::raft::ClientWriteResult;
 use openraft::type_config::alias::OneshotReceiverOf;
+use platform::trace::{self, Kind, Span};
 use raft_store::types::{LeaderId, NodeId, Raft, TypeConfig};
 use raft_store::{Outcomes, Proposal};
 use tokio::sync::watch;
@@ -55,6 +56,7 @@ use super::leadership::Leadership;
 use super::peers::Peers;
 use super::wire;
 use crate::control_plane::{PROPOSE_DEADLINE, ProposeError};
+use crate::traces::Traces;
 
 use forward::Forwarder;
 pub(super) use serve::serve;
@@ -76,6 +78,23 @@ pub(super) enum Attempt {
     Unknown(String),
 }
 
+impl Attempt {
+    /// Says in a span how it ended.
+    fn tell(&self, span: &mut Span) {
+        match self {
+            Self::Applied(revision) => span.set("vectorgate.revision", || signed(*revision)),
+            Self::Refused(_) => span.fail(|| "refused".to_owned()),
+            Self::Full(_) => span.fail(|| "storage full".to_owned()),
+            Self::Unknown(_) => span.fail(|| "unknown".to_owned()),
+        }
+    }
+}
+
+/// A revision as a span may have it.
+fn signed(revision: Revision) -> i64 {
+    i64::try_from(revision.0).unwrap_or(i64::MAX)
+}
+
 /// Where a write's result will come.
 pub(super) type Written = OneshotReceiverOf<TypeConfig, ClientWriteResult<TypeConfig>>;
 
@@ -89,6 +108,7 @@ pub(crate) struct Proposer {
     forwarder: Forwarder,
     applied: AppliedWaiters,
     outcomes: Outcomes,
+    traces: Traces,
 }
 
 impl Proposer {
@@ -98,6 +118,7 @@ impl Proposer {
         peers: Peers,
         leadership: watch::Receiver<Leadership>,
         (applied, outcomes): (AppliedWaiters, Outcomes),
+        traces: Traces,
     ) -> Self {
         let forwarder = Forwarder::new(peers, leadership.clone());
         Self {
@@ -108,11 +129,25 @@ impl Proposer {
             forwarder,
             applied,
             outcomes,
+            traces,
         }
     }
 
     /// Has `stamped` applied by the cluster and this node, by the deadline of proposals.
-    pub(crate) async fn propose(&self, mut stamped: Stamped) -> Result<Applied, ProposeError> {
+    pub(crate) async fn propose(&self, stamped: Stamped) -> Result<Applied, ProposeError> {
+        let mut span = trace::child("propose", Kind::Internal);
+        span.set("vectorgate.command", || stamped.command.name());
+        self.traces.note(&stamped.request_id, span.recorded());
+        let ended = span.scope(self.carry(stamped)).await;
+        match &ended {
+            Ok(applied) => span.set("vectorgate.revision", || signed(applied.revision)),
+            Err(ProposeError::OutcomeUnknown { .. }) => span.fail(|| "unknown".to_owned()),
+            Err(_) => span.fail(|| "refused".to_owned()),
+        }
+        ended
+    }
+
+    async fn carry(&self, mut stamped: Stamped) -> Result<Applied, ProposeError> {
         let deadline = Instant::now() + PROPOSE_DEADLINE;
         if mutant::active(Mutant::AnswersInMemory)
             && let Some(idempotency) = &mut stamped.idempotency
@@ -154,19 +189,23 @@ impl Proposer {
         };
         if leader.id == self.this {
             let at = (&self.raft, &self.gate);
-            return match append(at, self.this, known.term, proposal.clone()).await {
+            let mut span = trace::child("append", Kind::Internal);
+            let attempt = match append(at, self.this, known.term, proposal.clone()).await {
                 Ok(written) => outcome(&self.raft, written).await,
                 Err(attempt) => attempt,
             };
+            attempt.tell(&mut span);
+            return attempt;
         }
-        self.forwarder
-            .forward(
-                known.term,
-                &leader,
-                wire::encode_command(proposal),
-                repeatable,
-            )
-            .await
+        let mut span = trace::child("forward", Kind::Client);
+        span.set("vectorgate.leader", || leader.id.to_string());
+        let command = (wire::encode_command(proposal), span.recorded());
+        let forwarding = self
+            .forwarder
+            .forward(known.term, &leader, command, repeatable);
+        let attempt = forwarding.await;
+        attempt.tell(&mut span);
+        attempt
     }
 }
 
@@ -266,7 +305,7 @@ mod tests {
     async fn leader() -> (Raft, u64) {
         let fatal: raft_store::Fatal = Arc::new(|fault| panic!("{fault}"));
         let opened = raft_store::open(Storage::Sim(SimDisk::new()), Options { fatal }).unwrap();
-        let links = Links::new(Peers::new(Arc::new(Nobody)));
+        let links = Links::new(Peers::new(Arc::new(Nobody)), Traces::default());
         let config = crate::consensus::config::config(&RaftSettings::default()).unwrap();
         let raft = Raft::new(1, config, links, opened.log, opened.machine)
             .await

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use domain::query;
 use injection::{Mutant, Point, mutant, point};
 use openraft::async_runtime::watch::WatchReceiver;
+use platform::trace::Tracer;
 use raft_store::types::{LogId, Member, NodeId, Raft, Snapshot, Vote};
 use raft_store::{Checkpoints, Progress, Reader, StateHashes};
 use tokio_stream::wrappers::ReceiverStream;
@@ -26,6 +27,7 @@ use crate::consensus::wire::{self, proto};
 use crate::consensus::{checkpoint, propose};
 use crate::control_plane::{LocalFleet, LocalLimits};
 use crate::keys::KeyRing;
+use crate::traces::Traces;
 use proto::node_server::Node;
 
 type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -52,6 +54,8 @@ pub(crate) struct NodeService {
     pub(crate) fleet: Arc<OnceLock<Arc<dyn LocalFleet>>>,
     /// Set once the limits are there, which is after consensus.
     pub(crate) limits: Arc<OnceLock<Arc<dyn LocalLimits>>>,
+    pub(crate) tracer: Tracer,
+    pub(crate) traces: Traces,
 }
 
 fn caller<T>(request: &Request<T>) -> Result<NodeId, Status> {
@@ -138,7 +142,9 @@ impl Node for NodeService {
         request: Request<proto::AppendRequest>,
     ) -> Result<Response<proto::AppendReply>, Status> {
         let caller = self.voter(&request)?;
-        let request = wire::append_request(request.into_inner())?;
+        let message = request.into_inner();
+        wire::note_traces(&message, &self.traces);
+        let request = wire::append_request(message)?;
         claims(caller, &request.vote)?;
         let matched = request
             .entries
@@ -162,8 +168,10 @@ impl Node for NodeService {
         request: Request<Streaming<proto::AppendRequest>>,
     ) -> Result<Response<Self::AppendStreamStream>, Status> {
         let caller = self.voter(&request)?;
+        let traces = self.traces.clone();
         let requests = request.into_inner().map_while(move |message| {
             let admitted = message.and_then(|message| {
+                wire::note_traces(&message, &traces);
                 let request = wire::append_request(message)?;
                 claims(caller, &request.vote)?;
                 Ok(request)
@@ -243,10 +251,12 @@ impl Node for NodeService {
         request: Request<Streaming<proto::ProposalBatch>>,
     ) -> Result<Response<Self::ForwardStream>, Status> {
         self.member(&request)?;
+        let tracing = (self.tracer.clone(), self.traces.clone());
         let replies = propose::serve(
             (self.raft.clone(), self.gate.clone()),
             self.this.id,
             request.into_inner(),
+            tracing,
         );
         Ok(Response::new(Box::pin(replies)))
     }

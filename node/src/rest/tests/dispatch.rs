@@ -43,6 +43,8 @@ fn counted(world: &World) -> (Dispatcher, Registry) {
         clock: world.clock.clone(),
         entropy: world.entropy.clone(),
         metrics: WebhookMetrics::register(&mut registry),
+        tracer: platform::trace::Tracer::off(),
+        traces: crate::traces::Traces::default(),
     });
     (dispatcher, registry)
 }

@@ -165,6 +165,7 @@ impl World {
             limits,
             courier: receivers.courier(control.clone(), &clock),
             authorities: Some(Arc::new(|| vec![vec![1, 2, 3]])),
+            tracer: platform::trace::Tracer::off(),
             receivers: Arc::new(|url| {
                 let known = url.starts_with("https://hooks.example.net/");
                 known.then_some(()).ok_or_else(|| "Not there.".to_owned())

@@ -173,7 +173,7 @@ impl Scene {
         let (forwarder, leader) = (self.forwarder.clone(), self.leader.clone());
         tokio::spawn(async move {
             forwarder
-                .forward(5, &leader, Bytes::from_static(command), repeatable)
+                .forward(5, &leader, (Bytes::from_static(command), None), repeatable)
                 .await
         })
     }
