@@ -9,7 +9,7 @@
 //!                         01 ..    the domain's rows
 //! ```
 //!
-//! At blank entries the state can be hashed ([`hashes`]).
+//! At blank entries the state can be hashed (`hashes`).
 //!
 //! One apply batch is one atomic write, the last applied log id included. It is not synced: after
 //! a crash the state is a prefix of what it was, and the log replays the rest. The log may only be
