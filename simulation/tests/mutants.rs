@@ -39,8 +39,10 @@ fn an_edge_that_serves_parts_of_a_manifest_is_found() {
 #[test]
 fn a_node_that_keeps_a_membership_that_a_checkpoint_has_replaced_is_found() {
     let printed = look_for("M26", &["--scenario", "stale-membership"]);
-    assert!(printed.contains("VIOLATION the script: node "), "{printed}");
-    assert!(printed.contains("leads without a majority"), "{printed}");
+    // The script sees it, unless what that leader does to the others comes first.
+    let by_the_script = printed.contains("leads without a majority");
+    let by_a_check = printed.contains("VIOLATION leaders have what was committed");
+    assert!(by_the_script || by_a_check, "{printed}");
 }
 
 #[test]
