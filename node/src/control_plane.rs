@@ -43,7 +43,7 @@ pub enum ProposeError {
         /// For people.
         reason: String,
     },
-    /// It was **not** applied: it adds something, and a voter's disk is full. What takes away goes on.
+    /// It was **not** applied: it adds something, and too many voters' disks are full. What takes away goes on.
     #[error("the cluster takes nothing that grows now: {reason}")]
     StorageFull {
         /// For people.

@@ -1,4 +1,8 @@
-//! Steps of fullness.
+//! Steps of fullness, and how many full disks are too many.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raft_store::types::NodeId;
 
 /// How full a disk may be, in percent, before it falls back by a step: so much less than where the step begins, so that a disk
 /// that stands at the edge of one is not told of again and again.
@@ -47,9 +51,70 @@ impl Fullness {
     }
 }
 
+/// Whether voters' disks are full and those of whom it is known that they have room are no majority: were the full ones to
+/// end, nothing could be agreed on any more. `seen` is `None` of who did not answer; `voters` is one set, or two while they change.
+pub(super) fn too_few_have_room(
+    voters: &[BTreeSet<NodeId>],
+    seen: &BTreeMap<NodeId, Option<Fullness>>,
+) -> bool {
+    let is = |id: &NodeId, wanted: fn(Fullness) -> bool| {
+        let seen = seen.get(id).copied().flatten();
+        seen.is_some_and(wanted)
+    };
+    voters.iter().any(|voters| {
+        let full = voters
+            .iter()
+            .any(|id| is(id, |step| step == Fullness::Full));
+        let roomy = voters
+            .iter()
+            .filter(|id| is(id, |step| step < Fullness::Full));
+        full && 2 * roomy.count() <= voters.len()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::Fullness::{self, Full, Noted, Roomy, Warned};
+    use super::{BTreeSet, NodeId, too_few_have_room};
+
+    /// `seen` of each member from 1 on: `r` has room, `f` is full, `-` did not answer.
+    fn check(voters: &[&[NodeId]], seen: &str, expected: bool) {
+        let sets: Vec<BTreeSet<_>> = voters
+            .iter()
+            .map(|voters| voters.iter().copied().collect())
+            .collect();
+        let step = |letter| match letter {
+            'r' => Some(Warned),
+            'f' => Some(Full),
+            _ => None,
+        };
+        let seen_by = (1..).zip(seen.chars().map(step)).collect();
+        assert_eq!(
+            too_few_have_room(&sets, &seen_by),
+            expected,
+            "{voters:?} {seen}"
+        );
+    }
+
+    #[test]
+    fn a_full_disk_is_one_too_many_where_the_others_are_no_majority() {
+        let three: &[&[NodeId]] = &[&[1, 2, 3]];
+        check(three, "rrr", false);
+        check(three, "rrf", false);
+        check(three, "rff", true);
+        check(three, "fff", true);
+        // The one that is silent is not to be counted on; without a full one there is nothing to refuse.
+        check(three, "rf-", true);
+        check(three, "r--", false);
+        check(&[&[1]], "f", true);
+        check(&[&[1, 2]], "rf", true);
+        check(&[&[1, 2, 3, 4, 5]], "rrrff", false);
+        check(&[&[1, 2, 3, 4, 5]], "rrfff", true);
+        check(&[&[1, 2, 3], &[3, 4, 5]], "rrrff", true);
+        check(&[&[1, 2, 3], &[3, 4, 5]], "rrrrf", false);
+        // A learner does not count.
+        check(&[&[1, 2, 3]], "rrrf", false);
+    }
 
     #[test]
     fn steps_are_taken_up_at_once_and_down_with_delay() {

@@ -23,7 +23,7 @@ impl FullnessMetrics {
         );
         registry.register(
             "growth_refused",
-            "Whether this node leads and takes nothing that grows, because a voter's disk is full",
+            "Whether this node leads and takes nothing that grows, because the voters whose disks have room are no majority",
             made.refusing.clone(),
         );
         made

@@ -1,5 +1,5 @@
-//! How full the disks are, and what follows: words at 70 and 85 %, and at 95 % of a voter's disk nothing more is
-//! taken that grows, while whatever makes room, takes back or keeps safe goes on.
+//! How full the disks are, and what follows: words at 70, 85 and 95 %, and where voters' disks are full and those with
+//! room are no majority, nothing more is taken that grows, while whatever makes room, takes back or keeps safe goes on.
 //!
 //! ```text
 //! level    from a percentage to a step, with room between up and down: pure

@@ -8,7 +8,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use raft_store::types::{Member, NodeId};
 use tokio::sync::watch;
 
-use super::level::Fullness;
+use super::level::{Fullness, too_few_have_room};
 use super::{FullnessMetrics, Gate};
 use crate::consensus::leadership::{self, Leadership};
 use crate::consensus::membership::{Disk, Steward};
@@ -16,6 +16,9 @@ use crate::consensus::membership::{Disk, Steward};
 /// How often is looked. A disk on which a node writes tens of megabytes a second, of which a twentieth is left, is not filled before
 /// the next look unless it is smaller than some gigabytes.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// What was seen of voters' disks; nothing of those that did not answer.
+type Seen = BTreeMap<NodeId, Option<Fullness>>;
 
 /// What looking takes.
 pub(crate) struct Watch {
@@ -39,8 +42,7 @@ pub(crate) async fn run(watch: Watch) {
         } else {
             voters.clear();
         }
-        let full = voters.iter().filter(|(_, step)| **step == Fullness::Full);
-        watch.decide(full.map(|(id, _)| *id).collect());
+        watch.decide(&voters);
         leadership::change_within(&mut leadership, LOOK_EVERY).await;
     }
 }
@@ -67,19 +69,15 @@ impl Watch {
         }
     }
 
-    async fn look_at_voters(&self, voters: &mut BTreeMap<NodeId, Fullness>) {
+    async fn look_at_voters(&self, voters: &mut Seen) {
         let members = self.voters();
         voters.retain(|id, _| members.contains_key(id));
         let asking = members
             .values()
             .map(async |member| (member.id, self.disk_of(member).await));
         for (id, disk) in join_all(asking).await {
-            // One that does not answer takes nothing, so nothing fills its disk.
-            let step = disk.map(|disk| {
-                let before = voters.get(&id).copied().unwrap_or_default();
-                before.after(disk.percent())
-            });
-            voters.insert(id, step.unwrap_or_default());
+            let before = voters.get(&id).copied().flatten().unwrap_or_default();
+            voters.insert(id, disk.map(|disk| before.after(disk.percent())));
         }
     }
 
@@ -101,20 +99,37 @@ impl Watch {
         self.steward.condition_of(member).await?.disk
     }
 
-    fn decide(&self, full: BTreeSet<NodeId>) {
-        let is_refusing = !full.is_empty();
+    fn decide(&self, seen: &Seen) {
+        let parts = self.steward.parts();
+        let metrics = parts.raft.server_metrics();
+        let sets = metrics
+            .borrow_watched()
+            .membership_config
+            .membership()
+            .get_joint_config()
+            .clone();
+        let is_refusing = too_few_have_room(&sets, seen);
+        let full = seen
+            .iter()
+            .filter(|(_, step)| **step == Some(Fullness::Full));
+        let full: BTreeSet<NodeId> = full.map(|(id, _)| *id).collect();
         self.metrics.refusing.set(i64::from(is_refusing));
-        if !self.gate.set(full.clone()) {
+        if !self.gate.set(full.clone(), is_refusing) {
             return;
         }
         if is_refusing {
             tracing::error!(
                 ?full,
-                "the disks of voters are full: what grows is not taken; what is deleted, archived, rolled back, published or \
-                 revoked is"
+                "voters' disks are full, and those with room are no majority: what grows is not taken; what is deleted, \
+                 archived, rolled back, published or revoked is"
             );
-        } else {
+        } else if full.is_empty() {
             tracing::info!("no voter's disk is full any more: everything is taken");
+        } else {
+            tracing::warn!(
+                ?full,
+                "voters' disks are full; a majority has room, and everything is taken"
+            );
         }
     }
 }

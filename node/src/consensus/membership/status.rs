@@ -48,14 +48,16 @@ impl Steward {
         })
     }
 
-    /// In words, whose disks keep the cluster from growing.
+    /// In words, whose disks are full, and what follows.
     fn full_disks(&self) -> impl Iterator<Item = String> + use<> {
-        let full = self.parts.gate.full().into_iter();
-        full.map(|id| {
-            format!(
-                "the disk of node {id} is full: nothing that grows is taken until it has room again"
-            )
-        })
+        let gate = &self.parts.gate;
+        let follows = if gate.is_shut() {
+            "nothing that grows is taken before a majority of the voters has room again"
+        } else {
+            "that node ends when it cannot write any more, and the others go on"
+        };
+        let full = gate.full().into_iter();
+        full.map(move |id| format!("the disk of node {id} is full: {follows}"))
     }
 
     /// The status by a node that finds no leader.
