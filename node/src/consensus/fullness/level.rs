@@ -51,24 +51,16 @@ impl Fullness {
     }
 }
 
-/// Whether voters' disks are full and those of whom it is known that they have room are no majority: were the full ones to
-/// end, nothing could be agreed on any more. `seen` is `None` of who did not answer; `voters` is one set, or two while they change.
+/// Whether the voters whose disks are not full are no majority: were the full ones to end, nothing could be agreed on any
+/// more. One that does not answer takes nothing, so nothing fills its disk. `voters` is one set, or two while they change.
 pub(super) fn too_few_have_room(
     voters: &[BTreeSet<NodeId>],
     seen: &BTreeMap<NodeId, Option<Fullness>>,
 ) -> bool {
-    let is = |id: &NodeId, wanted: fn(Fullness) -> bool| {
-        let seen = seen.get(id).copied().flatten();
-        seen.is_some_and(wanted)
-    };
+    let is_full = |id: &&NodeId| seen.get(*id).copied().flatten() == Some(Fullness::Full);
     voters.iter().any(|voters| {
-        let full = voters
-            .iter()
-            .any(|id| is(id, |step| step == Fullness::Full));
-        let roomy = voters
-            .iter()
-            .filter(|id| is(id, |step| step < Fullness::Full));
-        full && 2 * roomy.count() <= voters.len()
+        let full = voters.iter().filter(&is_full).count();
+        full > 0 && 2 * (voters.len() - full) <= voters.len()
     })
 }
 
@@ -103,9 +95,9 @@ mod tests {
         check(three, "rrf", false);
         check(three, "rff", true);
         check(three, "fff", true);
-        // The one that is silent is not to be counted on; without a full one there is nothing to refuse.
-        check(three, "rf-", true);
-        check(three, "r--", false);
+        check(three, "rf-", false);
+        check(three, "ff-", true);
+        check(three, "---", false);
         check(&[&[1]], "f", true);
         check(&[&[1, 2]], "rf", true);
         check(&[&[1, 2, 3, 4, 5]], "rrrff", false);
