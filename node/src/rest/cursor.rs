@@ -195,6 +195,14 @@ mod tests {
         })
     }
 
+    fn rules_of<'a>(environment_id: &'a EnvironmentId, filter: &str) -> Scope<'a> {
+        Scope {
+            environment_id,
+            list: "rules",
+            filter: filter.to_owned(),
+        }
+    }
+
     fn position() -> Position {
         Position {
             id: "rule_01HX9K3M7PQ6RSTV2W4N8A".to_owned(),
@@ -205,11 +213,7 @@ mod tests {
     #[test]
     fn a_cursor_comes_back_as_it_went_out_and_does_not_tell_what_it_names() {
         let environment_id = environment(1);
-        let scope = Scope {
-            environment_id: &environment_id,
-            list: "rules",
-            filter: "status=active".to_owned(),
-        };
+        let scope = rules_of(&environment_id, "status=active");
         let text = cursors(1).encode(&scope, &position());
         assert!(text.starts_with("cur_eyJpZCI6"), "{text}");
         assert_eq!(cursors(1).decode(&scope, &text).unwrap(), position());
@@ -258,11 +262,7 @@ mod tests {
     #[test]
     fn a_cursor_is_taken_whichever_pepper_is_active() {
         let environment_id = environment(1);
-        let scope = Scope {
-            environment_id: &environment_id,
-            list: "rules",
-            filter: String::new(),
-        };
+        let scope = rules_of(&environment_id, "");
         let text = cursors(1).encode(&scope, &position());
         let both = format!("{}\n{}", "02".repeat(32), "01".repeat(32));
         let both = KeyRing::parse(&both).unwrap().purposed("a test");
@@ -276,11 +276,7 @@ mod tests {
     #[test]
     fn another_spelling_of_a_cursor_is_refused() {
         let environment_id = environment(1);
-        let scope = Scope {
-            environment_id: &environment_id,
-            list: "rules",
-            filter: String::new(),
-        };
+        let scope = rules_of(&environment_id, "");
         let text = cursors(1).encode(&scope, &position());
         let inner = String::from_utf8(URL_SAFE_NO_PAD.decode(&text[4..]).unwrap()).unwrap();
         let fields: Vec<_> = inner[1..inner.len() - 1].split(',').collect();
@@ -299,11 +295,7 @@ mod tests {
     #[test]
     fn an_edited_cursor_is_refused() {
         let environment_id = environment(1);
-        let scope = Scope {
-            environment_id: &environment_id,
-            list: "rules",
-            filter: String::new(),
-        };
+        let scope = rules_of(&environment_id, "");
         let text = cursors(1).encode(&scope, &position());
         let decoded = String::from_utf8(URL_SAFE_NO_PAD.decode(&text[4..]).unwrap()).unwrap();
         let edits = [

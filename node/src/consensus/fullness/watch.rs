@@ -61,7 +61,8 @@ impl Watch {
             tracing::warn!(
                 percent,
                 available_bytes = disk.available_bytes,
-                "the disk with the data has filled to {} %; at 95 % the cluster takes nothing more that grows",
+                "the disk with the data has filled to {} %; once those of too many voters reach 95 %, the cluster takes nothing \
+                 more that grows",
                 own.percent()
             );
         } else if *own < before {
